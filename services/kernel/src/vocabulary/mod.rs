@@ -1,0 +1,19 @@
+//! Numbers and names that mean something, each a type of its own, checked where it enters.
+
+mod event;
+mod partition;
+mod position;
+mod receipt;
+mod request;
+mod stream;
+mod time;
+mod token;
+
+pub use event::{EventMetadata, NewEvent, RecordedEvent};
+pub use partition::{Partition, Partitions, PartitionsError, murmur2};
+pub use position::{ORDINAL_BITS, Position, PositionError};
+pub use receipt::{Receipt, StreamReceipt};
+pub use request::{Fingerprint, RequestId, RequestIdError};
+pub use stream::{StreamId, StreamIdError, Version};
+pub use time::{Clock, Timestamp};
+pub use token::{Token, TokenError};

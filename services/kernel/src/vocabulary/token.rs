@@ -1,0 +1,201 @@
+//! Consistency tokens.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use super::{Partition, Partitions, Position};
+
+/// A point in the order of all events: for some partitions, the position up to which a reader wants to have seen everything.
+///
+/// Its text is opaque to clients: base64url of a format byte, pairs of partition and position as varints, and a checksum of four
+/// bytes against changes on the way. Several texts joined by commas read as one token that is as fresh as each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// Sorted by partition, one entry each.
+    positions: Vec<(Partition, Position)>,
+}
+
+/// A text that is not a token of this installation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is too long.
+    #[error("the token has {0} bytes, more than {max}", max = Token::BYTES_MAX)]
+    TooLong(usize),
+    /// It is not what this product writes.
+    #[error("the token is not one that this service made, or was changed on the way")]
+    Garbled,
+    /// It names a partition that does not exist here.
+    #[error("the token names partition {0}, which this installation does not have")]
+    UnknownPartition(u16),
+}
+
+const FORMAT: u8 = 1;
+const CHECKSUM_BYTES: usize = 4;
+
+impl Token {
+    /// How long the text of a token may be.
+    pub const BYTES_MAX: usize = 4_096;
+
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// The position asked for in a partition, or [`Position::START`].
+    #[must_use]
+    pub fn position(&self, partition: Partition) -> Position {
+        match self.positions.binary_search_by_key(&partition, |entry| entry.0) {
+            Ok(index) => self.positions[index].1,
+            Err(_) => Position::START,
+        }
+    }
+
+    /// All partitions with a position, sorted by partition.
+    pub fn iter(&self) -> impl Iterator<Item = (Partition, Position)> + '_ {
+        self.positions.iter().copied()
+    }
+
+    /// Asks for `position` in `partition` too. Never lowers what is asked for already.
+    pub fn raise(&mut self, partition: Partition, position: Position) {
+        match self.positions.binary_search_by_key(&partition, |entry| entry.0) {
+            Ok(index) => self.positions[index].1 = self.positions[index].1.max(position),
+            Err(index) => self.positions.insert(index, (partition, position)),
+        }
+    }
+
+    /// The text of the token. An empty token is an empty text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        if self.is_empty() {
+            return String::new();
+        }
+        let mut bytes = Vec::with_capacity(1 + self.positions.len() * 10 + CHECKSUM_BYTES);
+        bytes.push(FORMAT);
+        for (partition, position) in &self.positions {
+            push_varint(&mut bytes, u64::from(partition.number()));
+            push_varint(&mut bytes, position.as_i64().unsigned_abs());
+        }
+        let checksum = checksum(&bytes);
+        bytes.extend_from_slice(&checksum);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads one token, or several joined by commas.
+    ///
+    /// # Errors
+    /// When any of them was not made by [`Token::encode`] for an installation with these partitions.
+    pub fn decode(text: &str, partitions: Partitions) -> Result<Self, TokenError> {
+        if text.len() > Self::BYTES_MAX {
+            return Err(TokenError::TooLong(text.len()));
+        }
+        let mut token = Self::default();
+        if text.is_empty() {
+            return Ok(token);
+        }
+        for part in text.split(',') {
+            let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Garbled)?;
+            decode_one(&bytes, partitions, &mut token)?;
+        }
+        Ok(token)
+    }
+}
+
+impl FromIterator<(Partition, Position)> for Token {
+    fn from_iter<I: IntoIterator<Item = (Partition, Position)>>(entries: I) -> Self {
+        let mut token = Self::default();
+        for (partition, position) in entries {
+            token.raise(partition, position);
+        }
+        token
+    }
+}
+
+fn decode_one(bytes: &[u8], partitions: Partitions, token: &mut Token) -> Result<(), TokenError> {
+    let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(TokenError::Garbled)?;
+    let Some((&FORMAT, mut rest)) = body.split_first() else { return Err(TokenError::Garbled) };
+    if checksum(body) != *sum {
+        return Err(TokenError::Garbled);
+    }
+    while !rest.is_empty() {
+        let number = u16::try_from(take_varint(&mut rest)?).map_err(|_| TokenError::Garbled)?;
+        let position = i64::try_from(take_varint(&mut rest)?).map_err(|_| TokenError::Garbled)?;
+        if number >= partitions.count() {
+            return Err(TokenError::UnknownPartition(number));
+        }
+        token.raise(Partition::new(number), Position::from_i64(position).map_err(|_| TokenError::Garbled)?);
+    }
+    Ok(())
+}
+
+fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let hash = Sha256::digest(body);
+    [hash[0], hash[1], hash[2], hash[3]]
+}
+
+fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let [low, ..] = value.to_le_bytes();
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low & 0x7f);
+            return;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Result<u64, TokenError> {
+    let mut value = 0_u64;
+    for shift in (0..63).step_by(7) {
+        let (&byte, rest) = bytes.split_first().ok_or(TokenError::Garbled)?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(TokenError::Garbled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sixteen() -> Partitions {
+        Partitions::new(16).unwrap()
+    }
+
+    fn token(entries: &[(u16, i64)]) -> Token {
+        entries.iter().map(|(p, at)| (Partition::new(*p), Position::from_i64(*at).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_token_survives_its_text() {
+        for entries in [&[][..], &[(0, 0)], &[(3, 77), (15, i64::MAX)], &[(15, 1), (2, 1 << 40)]] {
+            let token = token(entries);
+            assert_eq!(Token::decode(&token.encode(), sixteen()).unwrap(), token);
+        }
+    }
+
+    #[test]
+    fn joined_tokens_ask_for_the_most() {
+        let joined = format!("{},{}", token(&[(1, 5), (2, 9)]).encode(), token(&[(1, 7)]).encode());
+        assert_eq!(Token::decode(&joined, sixteen()).unwrap(), token(&[(1, 7), (2, 9)]));
+    }
+
+    #[test]
+    fn a_changed_text_is_refused() {
+        let text = token(&[(3, 77)]).encode();
+        for index in 0..text.len() {
+            let mut changed = text.clone().into_bytes();
+            changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(Token::decode(&changed, sixteen()).is_err(), "{changed}");
+        }
+        for garbage in ["x", "AAAA", ",", "not a token", &"A".repeat(5_000)] {
+            assert!(Token::decode(garbage, sixteen()).is_err(), "{garbage}");
+        }
+        assert_eq!(Token::decode(&token(&[(16, 1)]).encode(), sixteen()), Err(TokenError::UnknownPartition(16)));
+    }
+}
