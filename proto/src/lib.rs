@@ -13,7 +13,14 @@ pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/desc
 /// What every domain shares.
 pub mod diptych {
     /// Receipts, consistency tokens, error reasons.
-    #[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications, reason = "generated code")]
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        unreachable_pub,
+        unused_qualifications,
+        reason = "generated code"
+    )]
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/diptych.v1.rs"));
     }
@@ -22,7 +29,15 @@ pub mod diptych {
 /// Messages of google's APIs that the contract uses.
 pub mod google {
     /// Standard error details.
-    #[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications, rustdoc::all, reason = "generated code")]
+    #[allow(
+        missing_docs,
+        clippy::all,
+        clippy::allow_attributes_without_reason,
+        unreachable_pub,
+        unused_qualifications,
+        rustdoc::all,
+        reason = "generated code"
+    )]
     pub mod rpc {
         include!(concat!(env!("OUT_DIR"), "/google.rpc.rs"));
     }
@@ -33,7 +48,14 @@ pub mod ledger {
     /// The write side.
     pub mod command {
         /// Commands and their service.
-        #[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications, reason = "generated code")]
+        #[allow(
+            missing_docs,
+            clippy::all,
+            clippy::allow_attributes_without_reason,
+            unreachable_pub,
+            unused_qualifications,
+            reason = "generated code"
+        )]
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/ledger.command.v1.rs"));
         }
@@ -41,7 +63,14 @@ pub mod ledger {
     /// What is stored.
     pub mod event {
         /// Events and the snapshot.
-        #[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications, reason = "generated code")]
+        #[allow(
+            missing_docs,
+            clippy::all,
+            clippy::allow_attributes_without_reason,
+            unreachable_pub,
+            unused_qualifications,
+            reason = "generated code"
+        )]
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/ledger.event.v1.rs"));
         }
@@ -49,12 +78,26 @@ pub mod ledger {
     /// The read side.
     pub mod query {
         /// Queries and their service, as clients use them.
-        #[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications, reason = "generated code")]
+        #[allow(
+            missing_docs,
+            clippy::all,
+            clippy::allow_attributes_without_reason,
+            unreachable_pub,
+            unused_qualifications,
+            reason = "generated code"
+        )]
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/ledger.query.v1.rs"));
         }
         /// The same service for its server: stored messages stand in answers as [`crate::Encoded`] bytes. The wire format is the same.
-        #[allow(missing_docs, clippy::all, unreachable_pub, unused_qualifications, reason = "generated code")]
+        #[allow(
+            missing_docs,
+            clippy::all,
+            clippy::allow_attributes_without_reason,
+            unreachable_pub,
+            unused_qualifications,
+            reason = "generated code"
+        )]
         pub mod v1_encoded {
             include!(concat!(env!("OUT_DIR"), "/encoded/ledger.query.v1.rs"));
         }

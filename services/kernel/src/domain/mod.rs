@@ -37,7 +37,8 @@ pub trait Domain: Send + Sync + Sized + 'static {
     fn streams(command: &Self::Command) -> Vec<StreamId>;
 
     /// Decides. `states[i]` is the state of the stream `streams(command)[i]`. Each event comes with the index of its stream; there
-    /// is at least one event, and at most [`EVENTS_PER_COMMAND_MAX`].
+    /// is at least one of each stream, because an append checks only the streams that it writes to, and there are at most
+    /// [`EVENTS_PER_COMMAND_MAX`] in all.
     ///
     /// # Errors
     /// The refusal of a business rule. Nothing is stored then.

@@ -55,13 +55,22 @@ pub enum Scope {
 }
 
 /// An event with its record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Recorded<'a, E> {
     /// Where and when.
     pub record: &'a RecordedEvent,
     /// What.
     pub event: &'a E,
 }
+
+// By hand, as a derive would ask for events that can be copied themselves.
+impl<E> Clone for Recorded<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Recorded<'_, E> {}
 
 /// A read table as a fold over events. Rows are encoded messages: what is written here is what the query service sends.
 ///
@@ -72,6 +81,11 @@ pub trait View<E>: Send + Sync {
 
     /// Whose events a row is made of.
     fn scope(&self) -> Scope;
+
+    /// Whether every row is made of exactly one event, so that it need not be read before it is written. A help for the projector.
+    fn has_one_event_per_row(&self) -> bool {
+        false
+    }
 
     /// The row that the event concerns, or `None` where it concerns none.
     fn key(&self, event: Recorded<'_, E>) -> Option<RowKey>;

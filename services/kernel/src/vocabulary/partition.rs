@@ -34,7 +34,7 @@ impl fmt::Display for Partition {
     }
 }
 
-/// How many partitions an installation has: 1 to 1,024. Fixed when it is created; every store checks it when it is opened.
+/// How many partitions an installation has: 1 to 256, so that a token over all of them stays short. Fixed when it is created; every store checks it when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partitions(u16);
 
@@ -45,7 +45,7 @@ pub struct PartitionsError(pub u16);
 
 impl Partitions {
     /// The largest number.
-    pub const MAX: u16 = 1_024;
+    pub const MAX: u16 = 256;
 
     /// Checks and takes a number.
     ///
@@ -129,6 +129,6 @@ mod tests {
             assert!(partitions.of(&stream).number() < 16);
         }
         assert_eq!(Partitions::new(0), Err(PartitionsError(0)));
-        assert_eq!(Partitions::new(1_025), Err(PartitionsError(1_025)));
+        assert_eq!(Partitions::new(257), Err(PartitionsError(257)));
     }
 }

@@ -1,0 +1,42 @@
+//! Where the log ends.
+
+use super::fixture::{event, watermark};
+use crate::{
+    ports::{EventLog, Offset, PartitionEnd},
+    testing::{Place, support::Trial},
+    vocabulary::Position,
+};
+
+pub(super) async fn an_empty_log_ends_at_its_start<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.place.handle().await;
+    assert!(log.partitions().count() >= 4, "the suite wants four partitions");
+    let empty = PartitionEnd { next_offset: Offset(0), last_event: None };
+    for end in trial.ends(&log).await {
+        assert_eq!(end, empty);
+    }
+}
+
+pub(super) async fn ends_tell_offset_and_last_event<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let (log, other) = (trial.place.handle().await, trial.place.handle().await);
+    let partitions = log.partitions();
+    let all: Vec<_> = partitions.iter().collect();
+    let before = trial.ends(&log).await;
+    let entries = [
+        event(partitions, all[1], 11),
+        event(partitions, all[2], 12),
+        event(partitions, all[1], 13),
+        watermark(all[1], 20),
+        watermark(all[3], 20),
+    ];
+    trial.put(&log, &entries).await;
+    let ends = trial.ends(&other).await;
+    let grown = |index: usize| ends[index].next_offset.0 - before[index].next_offset.0;
+    let is_right = |grown: u64, expected: u64| grown == expected || (!trial.is_honest() && grown > expected);
+    assert!(grown(0) == 0 && is_right(grown(1), 3) && is_right(grown(2), 1) && is_right(grown(3), 1), "{ends:?}");
+    assert_eq!(ends[0], before[0]);
+    assert_eq!(ends[1].last_event, Some(Position::from_i64(13).unwrap()), "a watermark is no event");
+    assert_eq!(ends[2].last_event, Some(Position::from_i64(12).unwrap()));
+    assert_eq!(ends[3].last_event, before[3].last_event);
+    trial.put(&log, &[]).await;
+    assert_eq!(trial.ends(&log).await, ends);
+}

@@ -1,0 +1,89 @@
+//! Snapshots are a help and never change what a stream is.
+
+use super::fixture::{FORMAT, events, from_start, snapshot, stream};
+use crate::{
+    ports::{AppendUnit, EventStore, Snapshot, StreamLoad, StreamSlice},
+    testing::{Place, support::Trial},
+    vocabulary::Version,
+};
+
+async fn load<P: Place<Handle: EventStore>>(
+    trial: &Trial<'_, P>,
+    store: &P::Handle,
+    wanted: StreamLoad,
+    format: u32,
+) -> StreamSlice {
+    let loaded = trial.ask("load", async || store.load(std::slice::from_ref(&wanted), format, &[]).await).await;
+    loaded.streams.into_iter().next().unwrap()
+}
+
+async fn store_with<P: Place<Handle: EventStore>>(
+    trial: &Trial<'_, P>,
+    store: &P::Handle,
+    unit: AppendUnit,
+    snapshot: Snapshot,
+) {
+    assert!(trial.try_store(store, &[unit], &[snapshot]).await.is_ok());
+}
+
+fn versions(slice: &StreamSlice) -> Vec<u32> {
+    slice.events.iter().map(|event| event.version.number()).collect()
+}
+
+pub(super) async fn a_snapshot_shortens_the_load<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (store, stream_id) = (trial.place.handle().await, stream("snapshot-short"));
+    store_with(trial, &store, trial.unit(events(&stream_id, 1..=3)), snapshot(&stream_id, 3, FORMAT)).await;
+    trial.store(&store, &[trial.unit(events(&stream_id, 4..=5))]).await;
+
+    let slice = load(trial, &store, from_start(&stream_id), FORMAT).await;
+    assert_eq!(slice.snapshot, Some(snapshot(&stream_id, 3, FORMAT)));
+    assert_eq!(versions(&slice), [4, 5]);
+    // Who knows more than nothing goes on from there.
+    let known = StreamLoad { stream_id: stream_id.clone(), known_version: Version::new(1) };
+    let slice = load(trial, &store, known, FORMAT).await;
+    assert_eq!(slice.snapshot, None);
+    assert_eq!(versions(&slice), [2, 3, 4, 5]);
+    // In another format there is none.
+    let slice = load(trial, &store, from_start(&stream_id), FORMAT + 1).await;
+    assert_eq!(slice.snapshot, None);
+    assert_eq!(versions(&slice), [1, 2, 3, 4, 5]);
+}
+
+pub(super) async fn old_and_foreign_snapshots_are_ignored<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (store, stream_id) = (trial.place.handle().await, stream("snapshot-old"));
+    store_with(trial, &store, trial.unit(events(&stream_id, 1..=4)), snapshot(&stream_id, 4, FORMAT)).await;
+    store_with(trial, &store, trial.unit(events(&stream_id, 5..=5)), snapshot(&stream_id, 2, FORMAT)).await;
+    let slice = load(trial, &store, from_start(&stream_id), FORMAT).await;
+    assert_eq!(slice.snapshot, Some(snapshot(&stream_id, 4, FORMAT)), "an older one is ignored");
+    assert_eq!(versions(&slice), [5]);
+
+    store_with(trial, &store, trial.unit(events(&stream_id, 6..=6)), snapshot(&stream_id, 6, FORMAT)).await;
+    let slice = load(trial, &store, from_start(&stream_id), FORMAT).await;
+    assert_eq!(slice.snapshot, Some(snapshot(&stream_id, 6, FORMAT)), "a newer one counts");
+    assert_eq!(versions(&slice), Vec::<u32>::new());
+
+    // After one of a newer format, the old program may find its own or none, and its events either way.
+    store_with(trial, &store, trial.unit(events(&stream_id, 7..=7)), snapshot(&stream_id, 7, FORMAT + 1)).await;
+    let slice = load(trial, &store, from_start(&stream_id), FORMAT + 1).await;
+    assert_eq!(slice.snapshot, Some(snapshot(&stream_id, 7, FORMAT + 1)));
+    let slice = load(trial, &store, from_start(&stream_id), FORMAT).await;
+    let from = match &slice.snapshot {
+        Some(found) => {
+            assert_eq!(*found, snapshot(&stream_id, 6, FORMAT));
+            7
+        }
+        None => 1,
+    };
+    assert_eq!(versions(&slice), (from..=7).collect::<Vec<_>>());
+}
+
+pub(super) async fn a_rejected_batch_leaves_no_snapshot<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (store, stream_id) = (trial.place.handle().await, stream("snapshot-rejected"));
+    trial.store(&store, &[trial.unit(events(&stream_id, 1..=2))]).await;
+    let late = trial.unit(events(&stream_id, 2..=3));
+    let wrong = Snapshot { state: "what never was".into(), ..snapshot(&stream_id, 3, FORMAT) };
+    assert!(trial.try_store(&store, &[late], &[wrong]).await.is_err());
+    let slice = load(trial, &store, from_start(&stream_id), FORMAT).await;
+    assert_eq!(slice.snapshot, None);
+    assert_eq!(versions(&slice), [1, 2]);
+}

@@ -1,0 +1,54 @@
+//! How events and snapshots of the theatre are written down: by hand, as the kernel knows no protobuf.
+
+use std::{str, sync::Arc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::rules::{Event, Seat};
+use crate::domain::DecodeError;
+
+const RESERVED: &str = "theatre.event.v1.SeatReserved";
+const RELEASED: &str = "theatre.event.v1.SeatReleased";
+const SWAPPED: &str = "theatre.event.v1.SeatSwapped";
+const SNAPSHOT: &str = "theatre snapshot";
+
+pub(super) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
+    let event_type = match event {
+        Event::SeatReserved { .. } => RESERVED,
+        Event::SeatReleased { .. } => RELEASED,
+        Event::SeatSwapped { .. } => SWAPPED,
+    };
+    (event_type.into(), Bytes::copy_from_slice(event.guest().as_bytes()))
+}
+
+pub(super) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
+    let guest = || guest(event_type, payload);
+    match event_type {
+        RESERVED => Ok(Event::SeatReserved { guest: guest()? }),
+        RELEASED => Ok(Event::SeatReleased { guest: guest()? }),
+        SWAPPED => Ok(Event::SeatSwapped { guest: guest()? }),
+        _ => Err(DecodeError::new(event_type, "the theatre has no such event")),
+    }
+}
+
+pub(super) fn encode_snapshot(state: &Seat) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_u32(state.guests_count);
+    // The name of a guest is not empty, so nothing means nobody.
+    bytes.put_slice(state.guest.as_deref().unwrap_or_default().as_bytes());
+    bytes.freeze()
+}
+
+pub(super) fn decode_snapshot(snapshot: &[u8]) -> Result<Seat, DecodeError> {
+    let (count, name) =
+        snapshot.split_first_chunk::<4>().ok_or_else(|| DecodeError::new(SNAPSHOT, "it is too short"))?;
+    let guest = if name.is_empty() { None } else { Some(guest(SNAPSHOT, name)?) };
+    Ok(Seat { guest, guests_count: u32::from_be_bytes(*count) })
+}
+
+fn guest(what: &str, name: &[u8]) -> Result<Arc<str>, DecodeError> {
+    if name.is_empty() {
+        return Err(DecodeError::new(what, "there is no guest"));
+    }
+    str::from_utf8(name).map(Arc::from).map_err(|error| DecodeError::new(what, error))
+}

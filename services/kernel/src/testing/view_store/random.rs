@@ -1,0 +1,63 @@
+//! Random writes against a model.
+
+use std::collections::BTreeMap;
+
+use super::{deleted, row, view};
+use crate::{
+    domain::RowKey,
+    ports::{Row, ViewStore},
+    testing::{Place, support::Trial},
+};
+
+const STEPS: usize = 30;
+
+pub(super) async fn random_writes_agree_with_a_model<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let handles = [trial.place.handle().await, trial.place.handle().await];
+    let table = view("random");
+    trial.ensure(&handles[0], &[table]).await;
+    let groups = ["g", "gg", "h"];
+    let keys: Vec<_> =
+        groups.iter().flat_map(|group| (0..5_u8).map(move |number| RowKey::new(group, vec![number * 60]))).collect();
+    // A fifth of all positions delete: the same ones every time, as a row at a position is always the same.
+    let row_at = |key: &RowKey, position: i64| if position % 5 == 0 { deleted(position) } else { row(key, position) };
+    let mut model = BTreeMap::<RowKey, Row>::new();
+
+    for _ in 0..STEPS {
+        let store = trial.pick(&handles);
+        match trial.below(6) {
+            0..3 => {
+                let batch: Vec<_> = (0..=trial.below(5))
+                    .map(|_| {
+                        let key = trial.pick(&keys);
+                        (key, row_at(key, i64::try_from(1 + trial.below(40)).unwrap()))
+                    })
+                    .collect();
+                trial.write(store, table, &batch).await;
+                for (key, row) in batch {
+                    let kept = model.entry(key.clone()).or_insert_with(|| row.clone());
+                    if row.position > kept.position {
+                        *kept = row;
+                    }
+                }
+            }
+            3 => {
+                let asked: Vec<_> = (0..4).map(|_| trial.pick(&keys).clone()).collect();
+                let expected: Vec<_> = asked.iter().map(|key| model.get(key).cloned()).collect();
+                assert_eq!(trial.read(store, table, &asked).await, expected);
+            }
+            4 => {
+                let group = *trial.pick(&groups);
+                let mut expected: Vec<_> = model.iter().filter(|(key, _)| &*key.partition_key == group).collect();
+                expected.retain(|(_, row)| row.body.is_some());
+                let expected: Vec<_> =
+                    expected.into_iter().map(|(key, row)| (key.sort_key.clone(), row.clone())).collect();
+                assert_eq!(trial.scan_group(store, table, group, 1 + trial.below(4)).await, expected);
+            }
+            _ => {
+                let all = trial.scan_table(store, table, 1 + trial.below(6)).await;
+                assert_eq!(all.len(), model.len(), "each row once");
+                assert_eq!(all.into_iter().collect::<BTreeMap<_, _>>(), model);
+            }
+        }
+    }
+}
