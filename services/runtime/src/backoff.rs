@@ -1,0 +1,86 @@
+//! How long to wait before trying again.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+/// Delays between tries: exponential with full jitter, so that many who failed together do not come back together.
+///
+/// The nth delay since the last [`Backoff::reset`] is drawn evenly from `min ..= min * 2^n`, capped at `max`.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    min: Duration,
+    max: Duration,
+    ceiling: Duration,
+    random: SmallRng,
+}
+
+impl Backoff {
+    /// Delays from `min` to `max`; a `max` below `min` counts as `min`.
+    #[must_use]
+    pub fn new(min: Duration, max: Duration) -> Self {
+        // Every RandomState has other keys: randomness enough to spread retries, without a source to set up.
+        Self::seeded(min, max, RandomState::new().build_hasher().finish())
+    }
+
+    /// The same with a seed, for whoever wants the same delays again.
+    #[must_use]
+    pub fn seeded(min: Duration, max: Duration, seed: u64) -> Self {
+        Self { min, max: max.max(min), ceiling: min, random: SmallRng::seed_from_u64(seed) }
+    }
+
+    /// How long to wait before the next try.
+    pub fn next_delay(&mut self) -> Duration {
+        self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
+        self.random.random_range(self.min..=self.ceiling)
+    }
+
+    /// Starts anew, after a success.
+    pub fn reset(&mut self) {
+        self.ceiling = self.min;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIN: Duration = Duration::from_millis(10);
+    const MAX: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn delays_grow_within_their_bounds() {
+        for seed in 0..100 {
+            let mut backoff = Backoff::seeded(MIN, MAX, seed);
+            for (number, exponent) in (1..=20_u32).enumerate() {
+                let delay = backoff.next_delay();
+                let ceiling = MIN.saturating_mul(2_u32.pow(exponent)).min(MAX);
+                assert!((MIN..=ceiling).contains(&delay), "seed {seed}, delay {number}: {delay:?}");
+            }
+            backoff.reset();
+            assert!(backoff.next_delay() <= MIN * 2, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn delays_are_spread() {
+        let mut delays: Vec<_> = (0..64)
+            .map(|_| {
+                let mut backoff = Backoff::new(MIN, MAX);
+                (0..8).map(|_| backoff.next_delay()).last()
+            })
+            .collect();
+        delays.sort_unstable();
+        delays.dedup();
+        assert!(delays.len() > 32, "64 callers chose {} different delays", delays.len());
+    }
+
+    #[test]
+    fn a_max_below_min_counts_as_min() {
+        let mut backoff = Backoff::new(MAX, MIN);
+        assert_eq!(backoff.next_delay(), MAX);
+    }
+}

@@ -1,0 +1,65 @@
+//! Clocks, and the only sleep of the product.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use diptych_kernel::{Clock, Timestamp};
+use tokio::time::Instant;
+
+/// The time of day.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        // A clock set before 1970 reads as 1970: better than no answer, and nothing is ordered by it.
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A time of day that moves with tokio's clock: it stands still while that is paused, so tests repeat to the microsecond.
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock {
+    start: Timestamp,
+    started_at: Instant,
+}
+
+impl TokioClock {
+    /// Shows `start` now.
+    #[must_use]
+    pub fn starting_at(start: Timestamp) -> Self {
+        Self { start, started_at: Instant::now() }
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        let elapsed = self.started_at.elapsed().as_micros();
+        self.start.plus_micros(i64::try_from(elapsed).unwrap_or(i64::MAX))
+    }
+}
+
+/// Does nothing for a while. Whoever waits for something to happen waits for that instead.
+pub async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tokio_clock_moves_only_with_tokio() {
+        let clock = TokioClock::starting_at(Timestamp::from_micros(5));
+        assert_eq!(clock.now(), Timestamp::from_micros(5));
+        pause(Duration::from_millis(3)).await;
+        assert_eq!(clock.now(), Timestamp::from_micros(3_005));
+    }
+
+    #[test]
+    fn system_clock_shows_this_century() {
+        let year_2020 = Timestamp::from_micros(1_577_836_800_000_000);
+        let year_2200 = Timestamp::from_micros(7_258_118_400_000_000);
+        assert!((year_2020..year_2200).contains(&SystemClock.now()));
+    }
+}

@@ -1,0 +1,193 @@
+//! What happens around every call: it is counted and timed, shed when there are too many, and given a reason when it fails in the
+//! transport. Nothing is allocated here for a call that goes well.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use http::{HeaderMap, Request, Response};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use prost_reflect::DescriptorPool;
+use tokio::time::Instant;
+use tonic::{Code, Status, body::Body, service::Routes};
+use tower::{Service, ServiceExt, service_fn};
+
+use super::{reflection, with_reason};
+use crate::Failure;
+
+const CODES: usize = 17;
+
+/// What is known about all calls of a server.
+pub(super) struct Calls {
+    by_path: HashMap<String, Method>,
+    /// Calls to paths that are not mounted: one entry for all, so that nobody can fill the metrics with names.
+    unknown: Method,
+    in_flight: AtomicUsize,
+    in_flight_max: usize,
+    in_flight_gauge: Gauge,
+}
+
+struct Method {
+    service: String,
+    name: String,
+    /// Streaming calls are counted when they begin, and not timed.
+    streaming: bool,
+    /// Standard services are answered under any load.
+    sheds: bool,
+    duration: Histogram,
+    /// By code, made when first needed: most codes of most methods never are.
+    counters: [OnceLock<Counter>; CODES],
+}
+
+impl Calls {
+    /// Knows the methods of the mounted services by the proto files.
+    pub(super) fn new(services: &[&str], in_flight_max: usize) -> Self {
+        describe_metrics();
+        let mut by_path = HashMap::new();
+        for descriptors in reflection::DESCRIPTOR_SETS {
+            // A set that cannot be read costs names in metrics only; reflection, built before this, has refused it already.
+            let Ok(pool) = DescriptorPool::decode(descriptors) else { continue };
+            for service in pool.services().filter(|service| services.contains(&service.full_name())) {
+                for method in service.methods() {
+                    let streaming = method.is_client_streaming() || method.is_server_streaming();
+                    let path = format!("/{}/{}", service.full_name(), method.name());
+                    by_path.insert(path, Method::new(service.full_name(), method.name(), streaming));
+                }
+            }
+        }
+        Self {
+            by_path,
+            unknown: Method::new("other", "other", true),
+            in_flight: AtomicUsize::new(0),
+            in_flight_max,
+            in_flight_gauge: gauge!("diptych_rpc_calls_in_flight"),
+        }
+    }
+
+    fn method(&self, path: &str) -> &Method {
+        self.by_path.get(path).unwrap_or(&self.unknown)
+    }
+}
+
+fn describe_metrics() {
+    describe_counter!("diptych_rpc_calls_total", "Calls by method and status code; streaming ones by how they began");
+    describe_histogram!("diptych_rpc_duration_seconds", Unit::Seconds, "Time until the answer to a unary call");
+    describe_gauge!("diptych_rpc_calls_in_flight", "Calls that are worked on");
+    describe_gauge!("diptych_rpc_connections", "Open connections");
+}
+
+impl Method {
+    fn new(service: &str, name: &str, streaming: bool) -> Self {
+        Self {
+            service: service.to_owned(),
+            name: name.to_owned(),
+            streaming,
+            sheds: !service.starts_with("grpc."),
+            duration: histogram!("diptych_rpc_duration_seconds", "service" => service.to_owned(), "method" => name.to_owned()),
+            counters: [const { OnceLock::new() }; CODES],
+        }
+    }
+
+    fn count(&self, code: Code) {
+        let Some(counter) = usize::try_from(code as i32).ok().and_then(|index| self.counters.get(index)) else {
+            return;
+        };
+        let labels = || [("service", self.service.clone()), ("method", self.name.clone()), ("code", code_name(code))];
+        counter.get_or_init(|| counter!("diptych_rpc_calls_total", &labels())).increment(1);
+    }
+}
+
+/// The name as the protocol's documents write it: `NotFound` is `NOT_FOUND`.
+fn code_name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() && code != Code::Ok {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+/// A call that is being worked on. One that is dropped before it ended was cancelled by its caller, or ran out of time.
+struct Call<'a> {
+    calls: &'a Calls,
+    method: &'a Method,
+    began_at: Instant,
+    code: Code,
+}
+
+impl<'a> Call<'a> {
+    /// Takes a place, or says that there is none.
+    fn begin(calls: &'a Calls, method: &'a Method) -> Result<Self, Failure> {
+        let before = calls.in_flight.fetch_add(1, Ordering::Relaxed);
+        calls.in_flight_gauge.increment(1);
+        let mut call = Self { calls, method, began_at: Instant::now(), code: Code::Cancelled };
+        if method.sheds && before >= calls.in_flight_max {
+            call.code = Code::ResourceExhausted;
+            return Err(Failure::Overloaded { what: "the number of calls in flight" });
+        }
+        Ok(call)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.calls.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.calls.in_flight_gauge.decrement(1);
+        self.method.count(self.code);
+        if !self.method.streaming {
+            self.method.duration.record(self.began_at.elapsed());
+        }
+    }
+}
+
+/// The mounted services with all this around them.
+pub(super) fn watch(
+    routes: Routes,
+    calls: Arc<Calls>,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send,
+> + Clone
++ Send
++ 'static {
+    service_fn(move |request: Request<Body>| {
+        let (routes, calls) = (routes.clone(), Arc::clone(&calls));
+        async move {
+            let method = calls.method(request.uri().path());
+            let mut call = match Call::begin(&calls, method) {
+                Ok(call) => call,
+                Err(failure) => return Ok(Status::from(failure).into_http()),
+            };
+            let response = routes.oneshot(request).await?;
+            Ok(match failed(response.headers()) {
+                None => {
+                    call.code = Code::Ok;
+                    response
+                }
+                Some(status) => {
+                    let status = with_reason(status);
+                    call.code = status.code();
+                    status.into_http()
+                }
+            })
+        }
+    })
+}
+
+/// The status of a call that failed before its first answer: it stands in the headers then.
+fn failed(headers: &HeaderMap) -> Option<Status> {
+    // The usual case first: no status in the headers.
+    headers.get(Status::GRPC_STATUS)?;
+    Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
+}

@@ -1,0 +1,139 @@
+//! Mounting and serving.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use http::{Request, Response};
+use metrics::gauge;
+use tokio::net::TcpListener;
+use tonic::{
+    body::Body,
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+    transport,
+};
+use tower::Service;
+use tracing::warn;
+
+use super::{Health, Limits, calls, calls::Calls, reflection};
+use crate::{Shutdown, connection, pause};
+
+/// How much a client may send on one call, and on one connection, before it is read: enough for the fastest stream of small messages.
+const CALL_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How large the headers of a call may be.
+const HEADERS_BYTES_MAX: u32 = 16 * 1024;
+
+const HEALTH: &str = "grpc.health.v1.Health";
+
+/// A gRPC server that is being put together: mount services, then [`Server::serve`].
+pub struct Server {
+    limits: Limits,
+    routes: RoutesBuilder,
+    services: Vec<&'static str>,
+}
+
+/// Why a server cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The descriptor set built into this program is broken.
+    #[error("reflection cannot describe what is mounted: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("the gRPC server failed: {0}")]
+    Transport(#[from] transport::Error),
+}
+
+/// A server with everything mounted.
+pub struct Mounted {
+    limits: Limits,
+    routes: Routes,
+    calls: Arc<Calls>,
+    health: Health,
+}
+
+impl Server {
+    /// A server without services.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, routes: RoutesBuilder::default(), services: Vec::new() }
+    }
+
+    /// Adds a generated service. Its message sizes are set on the service itself, from [`Limits`].
+    #[must_use]
+    pub fn mount<S>(mut self, service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        self.routes.add_service(service);
+        self.services.push(S::NAME);
+        self
+    }
+    /// Adds health and reflection for what is mounted. Health says "alive and not ready" until told otherwise.
+    ///
+    /// # Errors
+    /// When the descriptor set built into this program is broken.
+    pub async fn finish(mut self) -> Result<Mounted, ServeError> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let health_of = Health::starting(reporter, self.services.clone()).await;
+        self.services.push(HEALTH);
+        self.services.extend(reflection::SERVICES);
+        self.routes.add_service(health);
+        reflection::mount(&mut self.routes, &self.services)?;
+        let calls = Calls::new(&self.services, self.limits.calls_in_flight_max);
+        Ok(Mounted {
+            routes: self.routes.routes().prepare(),
+            calls: Arc::new(calls),
+            health: health_of,
+            limits: self.limits,
+        })
+    }
+}
+
+impl Mounted {
+    /// What says whether calls should come here.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Serves a listener that is bound already until shutdown begins: then no connection is accepted, open calls go on to their end,
+    /// and what is not done after `drain_max` is cut off.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown, drain_max: Duration) -> Result<(), ServeError> {
+        let connections = connection::accept(listener, self.limits.connections_max, gauge!("diptych_rpc_connections"));
+        let service = calls::watch(self.routes, self.calls);
+        let served = builder(&self.limits).serve_with_incoming_shutdown(service, connections, shutdown.begun());
+        let cut_off = async {
+            shutdown.begun().await;
+            pause(drain_max).await;
+        };
+        tokio::select! {
+            served = served => Ok(served?),
+            () = cut_off => {
+                warn!(drain_max_ms = drain_max.as_millis(), "calls were still open when the time to finish them was up");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn builder(limits: &Limits) -> transport::Server {
+    transport::Server::builder()
+        .timeout(limits.call_duration_max)
+        .initial_stream_window_size(CALL_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(limits.calls_per_connection_max)
+        .http2_max_header_list_size(HEADERS_BYTES_MAX)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        // No grace: with one, tonic 0.14 does not ask the client to end, but cuts the connection when age and grace are over.
+        .max_connection_age(limits.connection_age_max)
+}

@@ -1,0 +1,243 @@
+//! A box office with two methods, its server, and its clients.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use diptych_proto::Encoded;
+use futures::{future::BoxFuture, stream};
+use http::{Request as HttpRequest, Response as HttpResponse, uri::PathAndQuery};
+use prost::bytes::Bytes;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    client,
+    server::{self, NamedService, UnaryService},
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_prost::ProstCodec;
+use tonic_reflection::pb::{v1, v1alpha};
+use tower::Service;
+
+use super::super::{Health, Limits, Server};
+use crate::{Shutdown, Tasks, pause};
+
+pub(super) const NAME: &str = "theatre.v1.BoxOffice";
+
+/// Answers `Reserve` at once, and `Wait` when the doors are open. A request is any message with a text in field 1.
+#[derive(Clone)]
+pub(super) struct BoxOffice {
+    doors_open: Arc<watch::Sender<bool>>,
+    waiting: Arc<watch::Sender<usize>>,
+    message_bytes_max: usize,
+}
+
+impl BoxOffice {
+    pub(super) fn open_doors(&self) {
+        self.doors_open.send_replace(true);
+    }
+
+    async fn until_somebody_waits(&self) {
+        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+    }
+
+    pub(super) async fn until_nobody_waits(&self) {
+        self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await.unwrap();
+    }
+}
+
+impl NamedService for BoxOffice {
+    const NAME: &'static str = NAME;
+}
+
+impl Service<HttpRequest<Body>> for BoxOffice {
+    type Response = HttpResponse<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
+        let method = Method { waits: request.uri().path().ends_with("/Wait"), office: self.clone() };
+        let message_bytes_max = self.message_bytes_max;
+        Box::pin(async move {
+            let codec = ProstCodec::<(), HealthCheckRequest>::default();
+            let mut grpc = server::Grpc::new(codec)
+                .apply_max_message_size_config(Some(message_bytes_max), Some(message_bytes_max));
+            Ok(grpc.unary(method, request).await)
+        })
+    }
+}
+
+struct Method {
+    waits: bool,
+    office: BoxOffice,
+}
+
+impl UnaryService<HealthCheckRequest> for Method {
+    type Response = ();
+    type Future = BoxFuture<'static, Result<Response<()>, Status>>;
+
+    fn call(&mut self, _: Request<HealthCheckRequest>) -> Self::Future {
+        let (waits, office) = (self.waits, self.office.clone());
+        Box::pin(async move {
+            if waits {
+                let _leaves = Waiting::begin(&office);
+                office.doors_open.subscribe().wait_for(|open| *open).await.unwrap();
+            }
+            Ok(Response::new(()))
+        })
+    }
+}
+
+struct Waiting(Arc<watch::Sender<usize>>);
+
+impl Waiting {
+    fn begin(office: &BoxOffice) -> Self {
+        office.waiting.send_modify(|waiting| *waiting += 1);
+        Self(Arc::clone(&office.waiting))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+/// The box office behind a real socket.
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
+    pub(super) health: Health,
+    pub(super) tasks: Tasks,
+    pub(super) theatre: BoxOffice,
+    channel: Channel,
+}
+
+impl Running {
+    pub(super) async fn start(limits: Limits) -> Self {
+        Self::start_with_drain(limits, Duration::from_secs(5)).await
+    }
+
+    pub(super) async fn start_with_drain(limits: Limits, drain_max: Duration) -> Self {
+        let theatre = BoxOffice {
+            doors_open: Arc::new(watch::Sender::new(false)),
+            waiting: Arc::new(watch::Sender::new(0)),
+            message_bytes_max: limits.message_received_bytes_max,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::new(limits).mount(theatre.clone()).finish().await.unwrap();
+        let health = server.health();
+        let tasks = Tasks::new(Shutdown::new());
+        tasks.spawn_fallible("grpc", server.serve(listener, tasks.shutdown(), drain_max));
+        Self { address, health, tasks, theatre, channel: lazy(address) }
+    }
+
+    pub(super) async fn health(&self, service: &str) -> Result<bool, Status> {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let answer = HealthClient::new(self.channel.clone()).check(request).await?;
+        Ok(answer.into_inner().status() == ServingStatus::Serving)
+    }
+
+    pub(super) async fn health_of<const N: usize>(&self, services: [&str; N]) -> [bool; N] {
+        let mut healthy = [false; N];
+        for (healthy, service) in healthy.iter_mut().zip(services) {
+            *healthy = self.health(service).await.unwrap();
+        }
+        healthy
+    }
+
+    pub(super) async fn call(&self, method: &str) -> Result<(), Status> {
+        self.call_with(method, &[]).await
+    }
+
+    pub(super) async fn call_with(&self, method: &str, message: &[u8]) -> Result<(), Status> {
+        self.call_path(&format!("/{NAME}/{method}"), message).await
+    }
+
+    pub(super) async fn call_path(&self, path: &str, message: &[u8]) -> Result<(), Status> {
+        call(self.channel.clone(), path, message).await
+    }
+
+    pub(super) async fn begin_on_new_connection(&self, method: &str) -> Result<(), Status> {
+        call(lazy(self.address), &format!("/{NAME}/{method}"), &[]).await
+    }
+
+    /// Begins a call, and returns once the theatre has it.
+    pub(super) async fn begin(&self, method: &str) -> AbortOnDropHandle<Result<(), Status>> {
+        let (channel, path) = (self.channel.clone(), format!("/{NAME}/{method}"));
+        let tracker = tokio_util::task::TaskTracker::new();
+        let held = tracker.spawn(async move { call(channel, &path, &[]).await });
+        self.theatre.until_somebody_waits().await;
+        AbortOnDropHandle::new(held)
+    }
+
+    /// Returns when new connections are refused.
+    pub(super) async fn until_refusing(&self) {
+        while TcpStream::connect(self.address).await.is_ok() {
+            pause(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The services that reflection lists.
+    pub(super) async fn services(&self, version: &str) -> Vec<String> {
+        if version.contains("alpha") {
+            let request = v1alpha::ServerReflectionRequest {
+                message_request: Some(v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())),
+                ..Default::default()
+            };
+            let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(self.channel.clone());
+            let mut answers = client.server_reflection_info(stream::iter([request])).await.unwrap().into_inner();
+            let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+            let v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
+                panic!("not a list: {answer:?}")
+            };
+            list.service.into_iter().map(|service| service.name).collect()
+        } else {
+            let request = v1::ServerReflectionRequest {
+                message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(String::new())),
+                ..Default::default()
+            };
+            let mut client = v1::server_reflection_client::ServerReflectionClient::new(self.channel.clone());
+            let mut answers = client.server_reflection_info(stream::iter([request])).await.unwrap().into_inner();
+            let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+            let v1::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
+                panic!("not a list: {answer:?}")
+            };
+            list.service.into_iter().map(|service| service.name).collect()
+        }
+    }
+}
+
+fn lazy(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
+}
+
+async fn call(channel: Channel, path: &str, message: &[u8]) -> Result<(), Status> {
+    let mut grpc = client::Grpc::new(channel);
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let codec = ProstCodec::<Encoded<HealthCheckRequest>, ()>::default();
+    let message = Encoded::new(Bytes::copy_from_slice(message));
+    let answer = grpc.unary(Request::new(message), PathAndQuery::try_from(path).unwrap(), codec).await;
+    answer.map(Response::into_inner)
+}
+
+/// The value of the metric whose labels have all these values.
+pub(super) fn metric(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
+    let lines = text.lines().filter(|line| line.starts_with(name) && !line.starts_with(&format!("{name}_")));
+    let mut lines = lines.filter(|line| labels.iter().all(|label| line.contains(&format!("\"{label}\""))));
+    lines.next()?.rsplit(' ').next()?.parse().ok()
+}

@@ -1,0 +1,19 @@
+//! What every process needs: tasks, shutdown, retry, health, telemetry, and the one table from failure to gRPC status.
+
+mod backoff;
+mod clock;
+mod connection;
+pub mod grpc;
+pub mod reasons;
+mod shutdown;
+mod status;
+mod tasks;
+pub mod telemetry;
+mod trace_context;
+
+pub use backoff::Backoff;
+pub use clock::{SystemClock, TokioClock, pause};
+pub use shutdown::Shutdown;
+pub use status::{Failure, Refused};
+pub use tasks::{Tasks, Unfinished};
+pub use trace_context::traceparent;

@@ -1,0 +1,94 @@
+//! What a program reads: `google.rpc` error details.
+
+use std::time::Duration;
+
+use diptych_proto::google::rpc::{BadRequest, ErrorInfo, ResourceInfo, RetryInfo, bad_request::FieldViolation};
+use prost::Message;
+use prost_types::Any;
+
+use super::{DOMAIN, Failure, message, table};
+
+/// ErrorInfo always; BadRequest where a field is wrong; RetryInfo where trying again helps; ResourceInfo where one thing is
+/// concerned.
+pub(super) fn of(failure: &Failure) -> Vec<Any> {
+    let mut details = vec![any("google.rpc.ErrorInfo", &error_info(failure))];
+    if let Some(field) = field(failure) {
+        let description = message::problem(failure);
+        let reason = failure.reason().to_owned();
+        let violation = FieldViolation { field: field.to_owned(), description, reason, localized_message: None };
+        details.push(any("google.rpc.BadRequest", &BadRequest { field_violations: vec![violation] }));
+    }
+    if let Some(delay) = table::row_of(failure).retry_after() {
+        details.push(any("google.rpc.RetryInfo", &RetryInfo { retry_delay: Some(proto_duration(delay)) }));
+    }
+    if let Some((kind, name)) = resource(failure) {
+        let resource = ResourceInfo { resource_type: kind.to_owned(), resource_name: name, ..ResourceInfo::default() };
+        details.push(any("google.rpc.ResourceInfo", &resource));
+    }
+    details
+}
+
+fn error_info(failure: &Failure) -> ErrorInfo {
+    let domain = match failure {
+        Failure::Refused(refused) => refused.domain,
+        _ => DOMAIN,
+    };
+    let metadata = metadata(failure).into_iter().map(|(key, value)| (key.to_owned(), message::shortened(value)));
+    ErrorInfo { reason: failure.reason().to_owned(), domain: domain.to_owned(), metadata: metadata.collect() }
+}
+
+/// The values, by the names that the comments in `error_reason.proto` give.
+fn metadata(failure: &Failure) -> Vec<(&'static str, String)> {
+    match failure {
+        Failure::RequestIdReused { request_id } | Failure::ReceiptNotFound { request_id } => {
+            vec![("request_id", request_id.to_string())]
+        }
+        Failure::VersionMismatch { stream_id, expected, actual }
+        | Failure::Contention { stream_id, expected, actual } => vec![
+            ("stream_id", stream_id.to_string()),
+            ("expected_version", expected.to_string()),
+            ("actual_version", actual.to_string()),
+        ],
+        Failure::ViewBehind { view, partition, required, reached } => vec![
+            ("view", view.to_string()),
+            ("partition", partition.to_string()),
+            ("required_position", required.to_string()),
+            ("reached_position", reached.to_string()),
+        ],
+        Failure::ViewParked { stream_id } => vec![("stream_id", stream_id.to_string())],
+        Failure::Overloaded { what } => vec![("what", (*what).to_owned())],
+        Failure::Refused(refused) => refused.metadata.clone(),
+        _ => field(failure).map(|field| ("field", field.to_owned())).into_iter().collect(),
+    }
+}
+
+fn field(failure: &Failure) -> Option<&str> {
+    match failure {
+        Failure::FieldMissing { field }
+        | Failure::FieldMalformed { field, .. }
+        | Failure::FieldTooLong { field, .. }
+        | Failure::FieldOutOfRange { field, .. }
+        | Failure::TokenInvalid { field, .. }
+        | Failure::PageTokenInvalid { field } => Some(field),
+        _ => None,
+    }
+}
+
+fn resource(failure: &Failure) -> Option<(&'static str, String)> {
+    match failure {
+        Failure::VersionMismatch { stream_id, .. }
+        | Failure::Contention { stream_id, .. }
+        | Failure::ViewParked { stream_id } => Some(("stream", stream_id.to_string())),
+        Failure::ReceiptNotFound { request_id } => Some(("receipt", request_id.to_string())),
+        _ => None,
+    }
+}
+
+fn any(full_name: &str, message: &impl Message) -> Any {
+    Any { type_url: format!("type.googleapis.com/{full_name}"), value: message.encode_to_vec() }
+}
+
+fn proto_duration(duration: Duration) -> prost_types::Duration {
+    // Delays are written in the table, in milliseconds, and fit.
+    prost_types::Duration::try_from(duration).unwrap_or_default()
+}

@@ -1,0 +1,57 @@
+//! The one table: failure, reason, gRPC code, and when to try again.
+
+use std::time::Duration;
+
+use diptych_proto::diptych::v1::ErrorReason as Reason;
+use tonic::Code;
+
+use super::Failure;
+
+/// What is fixed about a failure.
+pub(super) struct Row {
+    pub(super) reason: Reason,
+    pub(super) code: Code,
+    /// When trying again makes sense, in milliseconds. Sent where the code is UNAVAILABLE or RESOURCE_EXHAUSTED.
+    pub(super) retry_after_ms: u64,
+}
+
+/// A failure that time does not heal.
+const NEVER: u64 = 0;
+
+const fn row(reason: Reason, code: Code, retry_after_ms: u64) -> Row {
+    Row { reason, code, retry_after_ms }
+}
+
+/// The row of a failure. A domain's refusal brings reason and code along; its row holds only the delay, for domains that refuse with
+/// a code that heals with time.
+pub(super) fn row_of(failure: &Failure) -> Row {
+    match failure {
+        Failure::FieldMissing { .. } => row(Reason::FieldMissing, Code::InvalidArgument, NEVER),
+        Failure::FieldMalformed { .. } => row(Reason::FieldMalformed, Code::InvalidArgument, NEVER),
+        Failure::FieldTooLong { .. } => row(Reason::FieldTooLong, Code::InvalidArgument, NEVER),
+        Failure::FieldOutOfRange { .. } => row(Reason::FieldOutOfRange, Code::InvalidArgument, NEVER),
+        Failure::TokenInvalid { .. } => row(Reason::TokenInvalid, Code::InvalidArgument, NEVER),
+        Failure::PageTokenInvalid { .. } => row(Reason::PageTokenInvalid, Code::InvalidArgument, NEVER),
+        Failure::RequestIdReused { .. } => row(Reason::RequestIdReused, Code::AlreadyExists, NEVER),
+        Failure::VersionMismatch { .. } => row(Reason::VersionMismatch, Code::Aborted, NEVER),
+        Failure::Contention { .. } => row(Reason::Contention, Code::Aborted, NEVER),
+        Failure::OutcomeUnknown => row(Reason::OutcomeUnknown, Code::Unavailable, 500),
+        Failure::WriteUnavailable => row(Reason::WriteUnavailable, Code::Unavailable, 1_000),
+        Failure::ViewBehind { .. } => row(Reason::ViewBehind, Code::Unavailable, 100),
+        Failure::ViewParked { .. } => row(Reason::ViewParked, Code::Unavailable, 30_000),
+        Failure::ReadUnavailable => row(Reason::ReadUnavailable, Code::Unavailable, 1_000),
+        Failure::Overloaded { .. } => row(Reason::Overloaded, Code::ResourceExhausted, 100),
+        Failure::ShuttingDown => row(Reason::ShuttingDown, Code::Unavailable, 1_000),
+        Failure::ReceiptNotFound { .. } => row(Reason::ReceiptNotFound, Code::NotFound, NEVER),
+        Failure::Internal => row(Reason::Internal, Code::Internal, NEVER),
+        Failure::Refused(refused) => row(Reason::Unspecified, refused.code, 1_000),
+    }
+}
+
+impl Row {
+    /// When the caller may try again, where trying again helps.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        matches!(self.code, Code::Unavailable | Code::ResourceExhausted)
+            .then(|| Duration::from_millis(self.retry_after_ms))
+    }
+}

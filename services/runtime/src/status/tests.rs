@@ -1,0 +1,151 @@
+use std::{collections::BTreeSet, time::Duration};
+
+use tonic_types::StatusExt;
+
+use super::*;
+use crate::reasons;
+
+fn request_id() -> RequestId {
+    RequestId::parse("7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c11").unwrap()
+}
+
+fn stream_id() -> StreamId {
+    StreamId::new("seat-7").unwrap()
+}
+
+fn position(value: i64) -> Position {
+    Position::from_i64(value).unwrap()
+}
+
+/// One of each, without the refusals of domains.
+fn one_of_each() -> Vec<Failure> {
+    let (expected, actual) = (Version::new(3), Version::new(5));
+    let view = ViewId { name: "seats", generation: 2 };
+    vec![
+        Failure::missing("seat_id"),
+        Failure::malformed("request_id", "is `x`, which is not a UUID"),
+        Failure::too_long("seat_id", "has 65 bytes, and may have 64"),
+        Failure::out_of_range("row", "is 0, and may be 1 to 40"),
+        Failure::TokenInvalid { field: "consistency".into(), problem: "was changed on the way".into() },
+        Failure::PageTokenInvalid { field: "page_token".into() },
+        Failure::RequestIdReused { request_id: request_id() },
+        Failure::VersionMismatch { stream_id: stream_id(), expected, actual },
+        Failure::Contention { stream_id: stream_id(), expected, actual },
+        Failure::OutcomeUnknown,
+        Failure::WriteUnavailable,
+        Failure::ViewBehind { view, partition: Partition::new(4), required: position(9), reached: position(8) },
+        Failure::ViewParked { stream_id: stream_id() },
+        Failure::ReadUnavailable,
+        Failure::Overloaded { what: "the queue of commands" },
+        Failure::ShuttingDown,
+        Failure::ReceiptNotFound { request_id: request_id() },
+        Failure::Internal,
+    ]
+}
+
+fn taken() -> Failure {
+    Failure::Refused(Refused {
+        domain: "theatre.command.v1",
+        reason: "SEAT_TAKEN",
+        code: Code::FailedPrecondition,
+        message: "seat 7 is taken: choose another".into(),
+        metadata: vec![("seat_id", "7".into())],
+    })
+}
+
+fn decoded(details: &[u8]) -> rpc::Status {
+    prost::Message::decode(details).unwrap()
+}
+
+fn kinds(status: &rpc::Status) -> Vec<&str> {
+    status.details.iter().map(|detail| detail.type_url.as_str()).collect()
+}
+
+#[test]
+fn the_table_agrees_with_the_proto_file() {
+    let in_proto: Vec<_> = reasons::all().unwrap().into_iter().filter(|reason| reason.domain == DOMAIN).collect();
+    for failure in one_of_each() {
+        let explained = in_proto.iter().find(|explained| explained.reason == failure.reason());
+        let explained = explained.unwrap_or_else(|| panic!("{failure:?} has no reason in the proto file"));
+        // `Code` is named in the source as in the proto file, but for the case.
+        let code = format!("{:?}", failure.code());
+        assert_eq!(code.to_uppercase(), explained.code.replace('_', ""), "{failure:?}");
+    }
+    let used: BTreeSet<_> = one_of_each().iter().map(Failure::reason).collect();
+    let known: BTreeSet<_> = in_proto.iter().map(|explained| explained.reason.as_str()).collect();
+    assert_eq!(used, known, "every reason has exactly one failure");
+    assert_eq!(used.len(), one_of_each().len());
+}
+
+#[test]
+fn every_status_carries_its_reason() {
+    for failure in one_of_each() {
+        let status = Status::from(failure.clone());
+        assert_eq!(status.code(), failure.code());
+        assert!(!status.message().is_empty());
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), (failure.reason(), DOMAIN));
+        let (inside, alone) = (decoded(status.details()), failure.to_rpc_status());
+        assert_eq!((inside.code, &inside.message), (i32::from(status.code()), &alone.message));
+        assert_eq!(kinds(&inside), kinds(&alone));
+    }
+}
+
+#[test]
+fn retry_info_stands_exactly_where_time_heals() {
+    for failure in one_of_each() {
+        let heals = matches!(failure.code(), Code::Unavailable | Code::ResourceExhausted);
+        let delay = Status::from(failure.clone()).get_details_retry_info().and_then(|info| info.retry_delay);
+        assert_eq!(delay.is_some(), heals, "{failure:?}");
+        assert!(delay.is_none_or(|delay| delay >= Duration::from_millis(50)), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_wrong_field_is_named_with_its_problem() {
+    let status = Status::from(Failure::out_of_range("rows[2].number", "is 0, and may be 1 to 40"));
+    let violations = status.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0].field, "rows[2].number");
+    assert_eq!(violations[0].description, "is 0, and may be 1 to 40");
+    assert_eq!(status.message(), "rows[2].number is 0, and may be 1 to 40");
+    assert_eq!(status.get_details_error_info().unwrap().metadata["field"], "rows[2].number");
+    assert!(Status::from(Failure::Internal).get_details_bad_request().is_none());
+}
+
+#[test]
+fn versions_and_positions_are_there_for_programs() {
+    let mismatch = &one_of_each()[7];
+    let metadata = Status::from(mismatch.clone()).get_details_error_info().unwrap().metadata;
+    let expected = [("stream_id", "seat-7"), ("expected_version", "3"), ("actual_version", "5")];
+    assert_eq!(metadata, expected.map(|(key, value)| (key.into(), value.into())).into());
+    let resource = Status::from(mismatch.clone()).get_details_resource_info().unwrap();
+    assert_eq!((resource.resource_type.as_str(), resource.resource_name.as_str()), ("stream", "seat-7"));
+
+    let behind = &one_of_each()[11];
+    let metadata = Status::from(behind.clone()).get_details_error_info().unwrap().metadata;
+    let expected = [("view", "seats_g2"), ("partition", "4"), ("required_position", "9"), ("reached_position", "8")];
+    assert_eq!(metadata, expected.map(|(key, value)| (key.into(), value.into())).into());
+}
+
+#[test]
+fn a_refusal_is_passed_on_as_the_domain_says_it() {
+    let status = Status::from(taken());
+    assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, "seat 7 is taken: choose another"));
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((info.domain.as_str(), info.reason.as_str()), ("theatre.command.v1", "SEAT_TAKEN"));
+    assert_eq!(info.metadata["seat_id"], "7");
+    assert!(status.get_details_retry_info().is_none());
+}
+
+#[test]
+fn long_texts_are_cut_at_a_character() {
+    let status = Status::from(Failure::malformed("name", "ü".repeat(100_000)));
+    assert!(status.message().len() < 600 && status.message().ends_with('…'));
+    assert!(status.details().len() < 2_000);
+    let mut refused = taken();
+    if let Failure::Refused(refused) = &mut refused {
+        refused.metadata = vec![("seat_id", "7".repeat(100_000))];
+    }
+    assert!(Status::from(refused).details().len() < 2_000);
+}
