@@ -1,0 +1,111 @@
+//! A domain that breaks its contract harms nobody but its own commands.
+
+use std::{iter, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use diptych_command::{CommandError, SequencerConfig, Submission, start};
+use diptych_kernel::{
+    EventMetadata, Fingerprint, StreamId,
+    domain::{DecodeError, Domain, EVENTS_PER_COMMAND_MAX, STREAMS_PER_COMMAND_MAX, View},
+};
+use diptych_runtime::{Shutdown, Tasks};
+use futures::future::join_all;
+
+use crate::process::{request_id, store};
+
+struct Careless;
+
+/// How many streams are named, whether the first is named again at the end, and the stream of each event.
+#[derive(Clone, Debug)]
+struct Command {
+    streams: usize,
+    twice: bool,
+    events: Vec<usize>,
+}
+
+impl Domain for Careless {
+    type Command = Command;
+    type Event = ();
+    type State = u32;
+    type Refusal = ();
+
+    const SNAPSHOT_FORMAT: u32 = 1;
+
+    fn streams(command: &Command) -> Vec<StreamId> {
+        let again = command.twice.then(|| stream(0));
+        (0..command.streams).map(stream).chain(again).collect()
+    }
+
+    fn decide(_: &[u32], command: &Command) -> Result<Vec<(usize, ())>, ()> {
+        Ok(command.events.iter().map(|stream| (*stream, ())).collect())
+    }
+
+    fn evolve(state: &mut u32, (): &()) {
+        *state += 1;
+    }
+
+    fn encode_event((): &()) -> (Arc<str>, Bytes) {
+        ("careless".into(), Bytes::new())
+    }
+
+    fn decode_event(_: &str, _: &[u8]) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
+    fn encode_snapshot(state: &u32) -> Bytes {
+        Bytes::copy_from_slice(&state.to_be_bytes())
+    }
+
+    fn decode_snapshot(snapshot: &[u8]) -> Result<u32, DecodeError> {
+        snapshot.try_into().map(u32::from_be_bytes).map_err(|error| DecodeError::new("careless", error))
+    }
+
+    fn views() -> Vec<Box<dyn View<()>>> {
+        Vec::new()
+    }
+}
+
+fn stream(number: usize) -> StreamId {
+    StreamId::new(&format!("stream-{number}")).unwrap()
+}
+
+fn command(streams: usize, events: impl IntoIterator<Item = usize>) -> Command {
+    Command { streams, twice: false, events: events.into_iter().collect() }
+}
+
+#[tokio::test]
+async fn commands_that_no_domain_may_make_fail_alone() {
+    let store = store();
+    let tasks = Tasks::new(Shutdown::new());
+    let handle = start::<Careless, _>(Arc::clone(&store), SequencerConfig::default(), &tasks);
+    let submit = |id, command: Command| {
+        let fingerprint = Fingerprint::of("careless", format!("{command:?}").as_bytes());
+        let (expected_version, metadata) = (None, EventMetadata::default());
+        handle.submit(Submission { request_id: request_id(id), fingerprint, expected_version, command, metadata })
+    };
+
+    // No stream, too many, one twice: not taken.
+    for (id, streams, twice) in [(1, 0, false), (2, STREAMS_PER_COMMAND_MAX + 1, false), (3, 1, true)] {
+        let refused = submit(id, Command { twice, ..command(streams, 0..streams) });
+        assert_eq!(refused.map(drop), Err(CommandError::Internal), "{streams} streams");
+    }
+    // No event, too many, one of a stream that is not named, none of one that is: decided, and not stored.
+    let broken = [
+        command(1, []),
+        command(1, iter::repeat_n(0, EVENTS_PER_COMMAND_MAX + 1)),
+        command(1, [0, 1]),
+        command(2, [0, 0]),
+    ];
+    let broken: Vec<_> = (10..).zip(broken).map(|(id, command)| submit(id, command).unwrap()).collect();
+    // All that is allowed, in the same batch.
+    let whole = [command(STREAMS_PER_COMMAND_MAX, 0..STREAMS_PER_COMMAND_MAX), {
+        command(1, iter::repeat_n(0, EVENTS_PER_COMMAND_MAX))
+    }];
+    let whole: Vec<_> = (20..).zip(whole).map(|(id, command)| submit(id, command).unwrap()).collect();
+    assert_eq!(join_all(broken).await, vec![Err(CommandError::Internal); 4]);
+    let whole = join_all(whole).await;
+    assert_eq!(whole[0].as_ref().unwrap().receipt.streams.len(), STREAMS_PER_COMMAND_MAX);
+    assert_eq!(whole[1].as_ref().unwrap().receipt.streams[0].version.number(), 1_025);
+    tasks.shutdown().begin();
+    tasks.finish(Duration::from_secs(60)).await.unwrap();
+}

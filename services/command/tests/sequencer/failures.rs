@@ -1,0 +1,168 @@
+//! What callers are told when the store fails, and that it is true.
+
+use std::time::Duration;
+
+use diptych_command::{CommandError, SequencerConfig};
+use diptych_kernel::testing::theatre::{Command, Event, Refusal, seat};
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use crate::{
+    probe::Fate::{AfterOthers, DoneButUnknown, Hangs, Made, NotDone, NotDoneButUnknown, Operator},
+    process::{Process, events, events_of_request, request_id, store, unit, version_of},
+};
+
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn config() -> SequencerConfig {
+    SequencerConfig { commit_timeout: COMMIT_TIMEOUT, ..SequencerConfig::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_whose_effect_is_unknown_is_made_again() {
+    for fates in [
+        vec![DoneButUnknown],
+        vec![NotDoneButUnknown],
+        vec![DoneButUnknown, NotDone, NotDoneButUnknown],
+        vec![NotDone, NotDone, DoneButUnknown, DoneButUnknown],
+    ] {
+        let store = store();
+        let attempts = fates.len();
+        store.next_appends(fates);
+        let process = Process::with(&store, config());
+        let pending: Vec<_> = (1..4).map(|id| process.submit(id, Command::reserve(&format!("A{id}"), "ada"))).collect();
+        for answer in join_all(pending).await {
+            assert!(!answer.unwrap().repeated, "it was this submission that stored it");
+        }
+        assert_eq!(store.units_per_append(), vec![3; attempts + 1], "each attempt is the same");
+        assert_eq!(version_of(&process.run(9, Command::release("A1")).await, 0), 2);
+        process.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_when_time_is_up_is_said_to_be_unknown() {
+    for (fates, is_stored) in
+        [(vec![DoneButUnknown], true), (vec![NotDoneButUnknown], false), (vec![NotDone, DoneButUnknown], true)]
+    {
+        let store = store();
+        store.next_appends(fates);
+        store.other_appends(|| NotDone);
+        let process = Process::with(&store, config());
+        let started = Instant::now();
+        let first = process.submit(1, Command::reserve("A1", "ada"));
+        let refused = process.submit(2, Command::reserve("A1", "bob"));
+        assert_eq!(first.await, Err(CommandError::OutcomeUnknown));
+        assert_eq!(refused.await, Err(CommandError::OutcomeUnknown), "its refusal rests on what is not known");
+        assert_eq!(started.elapsed(), COMMIT_TIMEOUT);
+
+        store.other_appends(|| Made);
+        assert_eq!(process.handle.receipt(request_id(1)).await.unwrap().is_some(), is_stored);
+        let again = process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+        assert_eq!(again.repeated, is_stored);
+        assert_eq!(events(&*store, &seat("A1")).await.len(), 1);
+        let taken = Err(CommandError::Refused(Refusal::SeatTaken("ada".into())));
+        assert_eq!(process.run(2, Command::reserve("A1", "bob")).await, taken);
+        process.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_batch_builds_on_what_an_unknown_one_left() {
+    let store = store();
+    store.next_appends([DoneButUnknown, Hangs]);
+    let process = Process::with(&store, config());
+    assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::OutcomeUnknown));
+    // It was stored after all, and the next command sees it.
+    assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 2);
+    assert_eq!(store.appends(), 3);
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_said_to_be_unavailable() {
+    let store = store();
+    store.other_appends(|| NotDone);
+    let process = Process::with(&store, config());
+    assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::Unavailable));
+    assert!(store.appends() > 5, "it was asked again and again");
+    assert_eq!(events_of_request(&*store, 1).await, 0);
+    store.other_appends(|| Made);
+    assert!(!process.run(1, Command::reserve("A1", "ada")).await.unwrap().repeated);
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_needs_a_person_is_not_asked_again() {
+    let store = store();
+    store.next_appends([Operator, NotDoneButUnknown, Operator]);
+    let process = Process::with(&store, config());
+    assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::Internal));
+    assert_eq!(store.appends(), 1);
+    // What was in doubt before stays in doubt.
+    assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::OutcomeUnknown));
+    assert_eq!(events_of_request(&*store, 1).await, 0);
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn loads_are_repeated_until_time_is_up() {
+    let store = store();
+    store.next_loads([NotDone, NotDoneButUnknown]);
+    let process = Process::with(&store, config());
+    assert!(process.run(1, Command::reserve("A1", "ada")).await.is_ok());
+
+    store.next_loads([NotDone, Hangs]);
+    let started = Instant::now();
+    assert_eq!(process.run(2, Command::reserve("B2", "bob")).await, Err(CommandError::Unavailable));
+    assert_eq!(started.elapsed(), COMMIT_TIMEOUT);
+    store.next_loads([Operator]);
+    assert_eq!(process.run(2, Command::reserve("B2", "bob")).await, Err(CommandError::Internal));
+    store.next_loads([NotDone, Operator]);
+    assert_eq!(process.handle.receipt(request_id(1)).await, Err(CommandError::Internal));
+    store.next_loads([Hangs]);
+    assert_eq!(process.handle.receipt(request_id(1)).await, Err(CommandError::Unavailable));
+    assert!(process.handle.receipt(request_id(1)).await.unwrap().is_some());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_cannot_be_confirmed_is_not_told() {
+    let store = store();
+    let process = Process::with(&store, config());
+    process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+    store.next_loads([Hangs]);
+    assert_eq!(process.run(2, Command::reserve("A1", "bob")).await, Err(CommandError::Unavailable));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_may_write_while_an_append_is_in_doubt() {
+    let store = store();
+    let process = Process::with(&store, config());
+    process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+    // Somebody else stores the second command of the batch, between two attempts of which the first did nothing.
+    let release = Command::release("A1");
+    let stored_by_others = unit(3, &release, &[(seat("A1"), 2, Event::released("ada"))]);
+    store.next_appends([NotDoneButUnknown, AfterOthers(vec![stored_by_others])]);
+    let first = process.submit(2, Command::reserve("B2", "bob"));
+    let second = process.submit(3, release);
+    let (first, second) = (first.await.unwrap(), second.await.unwrap());
+    assert_eq!((first.repeated, second.repeated), (false, true));
+    assert_eq!(store.units_per_append(), [1, 2, 2, 1]);
+    assert_eq!(events(&*store, &seat("A1")).await.len(), 2);
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_does_not_contend_with_itself() {
+    let store = store();
+    let process = Process::with(&store, SequencerConfig { conflict_retries_max: 0, ..config() });
+    // The second attempt finds the streams moved, by the first.
+    store.next_appends([DoneButUnknown]);
+    let ada = process.submit(1, Command::reserve("A1", "ada"));
+    let bob = process.submit(2, Command::reserve("A1", "bob"));
+    assert!(!ada.await.unwrap().repeated);
+    assert_eq!(bob.await, Err(CommandError::Refused(Refusal::SeatTaken("ada".into()))));
+    process.stop().await;
+}

@@ -1,0 +1,174 @@
+//! Two processes on one store: none loses what the other wrote, and no refusal rests on an old state.
+
+use std::sync::Arc;
+
+use diptych_command::{CommandError, SequencerConfig};
+use diptych_embedded::Place;
+use diptych_kernel::{
+    Version,
+    testing::{
+        theatre::{Command, Event, Refusal, seat},
+        with_seed,
+    },
+};
+use futures::future::join_all;
+use rand::{SeedableRng, rngs::SmallRng};
+
+use crate::{
+    probe::{Fate, Probe},
+    process::{
+        Answer, Process, Store, embedded_at, events_of_request, history, is_lawful, random_command, store,
+        store_directly, unit, version_of,
+    },
+};
+
+const SEATS: [&str; 3] = ["A1", "B2", "C3"];
+
+async fn random_commands(process: &Process, seed: u64, caller: u128) -> Vec<(u128, Answer)> {
+    let mut random = SmallRng::seed_from_u64(seed.wrapping_add(u64::try_from(caller).unwrap() * 7_919));
+    let mut answers = Vec::new();
+    for turn in 0..20 {
+        let id = caller * 1_000 + turn;
+        let command = random_command(&mut random, &SEATS, &format!("guest-{id}"));
+        answers.push((id, process.run(id, command).await));
+    }
+    answers
+}
+
+async fn everything_is_stored_once(seed: u64, stores: [Arc<Store>; 2]) {
+    let config = SequencerConfig { conflict_retries_max: 1_000, ..SequencerConfig::default() };
+    let processes = stores.each_ref().map(|store| Process::with(store, config.clone()));
+    let [store, _] = stores;
+    let callers = (1..=8).map(|caller| random_commands(&processes[usize::from(caller % 2 == 0)], seed, caller));
+    for (id, answer) in join_all(callers).await.concat() {
+        let stored = events_of_request(&*store, id).await;
+        match answer {
+            Ok(done) => assert!(!done.repeated && stored > 0, "seed {seed}, request {id}: {done:?}"),
+            Err(CommandError::Refused(_)) => assert_eq!(stored, 0, "seed {seed}, request {id}"),
+            Err(other) => panic!("seed {seed}, request {id}: {other:?}"),
+        }
+    }
+    for name in SEATS {
+        let history = history(&*store, &seat(name)).await;
+        assert!(is_lawful(&history), "seed {seed}, {name}: {history:?}");
+    }
+    for process in processes {
+        process.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn commands_of_two_processes_are_stored_once_each() {
+    for seed in 0..50 {
+        with_seed(seed, everything_is_stored_once(seed, [&store(); 2].map(Arc::clone))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_of_two_processes_on_two_threads_are_stored_once_each() {
+    for seed in 100..110 {
+        with_seed(seed, everything_is_stored_once(seed, [&store(); 2].map(Arc::clone))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_of_two_processes_on_one_folder_are_stored_once_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Arc::new(Probe::new(embedded_at(&Place::Directory(folder.path().to_owned()))));
+    with_seed(200, everything_is_stored_once(200, [open(), open()])).await;
+    // Another start finds it all.
+    let process = Process::new(&open());
+    let again = process.run(1_000_000, Command::reserve("D4", "ada")).await.unwrap();
+    assert!(!again.repeated);
+    process.stop().await;
+    let process = Process::new(&open());
+    let repeated = process.run(1_000_000, Command::reserve("D4", "ada")).await.unwrap();
+    assert_eq!((repeated.repeated, repeated.receipt), (true, again.receipt));
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_told_of_an_old_state() {
+    let store = store();
+    let process = Process::new(&store);
+    process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+    let release = unit(2, &Command::release("A1"), &[(seat("A1"), 2, Event::released("ada"))]);
+    store_directly(&*store.inner, release).await;
+    // The held state says that the seat is taken.
+    let bob = process.run(3, Command::reserve("A1", "bob")).await;
+    assert_eq!(version_of(&bob, 0), 3);
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn an_acceptance_on_an_old_state_is_decided_again() {
+    let store = store();
+    let process = Process::new(&store);
+    assert_eq!(process.run(1, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
+    let eve = Command::reserve("A1", "eve");
+    store_directly(&*store.inner, unit(2, &eve, &[(seat("A1"), 1, Event::reserved("eve"))])).await;
+    // The held state says that the seat is free.
+    let bob = process.run(3, Command::reserve("A1", "bob")).await;
+    assert_eq!(bob, Err(CommandError::Refused(Refusal::SeatTaken("eve".into()))));
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_on_events_of_its_batch_and_an_old_state_is_decided_again() {
+    let store = store();
+    let process = Process::new(&store);
+    assert_eq!(process.run(1, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
+    assert_eq!(process.run(2, Command::release("B2")).await, Err(CommandError::Refused(Refusal::SeatFree)));
+    let eve = Command::reserve("B2", "eve");
+    store_directly(&*store.inner, unit(3, &eve, &[(seat("B2"), 1, Event::reserved("eve"))])).await;
+    // The append checks A1 but not B2, which the held state takes for free.
+    let ada = process.submit(4, Command::reserve("A1", "ada"));
+    let swap = process.submit(5, Command::swap("A1", "B2"));
+    assert!(ada.await.is_ok());
+    let swap = swap.await;
+    assert_eq!((version_of(&swap, 0), version_of(&swap, 1)), (3, 3));
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_grew_to_a_snapshot_has_moved() {
+    let store = store();
+    let config = SequencerConfig { snapshot_every_events: 2, ..SequencerConfig::default() };
+    let (process, other) = (Process::new(&store), Process::with(&store, config));
+    assert_eq!(process.run(1, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
+    for id in (10..16).step_by(2) {
+        other.run(id, Command::reserve("A1", "ada")).await.unwrap();
+        other.run(id + 1, Command::release("A1")).await.unwrap();
+    }
+    other.run(16, Command::reserve("A1", "joe")).await.unwrap();
+    other.run(20, Command::reserve("B2", "eve")).await.unwrap();
+    other.run(21, Command::swap("A1", "B2")).await.unwrap();
+    // Whatever the snapshot holds, the seat is taken.
+    assert!(process.run(30, Command::release("A1")).await.is_ok());
+    assert!(is_lawful(&history(&*store, &seat("A1")).await));
+    process.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn contention_ends_only_the_commands_on_the_stream() {
+    let store = store();
+    let config = SequencerConfig { conflict_retries_max: 2, ..SequencerConfig::default() };
+    let process = Process::with(&store, config);
+    process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+    // Before each attempt somebody gives the seat back and takes it again.
+    store.next_appends([2, 4, 6].map(|version| {
+        let events = [(seat("A1"), version, Event::released("ada")), (seat("A1"), version + 1, Event::reserved("ada"))];
+        Fate::AfterOthers(vec![unit(u128::from(version) + 100, &Command::release("A1"), &events)])
+    }));
+    let release = process.submit(2, Command::release("A1"));
+    let reserve = process.submit(3, Command::reserve("B2", "bob"));
+    let (expected, actual) = (Version::new(5), Version::new(7));
+    assert_eq!(release.await, Err(CommandError::Contention { stream_id: seat("A1"), expected, actual }));
+    assert!(reserve.await.is_ok());
+    assert_eq!(store.units_per_append(), [1, 2, 2, 2, 1]);
+    assert_eq!(events_of_request(&*store, 2).await, 0);
+    // Nobody is in the way any more.
+    assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 8);
+    process.stop().await;
+}
