@@ -1,0 +1,134 @@
+//! Where a new leader starts: the cursor says what should be on the log, the log says what is.
+
+use diptych_kernel::{
+    Partition, Partitions, Position,
+    ports::{EventStore, PartitionEnd, PortError, RelayCursor},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::edge::Edge;
+
+/// How many ends of the log are looked up in the write database at the same time.
+const LOOKUPS_MAX: usize = 16;
+
+/// What the comparison gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Where reading begins.
+    pub(crate) read_up_to: Position,
+    /// What each partition of the log holds: events up to here are not put there again.
+    pub(crate) on_log: Edge,
+    /// Partitions that have lost the end that they once had.
+    pub(crate) lost: Vec<Partition>,
+}
+
+/// Compares the cursor with the ends of the log.
+///
+/// - An end **ahead** of the cursor is a publication whose cursor was not moved: it is there, and is not repeated.
+/// - An end **behind** the cursor is a lost tail: records that were acknowledged are gone (power loss under a log that does not wait for
+///   the disk, an unclean election). Reading begins at the smallest such end.
+/// - A partition without any event whose offsets have moved on has given them to retention, which is no loss; one that was never
+///   written to, in spite of the cursor, is a log made anew.
+pub(crate) fn compare(partitions: Partitions, cursor: &RelayCursor, ends: &[PartitionEnd]) -> Start {
+    let mut start = Start {
+        read_up_to: cursor.published_up_to,
+        on_log: Edge { up_to: cursor.published_up_to, last_positions: Vec::with_capacity(ends.len()) },
+        lost: Vec::new(),
+    };
+    for partition in partitions.iter() {
+        let published = cursor.last_positions.get(partition.index()).copied().unwrap_or_default();
+        let end = ends.get(partition.index());
+        let on_log = match end.map(|end| (end.last_event, end.next_offset.0)) {
+            Some((Some(last_event), _)) => last_event,
+            Some((None, 0)) | None => Position::START,
+            Some((None, _)) => published,
+        };
+        if on_log < published {
+            start.lost.push(partition);
+            start.read_up_to = start.read_up_to.min(on_log);
+        }
+        start.on_log.last_positions.push(on_log);
+    }
+    start.on_log.up_to = start.read_up_to;
+    start
+}
+
+/// Looks for the last event of each partition of the log in the write database. Gives the first that is not there.
+pub(crate) async fn find_unknown_end<S: EventStore>(
+    store: &S,
+    partitions: Partitions,
+    ends: &[PartitionEnd],
+) -> Result<Option<(Partition, Position)>, PortError> {
+    // Collected first: a closure that borrows inside a stream makes the whole future unfit to be spawned.
+    let last_events: Vec<(Partition, Position)> =
+        partitions.iter().zip(ends).filter_map(|(partition, end)| Some((partition, end.last_event?))).collect();
+    let unknown = stream::iter(last_events)
+        .map(|(partition, position)| async move {
+            let known = has_event(store, partition, position).await?;
+            Ok::<_, PortError>((!known).then_some((partition, position)))
+        })
+        .buffered(LOOKUPS_MAX)
+        .try_filter_map(|unknown| async move { Ok(unknown) });
+    std::pin::pin!(unknown).try_next().await
+}
+
+async fn has_event<S: EventStore>(store: &S, partition: Partition, position: Position) -> Result<bool, PortError> {
+    let Ok(before) = Position::from_i64(position.as_i64() - 1) else {
+        return Ok(false);
+    };
+    let tail = store.read_partition_after(partition, before, 1).await?;
+    Ok(tail.events.first().is_some_and(|event| event.position == position))
+}
+
+#[cfg(test)]
+mod tests {
+    use diptych_kernel::ports::Offset;
+
+    use super::*;
+
+    fn at(number: i64) -> Position {
+        Position::from_i64(number).unwrap()
+    }
+
+    fn end(next_offset: u64, last_event: Option<i64>) -> PartitionEnd {
+        PartitionEnd { next_offset: Offset(next_offset), last_event: last_event.map(at) }
+    }
+
+    fn compare_two(cursor: [i64; 3], ends: [PartitionEnd; 2]) -> Start {
+        let cursor = RelayCursor { published_up_to: at(cursor[0]), last_positions: vec![at(cursor[1]), at(cursor[2])] };
+        compare(Partitions::new(2).unwrap(), &cursor, &ends)
+    }
+
+    #[test]
+    fn ends_that_agree_with_the_cursor_resume_at_the_cursor() {
+        let start = compare_two([12, 10, 7], [end(3, Some(10)), end(2, Some(7))]);
+        assert_eq!((start.read_up_to, start.lost), (at(12), vec![]));
+        assert_eq!(start.on_log.last_positions, vec![at(10), at(7)]);
+    }
+
+    #[test]
+    fn an_end_ahead_of_the_cursor_is_not_published_again() {
+        let start = compare_two([12, 10, 7], [end(5, Some(14)), end(2, Some(7))]);
+        assert_eq!((start.read_up_to, start.lost), (at(12), vec![]));
+        assert_eq!(start.on_log.last_positions, vec![at(14), at(7)]);
+    }
+
+    #[test]
+    fn a_lost_end_is_resumed_from_the_smallest() {
+        let start = compare_two([12, 10, 7], [end(2, Some(6)), end(1, Some(2))]);
+        assert_eq!((start.read_up_to, start.lost), (at(2), vec![Partition::new(0), Partition::new(1)]));
+    }
+
+    #[test]
+    fn a_log_made_anew_is_filled_from_the_start() {
+        let start = compare_two([12, 10, 0], [end(0, None), end(0, None)]);
+        assert_eq!((start.read_up_to, start.lost), (at(0), vec![Partition::new(0)]));
+    }
+
+    #[test]
+    fn what_retention_took_is_not_lost() {
+        let start = compare_two([12, 10, 7], [end(8, None), end(2, Some(7))]);
+        assert_eq!((start.read_up_to, start.lost), (at(12), vec![]));
+        assert_eq!(start.on_log.last_positions, vec![at(10), at(7)]);
+    }
+}

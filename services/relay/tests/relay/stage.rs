@@ -1,0 +1,216 @@
+//! The stores around a relay, what is put into them, and what is found on the log.
+
+use std::{cell::Cell, collections::HashMap, future::Future, sync::Arc, time::Duration};
+
+use diptych_embedded::{EmbeddedEventLog, EmbeddedEventStore, Place};
+use diptych_kernel::{
+    EventMetadata, Fingerprint, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp,
+    Version,
+    ports::{
+        AppendOutcome, AppendUnit, Consumer, EventLog, EventStore, LeaseOutcome, LogEntry, LogSignal, Offset,
+        RelayCursor, RelayState,
+    },
+    testing::theatre::{Event, new_event, seat},
+};
+use diptych_relay::{RelayConfig, RelayError, run};
+use diptych_runtime::{Shutdown, TokioClock, pause};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// More than any test stores.
+const EVENTS_MAX: usize = 100_000;
+/// How long a test waits for something, in tokio's time.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub(crate) struct Stage {
+    pub(crate) events: Arc<EmbeddedEventStore>,
+    pub(crate) log: Arc<EmbeddedEventLog>,
+    clock: Arc<TokioClock>,
+    requests: Cell<u128>,
+    readers: Cell<u64>,
+}
+
+pub(crate) fn partitions() -> Partitions {
+    Partitions::new(3).unwrap()
+}
+
+/// How many seeds to try: `DIPTYCH_SEEDS`, or 50.
+pub(crate) fn seeds() -> std::ops::Range<u64> {
+    0..std::env::var("DIPTYCH_SEEDS").map_or(50, |seeds| seeds.parse().expect("DIPTYCH_SEEDS is a number"))
+}
+
+/// Settings under which every path is taken with a few events.
+pub(crate) fn config(owner: &str) -> RelayConfig {
+    RelayConfig { read_events_max: 3, ..RelayConfig::new(owner) }
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000)));
+        let events = EmbeddedEventStore::open(&Place::Memory, partitions(), clock.clone()).unwrap();
+        let (requests, readers) = (Cell::new(0), Cell::new(0));
+        Self { events: Arc::new(events), log: Self::empty_log(&clock), clock, requests, readers }
+    }
+
+    fn empty_log(clock: &Arc<TokioClock>) -> Arc<EmbeddedEventLog> {
+        Arc::new(EmbeddedEventLog::open(&Place::Memory, partitions(), clock.clone()).unwrap())
+    }
+
+    /// Makes the log anew, with only the first records of each partition.
+    pub(crate) async fn cut_log(&mut self, keep_records: usize) {
+        let mut left: HashMap<Partition, usize> = HashMap::new();
+        let mut records = self.records().await;
+        records.retain(|entry| {
+            let count = left.entry(entry.partition()).or_default();
+            *count += 1;
+            *count <= keep_records
+        });
+        self.log = Self::empty_log(&self.clock);
+        self.log.append(&records).await.unwrap();
+    }
+
+    /// Stores the next events of some seats: `number` commands with one event for each of two seats.
+    pub(crate) async fn store(&self, number: u32) {
+        for _ in 0..number {
+            let request = self.requests.get();
+            self.store_for(&[request % 7, 7 + request % 5]).await;
+        }
+    }
+
+    /// Stores one command with the next event of each of these seats.
+    pub(crate) async fn store_for(&self, seats: &[u128]) {
+        let request = self.requests.get() + 1;
+        self.requests.set(request);
+        let mut events = Vec::new();
+        for number in seats {
+            let stream_id = seat(&number.to_string());
+            let version = self.version(&stream_id).await.next();
+            events.push(new_event(stream_id, version, &Event::reserved("ada")));
+        }
+        let unit = AppendUnit {
+            request_id: RequestId::from_uuid(Uuid::from_u128(request)),
+            fingerprint: Fingerprint::of("stage", &request.to_be_bytes()),
+            events,
+            metadata: EventMetadata::default(),
+        };
+        let outcome = self.events.append(&[unit], &[]).await.unwrap();
+        assert!(matches!(outcome, AppendOutcome::Committed(_)), "{outcome:?}");
+    }
+
+    async fn version(&self, stream_id: &StreamId) -> Version {
+        let events = self.events.read_stream_after(stream_id, Version::NONE, EVENTS_MAX).await.unwrap();
+        events.last().map(|event| event.version).unwrap_or_default()
+    }
+
+    pub(crate) async fn all_events(&self) -> Vec<RecordedEvent> {
+        self.events.read_after(Position::START, EVENTS_MAX).await.unwrap().events
+    }
+
+    /// All records of the log, in order within each partition.
+    pub(crate) async fn records(&self) -> Vec<LogEntry> {
+        self.readers.set(self.readers.get() + 1);
+        let mut reader = self.log.join(&format!("readers-{}", self.readers.get()), "one").await.unwrap();
+        let mut records = Vec::new();
+        loop {
+            match reader.next(1_000, Duration::ZERO).await.unwrap() {
+                LogSignal::Assigned(given) => {
+                    for assignment in given {
+                        reader.start_at(assignment.partition, Offset(0)).await.unwrap();
+                    }
+                }
+                LogSignal::Records(more) => records.extend(more.into_iter().map(|record| record.entry)),
+                LogSignal::Revoked(..) => panic!("nobody else is in the group"),
+                LogSignal::Idle => return records,
+            }
+        }
+    }
+
+    /// The cursor, and whether nobody leads.
+    pub(crate) async fn cursor(&self) -> RelayCursor {
+        loop {
+            match self.events.acquire_lease("test", Duration::from_micros(1)).await.unwrap() {
+                LeaseOutcome::Held { cursor, fence } => {
+                    self.events.release_lease(fence).await.unwrap();
+                    return cursor;
+                }
+                LeaseOutcome::HeldByOther { .. } => pause(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    /// Whether the last event of every partition is on the log.
+    pub(crate) async fn is_published(&self) -> bool {
+        let mut last_events = vec![None; usize::from(partitions().count())];
+        for event in self.all_events().await {
+            last_events[event.partition.index()] = Some(event.position);
+        }
+        self.log.ends().await.unwrap().iter().zip(last_events).all(|(end, last_event)| end.last_event == last_event)
+    }
+
+    pub(crate) async fn until_published(&self) {
+        self.until("all is published", async || self.is_published().await).await;
+    }
+
+    pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds().await {
+            assert!(Instant::now() < deadline, "it did not come to pass that {what}");
+            pause(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Checks that the log holds every event, in order but for repeats, and no watermark that says too much. Returns how many
+    /// repeats there are.
+    pub(crate) async fn check_log(&self) -> usize {
+        let records = self.records().await;
+        let all = self.all_events().await;
+        let mut repeats = 0;
+        for partition in partitions().iter() {
+            let expected: Vec<_> = all.iter().filter(|event| event.partition == partition).collect();
+            let mut told = 0;
+            for entry in records.iter().filter(|entry| entry.partition() == partition) {
+                match entry {
+                    LogEntry::Event(event) if expected.get(told) == Some(&event) => told += 1,
+                    LogEntry::Event(event) => {
+                        assert!(expected[..told].contains(&event), "{} comes before its time", event.position);
+                        repeats += 1;
+                    }
+                    LogEntry::Watermark(_, watermark) => {
+                        let due = expected.iter().take_while(|event| event.position <= watermark.position).count();
+                        assert!(due <= told, "{watermark:?} overtakes events of partition {partition}");
+                        let last = due.checked_sub(1).map(|last| expected[last].position).unwrap_or_default();
+                        assert!(watermark.last_event >= last, "{watermark:?}, but {last}");
+                        assert!(
+                            expected[..told].iter().any(|event| event.position == watermark.last_event) || told == 0
+                        );
+                    }
+                }
+            }
+            assert_eq!(told, expected.len(), "events of partition {partition}");
+        }
+        repeats
+    }
+
+    /// Runs an honest relay while something happens, then stops it in order.
+    pub(crate) async fn relay<T>(&self, owner: &str, story: impl Future<Output = T>) -> T {
+        let (told, ended) = relaying(&self.events, &self.log, config(owner), story).await;
+        ended.unwrap();
+        told
+    }
+}
+
+/// Runs a relay while something happens, then stops it in order.
+pub(crate) async fn relaying<S: EventStore + RelayState, L: EventLog, T>(
+    events: &Arc<S>,
+    log: &Arc<L>,
+    config: RelayConfig,
+    story: impl Future<Output = T>,
+) -> (T, Result<(), RelayError>) {
+    let shutdown = Shutdown::new();
+    let told = async {
+        let told = story.await;
+        shutdown.begin();
+        told
+    };
+    futures::join!(told, run(Arc::clone(events), Arc::clone(log), config, shutdown.clone()))
+}
