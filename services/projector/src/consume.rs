@@ -1,0 +1,259 @@
+//! The loop: listen to the log, do what it says, tell the group how far it is.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use diptych_kernel::{
+    Partition,
+    domain::Domain,
+    ports::{
+        Consumer, Effect, EventLog, EventStore, LogSignal, Offset, OffsetCommit, PortError, ProgressStore, ViewCache,
+        ViewStore,
+    },
+};
+use diptych_runtime::{Shutdown, pause};
+use tokio::time::Instant;
+
+use crate::{
+    Ports, ProjectorConfig, ProjectorError,
+    engine::{Engine, Worked},
+    error::Stop,
+    retry::Retry,
+};
+
+/// How many pieces of other work are done between two polls of the log.
+const PIECES_PER_POLL: usize = 4;
+
+/// Runs a projector until shutdown, as a member of its group.
+///
+/// Returns when the batch in flight is stored and its offsets are committed, at the latest [`ProjectorConfig::shutdown_wait_max`] after
+/// shutdown begins. What is broken off is done again by whoever owns the partition next.
+///
+/// # Errors
+/// What only a person can mend; see [`ProjectorError`].
+pub async fn run<D, S, L, V, P, C>(
+    ports: Ports<S, L, V, P, C>,
+    config: ProjectorConfig,
+    shutdown: Shutdown,
+) -> Result<(), ProjectorError>
+where
+    D: Domain,
+    S: EventStore,
+    L: EventLog,
+    V: ViewStore,
+    P: ProgressStore,
+    C: ViewCache,
+{
+    let (store, log) = (ports.events.partitions(), ports.log.partitions());
+    if store != log {
+        return Err(ProjectorError::PartitionsDiffer { store, log });
+    }
+    let wait_max = config.shutdown_wait_max;
+    let Ports { events, log, views, progress, cache } = ports;
+    let engine = Engine::<D, S, V, P, C>::new((events, views, progress, cache), config, shutdown.clone());
+    let member = Member { pending: BTreeMap::new(), commit_at: None, retry: engine.retry("listen"), engine };
+    let stopped = tokio::select! {
+        biased;
+        stopped = member.run(&*log) => stopped,
+        () = after(&shutdown, wait_max) => {
+            tracing::warn!(?wait_max, "the projector's stores did not answer during shutdown");
+            Stop::Shutdown
+        }
+    };
+    match stopped {
+        Stop::Shutdown => Ok(()),
+        Stop::Failed(error) => Err(error),
+    }
+}
+
+async fn after(shutdown: &Shutdown, wait_max: Duration) {
+    shutdown.begun().await;
+    pause(wait_max).await;
+}
+
+/// A member of the group.
+struct Member<D: Domain, S, V, P, C> {
+    engine: Engine<D, S, V, P, C>,
+    /// Offsets whose work is stored and which are not committed yet.
+    pending: BTreeMap<Partition, Offset>,
+    /// When they are to be, if there are any.
+    commit_at: Option<Instant>,
+    retry: Retry,
+}
+
+impl<D, S, V, P, C> Member<D, S, V, P, C>
+where
+    D: Domain,
+    S: EventStore,
+    V: ViewStore,
+    P: ProgressStore,
+    C: ViewCache,
+{
+    async fn run<L: EventLog>(mut self, log: &L) -> Stop {
+        match self.live(log).await {
+            Ok(()) => Stop::Shutdown,
+            Err(stop) => stop,
+        }
+    }
+
+    async fn live<L: EventLog>(&mut self, log: &L) -> Result<(), Stop> {
+        self.ensure_tables().await?;
+        while !self.engine.shutdown.has_begun() {
+            let mut consumer = self.join(log).await?;
+            let left = self.listen(log, &mut consumer).await;
+            // Also when the work is broken off: what is pending is stored.
+            self.commit(&mut consumer).await?;
+            left?;
+            self.engine.release_all();
+        }
+        Ok(())
+    }
+
+    async fn ensure_tables(&self) -> Result<(), Stop> {
+        let tables = self.engine.table_ids();
+        let mut retry = self.engine.retry("ensure tables");
+        while let Err(error) = self.engine.store.ensure_views(&tables).await {
+            retry.after(error).await?;
+        }
+        Ok(())
+    }
+
+    async fn join<L: EventLog>(&mut self, log: &L) -> Result<L::Consumer, Stop> {
+        let mut retry = self.engine.retry("join");
+        loop {
+            let ProjectorConfig { group, member, .. } = &self.engine.config;
+            match log.join(group, member).await {
+                Ok(consumer) => return Ok(consumer),
+                Err(error) => retry.after(error).await?,
+            }
+        }
+    }
+
+    /// Listens until shutdown, or until it is not known what was heard: then the group is joined anew.
+    async fn listen<L: EventLog>(&mut self, log: &L, consumer: &mut L::Consumer) -> Result<(), Stop> {
+        loop {
+            self.do_other_work(consumer).await?;
+            if self.commit_at.is_some_and(|at| at <= Instant::now()) {
+                self.commit(consumer).await?;
+            }
+            let (limit, patience) = (self.engine.config.batch_records_max.max(1), self.patience());
+            let heard = tokio::select! {
+                heard = consumer.next(limit, patience) => heard,
+                () = self.engine.shutdown.begun() => return Ok(()),
+            };
+            match heard {
+                Ok(signal) => {
+                    self.retry.succeeded();
+                    self.follow(log, consumer, signal).await?;
+                }
+                Err(error) => {
+                    let is_lost = error.effect() == Effect::Unknown;
+                    self.retry.after(error).await?;
+                    if is_lost {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn follow<L: EventLog>(
+        &mut self,
+        log: &L,
+        consumer: &mut L::Consumer,
+        signal: LogSignal,
+    ) -> Result<(), Stop> {
+        match signal {
+            LogSignal::Records(records) => {
+                let taken = self.engine.project(records).await?;
+                self.pending.extend(taken);
+                self.commit_at.get_or_insert_with(|| Instant::now() + self.engine.config.commit_interval);
+                Ok(())
+            }
+            LogSignal::Assigned(assignments) => {
+                self.pending.retain(|partition, _| assignments.iter().all(|given| given.partition != *partition));
+                let mut retry = self.engine.retry("look up the ends of the log");
+                let ends = loop {
+                    match log.ends().await {
+                        Ok(ends) => break ends,
+                        Err(error) => retry.after(error).await?,
+                    }
+                };
+                self.engine.assign(&assignments, &ends).await
+            }
+            LogSignal::Revoked(partitions, guard) => {
+                // Nothing is in flight here. The group goes on when the guard is dropped.
+                self.commit(consumer).await?;
+                self.pending.retain(|partition, _| !partitions.contains(partition));
+                self.engine.release(&partitions);
+                drop(guard);
+                Ok(())
+            }
+            LogSignal::Idle => Ok(()),
+        }
+    }
+
+    /// What is due beside listening, in small pieces.
+    async fn do_other_work(&mut self, consumer: &mut impl Consumer) -> Result<(), Stop> {
+        for _ in 0..PIECES_PER_POLL {
+            match self.engine.work().await? {
+                Worked::Nothing => break,
+                Worked::Done => {}
+                Worked::Start(partition, offset) => match consumer.start_at(partition, offset).await {
+                    Ok(()) => self.engine.started(partition, offset),
+                    Err(error) => {
+                        self.engine.put_off(partition, error)?;
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        let now = Instant::now();
+        let until = self.commit_at.into_iter().chain(self.engine.next_work()).min();
+        let patience = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
+        patience.min(self.engine.config.poll_patience)
+    }
+
+    /// Tells the group how far it is. A failure puts it off: the progress in the read database is what a restart goes by.
+    async fn commit(&mut self, consumer: &mut impl Consumer) -> Result<(), Stop> {
+        self.commit_at = None;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let offsets: Vec<(Partition, Offset)> =
+            self.pending.iter().map(|(partition, offset)| (*partition, *offset)).collect();
+        match consumer.commit(&offsets).await {
+            Ok(OffsetCommit::Committed) => self.pending.clear(),
+            Ok(OffsetCommit::Fenced) => self.commit_each(consumer, &offsets).await,
+            Err(error) => self.put_commit_off(&error),
+        }
+        Ok(())
+    }
+
+    /// One of the partitions is another member's. Its rows in memory may be behind what that one has stored; everything this member still
+    /// writes of it is harmless by position, and the group says soon that it is gone.
+    async fn commit_each(&mut self, consumer: &mut impl Consumer, offsets: &[(Partition, Offset)]) {
+        for (partition, offset) in offsets {
+            match consumer.commit(&[(*partition, *offset)]).await {
+                Ok(OffsetCommit::Committed) => {}
+                Ok(OffsetCommit::Fenced) => {
+                    tracing::info!(%partition, "another member has the partition");
+                    self.engine.metrics.commits_fenced.increment(1);
+                    self.engine.hot.forget(&[*partition]);
+                }
+                Err(error) => {
+                    self.put_commit_off(&error);
+                    continue;
+                }
+            }
+            self.pending.remove(partition);
+        }
+    }
+
+    fn put_commit_off(&mut self, error: &PortError) {
+        tracing::debug!(%error, "offsets could not be committed");
+        self.commit_at = Some(Instant::now() + self.engine.config.commit_interval);
+    }
+}

@@ -1,0 +1,232 @@
+//! Rows: those in memory, and those of the work at hand.
+
+use std::{collections::HashMap, num::NonZeroUsize};
+
+use bytes::Bytes;
+use diptych_kernel::{
+    Partition, Position, Timestamp,
+    domain::{RowKey, ViewId},
+    ports::{Row, RowWrite},
+};
+use lru::LruCache;
+
+/// A table that rows belong to, by its place in [`Tables`].
+pub(crate) type TableIndex = usize;
+
+/// What is known of a table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table {
+    pub(crate) view: ViewId,
+    /// Every row is made of one event: there is nothing to read before it is written, nor to keep after.
+    pub(crate) is_written_once: bool,
+}
+
+#[derive(Debug)]
+struct HotRow {
+    partition: Partition,
+    row: Option<Row>,
+}
+
+/// The rows of owned partitions that were used last: as stored, acknowledged. That there is no row is worth knowing too.
+#[derive(Debug)]
+pub(crate) struct HotRows {
+    tables: Vec<LruCache<RowKey, HotRow>>,
+}
+
+impl HotRows {
+    pub(crate) fn new(tables: usize, rows_max: usize) -> Self {
+        let each = NonZeroUsize::new(rows_max / tables.max(1)).unwrap_or(NonZeroUsize::MIN);
+        Self { tables: (0..tables).map(|_| LruCache::new(each)).collect() }
+    }
+
+    /// Takes a row out, to be put back once what becomes of it is stored.
+    fn take(&mut self, table: TableIndex, key: &RowKey) -> Option<Option<Row>> {
+        Some(self.tables.get_mut(table)?.pop(key)?.row)
+    }
+
+    fn put(&mut self, table: TableIndex, key: RowKey, partition: Partition, row: Option<Row>) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.put(key, HotRow { partition, row });
+        }
+    }
+
+    /// Forgets the rows of partitions.
+    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+        for table in &mut self.tables {
+            let rows = table.iter().filter(|(_, hot)| partitions.contains(&hot.partition));
+            let keys: Vec<RowKey> = rows.map(|(key, _)| key.clone()).collect();
+            for key in keys {
+                table.pop(&key);
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.tables.iter_mut().for_each(LruCache::clear);
+    }
+}
+
+/// A row that is being worked on.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) table: TableIndex,
+    pub(crate) key: RowKey,
+    pub(crate) partition: Partition,
+    pub(crate) row: Option<Row>,
+    /// When the event was recorded that `row` was last changed by; meaningful once it is changed.
+    pub(crate) recorded_at: Timestamp,
+    is_known: bool,
+    pub(crate) is_changed: bool,
+}
+
+impl Slot {
+    /// Whether the event at this position is in the row.
+    pub(crate) fn has(&self, position: Position) -> bool {
+        self.row.as_ref().is_some_and(|row| row.position >= position)
+    }
+
+    pub(crate) fn body(&self) -> Option<&[u8]> {
+        self.row.as_ref().and_then(|row| row.body.as_deref())
+    }
+
+    pub(crate) fn set(&mut self, position: Position, recorded_at: Timestamp, body: Option<Bytes>) {
+        self.row = Some(Row { position, body });
+        self.recorded_at = recorded_at;
+        self.is_changed = true;
+    }
+}
+
+/// The rows of the work at hand. It holds all that the work needs until it is stored, however many rows that is; its size is bounded
+/// by the events of a batch.
+#[derive(Debug)]
+pub(crate) struct WorkingSet {
+    pub(crate) slots: Vec<Slot>,
+    index: Vec<HashMap<RowKey, usize>>,
+}
+
+impl WorkingSet {
+    pub(crate) fn new(tables: usize) -> Self {
+        Self { slots: Vec::new(), index: (0..tables).map(|_| HashMap::new()).collect() }
+    }
+
+    /// The place of a row, with what memory knows of it.
+    pub(crate) fn slot(
+        &mut self,
+        hot: &mut HotRows,
+        tables: &[Table],
+        table: TableIndex,
+        key: RowKey,
+        partition: Partition,
+    ) -> usize {
+        let next = self.slots.len();
+        let Some(index) = self.index.get_mut(table) else { return next };
+        if let Some(slot) = index.get(&key) {
+            return *slot;
+        }
+        index.insert(key.clone(), next);
+        let known = hot.take(table, &key);
+        let is_known = known.is_some() || tables.get(table).is_some_and(|table| table.is_written_once);
+        let (row, recorded_at) = (known.flatten(), Timestamp::default());
+        self.slots.push(Slot { table, key, partition, row, recorded_at, is_known, is_changed: false });
+        next
+    }
+
+    /// The rows of a table that have to be read: their places and keys.
+    pub(crate) fn unknown(&self, table: TableIndex) -> (Vec<usize>, Vec<RowKey>) {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| slot.table == table && !slot.is_known)
+            .map(|(place, slot)| (place, slot.key.clone()))
+            .unzip()
+    }
+
+    /// What was read of a row.
+    pub(crate) fn learn(&mut self, place: usize, row: Option<Row>) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.row = row;
+            slot.is_known = true;
+        }
+    }
+
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().filter(|slot| slot.is_changed)
+    }
+
+    /// The changed rows as they are to be stored.
+    pub(crate) fn writes(&self, tables: &[Table]) -> Vec<RowWrite> {
+        let changed = self.changed().filter_map(|slot| {
+            let (table, row) = tables.get(slot.table).zip(slot.row.clone())?;
+            Some(RowWrite { view: table.view, key: slot.key.clone(), row })
+        });
+        changed.collect()
+    }
+
+    /// Everything is stored: memory knows it from now on.
+    pub(crate) fn keep(self, hot: &mut HotRows, tables: &[Table]) {
+        for slot in self.slots {
+            let is_worth_it = tables.get(slot.table).is_some_and(|table| !table.is_written_once);
+            if is_worth_it && slot.is_known {
+                hot.put(slot.table, slot.key, slot.partition, slot.row);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIEW: ViewId = ViewId { name: "seats", generation: 1 };
+    const TABLES: [Table; 1] = [Table { view: VIEW, is_written_once: false }];
+
+    fn row(position: i64) -> Row {
+        Row { position: Position::from_i64(position).unwrap(), body: Some(Bytes::from_static(b"row")) }
+    }
+
+    fn hot_with(rows_max: usize, keys: &[&str]) -> HotRows {
+        let mut hot = HotRows::new(1, rows_max);
+        for (number, key) in (0..).zip(keys) {
+            hot.put(0, RowKey::single(key), Partition::new(number), Some(row(1)));
+        }
+        hot
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut hot = hot_with(2, &["a", "b", "c"]);
+        assert_eq!(hot.take(0, &RowKey::single("a")), None);
+        assert_eq!(hot.take(0, &RowKey::single("c")), Some(Some(row(1))));
+    }
+
+    #[test]
+    fn a_row_that_is_worked_on_is_in_memory_again_only_when_stored() {
+        let mut hot = hot_with(10, &["a"]);
+        let mut working = WorkingSet::new(1);
+        let place = working.slot(&mut hot, &TABLES, 0, RowKey::single("a"), Partition::new(0));
+        working.slots[place].set(Position::from_i64(2).unwrap(), Timestamp::default(), None);
+        assert_eq!(working.writes(&TABLES).len(), 1);
+        drop(working);
+        assert_eq!(hot.take(0, &RowKey::single("a")), None);
+    }
+
+    #[test]
+    fn rows_of_a_partition_are_forgotten() {
+        let mut hot = hot_with(10, &["a", "b"]);
+        hot.forget(&[Partition::new(0)]);
+        assert_eq!(hot.take(0, &RowKey::single("a")), None);
+        assert_eq!(hot.take(0, &RowKey::single("b")), Some(Some(row(1))));
+    }
+
+    #[test]
+    fn only_unknown_rows_are_read() {
+        let mut hot = hot_with(10, &["a"]);
+        let mut working = WorkingSet::new(1);
+        for key in ["a", "b", "b"] {
+            working.slot(&mut hot, &TABLES, 0, RowKey::single(key), Partition::new(0));
+        }
+        assert_eq!(working.unknown(0), (vec![1], vec![RowKey::single("b")]));
+        working.learn(1, None);
+        assert_eq!(working.unknown(0), (vec![], vec![]));
+    }
+}

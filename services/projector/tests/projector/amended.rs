@@ -1,0 +1,125 @@
+//! Later releases of the theatre: the same domain, read or shown in another way.
+
+use std::{marker::PhantomData, sync::Arc};
+
+use bytes::Bytes;
+use diptych_kernel::{
+    StreamId,
+    domain::{DecodeError, Domain, FoldError, Recorded, RowKey, Scope, View, ViewId},
+    testing::theatre::{Command, Event, Refusal, SEATS, Seat, Theatre, UNFOLDABLE},
+};
+
+/// What a release changes.
+pub(crate) trait Release: 'static {
+    fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
+        Theatre::decode_event(event_type, payload)
+    }
+
+    /// What takes the place of the view of seats.
+    fn seats(seats: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
+        seats
+    }
+}
+
+/// The theatre in another release.
+pub(crate) struct Amended<R>(PhantomData<fn() -> R>);
+
+impl<R: Release> Domain for Amended<R> {
+    type Command = Command;
+    type Event = Event;
+    type State = Seat;
+    type Refusal = Refusal;
+
+    const SNAPSHOT_FORMAT: u32 = Theatre::SNAPSHOT_FORMAT;
+
+    fn streams(command: &Command) -> Vec<StreamId> {
+        Theatre::streams(command)
+    }
+
+    fn decide(states: &[Seat], command: &Command) -> Result<Vec<(usize, Event)>, Refusal> {
+        Theatre::decide(states, command)
+    }
+
+    fn evolve(state: &mut Seat, event: &Event) {
+        Theatre::evolve(state, event);
+    }
+
+    fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
+        Theatre::encode_event(event)
+    }
+
+    fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
+        R::decode_event(event_type, payload)
+    }
+
+    fn encode_snapshot(state: &Seat) -> Bytes {
+        Theatre::encode_snapshot(state)
+    }
+
+    fn decode_snapshot(snapshot: &[u8]) -> Result<Seat, DecodeError> {
+        Theatre::decode_snapshot(snapshot)
+    }
+
+    fn views() -> Vec<Box<dyn View<Event>>> {
+        let amend = |view: Box<dyn View<Event>>| if view.id() == SEATS { R::seats(view) } else { view };
+        Theatre::views().into_iter().map(amend).collect()
+    }
+}
+
+/// Can read what the first release could not: somebody called [`LATECOMER`] took the seat.
+pub(crate) struct ReadsUnknown;
+
+pub(crate) const LATECOMER: &str = "latecomer";
+
+impl Release for ReadsUnknown {
+    fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
+        Theatre::decode_event(event_type, payload).or_else(|_| Ok(Event::reserved(LATECOMER)))
+    }
+}
+
+/// Shows the guest whom the first release could not, as [`LATECOMER`].
+pub(crate) struct FoldsUnfoldable;
+
+impl Release for FoldsUnfoldable {
+    fn seats(seats: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
+        Box::new(AmendedSeats { seats, id: SEATS })
+    }
+}
+
+pub(crate) const SEATS_ANEW: ViewId = ViewId { name: "seats", generation: 2 };
+
+/// Fills the view of seats anew beside the old one.
+pub(crate) struct NextGeneration;
+
+impl Release for NextGeneration {
+    fn seats(seats: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
+        Box::new(AmendedSeats { seats, id: SEATS_ANEW })
+    }
+}
+
+struct AmendedSeats {
+    seats: Box<dyn View<Event>>,
+    id: ViewId,
+}
+
+impl View<Event> for AmendedSeats {
+    fn id(&self) -> ViewId {
+        self.id
+    }
+
+    fn scope(&self) -> Scope {
+        self.seats.scope()
+    }
+
+    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+        self.seats.key(event)
+    }
+
+    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+        if event.event.guest() == UNFOLDABLE {
+            let event = Recorded { record: event.record, event: &Event::reserved(LATECOMER) };
+            return self.seats.fold(row, event);
+        }
+        self.seats.fold(row, event)
+    }
+}

@@ -1,0 +1,182 @@
+//! Stores that do what a test says.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore};
+use diptych_kernel::{
+    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    domain::{RowKey, ViewId},
+    ports::{
+        AppendOutcome, AppendUnit, EventStore, Loaded, PortError, PortResult, ProgressStore, ProgressUpdate, Row,
+        RowWrite, ScanPage, Snapshot, StreamLoad, Tail, ViewStore,
+    },
+};
+use tokio::sync::watch;
+
+/// A write database of which one event can be hidden, and which can be down.
+pub(crate) struct ScreenedEvents {
+    store: Arc<EmbeddedEventStore>,
+    hidden: (StreamId, Version),
+    is_hiding: AtomicBool,
+    is_down: AtomicBool,
+    reads: AtomicUsize,
+}
+
+impl ScreenedEvents {
+    /// Hides an event, as if it had never been stored.
+    pub(crate) fn hiding(store: &Arc<EmbeddedEventStore>, event: &RecordedEvent) -> Arc<Self> {
+        Arc::new(Self {
+            store: Arc::clone(store),
+            hidden: (event.stream_id.clone(), event.version),
+            is_hiding: AtomicBool::new(true),
+            is_down: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn show(&self) {
+        self.is_hiding.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// How often it was asked for events.
+    pub(crate) fn reads_count(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn look(&self) -> PortResult<()> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.is_down.load(Ordering::SeqCst) { Err(PortError::not_done("it is down")) } else { Ok(()) }
+    }
+
+    fn screen(&self, mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
+        if self.is_hiding.load(Ordering::SeqCst) {
+            events.retain(|event| (&event.stream_id, event.version) != (&self.hidden.0, self.hidden.1));
+        }
+        events
+    }
+}
+
+impl EventStore for ScreenedEvents {
+    fn partitions(&self) -> Partitions {
+        self.store.partitions()
+    }
+
+    async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
+        self.store.append(units, snapshots).await
+    }
+
+    async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
+        self.store.load(streams, snapshot_format, requests).await
+    }
+
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+        self.look()?;
+        let tail = self.store.read_after(cursor_exclusive, limit).await?;
+        Ok(Tail { events: self.screen(tail.events), ..tail })
+    }
+
+    async fn read_partition_after(&self, partition: Partition, cursor: Position, limit: usize) -> PortResult<Tail> {
+        self.look()?;
+        let tail = self.store.read_partition_after(partition, cursor, limit).await?;
+        Ok(Tail { events: self.screen(tail.events), ..tail })
+    }
+
+    async fn read_stream_after(
+        &self,
+        stream_id: &StreamId,
+        version_exclusive: Version,
+        limit: usize,
+    ) -> PortResult<Vec<RecordedEvent>> {
+        self.look()?;
+        Ok(self.screen(self.store.read_stream_after(stream_id, version_exclusive, limit).await?))
+    }
+
+    async fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) {
+        self.store.wait_for_events(cursor_exclusive, patience).await;
+    }
+
+    async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
+        self.store.forget_requests(recorded_before, limit).await
+    }
+}
+
+/// A read database with a gate before its writes: those that come while it is shut wait until it opens.
+pub(crate) struct GatedViews {
+    store: Arc<EmbeddedViewStore>,
+    is_open: watch::Sender<bool>,
+    waiting: AtomicUsize,
+    writes: AtomicUsize,
+}
+
+impl GatedViews {
+    pub(crate) fn open(store: &Arc<EmbeddedViewStore>) -> Arc<Self> {
+        let (waiting, writes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { store: Arc::clone(store), is_open: watch::Sender::new(true), waiting, writes })
+    }
+
+    pub(crate) fn set_open(&self, is_open: bool) {
+        self.is_open.send_replace(is_open);
+    }
+
+    /// How many writes of rows wait.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// How many writes of rows were made.
+    pub(crate) fn writes_count(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+}
+
+impl ViewStore for GatedViews {
+    async fn ensure_views(&self, views: &[ViewId]) -> PortResult<()> {
+        self.store.ensure_views(views).await
+    }
+
+    async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let opened = self.is_open.subscribe().wait_for(|is_open| *is_open).await.map(|_| ());
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        opened.map_err(|_| PortError::not_done("the gate is gone"))?;
+        self.store.write(rows).await?;
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
+        self.store.read(view, keys).await
+    }
+
+    async fn scan(&self, view: ViewId, group: &str, after: Option<&[u8]>, limit: usize) -> PortResult<ScanPage> {
+        self.store.scan(view, group, after, limit).await
+    }
+
+    async fn scan_all(&self, view: ViewId, after: Option<&RowKey>, limit: usize) -> PortResult<Vec<(RowKey, Row)>> {
+        self.store.scan_all(view, after, limit).await
+    }
+}
+
+impl ProgressStore for GatedViews {
+    async fn save(&self, updates: &[ProgressUpdate]) -> PortResult<()> {
+        self.store.save(updates).await
+    }
+
+    async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
+        self.store.load(views).await
+    }
+
+    async fn wait_for_change(&self, seen: &mut u64, patience: Duration) {
+        self.store.wait_for_change(seen, patience).await;
+    }
+}
