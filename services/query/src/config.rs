@@ -1,0 +1,54 @@
+//! What can be set.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+/// The bounds of the query path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryConfig {
+    /// How long a call may take that brings no deadline of its own. Default 2 s.
+    pub wait_default: Duration,
+    /// How long a call may take whatever deadline it brings. Default 30 s.
+    pub wait_max: Duration,
+    /// How long before the caller's own deadline the answer is given, so that the caller hears why there is none. Default 20 ms.
+    pub answer_margin: Duration,
+    /// How long progress is not looked at where no signal comes. Default 100 ms.
+    pub progress_patience: Duration,
+    /// How many calls may wait for progress at a time. More are refused. Default 4,096.
+    pub pending_waits_max: usize,
+    /// How many reads of the read database may be under way at a time. More are refused. Default 1,024.
+    pub pending_reads_max: usize,
+    /// How far, in the write database's time, a cached row may stay behind its view's progress before it is read again although nobody asked
+    /// for it by token. Bounds how long a lost refresh shows. Default 30 s.
+    pub cached_age_max: Duration,
+    /// How long the cache may take for one answer; later it counts as a failure. Default 50 ms.
+    pub cache_timeout: Duration,
+    /// How long one try at the read database may take. Default 1 s.
+    pub store_timeout: Duration,
+    /// How often a read that failed is tried again. Default 2.
+    pub store_retries_max: usize,
+    /// Where the jitter of retries begins. By default another one in each process, so that processes that failed together do not come back
+    /// together; with a fixed one a test repeats itself.
+    pub jitter_seed: u64,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self {
+            wait_default: Duration::from_secs(2),
+            wait_max: Duration::from_secs(30),
+            answer_margin: Duration::from_millis(20),
+            progress_patience: Duration::from_millis(100),
+            pending_waits_max: 4_096,
+            pending_reads_max: 1_024,
+            cached_age_max: Duration::from_secs(30),
+            cache_timeout: Duration::from_millis(50),
+            store_timeout: Duration::from_secs(1),
+            store_retries_max: 2,
+            // Every RandomState has other keys.
+            jitter_seed: RandomState::new().build_hasher().finish(),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What is counted. Handles are made once, so that counting is one addition; the recorder must be installed before the reader starts.
+
+use diptych_kernel::{Timestamp, domain::ViewId};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+/// The counters of one reader.
+pub(crate) struct Metrics {
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) cache_failures: Counter,
+    pub(crate) store_failures: Counter,
+    pub(crate) progress_failures: Counter,
+    pub(crate) waits: Counter,
+    pub(crate) wait_seconds: Histogram,
+    pub(crate) behind: Counter,
+    pub(crate) parked: Counter,
+    pub(crate) overloaded: Counter,
+    progress_age_seconds: Vec<Gauge>,
+}
+
+impl Metrics {
+    pub(crate) fn new(views: &[ViewId]) -> Self {
+        describe();
+        Self {
+            cache_hits: counter!("diptych_query_cache_hits_total"),
+            cache_misses: counter!("diptych_query_cache_misses_total"),
+            cache_failures: counter!("diptych_query_cache_failures_total"),
+            store_failures: counter!("diptych_query_store_failures_total"),
+            progress_failures: counter!("diptych_query_progress_failures_total"),
+            waits: counter!("diptych_query_waits_total"),
+            wait_seconds: histogram!("diptych_query_wait_seconds"),
+            behind: counter!("diptych_query_behind_total"),
+            parked: counter!("diptych_query_parked_total"),
+            overloaded: counter!("diptych_query_overloaded_total"),
+            progress_age_seconds: views
+                .iter()
+                .map(|view| gauge!("diptych_query_view_progress_age_seconds", "view" => view.to_string()))
+                .collect(),
+        }
+    }
+
+    /// Sets how long ago the time is up to which each view is complete in all its partitions.
+    pub(crate) fn progress_ages(&self, complete_up_to: impl Iterator<Item = Option<Timestamp>>, now: Timestamp) {
+        for (gauge, complete_up_to) in self.progress_age_seconds.iter().zip(complete_up_to) {
+            if let Some(complete_up_to) = complete_up_to {
+                gauge.set(now.seconds_since(complete_up_to));
+            }
+        }
+    }
+}
+
+fn describe() {
+    describe_counter!("diptych_query_cache_hits_total", "Rows answered from the cache");
+    describe_counter!("diptych_query_cache_misses_total", "Rows for which the read database had to be asked");
+    describe_counter!("diptych_query_cache_failures_total", "Calls of the cache that failed or took too long");
+    describe_counter!("diptych_query_store_failures_total", "Reads of the read database that failed or took too long");
+    describe_counter!("diptych_query_progress_failures_total", "Times that progress could not be loaded");
+    describe_counter!("diptych_query_waits_total", "Waits for a view to reach a token");
+    describe_histogram!(
+        "diptych_query_wait_seconds",
+        Unit::Seconds,
+        "How long calls waited for a view to reach a token"
+    );
+    describe_counter!(
+        "diptych_query_behind_total",
+        "Calls refused because a view did not reach their token in time (G6)"
+    );
+    describe_counter!("diptych_query_parked_total", "Calls refused because a stream is parked");
+    describe_counter!("diptych_query_overloaded_total", "Calls refused because too many wait or read");
+    describe_gauge!(
+        "diptych_query_view_progress_age_seconds",
+        Unit::Seconds,
+        "How long ago the time is up to which a view is complete in all partitions"
+    );
+}

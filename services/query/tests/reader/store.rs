@@ -1,0 +1,190 @@
+//! The embedded read database and cache, with switches.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use diptych_embedded::{EmbeddedViewCache, EmbeddedViewStore};
+use diptych_kernel::{
+    domain::{RowKey, ViewId},
+    ports::{
+        CacheRead, CachedRow, Lease, PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage,
+        ViewCache, ViewStore,
+    },
+};
+use tokio::sync::watch;
+
+/// A read database that can be down, broken or slow, and counts reads.
+pub(crate) struct SwitchedStore {
+    inner: EmbeddedViewStore,
+    down: AtomicBool,
+    broken: AtomicBool,
+    failures_left: AtomicUsize,
+    reads: AtomicUsize,
+    held: watch::Sender<bool>,
+}
+
+impl SwitchedStore {
+    pub(crate) fn new(inner: EmbeddedViewStore) -> Self {
+        Self {
+            inner,
+            down: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            failures_left: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+            held: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether everything fails from now on, progress too.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// From now on reads need an operator.
+    pub(crate) fn set_broken(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+
+    /// The next so many reads fail.
+    pub(crate) fn fail_next(&self, reads: usize) {
+        self.failures_left.store(reads, Ordering::SeqCst);
+    }
+
+    /// Whether reads keep what they have read to themselves for now.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// How many reads by key there were.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn check(&self) -> PortResult<()> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(PortError::operator("broken"));
+        }
+        let left = self.failures_left.load(Ordering::SeqCst);
+        self.failures_left.store(left.saturating_sub(1), Ordering::SeqCst);
+        if left > 0 || self.down.load(Ordering::SeqCst) {
+            return Err(PortError::not_done("down"));
+        }
+        Ok(())
+    }
+
+    async fn released(&self) {
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+    }
+}
+
+impl ViewStore for SwitchedStore {
+    fn ensure_views(&self, views: &[ViewId]) -> impl Future<Output = PortResult<()>> + Send {
+        self.inner.ensure_views(views)
+    }
+
+    fn write(&self, rows: &[RowWrite]) -> impl Future<Output = PortResult<()>> + Send {
+        self.inner.write(rows)
+    }
+
+    async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.check()?;
+        let rows = self.inner.read(view, keys).await;
+        self.released().await;
+        rows
+    }
+
+    async fn scan(
+        &self,
+        view: ViewId,
+        partition_key: &str,
+        after_exclusive: Option<&[u8]>,
+        limit: usize,
+    ) -> PortResult<ScanPage> {
+        self.check()?;
+        let page = self.inner.scan(view, partition_key, after_exclusive, limit).await;
+        self.released().await;
+        page
+    }
+
+    fn scan_all(
+        &self,
+        view: ViewId,
+        after_exclusive: Option<&RowKey>,
+        limit: usize,
+    ) -> impl Future<Output = PortResult<Vec<(RowKey, Row)>>> + Send {
+        self.inner.scan_all(view, after_exclusive, limit)
+    }
+}
+
+impl ProgressStore for SwitchedStore {
+    fn save(&self, updates: &[ProgressUpdate]) -> impl Future<Output = PortResult<()>> + Send {
+        self.inner.save(updates)
+    }
+
+    async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(PortError::not_done("down"));
+        }
+        self.inner.load(views).await
+    }
+
+    fn wait_for_change(&self, seen: &mut u64, patience: Duration) -> impl Future<Output = ()> + Send {
+        self.inner.wait_for_change(seen, patience)
+    }
+}
+
+/// A cache that can be down, or hang.
+pub(crate) struct SwitchedCache {
+    inner: Arc<EmbeddedViewCache>,
+    down: AtomicBool,
+    held: watch::Sender<bool>,
+}
+
+impl SwitchedCache {
+    pub(crate) fn new(inner: Arc<EmbeddedViewCache>) -> Self {
+        Self { inner, down: AtomicBool::new(false), held: watch::Sender::new(false) }
+    }
+
+    pub(crate) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Whether nothing is answered for now.
+    pub(crate) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    async fn check(&self) -> PortResult<()> {
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+        if self.down.load(Ordering::SeqCst) { Err(PortError::not_done("down")) } else { Ok(()) }
+    }
+}
+
+impl ViewCache for SwitchedCache {
+    async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<CacheRead>> {
+        self.check().await?;
+        self.inner.read(view, keys).await
+    }
+
+    async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
+        self.check().await?;
+        self.inner.fill(view, key, lease, row).await
+    }
+
+    async fn refresh(&self, view: ViewId, rows: &[(RowKey, CachedRow)]) -> PortResult<()> {
+        self.check().await?;
+        self.inner.refresh(view, rows).await
+    }
+
+    async fn invalidate(&self, view: ViewId, keys: &[RowKey]) -> PortResult<()> {
+        self.check().await?;
+        self.inner.invalidate(view, keys).await
+    }
+}
