@@ -1,0 +1,168 @@
+//! Events and snapshots as they are stored.
+
+use std::{
+    fmt::Display,
+    sync::{Arc, LazyLock},
+};
+
+use bytes::Bytes;
+use diptych_kernel::domain::DecodeError;
+use diptych_proto::ledger::event::v1;
+use prost::Message;
+
+use super::{Account, AccountId, Amount, Currency, Event, FormError, Holding, OverdraftLimit, OwnerId};
+
+/// The names of events as they are stored.
+mod name {
+    pub(super) const ACCOUNT_OPENED: &str = "ledger.event.v1.AccountOpened";
+    pub(super) const MONEY_DEPOSITED: &str = "ledger.event.v1.MoneyDeposited";
+    pub(super) const MONEY_WITHDRAWN: &str = "ledger.event.v1.MoneyWithdrawn";
+    pub(super) const TRANSFER_SENT: &str = "ledger.event.v1.TransferSent";
+    pub(super) const TRANSFER_RECEIVED: &str = "ledger.event.v1.TransferReceived";
+    pub(super) const ACCOUNT_FROZEN: &str = "ledger.event.v1.AccountFrozen";
+    pub(super) const ACCOUNT_UNFROZEN: &str = "ledger.event.v1.AccountUnfrozen";
+    pub(super) const ACCOUNT_CLOSED: &str = "ledger.event.v1.AccountClosed";
+}
+
+const SNAPSHOT: &str = "ledger.event.v1.AccountSnapshot";
+
+/// Every name once, so that storing an event copies none.
+static NAMES: LazyLock<[Arc<str>; 8]> = LazyLock::new(|| {
+    [
+        name::ACCOUNT_OPENED,
+        name::MONEY_DEPOSITED,
+        name::MONEY_WITHDRAWN,
+        name::TRANSFER_SENT,
+        name::TRANSFER_RECEIVED,
+        name::ACCOUNT_FROZEN,
+        name::ACCOUNT_UNFROZEN,
+        name::ACCOUNT_CLOSED,
+    ]
+    .map(Arc::from)
+});
+
+pub(super) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
+    let [opened, deposited, withdrawn, sent, received, frozen, unfrozen, closed] = &*NAMES;
+    let (name, payload) = match event {
+        Event::AccountOpened(event) => (opened, event.encode_to_vec()),
+        Event::MoneyDeposited(event) => (deposited, event.encode_to_vec()),
+        Event::MoneyWithdrawn(event) => (withdrawn, event.encode_to_vec()),
+        Event::TransferSent(event) => (sent, event.encode_to_vec()),
+        Event::TransferReceived(event) => (received, event.encode_to_vec()),
+        Event::AccountFrozen(event) => (frozen, event.encode_to_vec()),
+        Event::AccountUnfrozen(event) => (unfrozen, event.encode_to_vec()),
+        Event::AccountClosed(event) => (closed, event.encode_to_vec()),
+    };
+    (Arc::clone(name), payload.into())
+}
+
+/// Reads an event and checks what rules and views build on, so that they need not.
+pub(super) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
+    match event_type {
+        name::ACCOUNT_OPENED => read(event_type, payload, check_opened).map(Event::AccountOpened),
+        name::MONEY_DEPOSITED => read(event_type, payload, |event: &v1::MoneyDeposited| {
+            check_posting(event.amount_minor, &event.currency_code)
+        })
+        .map(Event::MoneyDeposited),
+        name::MONEY_WITHDRAWN => read(event_type, payload, |event: &v1::MoneyWithdrawn| {
+            check_posting(event.amount_minor, &event.currency_code)
+        })
+        .map(Event::MoneyWithdrawn),
+        name::TRANSFER_SENT => read(event_type, payload, check_sent).map(Event::TransferSent),
+        name::TRANSFER_RECEIVED => read(event_type, payload, check_received).map(Event::TransferReceived),
+        name::ACCOUNT_FROZEN => read(event_type, payload, |_| Ok(())).map(Event::AccountFrozen),
+        name::ACCOUNT_UNFROZEN => read(event_type, payload, |_| Ok(())).map(Event::AccountUnfrozen),
+        name::ACCOUNT_CLOSED => read(event_type, payload, check_closed).map(Event::AccountClosed),
+        _ => Err(DecodeError::new(event_type, "no such type of event is known")),
+    }
+}
+
+/// A field and what is wrong with it.
+type Wrong = (&'static str, FormError);
+
+fn read<M: Message + Default>(
+    what: &str,
+    payload: &[u8],
+    check: impl FnOnce(&M) -> Result<(), Wrong>,
+) -> Result<M, DecodeError> {
+    let message = M::decode(payload).map_err(|error| DecodeError::new(what, error))?;
+    check(&message).map_err(|(field, error)| DecodeError::new(what, format_args!("{field} {error}")))?;
+    Ok(message)
+}
+
+fn check_opened(event: &v1::AccountOpened) -> Result<(), Wrong> {
+    AccountId::parse(&event.account_id).map_err(|error| ("account_id", error))?;
+    OwnerId::parse(&event.owner_id).map_err(|error| ("owner_id", error))?;
+    OverdraftLimit::from_minor(event.overdraft_limit_minor).map_err(|error| ("overdraft_limit_minor", error))?;
+    check_currency(&event.currency_code)
+}
+
+fn check_sent(event: &v1::TransferSent) -> Result<(), Wrong> {
+    AccountId::parse(&event.to_account_id).map_err(|error| ("to_account_id", error))?;
+    check_posting(event.amount_minor, &event.currency_code)
+}
+
+fn check_received(event: &v1::TransferReceived) -> Result<(), Wrong> {
+    AccountId::parse(&event.from_account_id).map_err(|error| ("from_account_id", error))?;
+    check_posting(event.amount_minor, &event.currency_code)
+}
+
+fn check_closed(event: &v1::AccountClosed) -> Result<(), Wrong> {
+    check_currency(&event.currency_code)
+}
+
+fn check_posting(amount_minor: i64, currency_code: &str) -> Result<(), Wrong> {
+    Amount::from_minor(amount_minor).map_err(|error| ("amount_minor", error))?;
+    check_currency(currency_code)
+}
+
+fn check_currency(currency_code: &str) -> Result<(), Wrong> {
+    Currency::parse(currency_code).map(|_| ()).map_err(|error| ("currency_code", error))
+}
+
+/// The numbers of `AccountSnapshot.status`.
+mod status {
+    pub(super) const UNOPENED: i32 = 0;
+    pub(super) const OPEN: i32 = 1;
+    pub(super) const FROZEN: i32 = 2;
+    pub(super) const CLOSED: i32 = 3;
+}
+
+pub(super) fn encode_snapshot(state: &Account) -> Bytes {
+    let snapshot = match state {
+        Account::Unopened => v1::AccountSnapshot { status: status::UNOPENED, ..Default::default() },
+        Account::Open(holding) => snapshot_of(status::OPEN, holding),
+        Account::Frozen(holding) => snapshot_of(status::FROZEN, holding),
+        Account::Closed => v1::AccountSnapshot { status: status::CLOSED, ..Default::default() },
+    };
+    snapshot.encode_to_vec().into()
+}
+
+fn snapshot_of(status: i32, holding: &Holding) -> v1::AccountSnapshot {
+    v1::AccountSnapshot {
+        status,
+        currency_code: holding.currency.as_str().to_owned(),
+        balance_minor: holding.balance_minor,
+        overdraft_limit_minor: holding.overdraft_limit.minor(),
+    }
+}
+
+pub(super) fn decode_snapshot(snapshot: &[u8]) -> Result<Account, DecodeError> {
+    let unreadable = |reason: &dyn Display| DecodeError::new(SNAPSHOT, reason);
+    let snapshot = v1::AccountSnapshot::decode(snapshot).map_err(|error| unreadable(&error))?;
+    let holding = || {
+        Ok(Holding {
+            currency: Currency::parse(&snapshot.currency_code).map_err(|error| unreadable(&error))?,
+            balance_minor: snapshot.balance_minor,
+            overdraft_limit: OverdraftLimit::from_minor(snapshot.overdraft_limit_minor)
+                .map_err(|error| unreadable(&error))?,
+        })
+    };
+    match snapshot.status {
+        status::UNOPENED => Ok(Account::Unopened),
+        status::OPEN => holding().map(Account::Open),
+        status::FROZEN => holding().map(Account::Frozen),
+        status::CLOSED => Ok(Account::Closed),
+        other => Err(unreadable(&format_args!("status {other} is not known"))),
+    }
+}

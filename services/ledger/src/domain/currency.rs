@@ -1,0 +1,58 @@
+//! In what.
+
+use std::fmt;
+
+use super::FormError;
+
+/// A currency code in the form of ISO 4217: three upper-case ASCII letters. Whether the code is assigned is not asked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// Checks and takes a code.
+    ///
+    /// # Errors
+    /// When it is empty or has another form.
+    pub fn parse(text: &str) -> Result<Self, FormError> {
+        if text.is_empty() {
+            return Err(FormError::Missing);
+        }
+        match <[u8; 3]>::try_from(text.as_bytes()) {
+            Ok(code) if code.iter().all(u8::is_ascii_uppercase) => Ok(Self(code)),
+            _ => Err(FormError::Malformed("must be three upper-case letters such as CZK")),
+        }
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Checked to be ASCII when it was made.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Currency({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_three_upper_case_letters() {
+        assert_eq!(Currency::parse("CZK").unwrap().as_str(), "CZK");
+        assert_eq!(Currency::parse(""), Err(FormError::Missing));
+        for bad in ["czk", "CZ", "CZKK", "C1K", "C K", "ČZ", "€"] {
+            assert!(matches!(Currency::parse(bad), Err(FormError::Malformed(_))), "{bad}");
+        }
+    }
+}

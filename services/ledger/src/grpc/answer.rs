@@ -1,0 +1,28 @@
+//! From the kernel's words to the contract's.
+
+use diptych_kernel::{Receipt, Timestamp, Token};
+use diptych_proto::diptych::v1;
+
+/// A receipt of a stored command.
+pub(super) fn receipt(receipt: &Receipt) -> v1::Receipt {
+    let streams = receipt.streams.iter().map(|stream| v1::StreamVersion {
+        stream_id: stream.stream_id.to_string(),
+        version: i64::from(stream.version.number()),
+    });
+    v1::Receipt {
+        request_id: receipt.request_id.to_string(),
+        outcome: v1::Outcome::Committed.into(),
+        written_at: Some(token(&receipt.token())),
+        streams: streams.collect(),
+        commit_time: Some(timestamp(receipt.committed_at)),
+    }
+}
+
+pub(super) fn token(token: &Token) -> v1::ConsistencyToken {
+    v1::ConsistencyToken { value: token.encode() }
+}
+
+pub(super) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = time.seconds_and_nanos();
+    prost_types::Timestamp { seconds, nanos }
+}

@@ -1,0 +1,123 @@
+//! The command service.
+
+use diptych_command::{CommandError, CommandHandle, Done};
+use diptych_proto::{
+    diptych::v1::Receipt,
+    ledger::command::v1::{self, command_service_server::CommandService},
+};
+use diptych_runtime::{Failure, Shutdown, traceparent};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    answer,
+    command_stream::{self, Answers},
+    status,
+    validate::{self, CommandRequest},
+};
+use crate::{Ledger, domain::Refusal};
+
+/// The gRPC face of the write side: checks the form of a command, hands it to the sequencer, and answers with its receipt.
+#[derive(Debug, Clone)]
+pub struct CommandFace {
+    commands: CommandHandle<Ledger>,
+    shutdown: Shutdown,
+}
+
+impl CommandFace {
+    /// Hands commands to `commands`. When `shutdown` begins, streams of commands answer what they have taken and end; single calls end
+    /// by themselves.
+    #[must_use]
+    pub fn new(commands: CommandHandle<Ledger>, shutdown: Shutdown) -> Self {
+        Self { commands, shutdown }
+    }
+
+    async fn execute<R: CommandRequest>(&self, request: Request<R>) -> Result<(Option<Receipt>, bool), Status> {
+        let metadata = traceparent(request.metadata());
+        let checked = validate::check(request.into_inner()).map_err(|failure| status::status(&failure))?;
+        let pending = self.commands.submit(checked.into_submission(metadata)).map_err(command_status)?;
+        let Done { receipt, repeated } = pending.await.map_err(command_status)?;
+        Ok((Some(answer::receipt(&receipt)), repeated))
+    }
+}
+
+/// How a command failed, as the caller sees it.
+pub(super) fn failure(error: CommandError<Refusal>) -> Failure {
+    error.into_failure(status::refused)
+}
+
+fn command_status(error: CommandError<Refusal>) -> Status {
+    status::status(&failure(error))
+}
+
+#[tonic::async_trait]
+impl CommandService for CommandFace {
+    async fn open_account(
+        &self,
+        request: Request<v1::OpenAccountRequest>,
+    ) -> Result<Response<v1::OpenAccountResponse>, Status> {
+        let (receipt, repeated) = self.execute(request).await?;
+        Ok(Response::new(v1::OpenAccountResponse { receipt, repeated }))
+    }
+
+    async fn deposit(&self, request: Request<v1::DepositRequest>) -> Result<Response<v1::DepositResponse>, Status> {
+        let (receipt, repeated) = self.execute(request).await?;
+        Ok(Response::new(v1::DepositResponse { receipt, repeated }))
+    }
+
+    async fn withdraw(&self, request: Request<v1::WithdrawRequest>) -> Result<Response<v1::WithdrawResponse>, Status> {
+        let (receipt, repeated) = self.execute(request).await?;
+        Ok(Response::new(v1::WithdrawResponse { receipt, repeated }))
+    }
+
+    async fn transfer(&self, request: Request<v1::TransferRequest>) -> Result<Response<v1::TransferResponse>, Status> {
+        let (receipt, repeated) = self.execute(request).await?;
+        Ok(Response::new(v1::TransferResponse { receipt, repeated }))
+    }
+
+    async fn freeze_account(
+        &self,
+        request: Request<v1::FreezeAccountRequest>,
+    ) -> Result<Response<v1::FreezeAccountResponse>, Status> {
+        let (receipt, repeated) = self.execute(request).await?;
+        Ok(Response::new(v1::FreezeAccountResponse { receipt, repeated }))
+    }
+
+    async fn unfreeze_account(
+        &self,
+        request: Request<v1::UnfreezeAccountRequest>,
+    ) -> Result<Response<v1::UnfreezeAccountResponse>, Status> {
+        let (receipt, repeated) = self.execute(request).await?;
+        Ok(Response::new(v1::UnfreezeAccountResponse { receipt, repeated }))
+    }
+
+    async fn close_account(
+        &self,
+        request: Request<v1::CloseAccountRequest>,
+    ) -> Result<Response<v1::CloseAccountResponse>, Status> {
+        let (receipt, repeated) = self.execute(request).await?;
+        Ok(Response::new(v1::CloseAccountResponse { receipt, repeated }))
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<v1::GetReceiptResponse>, Status> {
+        let request_id =
+            validate::request_id(&request.get_ref().request_id).map_err(|failure| status::status(&failure))?;
+        match self.commands.receipt(request_id).await.map_err(command_status)? {
+            Some(receipt) => Ok(Response::new(v1::GetReceiptResponse { receipt: Some(answer::receipt(&receipt)) })),
+            None => Err(status::status(&Failure::ReceiptNotFound { request_id })),
+        }
+    }
+
+    type ExecuteCommandsStream = Answers;
+
+    async fn execute_commands(
+        &self,
+        request: Request<Streaming<v1::ExecuteCommandsRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let metadata = traceparent(request.metadata());
+        let requests = request.into_inner();
+        Ok(Response::new(command_stream::answers(requests, self.commands.clone(), metadata, self.shutdown.clone())))
+    }
+}

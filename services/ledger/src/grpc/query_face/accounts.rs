@@ -1,0 +1,117 @@
+//! Accounts: one, several, and those of an owner.
+
+use diptych_kernel::ports::{ProgressStore, ViewCache, ViewStore};
+use diptych_proto::{
+    Encoded,
+    ledger::query::v1_encoded::{
+        BatchGetAccountsRequest, BatchGetAccountsResponse, GetAccountRequest, GetAccountResponse, ListAccountsRequest,
+        ListAccountsResponse,
+    },
+};
+use diptych_query::{Answer, Page, QueryError};
+use diptych_runtime::Failure;
+use tonic::Request;
+use tracing::error;
+
+use super::{QueryFace, Terms};
+use crate::{
+    domain::AccountId,
+    grpc::{
+        page_token::{self, List},
+        read_at, status, validate,
+    },
+    views::ACCOUNTS_BY_OWNER,
+};
+
+impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
+    pub(super) async fn account(&self, request: Request<GetAccountRequest>) -> Result<GetAccountResponse, Failure> {
+        let (metadata, _, request) = request.into_parts();
+        let account_id = validate::account_id(&request.account_id)?;
+        let terms = self.terms(&metadata, request.consistency)?;
+        let answer = self.account_row(&account_id, &terms).await?;
+        let row = answer.value.ok_or_else(|| status::account_not_found(&account_id))?;
+        Ok(GetAccountResponse { account: Some(Encoded::new(row)), read_at: Some(read_at::to_proto(&answer.read_at)) })
+    }
+
+    pub(super) async fn accounts(
+        &self,
+        request: Request<BatchGetAccountsRequest>,
+    ) -> Result<BatchGetAccountsResponse, Failure> {
+        let (metadata, _, request) = request.into_parts();
+        let account_ids = validate::account_ids(&request.account_ids)?;
+        let terms = self.terms(&metadata, request.consistency)?;
+        let answer = self.account_rows(&account_ids, &terms).await?;
+
+        let mut accounts = Vec::with_capacity(account_ids.len());
+        let mut missing_account_ids = Vec::new();
+        for (account_id, row) in account_ids.iter().zip(answer.value) {
+            match row {
+                Some(row) => accounts.push(Encoded::new(row)),
+                None => missing_account_ids.push(account_id.to_string()),
+            }
+        }
+        let read_at = Some(read_at::to_proto(&answer.read_at));
+        Ok(BatchGetAccountsResponse { accounts, missing_account_ids, read_at })
+    }
+
+    pub(super) async fn accounts_of_owner(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Result<ListAccountsResponse, Failure> {
+        let (metadata, _, request) = request.into_parts();
+        let owner_id = validate::owner_id(&request.owner_id)?;
+        let page_size = validate::page_size(request.page_size)?;
+        let after = page_token::decode(List::Accounts, owner_id.as_str(), &request.page_token)?;
+        let terms = self.terms(&metadata, request.consistency)?;
+
+        let index = self
+            .reader
+            .scan(
+                ACCOUNTS_BY_OWNER,
+                None,
+                None,
+                owner_id.as_str(),
+                after.as_deref(),
+                page_size,
+                &terms.token,
+                terms.deadline,
+            )
+            .await
+            .map_err(QueryError::into_failure)?;
+        let next_page_token = match index.value.rows.last() {
+            Some((last, _)) if index.value.more => page_token::encode(List::Accounts, owner_id.as_str(), last),
+            _ => String::new(),
+        };
+        let answer = self.accounts_in(index, &terms).await?;
+        Ok(ListAccountsResponse {
+            accounts: answer.value,
+            next_page_token,
+            read_at: Some(read_at::to_proto(&answer.read_at)),
+        })
+    }
+
+    /// The accounts that a page of the index names. One that the index has seen being opened and the accounts have not yet is left out; the
+    /// answer's `read_at` says so.
+    async fn accounts_in<M>(&self, index: Answer<Page>, terms: &Terms) -> Result<Answer<Vec<Encoded<M>>>, Failure>
+    where
+        M: prost::Message + Default,
+    {
+        let account_ids = index.value.rows.iter().map(|(key, _)| account_id_of(key));
+        let account_ids = account_ids.collect::<Result<Vec<AccountId>, Failure>>()?;
+        if account_ids.is_empty() {
+            return Ok(Answer { value: Vec::new(), read_at: index.read_at });
+        }
+        let rows = self.account_rows(&account_ids, terms).await?;
+        let partitions: Vec<_> = account_ids.iter().map(|id| self.partition_of(id)).collect();
+        let read_at = read_at::meet(&index.read_at, &rows.read_at, |partition| partitions.contains(&partition));
+        Ok(Answer { value: rows.value.into_iter().flatten().map(Encoded::new).collect(), read_at })
+    }
+}
+
+fn account_id_of(sort_key: &[u8]) -> Result<AccountId, Failure> {
+    let account_id = std::str::from_utf8(sort_key).ok().and_then(|text| AccountId::parse(text).ok());
+    account_id.ok_or_else(|| {
+        error!(view = %ACCOUNTS_BY_OWNER, ?sort_key, "a stored key is not an account id");
+        Failure::Internal
+    })
+}

@@ -1,0 +1,49 @@
+//! Totals of a currency.
+
+use diptych_kernel::{
+    Partition,
+    domain::RowKey,
+    ports::{ProgressStore, ViewCache, ViewStore},
+};
+use diptych_proto::ledger::query::v1_encoded::{GetTotalsRequest, GetTotalsResponse, Totals};
+use diptych_query::QueryError;
+use diptych_runtime::Failure;
+use tonic::Request;
+use tracing::error;
+
+use super::QueryFace;
+use crate::{
+    grpc::{read_at, validate},
+    views::{TOTALS, merge_totals, totals_key},
+};
+
+impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
+    pub(super) async fn totals(&self, request: Request<GetTotalsRequest>) -> Result<GetTotalsResponse, Failure> {
+        let (metadata, _, request) = request.into_parts();
+        let currency = validate::currency(&request.currency_code)?;
+        let terms = self.terms(&metadata, request.consistency)?;
+
+        let keys: Vec<(Partition, RowKey)> =
+            self.partitions.iter().map(|partition| (partition, totals_key(currency, partition))).collect();
+        let rows = self.reader.get_partials(TOTALS, &keys, &terms.token, terms.deadline);
+        let answer = rows.await.map_err(QueryError::into_failure)?;
+
+        let totals = merge_totals(currency, answer.value.iter().flatten().map(AsRef::as_ref)).map_err(|error| {
+            error!(view = %TOTALS, %currency, %error, "stored totals cannot be merged");
+            Failure::Internal
+        })?;
+        Ok(GetTotalsResponse {
+            totals: Some(Totals {
+                currency_code: totals.currency_code,
+                balance_minor: totals.balance_minor,
+                deposits_minor: totals.deposits_minor,
+                withdrawals_minor: totals.withdrawals_minor,
+                transfers_minor: totals.transfers_minor,
+                accounts_opened_count: totals.accounts_opened_count,
+                accounts_closed_count: totals.accounts_closed_count,
+                entry_count: totals.entry_count,
+            }),
+            read_at: Some(read_at::to_proto(&answer.read_at)),
+        })
+    }
+}

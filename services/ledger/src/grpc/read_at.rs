@@ -1,0 +1,65 @@
+//! How fresh an answer is that was made of several parts.
+
+use diptych_kernel::{Partition, Position, Token};
+use diptych_proto::diptych::v1;
+use diptych_query::ReadAt;
+
+use super::answer;
+
+/// What holds for `whole` and for `part` too: in each partition that the part is about the lower position, and the earlier time. A position that
+/// the part does not name is one that it has not reached.
+pub(super) fn meet(whole: &ReadAt, part: &ReadAt, part_is_about: impl Fn(Partition) -> bool) -> ReadAt {
+    let reached = |(partition, position): (Partition, Position)| {
+        let position = if part_is_about(partition) { position.min(part.token.position(partition)) } else { position };
+        (partition, position)
+    };
+    let token: Token = whole.token.iter().map(reached).filter(|(_, position)| *position > Position::START).collect();
+    let complete_up_to = match (whole.complete_up_to, part.complete_up_to) {
+        (Some(whole), Some(part)) => Some(whole.min(part)),
+        _ => None,
+    };
+    ReadAt { token, complete_up_to }
+}
+
+/// As the caller sees it.
+pub(super) fn to_proto(read_at: &ReadAt) -> v1::ReadAt {
+    v1::ReadAt {
+        token: Some(answer::token(&read_at.token)),
+        complete_up_to_time: read_at.complete_up_to.map(answer::timestamp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diptych_kernel::Timestamp;
+
+    use super::*;
+
+    fn read_at(positions: &[(u16, i64)], time: Option<i64>) -> ReadAt {
+        let positions = positions.iter().map(|(p, at)| (Partition::new(*p), Position::from_i64(*at).unwrap()));
+        ReadAt { token: positions.collect(), complete_up_to: time.map(Timestamp::from_micros) }
+    }
+
+    #[test]
+    fn an_answer_is_as_fresh_as_its_least_fresh_part() {
+        let whole = read_at(&[(0, 10), (1, 10), (2, 10)], Some(100));
+        let part = read_at(&[(0, 5), (1, 20)], Some(90));
+        let about = |partition: Partition| partition.number() != 2;
+        assert_eq!(meet(&whole, &part, about), read_at(&[(0, 5), (1, 10), (2, 10)], Some(90)));
+    }
+
+    #[test]
+    fn what_a_part_has_not_reached_is_not_promised() {
+        let whole = read_at(&[(0, 10), (1, 10)], Some(100));
+        assert_eq!(meet(&whole, &read_at(&[], None), |_| true), read_at(&[], None));
+        assert_eq!(meet(&whole, &read_at(&[(0, 10)], None), |_| true), read_at(&[(0, 10)], None));
+    }
+
+    #[test]
+    fn nothing_is_left_out_but_the_time_before_the_first_event() {
+        let proto = to_proto(&read_at(&[(3, 7)], Some(1_500_000)));
+        assert!(!proto.token.unwrap().value.is_empty());
+        assert_eq!(proto.complete_up_to_time, Some(prost_types::Timestamp { seconds: 1, nanos: 500_000_000 }));
+        assert_eq!(to_proto(&read_at(&[], None)).complete_up_to_time, None);
+    }
+}

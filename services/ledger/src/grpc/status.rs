@@ -1,0 +1,192 @@
+//! From a refusal or a failure to what the caller gets.
+
+use diptych_proto::{
+    google::rpc::{self, ResourceInfo},
+    ledger::{command::v1 as command, query::v1 as query},
+};
+use diptych_runtime::{Failure, Refused};
+use prost::Message;
+use prost_types::Any;
+use tonic::{Code, Status};
+
+use crate::domain::{AccountId, Refusal};
+
+/// The domain of the reasons in `ledger.command.v1.ErrorReason`.
+pub(super) const COMMAND_DOMAIN: &str = "ledger.command.v1";
+
+/// The domain of the reasons in `ledger.query.v1.ErrorReason`.
+pub(super) const QUERY_DOMAIN: &str = "ledger.query.v1";
+
+/// A refusal as the caller sees it, with the metadata that the comments of the reasons name.
+pub(super) fn refused(refusal: Refusal) -> Failure {
+    let reason = reason_of(&refusal);
+    let code = match reason {
+        command::ErrorReason::AccountNotFound => Code::NotFound,
+        _ => Code::FailedPrecondition,
+    };
+    Failure::Refused(Refused {
+        domain: COMMAND_DOMAIN,
+        reason: short(reason.as_str_name()),
+        code,
+        message: refusal.to_string(),
+        metadata: metadata_of(refusal),
+    })
+}
+
+/// There is no such account, as far as the view has got.
+pub(super) fn account_not_found(account_id: &AccountId) -> Failure {
+    Failure::Refused(Refused {
+        domain: QUERY_DOMAIN,
+        reason: short(query::ErrorReason::AccountNotFound.as_str_name()),
+        code: Code::NotFound,
+        message: format!("there is no account {account_id}, or the view has not yet seen it being opened"),
+        metadata: vec![("account_id", account_id.to_string())],
+    })
+}
+
+/// The failure as an item of a stream: the same code, message and details as [`status`].
+pub(super) fn rpc_status(failure: &Failure) -> rpc::Status {
+    let mut status = failure.to_rpc_status();
+    if let Some(account_id) = missing_account(failure) {
+        let resource = ResourceInfo {
+            resource_type: "account".to_owned(),
+            resource_name: account_id.to_owned(),
+            ..ResourceInfo::default()
+        };
+        status.details.push(Any {
+            type_url: "type.googleapis.com/google.rpc.ResourceInfo".to_owned(),
+            value: resource.encode_to_vec(),
+        });
+    }
+    status
+}
+
+/// The failure as the end of a call.
+pub(super) fn status(failure: &Failure) -> Status {
+    let status = rpc_status(failure);
+    let details = status.encode_to_vec();
+    Status::with_details(failure.code(), status.message, details.into())
+}
+
+/// The account that is not there, where that is the failure.
+fn missing_account(failure: &Failure) -> Option<&str> {
+    let Failure::Refused(Refused { code: Code::NotFound, metadata, .. }) = failure else { return None };
+    metadata.iter().find(|(key, _)| *key == "account_id").map(|(_, account_id)| account_id.as_str())
+}
+
+fn reason_of(refusal: &Refusal) -> command::ErrorReason {
+    match refusal {
+        Refusal::AccountNotFound { .. } => command::ErrorReason::AccountNotFound,
+        Refusal::AccountExists { .. } => command::ErrorReason::AccountExists,
+        Refusal::AccountFrozen { .. } => command::ErrorReason::AccountFrozen,
+        Refusal::AccountNotFrozen { .. } => command::ErrorReason::AccountNotFrozen,
+        Refusal::AccountClosed { .. } => command::ErrorReason::AccountClosed,
+        Refusal::CurrencyMismatch { .. } => command::ErrorReason::CurrencyMismatch,
+        Refusal::InsufficientFunds { .. } => command::ErrorReason::InsufficientFunds,
+        Refusal::SameAccount { .. } => command::ErrorReason::SameAccount,
+        Refusal::BalanceOverflow { .. } => command::ErrorReason::BalanceOverflow,
+        Refusal::BalanceNotZero { .. } => command::ErrorReason::BalanceNotZero,
+    }
+}
+
+fn metadata_of(refusal: Refusal) -> Vec<(&'static str, String)> {
+    match refusal {
+        Refusal::AccountNotFound { account_id }
+        | Refusal::AccountExists { account_id }
+        | Refusal::AccountFrozen { account_id }
+        | Refusal::AccountNotFrozen { account_id }
+        | Refusal::AccountClosed { account_id }
+        | Refusal::SameAccount { account_id } => vec![("account_id", account_id.to_string())],
+        Refusal::CurrencyMismatch { account_id, account_currency, currency } => vec![
+            ("account_id", account_id.to_string()),
+            ("account_currency_code", account_currency.to_string()),
+            ("currency_code", currency.to_string()),
+        ],
+        Refusal::InsufficientFunds { account_id, amount, balance_minor, overdraft_limit } => vec![
+            ("account_id", account_id.to_string()),
+            ("amount_minor", amount.minor().to_string()),
+            ("balance_minor", balance_minor.to_string()),
+            ("overdraft_limit_minor", overdraft_limit.minor().to_string()),
+        ],
+        Refusal::BalanceOverflow { account_id, amount, balance_minor } => vec![
+            ("account_id", account_id.to_string()),
+            ("amount_minor", amount.minor().to_string()),
+            ("balance_minor", balance_minor.to_string()),
+        ],
+        Refusal::BalanceNotZero { account_id, balance_minor } => {
+            vec![("account_id", account_id.to_string()), ("balance_minor", balance_minor.to_string())]
+        }
+    }
+}
+
+/// The name of a reason as it stands in `ErrorInfo.reason`.
+fn short(name: &'static str) -> &'static str {
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use diptych_runtime::reasons;
+
+    use super::*;
+    use crate::domain::{Amount, Currency, OverdraftLimit};
+
+    /// One of each.
+    fn refusals() -> Vec<Refusal> {
+        let account_id = AccountId::parse("a").unwrap();
+        let id = || account_id.clone();
+        let code = |text| Currency::parse(text).unwrap();
+        vec![
+            Refusal::AccountNotFound { account_id: id() },
+            Refusal::AccountExists { account_id: id() },
+            Refusal::AccountFrozen { account_id: id() },
+            Refusal::AccountNotFrozen { account_id: id() },
+            Refusal::AccountClosed { account_id: id() },
+            Refusal::CurrencyMismatch { account_id: id(), account_currency: code("CZK"), currency: code("EUR") },
+            Refusal::InsufficientFunds {
+                account_id: id(),
+                amount: Amount::MAX,
+                balance_minor: i64::MIN,
+                overdraft_limit: OverdraftLimit::MAX,
+            },
+            Refusal::SameAccount { account_id: id() },
+            Refusal::BalanceOverflow { account_id: id(), amount: Amount::MAX, balance_minor: i64::MAX },
+            Refusal::BalanceNotZero { account_id: id(), balance_minor: -1 },
+        ]
+    }
+
+    /// Reason and code of a domain's reasons, as the proto file says them.
+    fn promised(domain: &str) -> BTreeMap<String, String> {
+        let all = reasons::all().unwrap().into_iter().filter(|explanation| explanation.domain == domain);
+        all.map(|explanation| (explanation.reason, explanation.code)).collect()
+    }
+
+    fn sent(failure: &Failure) -> (String, String) {
+        let code = match failure.code() {
+            Code::NotFound => "NOT_FOUND",
+            Code::FailedPrecondition => "FAILED_PRECONDITION",
+            other => panic!("not the code of a refusal: {other:?}"),
+        };
+        (failure.reason().to_owned(), code.to_owned())
+    }
+
+    #[test]
+    fn every_reason_is_sent_with_the_code_that_the_contract_promises() {
+        let of_commands: BTreeMap<_, _> = refusals().into_iter().map(|refusal| sent(&refused(refusal))).collect();
+        assert_eq!(of_commands, promised(COMMAND_DOMAIN));
+        let not_found = account_not_found(&AccountId::parse("a").unwrap());
+        assert_eq!(BTreeMap::from([sent(&not_found)]), promised(QUERY_DOMAIN));
+    }
+
+    #[test]
+    fn only_what_is_missing_is_named_as_a_resource() {
+        for refusal in refusals() {
+            let is_missing = matches!(refusal, Refusal::AccountNotFound { .. });
+            let status = rpc_status(&refused(refusal));
+            let named = status.details.iter().any(|detail| detail.type_url.ends_with("google.rpc.ResourceInfo"));
+            assert_eq!(named, is_missing, "{}", status.message);
+        }
+    }
+}

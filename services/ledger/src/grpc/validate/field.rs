@@ -1,0 +1,86 @@
+//! Single fields.
+
+use std::borrow::Cow;
+
+use diptych_kernel::{RequestId, Version};
+use diptych_runtime::Failure;
+
+use crate::domain::{AccountId, Amount, Currency, FormError, OverdraftLimit, OwnerId, Text, ValueDate};
+
+/// How much of a wrong value is repeated to the caller, in characters.
+const EXCERPT_CHARACTERS: usize = 64;
+
+/// The name of a field as the caller wrote it, such as `details.value_date`.
+pub(super) type Field = Cow<'static, str>;
+
+/// Required: the name of a command.
+pub(in crate::grpc) fn request_id(text: &str) -> Result<RequestId, Failure> {
+    if text.is_empty() {
+        return Err(Failure::missing("request_id"));
+    }
+    RequestId::parse(text)
+        .map_err(|error| Failure::malformed("request_id", format!("is {}, which {error}", excerpt(text))))
+}
+
+pub(super) fn account_id(field: impl Into<Field>, text: &str) -> Result<AccountId, Failure> {
+    AccountId::parse(text).map_err(|error| text_failure(field, error, text))
+}
+
+pub(super) fn owner_id(field: impl Into<Field>, text: &str) -> Result<OwnerId, Failure> {
+    OwnerId::parse(text).map_err(|error| text_failure(field, error, text))
+}
+
+pub(super) fn currency(field: impl Into<Field>, text: &str) -> Result<Currency, Failure> {
+    Currency::parse(text).map_err(|error| text_failure(field, error, text))
+}
+
+pub(super) fn amount(field: impl Into<Field>, minor: i64) -> Result<Amount, Failure> {
+    Amount::from_minor(minor).map_err(|error| number_failure(field, error, minor))
+}
+
+pub(super) fn overdraft_limit(field: impl Into<Field>, minor: i64) -> Result<OverdraftLimit, Failure> {
+    OverdraftLimit::from_minor(minor).map_err(|error| number_failure(field, error, minor))
+}
+
+/// Optional: empty means none.
+pub(super) fn value_date(field: impl Into<Field>, text: &str) -> Result<Option<ValueDate>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    ValueDate::parse(text).map(Some).map_err(|error| text_failure(field, error, text))
+}
+
+/// Optional: may be empty.
+pub(super) fn text(field: impl Into<Field>, text: String) -> Result<Text, Failure> {
+    Text::parse(text).map_err(|(text, error)| text_failure(field, error, &text))
+}
+
+/// Optional: 1 or more, and no more than a stream can have.
+pub(super) fn expected_version(number: Option<i64>) -> Result<Option<Version>, Failure> {
+    let Some(number) = number else { return Ok(None) };
+    match u32::try_from(number) {
+        Ok(version) if version > 0 => Ok(Some(Version::new(version))),
+        _ => Err(number_failure("expected_version", FormError::OutOfRange("must be 1 to 4294967295"), number)),
+    }
+}
+
+fn text_failure(field: impl Into<Field>, error: FormError, text: &str) -> Failure {
+    match error {
+        FormError::Missing => Failure::missing(field),
+        FormError::Malformed(rule) => Failure::malformed(field, format!("is {}, and {rule}", excerpt(text))),
+        FormError::TooLong(rule) => Failure::too_long(field, format!("has {} bytes, and {rule}", text.len())),
+        FormError::OutOfRange(rule) => Failure::out_of_range(field, rule),
+    }
+}
+
+pub(super) fn number_failure(field: impl Into<Field>, error: FormError, number: i64) -> Failure {
+    Failure::out_of_range(field, format!("is {number}, and {error}"))
+}
+
+/// The beginning of what the caller sent, with control characters made visible.
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT_CHARACTERS) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

@@ -1,0 +1,318 @@
+use diptych_kernel::{Fingerprint, Version};
+use diptych_proto::ledger::command::v1::{
+    CloseAccountRequest, DepositRequest, FreezeAccountRequest, OpenAccountRequest, PostingDetails, TransferRequest,
+    UnfreezeAccountRequest, WithdrawRequest,
+};
+use prost::Message;
+
+use super::*;
+use crate::{
+    domain::Command,
+    grpc::validate::{CommandRequest, check},
+};
+
+const REQUEST_ID: &str = "7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c11";
+const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
+
+fn details() -> Option<PostingDetails> {
+    Some(PostingDetails {
+        value_date: "2024-02-29".into(),
+        reference: "é".repeat(70),
+        purpose: "rent".into(),
+        counterparty: "landlord".into(),
+    })
+}
+
+fn open() -> OpenAccountRequest {
+    OpenAccountRequest {
+        request_id: REQUEST_ID.into(),
+        account_id: "a".into(),
+        owner_id: "o".into(),
+        currency_code: "CZK".into(),
+        overdraft_limit_minor: 5,
+    }
+}
+
+fn deposit() -> DepositRequest {
+    DepositRequest {
+        request_id: REQUEST_ID.into(),
+        account_id: "a".into(),
+        amount_minor: 5,
+        currency_code: "CZK".into(),
+        details: details(),
+        expected_version: Some(3),
+    }
+}
+
+fn withdraw() -> WithdrawRequest {
+    WithdrawRequest {
+        request_id: REQUEST_ID.into(),
+        account_id: "a".into(),
+        amount_minor: 5,
+        currency_code: "CZK".into(),
+        details: details(),
+        expected_version: Some(3),
+    }
+}
+
+fn transfer() -> TransferRequest {
+    TransferRequest {
+        request_id: REQUEST_ID.into(),
+        from_account_id: "a".into(),
+        to_account_id: "b".into(),
+        amount_minor: 5,
+        currency_code: "CZK".into(),
+        details: details(),
+        expected_version: Some(3),
+    }
+}
+
+fn freeze() -> FreezeAccountRequest {
+    FreezeAccountRequest {
+        request_id: REQUEST_ID.into(),
+        account_id: "a".into(),
+        explanation: "why".into(),
+        expected_version: Some(3),
+    }
+}
+
+fn unfreeze() -> UnfreezeAccountRequest {
+    UnfreezeAccountRequest {
+        request_id: REQUEST_ID.into(),
+        account_id: "a".into(),
+        explanation: "why".into(),
+        expected_version: Some(3),
+    }
+}
+
+fn close() -> CloseAccountRequest {
+    CloseAccountRequest {
+        request_id: REQUEST_ID.into(),
+        account_id: "a".into(),
+        explanation: "why".into(),
+        expected_version: Some(3),
+    }
+}
+
+/// Sets one field of a good request to each bad value in turn, and expects to hear of exactly that.
+fn refuses<R: CommandRequest + Clone + std::fmt::Debug, T: Clone + std::fmt::Debug>(
+    good: &R,
+    field: &str,
+    set: impl Fn(&mut R, T),
+    bad: impl IntoIterator<Item = (T, &'static str)>,
+) {
+    assert!(check(good.clone()).is_ok(), "{good:?}");
+    for (value, reason) in bad {
+        let mut request = good.clone();
+        set(&mut request, value.clone());
+        let failure = check(request).expect_err(field);
+        assert_eq!(seen(&failure), (reason, field.to_owned()), "{} {field} {value:?}", R::KIND);
+        let message = failure.to_rpc_status().message;
+        assert!(message.starts_with(field) && message.len() < 600 && !message.contains('\0'), "{message}");
+    }
+}
+
+/// Values that each command takes at its limits.
+fn takes<R: CommandRequest + Clone + std::fmt::Debug, T>(
+    good: &R,
+    set: impl Fn(&mut R, T),
+    values: impl IntoIterator<Item = T>,
+) {
+    for value in values {
+        let mut request = good.clone();
+        set(&mut request, value);
+        let outcome = check(request.clone());
+        assert!(outcome.is_ok(), "{request:?} {outcome:?}");
+    }
+}
+
+fn bad_request_ids() -> Vec<(String, &'static str)> {
+    let mut bad = vec![(String::new(), MISSING)];
+    let malformed = [
+        "1",
+        "7f3c2a9e5b0d4c1e9a520d8b6f1f0c11",
+        "{7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c11}",
+        "7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c1",
+        "7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c1g",
+        "00000000-0000-0000-0000-000000000000",
+        " 7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c11",
+    ];
+    bad.extend(malformed.map(|text| (text.to_owned(), MALFORMED)));
+    bad.push(("x".repeat(100_000), MALFORMED));
+    bad
+}
+
+fn bad_amounts() -> [(i64, &'static str); 5] {
+    [0, -1, i64::MIN, AMOUNT_MAX + 1, i64::MAX].map(|minor| (minor, OUT_OF_RANGE))
+}
+
+fn bad_versions() -> [(i64, &'static str); 5] {
+    [0, -1, i64::MIN, 1 << 32, i64::MAX].map(|version| (version, OUT_OF_RANGE))
+}
+
+fn bad_texts() -> Vec<(String, &'static str)> {
+    vec![
+        ("x".repeat(141), TOO_LONG),
+        ("é".repeat(71), TOO_LONG),
+        ("x".repeat(100_000), TOO_LONG),
+        ("a\nb".into(), MALFORMED),
+        ("\0".into(), MALFORMED),
+        ("\u{7f}".into(), MALFORMED),
+        ("\u{9b}".into(), MALFORMED),
+    ]
+}
+
+fn bad_dates() -> Vec<(String, &'static str)> {
+    let bad = [
+        "2023-02-29",
+        "2024-13-01",
+        "2024-1-1",
+        "20240101",
+        "2024-01-01T00:00:00Z",
+        "0000-01-01",
+        "yesterday",
+        " ",
+        "\0",
+    ];
+    bad.into_iter().map(str::to_owned).chain(["1".repeat(100_000)]).map(|text| (text, MALFORMED)).collect()
+}
+
+/// The fields that a request has in common with others.
+macro_rules! fields {
+    (request_id: $($good:expr),+) => { $(refuses(&$good, "request_id", |r, v| r.request_id = v, bad_request_ids());)+ };
+    (account_id: $($good:expr),+) => { $(refuses(&$good, "account_id", |r, v| r.account_id = v, bad_ids());)+ };
+    (currency_code: $($good:expr),+) => { $(refuses(&$good, "currency_code", |r, v| r.currency_code = v, bad_currencies());)+ };
+    (amount_minor: $($good:expr),+) => { $(
+        refuses(&$good, "amount_minor", |r, v| r.amount_minor = v, bad_amounts());
+        takes(&$good, |r, v| r.amount_minor = v, [1, AMOUNT_MAX]);
+    )+ };
+    (expected_version: $($good:expr),+) => { $(
+        refuses(&$good, "expected_version", |r, v| r.expected_version = Some(v), bad_versions());
+        takes(&$good, |r, v| r.expected_version = v, [None, Some(1), Some(i64::from(u32::MAX))]);
+    )+ };
+    (explanation: $($good:expr),+) => { $(
+        refuses(&$good, "explanation", |r, v| r.explanation = v, bad_texts());
+        takes(&$good, |r, v| r.explanation = v, [String::new(), "x".repeat(140)]);
+    )+ };
+    (details: $($good:expr),+) => { $(
+        refuses(&$good, "details.value_date", |r, v| r.details.as_mut().unwrap().value_date = v, bad_dates());
+        refuses(&$good, "details.reference", |r, v| r.details.as_mut().unwrap().reference = v, bad_texts());
+        refuses(&$good, "details.purpose", |r, v| r.details.as_mut().unwrap().purpose = v, bad_texts());
+        refuses(&$good, "details.counterparty", |r, v| r.details.as_mut().unwrap().counterparty = v, bad_texts());
+        takes(&$good, |r, v| r.details = v, [None, Some(PostingDetails::default())]);
+    )+ };
+}
+
+#[test]
+fn the_request_id_is_a_uuid() {
+    fields!(request_id: open(), deposit(), withdraw(), transfer(), freeze(), unfreeze(), close());
+    takes(&open(), |r, v| r.request_id = v, [REQUEST_ID.to_uppercase()]);
+}
+
+#[test]
+fn the_account_id_is_an_id() {
+    fields!(account_id: open(), deposit(), withdraw(), freeze(), unfreeze(), close());
+    refuses(&transfer(), "from_account_id", |r, v| r.from_account_id = v, bad_ids());
+    refuses(&transfer(), "to_account_id", |r, v| r.to_account_id = v, bad_ids());
+    takes(&open(), |r, v| r.account_id = v, ["A".to_owned(), "Z.9_-".to_owned(), "x".repeat(64)]);
+}
+
+#[test]
+fn the_owner_id_is_an_id() {
+    refuses(&open(), "owner_id", |r, v| r.owner_id = v, bad_ids());
+}
+
+#[test]
+fn the_currency_is_three_capitals() {
+    fields!(currency_code: open(), deposit(), withdraw(), transfer());
+}
+
+#[test]
+fn the_amount_is_in_its_range() {
+    fields!(amount_minor: deposit(), withdraw(), transfer());
+}
+
+#[test]
+fn the_overdraft_limit_is_in_its_range() {
+    let bad = [-1, i64::MIN, AMOUNT_MAX + 1, i64::MAX].map(|minor| (minor, OUT_OF_RANGE));
+    refuses(&open(), "overdraft_limit_minor", |r, v| r.overdraft_limit_minor = v, bad);
+    takes(&open(), |r, v| r.overdraft_limit_minor = v, [0, AMOUNT_MAX]);
+}
+
+#[test]
+fn the_details_are_short_and_the_day_exists() {
+    fields!(details: deposit(), withdraw(), transfer());
+}
+
+#[test]
+fn the_explanation_is_short() {
+    fields!(explanation: freeze(), unfreeze(), close());
+}
+
+#[test]
+fn the_expected_version_is_a_version() {
+    fields!(expected_version: deposit(), withdraw(), transfer(), freeze(), unfreeze(), close());
+}
+
+#[test]
+fn a_checked_command_says_what_the_request_said() {
+    let checked = check(deposit()).unwrap();
+    assert_eq!(checked.request_id.to_string(), REQUEST_ID);
+    assert_eq!(checked.expected_version, Some(Version::new(3)));
+    let Command::Deposit(command) = checked.command else { panic!("a deposit: {checked:?}") };
+    assert_eq!((command.account_id.as_str(), command.amount.minor()), ("a", 5));
+    assert_eq!(command.currency.as_str(), "CZK");
+    assert_eq!(command.details.value_date.unwrap().to_string(), "2024-02-29");
+    assert_eq!(command.details.reference.as_str(), "é".repeat(70));
+    assert_eq!((command.details.purpose.as_str(), command.details.counterparty.as_str()), ("rent", "landlord"));
+}
+
+#[test]
+fn each_request_becomes_its_own_command() {
+    let command = |outcome: Result<crate::grpc::validate::Checked, Failure>| outcome.unwrap().command;
+    assert!(matches!(command(check(open())), Command::OpenAccount(_)));
+    assert!(matches!(command(check(withdraw())), Command::Withdraw(_)));
+    let Command::Transfer(moved) = command(check(transfer())) else { panic!("a transfer") };
+    assert_eq!((moved.from_account_id.as_str(), moved.to_account_id.as_str()), ("a", "b"));
+    assert!(matches!(command(check(freeze())), Command::FreezeAccount(_)));
+    assert!(matches!(command(check(unfreeze())), Command::UnfreezeAccount(_)));
+    assert!(matches!(command(check(close())), Command::CloseAccount(_)));
+}
+
+#[test]
+fn the_fingerprint_is_of_everything_but_the_request_id() {
+    let of = |request: &DepositRequest| check(request.clone()).unwrap().fingerprint;
+    let mut other_id = deposit();
+    other_id.request_id = "11111111-5b0d-4c1e-9a52-0d8b6f1f0c11".into();
+    assert_eq!(of(&deposit()), of(&other_id));
+
+    let changes: [fn(&mut DepositRequest); 5] = [
+        |r| r.amount_minor += 1,
+        |r| r.account_id.push('b'),
+        |r| r.currency_code = "EUR".into(),
+        |r| r.expected_version = None,
+        |r| r.details.as_mut().unwrap().purpose.clear(),
+    ];
+    for change in changes {
+        let mut other = deposit();
+        change(&mut other);
+        assert_ne!(of(&deposit()), of(&other), "{other:?}");
+    }
+    // The same fields in another kind of command are another command.
+    assert_ne!(of(&deposit()), check(withdraw()).unwrap().fingerprint);
+}
+
+/// Fingerprints are stored: one that came out differently after an upgrade would refuse repeats of older commands.
+#[test]
+fn fingerprints_never_change() {
+    let content = DepositRequest { request_id: String::new(), ..deposit() }.encode_to_vec();
+    assert_eq!(check(deposit()).unwrap().fingerprint, Fingerprint::of("ledger.command.v1.DepositRequest", &content));
+    let hex: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
+    let reference = "c3a9".repeat(70);
+    let expected = format!(
+        "120161180522{}2a{}0a0a323032342d30322d3239128c01{reference}1a0472656e7422086c616e646c6f72643003",
+        "0343 5a4b".replace(' ', ""),
+        "ab01",
+    );
+    assert_eq!(hex, expected);
+}

@@ -1,0 +1,49 @@
+//! Every field of every rpc, with what is wrong with it and the documented reason.
+
+mod commands;
+mod queries;
+
+use diptych_runtime::Failure;
+
+/// What is wrong with a failure's field, as callers see it: reason, field.
+fn seen(failure: &Failure) -> (&'static str, String) {
+    let field = match failure {
+        Failure::FieldMissing { field }
+        | Failure::FieldMalformed { field, .. }
+        | Failure::FieldTooLong { field, .. }
+        | Failure::FieldOutOfRange { field, .. }
+        | Failure::TokenInvalid { field, .. }
+        | Failure::PageTokenInvalid { field } => field.to_string(),
+        other => panic!("not about a field: {other:?}"),
+    };
+    assert_eq!(failure.code(), tonic::Code::InvalidArgument, "{failure:?}");
+    (failure.reason(), field)
+}
+
+const MISSING: &str = "FIELD_MISSING";
+const MALFORMED: &str = "FIELD_MALFORMED";
+const TOO_LONG: &str = "FIELD_TOO_LONG";
+const OUT_OF_RANGE: &str = "FIELD_OUT_OF_RANGE";
+
+/// Texts that are no ids, with the reason.
+fn bad_ids() -> Vec<(String, &'static str)> {
+    vec![
+        (String::new(), MISSING),
+        (" ".into(), MALFORMED),
+        ("a b".into(), MALFORMED),
+        ("a/b".into(), MALFORMED),
+        ("é".into(), MALFORMED),
+        ("a\0".into(), MALFORMED),
+        ("a\n".into(), MALFORMED),
+        ("x".repeat(65), TOO_LONG),
+        ("x".repeat(100_000), TOO_LONG),
+    ]
+}
+
+/// Texts that are no currencies, with the reason.
+fn bad_currencies() -> Vec<(String, &'static str)> {
+    let malformed = ["czk", "CZ", "CZKK", "C2K", "C K", "ČZK", "\0\0\0", "€"];
+    let mut bad = vec![(String::new(), MISSING)];
+    bad.extend(malformed.map(|text| (text.to_owned(), MALFORMED)));
+    bad
+}

@@ -1,0 +1,72 @@
+use diptych_kernel::{Partition, Partitions, Position, Token};
+use diptych_proto::diptych::v1::{Consistency, ConsistencyToken};
+
+use super::*;
+use crate::grpc::validate::{account_id, account_ids, currency, owner_id, page_size, request_id, token};
+
+fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
+    texts.map(str::to_owned).to_vec()
+}
+
+#[test]
+fn ids_and_currencies_are_checked() {
+    for (text, reason) in bad_ids() {
+        assert_eq!(seen(&account_id(&text).unwrap_err()), (reason, "account_id".into()), "{text:?}");
+        assert_eq!(seen(&owner_id(&text).unwrap_err()), (reason, "owner_id".into()), "{text:?}");
+    }
+    for (text, reason) in bad_currencies() {
+        assert_eq!(seen(&currency(&text).unwrap_err()), (reason, "currency_code".into()), "{text:?}");
+    }
+    for (text, reason) in [("", MISSING), ("x", MALFORMED)] {
+        assert_eq!(seen(&request_id(text).unwrap_err()), (reason, "request_id".into()), "{text:?}");
+    }
+}
+
+#[test]
+fn a_batch_names_1_to_100_ids() {
+    assert_eq!(seen(&account_ids(&[]).unwrap_err()), (MISSING, "account_ids".into()));
+    let many: Vec<String> = (0..101).map(|number| format!("a{number}")).collect();
+    assert_eq!(seen(&account_ids(&many).unwrap_err()), (TOO_LONG, "account_ids".into()));
+    assert_eq!(account_ids(&many[..100]).unwrap().len(), 100);
+    for (text, reason) in bad_ids() {
+        let ids = [texts(["a", "b"]), vec![text.clone()]].concat();
+        assert_eq!(seen(&account_ids(&ids).unwrap_err()), (reason, "account_ids[2]".into()), "{text:?}");
+    }
+}
+
+#[test]
+fn an_id_asked_for_twice_comes_once() {
+    let ids = account_ids(&texts(["b", "a", "b", "c", "a"])).unwrap();
+    assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b", "a", "c"]);
+}
+
+#[test]
+fn a_page_has_a_size() {
+    for (asked, given) in [(0, 50), (1, 1), (500, 500), (501, 500), (i32::MAX, 500)] {
+        assert_eq!(page_size(asked).unwrap(), given);
+    }
+    for negative in [-1, i32::MIN] {
+        assert_eq!(seen(&page_size(negative).unwrap_err()), (OUT_OF_RANGE, "page_size".into()));
+    }
+}
+
+fn consistency(value: String) -> Option<Consistency> {
+    Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value }) })
+}
+
+#[test]
+fn a_token_is_one_of_this_installation() {
+    let sixteen = Partitions::new(16).unwrap();
+    let good: Token = [(Partition::new(3), Position::from_i64(77).unwrap())].into_iter().collect();
+    assert_eq!(token(consistency(good.encode()), sixteen).unwrap(), good);
+    for none in [None, Some(Consistency::default()), consistency(String::new())] {
+        assert_eq!(token(none, sixteen).unwrap(), Token::default());
+    }
+    let two = Partitions::new(2).unwrap();
+    let field = "consistency.at_least_as_fresh.value".to_owned();
+    assert_eq!(seen(&token(consistency(good.encode()), two).unwrap_err()), ("TOKEN_INVALID", field.clone()));
+    for garbage in ["x", ",", "AAAA", "not a token", "\0", &"A".repeat(5_000)] {
+        let failure = token(consistency(garbage.to_owned()), sixteen).unwrap_err();
+        assert_eq!(seen(&failure), ("TOKEN_INVALID", field.clone()), "{garbage}");
+    }
+}

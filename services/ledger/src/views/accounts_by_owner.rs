@@ -1,0 +1,40 @@
+//! Which accounts an owner has.
+
+use bytes::Bytes;
+use diptych_kernel::domain::{FoldError, Recorded, RowKey, Scope, View, ViewId};
+use diptych_proto::ledger::query::v1::Account;
+use prost::Message;
+
+use super::account_of;
+use crate::domain::Event;
+
+/// The index of accounts by owner.
+pub const ACCOUNTS_BY_OWNER: ViewId = ViewId { name: "accounts_by_owner", generation: 1 };
+
+/// Which accounts an owner has: found by owner id, in the order of account ids. Written when an account is opened and never again, so
+/// it says only who is there; what an account is like stands in [`super::ACCOUNTS`].
+#[derive(Debug, Clone, Copy)]
+pub struct AccountsByOwner;
+
+impl View<Event> for AccountsByOwner {
+    fn id(&self) -> ViewId {
+        ACCOUNTS_BY_OWNER
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Stream
+    }
+
+    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+        let Event::AccountOpened(opened) = event.event else { return None };
+        let account_id = account_of(event.record)?;
+        Some(RowKey::new(&opened.owner_id, account_id.as_str().as_bytes().to_vec()))
+    }
+
+    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+        let Event::AccountOpened(opened) = event.event else { return Ok(row.map(Bytes::copy_from_slice)) };
+        let ids =
+            Account { account_id: opened.account_id.clone(), owner_id: opened.owner_id.clone(), ..Account::default() };
+        Ok(Some(ids.encode_to_vec().into()))
+    }
+}

@@ -1,0 +1,170 @@
+//! Statements.
+
+use bytes::Bytes;
+use diptych_kernel::{
+    RecordedEvent, Version,
+    domain::{FoldError, Recorded, RowKey, Scope, View, ViewId},
+};
+use diptych_proto::ledger::{
+    event::v1::PostingDetails,
+    query::v1::{Entry, EntryKind},
+};
+use prost::Message;
+
+use super::{account_of, fold_error, recorded_at};
+use crate::domain::{AccountId, Event};
+
+/// The table of entries.
+pub const ENTRIES: ViewId = ViewId { name: "entries", generation: 1 };
+
+/// How many versions of an account's stream share one group of rows. Every group is bounded by it, however long the statement grows.
+pub const BUCKET_VERSIONS: u32 = 1_000;
+
+/// Where in a statement an entry stands: newest first, in buckets of [`BUCKET_VERSIONS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    version: Version,
+}
+
+impl Place {
+    /// The place of the entry that this version of the stream made.
+    #[must_use]
+    pub fn of(version: Version) -> Self {
+        Self { version }
+    }
+
+    /// The number of its bucket: 0 holds the oldest entries.
+    #[must_use]
+    pub fn bucket(self) -> u32 {
+        self.version.number() / BUCKET_VERSIONS
+    }
+
+    /// Sorts the newest first.
+    #[must_use]
+    pub fn sort_key(self) -> [u8; 4] {
+        (u32::MAX - self.version.number()).to_be_bytes()
+    }
+
+    /// The version whose sort key this is; `None` where it is none.
+    #[must_use]
+    pub fn from_sort_key(sort_key: &[u8]) -> Option<Self> {
+        let number = u32::from_be_bytes(sort_key.try_into().ok()?);
+        Some(Self { version: Version::new(u32::MAX - number) })
+    }
+
+    /// The version of the stream that made the entry.
+    #[must_use]
+    pub fn version(self) -> Version {
+        self.version
+    }
+
+    /// The group that holds a bucket of an account. Ids have no '/', so no two groups share a name.
+    #[must_use]
+    pub fn partition_key(account_id: &AccountId, bucket: u32) -> String {
+        format!("{account_id}/{bucket}")
+    }
+}
+
+/// Statements: a row is an `Entry`.
+#[derive(Debug, Clone, Copy)]
+pub struct Entries;
+
+impl View<Event> for Entries {
+    fn id(&self) -> ViewId {
+        ENTRIES
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Stream
+    }
+
+    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+        Posting::of(event.event)?;
+        let account_id = account_of(event.record)?;
+        let place = Place::of(event.record.version);
+        Some(RowKey::new(&Place::partition_key(&account_id, place.bucket()), place.sort_key().to_vec()))
+    }
+
+    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+        if row.is_some() {
+            return Err(fold_error(ENTRIES, event, "the entry is there already"));
+        }
+        let (Some(posting), Some(account_id)) = (Posting::of(event.event), account_of(event.record)) else {
+            return Ok(None);
+        };
+        Ok(Some(posting.into_entry(&account_id, event.record).encode_to_vec().into()))
+    }
+}
+
+/// What the four kinds of postings have in common.
+struct Posting<'a> {
+    kind: EntryKind,
+    /// Below zero where money went out.
+    amount_minor: i64,
+    balance_after_minor: i64,
+    currency_code: &'a str,
+    details: Option<&'a PostingDetails>,
+    /// The other account of a transfer.
+    other_account_id: Option<&'a str>,
+}
+
+impl<'a> Posting<'a> {
+    fn of(event: &'a Event) -> Option<Self> {
+        let posting = match event {
+            Event::MoneyDeposited(event) => Self {
+                kind: EntryKind::Deposit,
+                amount_minor: event.amount_minor,
+                balance_after_minor: event.balance_after_minor,
+                currency_code: &event.currency_code,
+                details: event.details.as_ref(),
+                other_account_id: None,
+            },
+            Event::MoneyWithdrawn(event) => Self {
+                kind: EntryKind::Withdrawal,
+                amount_minor: event.amount_minor.saturating_neg(),
+                balance_after_minor: event.balance_after_minor,
+                currency_code: &event.currency_code,
+                details: event.details.as_ref(),
+                other_account_id: None,
+            },
+            Event::TransferSent(event) => Self {
+                kind: EntryKind::TransferSent,
+                amount_minor: event.amount_minor.saturating_neg(),
+                balance_after_minor: event.balance_after_minor,
+                currency_code: &event.currency_code,
+                details: event.details.as_ref(),
+                other_account_id: Some(&event.to_account_id),
+            },
+            Event::TransferReceived(event) => Self {
+                kind: EntryKind::TransferReceived,
+                amount_minor: event.amount_minor,
+                balance_after_minor: event.balance_after_minor,
+                currency_code: &event.currency_code,
+                details: event.details.as_ref(),
+                other_account_id: Some(&event.from_account_id),
+            },
+            Event::AccountOpened(_) | Event::AccountFrozen(_) | Event::AccountUnfrozen(_) | Event::AccountClosed(_) => {
+                return None;
+            }
+        };
+        Some(posting)
+    }
+
+    fn into_entry(self, account_id: &AccountId, record: &RecordedEvent) -> Entry {
+        let details = self.details.cloned().unwrap_or_default();
+        Entry {
+            account_id: account_id.as_str().to_owned(),
+            version: i64::from(record.version.number()),
+            kind: self.kind.into(),
+            amount_minor: self.amount_minor,
+            balance_after_minor: self.balance_after_minor,
+            currency_code: self.currency_code.to_owned(),
+            value_date: details.value_date,
+            reference: details.reference,
+            purpose: details.purpose,
+            counterparty: self.other_account_id.map_or(details.counterparty, str::to_owned),
+            request_id: record.request_id.to_string(),
+            record_time: Some(recorded_at(record)),
+        }
+    }
+}

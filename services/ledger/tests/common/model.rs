@@ -1,0 +1,172 @@
+//! The ledger once more, told differently: what must come of a command, in whole numbers without limits.
+
+use std::collections::BTreeMap;
+
+use diptych_ledger::domain::{Amount, Command, Currency, Refusal};
+use diptych_proto::ledger::query::v1::{AccountStatus, EntryKind};
+
+/// An account as a person would keep it on paper.
+#[derive(Clone, Debug)]
+pub(crate) struct Paper {
+    pub(crate) owner: String,
+    pub(crate) currency: Currency,
+    pub(crate) limit: i128,
+    pub(crate) balance: i128,
+    pub(crate) status: AccountStatus,
+    /// Events so far.
+    pub(crate) version: u32,
+    /// Kind, signed amount, balance after, other account; oldest first.
+    pub(crate) lines: Vec<(EntryKind, i128, i128, String, u32)>,
+}
+
+/// All accounts, and the sums that never depend on them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) accounts: BTreeMap<String, Paper>,
+    pub(crate) deposits: BTreeMap<Currency, i128>,
+    pub(crate) withdrawals: BTreeMap<Currency, i128>,
+    pub(crate) transfers: BTreeMap<Currency, i128>,
+}
+
+/// A refusal without its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum No {
+    NotFound,
+    Exists,
+    Frozen,
+    NotFrozen,
+    Closed,
+    Currency,
+    Funds,
+    Same,
+    Overflow,
+    NotZero,
+}
+
+impl From<&Refusal> for No {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::AccountNotFound { .. } => Self::NotFound,
+            Refusal::AccountExists { .. } => Self::Exists,
+            Refusal::AccountFrozen { .. } => Self::Frozen,
+            Refusal::AccountNotFrozen { .. } => Self::NotFrozen,
+            Refusal::AccountClosed { .. } => Self::Closed,
+            Refusal::CurrencyMismatch { .. } => Self::Currency,
+            Refusal::InsufficientFunds { .. } => Self::Funds,
+            Refusal::SameAccount { .. } => Self::Same,
+            Refusal::BalanceOverflow { .. } => Self::Overflow,
+            Refusal::BalanceNotZero { .. } => Self::NotZero,
+        }
+    }
+}
+
+impl Model {
+    /// Does what the command asks for, or says why not and does nothing.
+    pub(crate) fn apply(&mut self, command: &Command) -> Result<(), No> {
+        match command {
+            Command::OpenAccount(open) => {
+                let id = open.account_id.to_string();
+                if self.accounts.contains_key(&id) {
+                    return Err(No::Exists);
+                }
+                let paper = Paper {
+                    owner: open.owner_id.to_string(),
+                    currency: open.currency,
+                    limit: open.overdraft_limit.minor().into(),
+                    balance: 0,
+                    status: AccountStatus::Open,
+                    version: 1,
+                    lines: Vec::new(),
+                };
+                self.accounts.insert(id, paper);
+            }
+            Command::Deposit(deposit) => {
+                let (id, value) = (deposit.account_id.as_str(), value(deposit.amount));
+                self.may_take(id, deposit.currency, value)?;
+                *self.deposits.entry(deposit.currency).or_default() += value;
+                self.book(id, EntryKind::Deposit, value, "");
+            }
+            Command::Withdraw(withdraw) => {
+                let (id, value) = (withdraw.account_id.as_str(), value(withdraw.amount));
+                self.may_give(id, withdraw.currency, value)?;
+                *self.withdrawals.entry(withdraw.currency).or_default() += value;
+                self.book(id, EntryKind::Withdrawal, -value, "");
+            }
+            Command::Transfer(transfer) => {
+                let (from, to) = (transfer.from_account_id.as_str(), transfer.to_account_id.as_str());
+                if from == to {
+                    return Err(No::Same);
+                }
+                self.usable(from, transfer.currency)?;
+                self.usable(to, transfer.currency)?;
+                let value = value(transfer.amount);
+                self.may_give(from, transfer.currency, value)?;
+                self.may_take(to, transfer.currency, value)?;
+                *self.transfers.entry(transfer.currency).or_default() += value;
+                self.book(from, EntryKind::TransferSent, -value, to);
+                self.book(to, EntryKind::TransferReceived, value, from);
+            }
+            Command::FreezeAccount(change) => self.set(change.account_id.as_str(), AccountStatus::Frozen)?,
+            Command::UnfreezeAccount(change) => {
+                let paper = self.accounts.get_mut(change.account_id.as_str()).ok_or(No::NotFound)?;
+                match paper.status {
+                    AccountStatus::Closed => return Err(No::Closed),
+                    AccountStatus::Frozen => paper.status = AccountStatus::Open,
+                    _ => return Err(No::NotFrozen),
+                }
+                paper.version += 1;
+            }
+            Command::CloseAccount(change) => {
+                let id = change.account_id.as_str();
+                if self.open(id)?.balance != 0 {
+                    return Err(No::NotZero);
+                }
+                self.set(id, AccountStatus::Closed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, id: &str) -> Result<&Paper, No> {
+        let paper = self.accounts.get(id).ok_or(No::NotFound)?;
+        match paper.status {
+            AccountStatus::Frozen => Err(No::Frozen),
+            AccountStatus::Closed => Err(No::Closed),
+            _ => Ok(paper),
+        }
+    }
+
+    fn usable(&self, id: &str, currency: Currency) -> Result<&Paper, No> {
+        let paper = self.open(id)?;
+        if paper.currency == currency { Ok(paper) } else { Err(No::Currency) }
+    }
+
+    fn may_take(&self, id: &str, currency: Currency, value: i128) -> Result<(), No> {
+        let paper = self.usable(id, currency)?;
+        if paper.balance + value > i128::from(i64::MAX) { Err(No::Overflow) } else { Ok(()) }
+    }
+
+    fn may_give(&self, id: &str, currency: Currency, value: i128) -> Result<(), No> {
+        let paper = self.usable(id, currency)?;
+        if paper.balance + paper.limit < value { Err(No::Funds) } else { Ok(()) }
+    }
+
+    fn book(&mut self, id: &str, kind: EntryKind, value: i128, other: &str) {
+        let paper = self.accounts.get_mut(id).unwrap();
+        paper.balance += value;
+        paper.version += 1;
+        paper.lines.push((kind, value, paper.balance, other.to_owned(), paper.version));
+    }
+
+    fn set(&mut self, id: &str, status: AccountStatus) -> Result<(), No> {
+        self.open(id)?;
+        let paper = self.accounts.get_mut(id).unwrap();
+        paper.status = status;
+        paper.version += 1;
+        Ok(())
+    }
+}
+
+fn value(amount: Amount) -> i128 {
+    amount.minor().into()
+}

@@ -1,0 +1,246 @@
+//! A server on a port of its own. The read side moves only when a test says so.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use diptych_command::SequencerConfig;
+use diptych_embedded::{Embedded, EmbeddedViewCache, EmbeddedViewStore, Place};
+use diptych_kernel::{
+    Partitions, Position, RecordedEvent,
+    domain::{Domain, Recorded, RowKey, View, ViewId},
+    ports::{EventStore, Offset, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ViewStore},
+};
+use diptych_ledger::{
+    Ledger,
+    domain::Event,
+    grpc::{CommandFace, QueryFace},
+};
+use diptych_proto::ledger::{
+    command::v1::{
+        DepositRequest, OpenAccountRequest, command_service_client::CommandServiceClient,
+        command_service_server::CommandServiceServer,
+    },
+    query::{v1::query_service_client::QueryServiceClient, v1_encoded::query_service_server::QueryServiceServer},
+};
+use diptych_proto::{
+    diptych::v1::{Consistency, ConsistencyToken, Receipt},
+    google::rpc,
+};
+use diptych_query::{QueryConfig, Reader};
+use diptych_runtime::{Shutdown, SystemClock, Tasks};
+use prost::Message;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    Code, Status,
+    transport::{Channel, Server},
+};
+use uuid::Uuid;
+
+/// A ledger with a client for each of its services.
+pub(crate) struct Harness {
+    pub(crate) commands: CommandServiceClient<Channel>,
+    pub(crate) queries: QueryServiceClient<Channel>,
+    pub(crate) channel: Channel,
+    pub(crate) embedded: Embedded,
+    pub(crate) tasks: Tasks,
+    partitions: Partitions,
+    projected: Projected,
+}
+
+/// What the read side has seen.
+#[derive(Default)]
+struct Projected {
+    up_to: Position,
+    rows: HashMap<(ViewId, RowKey), Bytes>,
+}
+
+impl Harness {
+    pub(crate) async fn start() -> Self {
+        let partitions = Partitions::new(4).unwrap();
+        let embedded = Embedded::open(&Place::Memory, partitions, Arc::new(SystemClock)).unwrap();
+        let tasks = Tasks::new(Shutdown::new());
+        let views: Vec<ViewId> = Ledger::views().iter().map(|view| view.id()).collect();
+        embedded.views.ensure_views(&views).await.unwrap();
+
+        let commands = diptych_command::start::<Ledger, _>(embedded.events.clone(), SequencerConfig::default(), &tasks);
+        let reader: Reader<EmbeddedViewStore, EmbeddedViewStore, EmbeddedViewCache> = Reader::start(
+            embedded.views.clone(),
+            embedded.views.clone(),
+            embedded.cache.clone(),
+            views,
+            partitions,
+            QueryConfig::default(),
+            &tasks,
+        );
+        reader.ready().await;
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let server = Server::builder()
+            .add_service(CommandServiceServer::new(CommandFace::new(commands, tasks.shutdown())))
+            .add_service(QueryServiceServer::new(QueryFace::new(reader, partitions)))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tasks.spawn_fallible("server", server);
+        let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+        Self {
+            commands: CommandServiceClient::new(channel.clone()),
+            queries: QueryServiceClient::new(channel.clone()),
+            channel,
+            embedded,
+            tasks,
+            partitions,
+            projected: Projected::default(),
+        }
+    }
+
+    /// A ledger with these accounts of `olga`, in CZK and with an overdraft limit of 1,000.
+    pub(crate) async fn with_accounts(ids: &[&str]) -> Self {
+        let mut harness = Self::start().await;
+        for id in ids {
+            harness.commands.open_account(open(id)).await.unwrap();
+        }
+        harness
+    }
+
+    pub(crate) async fn deposit(&mut self, id: &str, amount_minor: i64) -> Receipt {
+        self.commands.deposit(deposit(id, amount_minor)).await.unwrap().into_inner().receipt.unwrap()
+    }
+
+    pub(crate) async fn stored(&self) -> Vec<RecordedEvent> {
+        self.embedded.events.read_after(Position::START, 100_000).await.unwrap().events
+    }
+
+    /// Brings the read side up to date.
+    pub(crate) async fn project(&mut self) {
+        let tail = self.embedded.events.read_after(self.projected.up_to, 100_000).await.unwrap();
+        let views = Ledger::views();
+        let mut changed = HashMap::new();
+        for record in &tail.events {
+            let event = Ledger::decode_event(&record.event_type, &record.payload).unwrap();
+            for view in &views {
+                if let Some((place, body)) = self.projected.fold(view.as_ref(), record, &event) {
+                    changed.insert(place, Row { position: record.position, body: Some(body) });
+                }
+            }
+        }
+        let rows: Vec<RowWrite> = changed.into_iter().map(|((view, key), row)| RowWrite { view, key, row }).collect();
+        self.embedded.views.write(&rows).await.unwrap();
+        self.projected.up_to = tail.complete_up_to;
+
+        let progress =
+            Progress { position: tail.complete_up_to, as_of: tail.read_at, next_offset: Offset(0), parked: Vec::new() };
+        let updates: Vec<ProgressUpdate> = views
+            .iter()
+            .flat_map(|view| self.partitions.iter().map(move |partition| (view.id(), partition)))
+            .map(|(view, partition)| ProgressUpdate { view, partition, progress: progress.clone() })
+            .collect();
+        self.embedded.views.save(&updates).await.unwrap();
+    }
+}
+
+impl Projected {
+    fn fold(
+        &mut self,
+        view: &dyn View<Event>,
+        record: &RecordedEvent,
+        event: &Event,
+    ) -> Option<((ViewId, RowKey), Bytes)> {
+        let recorded = Recorded { record, event };
+        let place = (view.id(), view.key(recorded)?);
+        let body = view.fold(self.rows.get(&place).map(AsRef::as_ref), recorded).unwrap()?;
+        self.rows.insert(place.clone(), body.clone());
+        Some((place, body))
+    }
+}
+
+pub(crate) fn new_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+pub(crate) fn open(id: &str) -> OpenAccountRequest {
+    OpenAccountRequest {
+        request_id: new_id(),
+        account_id: id.to_owned(),
+        owner_id: "olga".to_owned(),
+        currency_code: "CZK".to_owned(),
+        overdraft_limit_minor: 1_000,
+    }
+}
+
+pub(crate) fn deposit(id: &str, amount_minor: i64) -> DepositRequest {
+    DepositRequest {
+        request_id: new_id(),
+        account_id: id.to_owned(),
+        amount_minor,
+        currency_code: "CZK".to_owned(),
+        ..DepositRequest::default()
+    }
+}
+
+/// As fresh as a receipt.
+pub(crate) fn fresh_as(receipt: &Receipt) -> Option<Consistency> {
+    Some(Consistency { at_least_as_fresh: receipt.written_at.clone() })
+}
+
+pub(crate) fn fresh_as_text(value: &str) -> Option<Consistency> {
+    Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value: value.to_owned() }) })
+}
+
+/// What a program sees of an error.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) code: Code,
+    pub(crate) domain: String,
+    pub(crate) reason: String,
+    pub(crate) metadata: HashMap<String, String>,
+    /// The fields that BadRequest names.
+    pub(crate) fields: Vec<String>,
+    /// The resource that ResourceInfo names.
+    pub(crate) resource: Option<(String, String)>,
+    pub(crate) retry: bool,
+}
+
+pub(crate) fn seen(status: &Status) -> Seen {
+    seen_in(&rpc::Status::decode(status.details()).unwrap())
+}
+
+/// The same of an item of a stream.
+pub(crate) fn seen_in(status: &rpc::Status) -> Seen {
+    let info: rpc::ErrorInfo = detail(status, "google.rpc.ErrorInfo").expect("every error has ErrorInfo");
+    let bad: Option<rpc::BadRequest> = detail(status, "google.rpc.BadRequest");
+    let resource: Option<rpc::ResourceInfo> = detail(status, "google.rpc.ResourceInfo");
+    let violations = bad.map(|bad| bad.field_violations).unwrap_or_default();
+    Seen {
+        code: Code::from(status.code),
+        domain: info.domain,
+        reason: info.reason,
+        metadata: info.metadata.into_iter().collect(),
+        fields: violations.into_iter().map(|violation| violation.field).collect(),
+        resource: resource.map(|resource| (resource.resource_type, resource.resource_name)),
+        retry: detail::<rpc::RetryInfo>(status, "google.rpc.RetryInfo").is_some(),
+    }
+}
+
+fn detail<M: Message + Default>(status: &rpc::Status, name: &str) -> Option<M> {
+    let detail = status.details.iter().find(|detail| detail.type_url == format!("type.googleapis.com/{name}"))?;
+    Some(M::decode(detail.value.as_slice()).unwrap())
+}
+
+/// An error of the ledger's own rules.
+pub(crate) fn refused(code: Code, domain: &str, reason: &str, metadata: &[(&str, &str)]) -> Seen {
+    Seen {
+        code,
+        domain: domain.to_owned(),
+        reason: reason.to_owned(),
+        metadata: metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        fields: Vec::new(),
+        resource: None,
+        retry: false,
+    }
+}
+
+/// An error about a field.
+pub(crate) fn bad_field(reason: &str, field: &str) -> Seen {
+    Seen { fields: vec![field.to_owned()], ..refused(Code::InvalidArgument, "diptych.v1", reason, &[("field", field)]) }
+}

@@ -1,0 +1,230 @@
+use std::{collections::HashMap, time::Duration};
+
+use diptych_proto::ledger::{
+    command::v1::{TransferRequest, WithdrawRequest},
+    query::v1::{
+        AccountStatus, BatchGetAccountsRequest, GetAccountRequest, GetAccountResponse, GetTotalsRequest,
+        ListAccountsRequest, ListEntriesRequest, Totals,
+    },
+};
+use tonic::{Code, Request};
+
+use crate::harness::{Harness, Seen, bad_field, fresh_as, fresh_as_text, new_id, refused, seen};
+
+fn get(id: &str) -> GetAccountRequest {
+    GetAccountRequest { account_id: id.to_owned(), consistency: None }
+}
+
+fn nobody(id: &str) -> Seen {
+    Seen {
+        resource: Some(("account".to_owned(), id.to_owned())),
+        ..refused(Code::NotFound, "ledger.query.v1", "ACCOUNT_NOT_FOUND", &[("account_id", id)])
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_shown_as_it_stands() {
+    let mut client = Harness::with_accounts(&["a"]).await;
+    let receipt = client.deposit("a", 70).await;
+    client.project().await;
+    let answer = client.queries.get_account(get("a")).await.unwrap().into_inner();
+    let account = answer.account.unwrap();
+    assert_eq!((account.account_id.as_str(), account.owner_id.as_str()), ("a", "olga"));
+    assert_eq!((account.balance_minor, account.overdraft_limit_minor), (70, 1_000));
+    assert_eq!((account.version, account.entry_count), (2, 1));
+    assert_eq!(account.status(), AccountStatus::Open);
+    assert_eq!(account.update_time, receipt.commit_time);
+    let read_at = answer.read_at.unwrap();
+    assert!(read_at.complete_up_to_time.is_some());
+
+    let again = GetAccountRequest { consistency: fresh_as_text(&read_at.token.unwrap().value), ..get("a") };
+    assert_eq!(client.queries.get_account(again).await.unwrap().into_inner().account, Some(account));
+}
+
+#[tokio::test]
+async fn who_is_not_there_is_not_found() {
+    let mut client = Harness::with_accounts(&["a"]).await;
+    client.project().await;
+    assert_eq!(seen(&client.queries.get_account(get("b")).await.unwrap_err()), nobody("b"));
+    let entries = ListEntriesRequest { account_id: "b".to_owned(), ..ListEntriesRequest::default() };
+    assert_eq!(seen(&client.queries.list_entries(entries).await.unwrap_err()), nobody("b"));
+}
+
+#[tokio::test]
+async fn a_query_with_a_token_waits_for_its_command() {
+    let mut client = Harness::with_accounts(&["a"]).await;
+    client.project().await;
+    let receipt = client.deposit("a", 70).await;
+    let mut queries = client.queries.clone();
+    let fresh = GetAccountRequest { consistency: fresh_as(&receipt), ..get("a") };
+    let asked = queries.get_account(fresh);
+    let (answer, ()) = tokio::join!(asked, client.project());
+    let GetAccountResponse { account, .. } = answer.unwrap().into_inner();
+    assert_eq!(account.unwrap().balance_minor, 70);
+}
+
+#[tokio::test]
+async fn an_older_answer_is_never_given_for_a_token() {
+    let mut client = Harness::with_accounts(&["a"]).await;
+    client.project().await;
+    let consistency = fresh_as(&client.deposit("a", 70).await);
+    let timeout = Duration::from_millis(200);
+    let queries = &mut client.queries;
+    let mut errors = Vec::new();
+
+    let mut request = Request::new(GetAccountRequest { consistency: consistency.clone(), ..get("a") });
+    request.set_timeout(timeout);
+    errors.push(queries.get_account(request).await.unwrap_err());
+
+    let account_ids = vec!["a".to_owned()];
+    let mut request = Request::new(BatchGetAccountsRequest { account_ids, consistency: consistency.clone() });
+    request.set_timeout(timeout);
+    errors.push(queries.batch_get_accounts(request).await.unwrap_err());
+
+    let account_id = "a".to_owned();
+    let mut request = Request::new(ListEntriesRequest {
+        account_id,
+        consistency: consistency.clone(),
+        ..ListEntriesRequest::default()
+    });
+    request.set_timeout(timeout);
+    errors.push(queries.list_entries(request).await.unwrap_err());
+
+    let owner_id = "olga".to_owned();
+    let mut request = Request::new(ListAccountsRequest {
+        owner_id,
+        consistency: consistency.clone(),
+        ..ListAccountsRequest::default()
+    });
+    request.set_timeout(timeout);
+    errors.push(queries.list_accounts(request).await.unwrap_err());
+
+    let mut request = Request::new(GetTotalsRequest { currency_code: "CZK".to_owned(), consistency });
+    request.set_timeout(timeout);
+    errors.push(queries.get_totals(request).await.unwrap_err());
+
+    for error in errors {
+        let seen = seen(&error);
+        assert_eq!(
+            (seen.code, seen.reason.as_str(), seen.retry),
+            (Code::Unavailable, "VIEW_BEHIND", true),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_batch_names_who_is_there_and_who_is_not() {
+    let mut client = Harness::with_accounts(&["a", "b", "c"]).await;
+    client.project().await;
+    let account_ids = ["c", "x", "a", "c", "y", "x"].map(str::to_owned).to_vec();
+    let request = BatchGetAccountsRequest { account_ids, consistency: None };
+    let answer = client.queries.batch_get_accounts(request).await.unwrap().into_inner();
+    assert_eq!(answer.accounts.iter().map(|account| account.account_id.as_str()).collect::<Vec<_>>(), ["c", "a"]);
+    assert_eq!(answer.missing_account_ids, ["x", "y"]);
+    assert!(answer.read_at.is_some());
+}
+
+#[tokio::test]
+async fn totals_are_summed_over_all_partitions() {
+    let ids: Vec<String> = (0..20).map(|number| format!("a{number}")).collect();
+    let mut client = Harness::with_accounts(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for id in &ids {
+        client.deposit(id, 100).await;
+    }
+    for pair in ids.windows(2) {
+        let transfer = TransferRequest {
+            request_id: new_id(),
+            from_account_id: pair[0].clone(),
+            to_account_id: pair[1].clone(),
+            amount_minor: 3,
+            currency_code: "CZK".to_owned(),
+            ..TransferRequest::default()
+        };
+        client.commands.transfer(transfer).await.unwrap();
+    }
+    let withdraw = WithdrawRequest {
+        request_id: new_id(),
+        account_id: "a0".to_owned(),
+        amount_minor: 7,
+        currency_code: "CZK".to_owned(),
+        ..WithdrawRequest::default()
+    };
+    client.commands.withdraw(withdraw).await.unwrap();
+    client.project().await;
+
+    let asked = |code: &str| GetTotalsRequest { currency_code: code.to_owned(), consistency: None };
+    let answer = client.queries.get_totals(asked("CZK")).await.unwrap().into_inner();
+    let expected = Totals {
+        currency_code: "CZK".to_owned(),
+        balance_minor: "1993".to_owned(),
+        deposits_minor: "2000".to_owned(),
+        withdrawals_minor: "7".to_owned(),
+        transfers_minor: "57".to_owned(),
+        accounts_opened_count: 20,
+        accounts_closed_count: 0,
+        entry_count: 20 + 2 * 19 + 1,
+    };
+    assert_eq!(answer.totals, Some(expected));
+    assert!(answer.read_at.unwrap().complete_up_to_time.is_some());
+
+    let none = client.queries.get_totals(asked("EUR")).await.unwrap().into_inner().totals.unwrap();
+    assert_eq!((none.currency_code.as_str(), none.balance_minor.as_str(), none.entry_count), ("EUR", "0", 0));
+}
+
+/// One bad value of every field of every query; the whole tables are in `src/grpc/validate/tests`.
+#[tokio::test]
+async fn malformed_queries_are_refused() {
+    let mut client = Harness::start().await;
+    let queries = &mut client.queries;
+    let mut errors = HashMap::new();
+    let token_field = "consistency.at_least_as_fresh.value";
+    let garbage = || fresh_as_text("garbage");
+
+    errors.insert("get", (queries.get_account(get("")).await.unwrap_err(), "FIELD_MISSING", "account_id"));
+    let request = GetAccountRequest { consistency: garbage(), ..get("a") };
+    errors.insert("get token", (queries.get_account(request).await.unwrap_err(), "TOKEN_INVALID", token_field));
+
+    let request = BatchGetAccountsRequest::default();
+    errors.insert("batch", (queries.batch_get_accounts(request).await.unwrap_err(), "FIELD_MISSING", "account_ids"));
+    let request = BatchGetAccountsRequest { account_ids: vec!["a".to_owned()], consistency: garbage() };
+    errors
+        .insert("batch token", (queries.batch_get_accounts(request).await.unwrap_err(), "TOKEN_INVALID", token_field));
+
+    let entries = || ListEntriesRequest { account_id: "a".to_owned(), ..ListEntriesRequest::default() };
+    let request = ListEntriesRequest { account_id: "a b".to_owned(), ..entries() };
+    errors.insert("entries", (queries.list_entries(request).await.unwrap_err(), "FIELD_MALFORMED", "account_id"));
+    let request = ListEntriesRequest { page_size: -1, ..entries() };
+    errors
+        .insert("entries size", (queries.list_entries(request).await.unwrap_err(), "FIELD_OUT_OF_RANGE", "page_size"));
+    let request = ListEntriesRequest { page_token: "garbage".to_owned(), ..entries() };
+    errors
+        .insert("entries page", (queries.list_entries(request).await.unwrap_err(), "PAGE_TOKEN_INVALID", "page_token"));
+    let request = ListEntriesRequest { consistency: garbage(), ..entries() };
+    errors.insert("entries token", (queries.list_entries(request).await.unwrap_err(), "TOKEN_INVALID", token_field));
+
+    let accounts = || ListAccountsRequest { owner_id: "olga".to_owned(), ..ListAccountsRequest::default() };
+    let request = ListAccountsRequest { owner_id: "x".repeat(65), ..accounts() };
+    errors.insert("accounts", (queries.list_accounts(request).await.unwrap_err(), "FIELD_TOO_LONG", "owner_id"));
+    let request = ListAccountsRequest { page_size: i32::MIN, ..accounts() };
+    errors.insert(
+        "accounts size",
+        (queries.list_accounts(request).await.unwrap_err(), "FIELD_OUT_OF_RANGE", "page_size"),
+    );
+    let request = ListAccountsRequest { page_token: "garbage".to_owned(), ..accounts() };
+    errors.insert(
+        "accounts page",
+        (queries.list_accounts(request).await.unwrap_err(), "PAGE_TOKEN_INVALID", "page_token"),
+    );
+    let request = ListAccountsRequest { consistency: garbage(), ..accounts() };
+    errors.insert("accounts token", (queries.list_accounts(request).await.unwrap_err(), "TOKEN_INVALID", token_field));
+
+    let request = GetTotalsRequest { currency_code: "czk".to_owned(), consistency: None };
+    errors.insert("totals", (queries.get_totals(request).await.unwrap_err(), "FIELD_MALFORMED", "currency_code"));
+    let request = GetTotalsRequest { currency_code: "CZK".to_owned(), consistency: garbage() };
+    errors.insert("totals token", (queries.get_totals(request).await.unwrap_err(), "TOKEN_INVALID", token_field));
+
+    for (name, (error, reason, field)) in errors {
+        assert_eq!(seen(&error), bad_field(reason, field), "{name}");
+    }
+}
