@@ -1,0 +1,112 @@
+//! The cache in front of the read database.
+
+mod leases;
+
+use std::hash::{BuildHasher, RandomState};
+
+use diptych_kernel::{
+    domain::{RowKey, ViewId},
+    ports::{CacheRead, CachedRow, Lease, PortResult, ViewCache},
+};
+use moka::sync::Cache;
+use parking_lot::{Mutex, MutexGuard};
+
+use leases::Leases;
+
+type Key = (ViewId, RowKey);
+
+/// How many locks the keys are spread over: enough that two callers seldom meet.
+const STRIPES: usize = 64;
+
+/// What an entry takes beside the bytes of its key and body: moka's own record of it, and the handles.
+const ENTRY_BYTES: usize = 256;
+
+/// A cache of rows in this process, bounded by bytes.
+///
+/// Hits take no lock of ours. Everything that changes a key, or gives out the right to, holds the key's lock, so that looking at a
+/// lease and acting on it is one step.
+pub struct EmbeddedViewCache {
+    rows: Cache<Key, CachedRow>,
+    leases: Leases,
+    stripes: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+impl EmbeddedViewCache {
+    /// A cache that holds rows, keys and bookkeeping of about `bytes_max` bytes.
+    #[must_use]
+    pub fn new(bytes_max: u64) -> Self {
+        Self {
+            rows: Cache::builder().max_capacity(bytes_max).weigher(weigh).build(),
+            leases: Leases::default(),
+            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Keeps everybody else from changing `key`.
+    fn lock(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
+        let stripes = u64::try_from(self.stripes.len()).unwrap_or(1);
+        let index = usize::try_from(self.hasher.hash_one(key) % stripes).ok()?;
+        self.stripes.get(index).map(Mutex::lock)
+    }
+
+    fn read_one(&self, key: Key) -> CacheRead {
+        if let Some(row) = self.rows.get(&key) {
+            return CacheRead::Hit(row);
+        }
+        let _turn = self.lock(&key);
+        // It may have been put while this caller waited for its turn.
+        if let Some(row) = self.rows.get(&key) {
+            return CacheRead::Hit(row);
+        }
+        self.leases.grant(key).map_or(CacheRead::Filling, CacheRead::Miss)
+    }
+
+    /// Puts a row unless a newer one is there. The caller has the key's turn.
+    fn put(&self, key: Key, row: CachedRow) -> bool {
+        let newer = self.rows.get(&key).is_some_and(|there| (there.position, there.as_of) > (row.position, row.as_of));
+        if !newer {
+            self.rows.insert(key, row);
+        }
+        !newer
+    }
+}
+
+impl ViewCache for EmbeddedViewCache {
+    async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<CacheRead>> {
+        Ok(keys.iter().map(|key| self.read_one((view, key.clone()))).collect())
+    }
+
+    async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
+        let key = (view, key.clone());
+        let _turn = self.lock(&key);
+        Ok(self.leases.redeem(&key, lease) && self.put(key, row))
+    }
+
+    async fn refresh(&self, view: ViewId, rows: &[(RowKey, CachedRow)]) -> PortResult<()> {
+        for (key, row) in rows {
+            let key = (view, key.clone());
+            let _turn = self.lock(&key);
+            self.leases.end(&key);
+            self.put(key, row.clone());
+        }
+        Ok(())
+    }
+
+    async fn invalidate(&self, view: ViewId, keys: &[RowKey]) -> PortResult<()> {
+        for key in keys {
+            let key = (view, key.clone());
+            let _turn = self.lock(&key);
+            self.leases.end(&key);
+            self.rows.invalidate(&key);
+        }
+        Ok(())
+    }
+}
+
+fn weigh(key: &Key, row: &CachedRow) -> u32 {
+    let body = row.body.as_ref().map_or(0, bytes::Bytes::len);
+    let bytes = ENTRY_BYTES + key.1.partition_key.len() + key.1.sort_key.len() + body;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

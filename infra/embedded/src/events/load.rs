@@ -1,0 +1,83 @@
+//! Loading streams.
+
+use diptych_kernel::{
+    RecordedEvent, RequestId, StreamId, Version,
+    ports::{Loaded, Snapshot, StreamLoad, StreamSlice},
+};
+use parking_lot::Mutex;
+use rusqlite::{Connection, params};
+
+use super::{
+    read,
+    recent::{Place, Recent},
+    requests,
+};
+use crate::database::{Trouble, row};
+
+/// Loads streams and looks up requests in one transaction, that is, as of one moment.
+pub(super) fn load(
+    connection: &Connection,
+    recent: &Mutex<Recent>,
+    streams: &[StreamLoad],
+    snapshot_format: u32,
+    requests: &[RequestId],
+) -> Result<Loaded, Trouble> {
+    let (horizon, places, requests) = {
+        let mut recent = recent.lock();
+        let horizon = recent.catch_up(connection)?;
+        let places: Vec<_> = streams.iter().map(|stream| recent.places(&stream.stream_id)).collect();
+        let requests: Vec<_> = requests.iter().map(|request_id| (*request_id, recent.request(request_id))).collect();
+        (horizon, places, requests)
+    };
+    let streams = streams.iter().zip(&places);
+    Ok(Loaded {
+        streams: streams
+            .map(|(stream, places)| load_stream(connection, stream, snapshot_format, places))
+            .collect::<Result<Vec<_>, _>>()?,
+        requests: requests::find(connection, horizon, &requests)?,
+    })
+}
+
+/// Up to `limit` events of a stream after a version.
+pub(super) fn read_stream(
+    connection: &Connection,
+    recent: &Mutex<Recent>,
+    stream_id: &StreamId,
+    version_exclusive: Version,
+    limit: usize,
+) -> Result<Vec<RecordedEvent>, Trouble> {
+    let places = {
+        let mut recent = recent.lock();
+        recent.catch_up(connection)?;
+        recent.places(stream_id)
+    };
+    read::stream(connection, stream_id, version_exclusive, limit, &places)
+}
+
+fn load_stream(
+    connection: &Connection,
+    load: &StreamLoad,
+    snapshot_format: u32,
+    recent: &[Place],
+) -> Result<StreamSlice, Trouble> {
+    let snapshot = match load.known_version {
+        Version::NONE => find_snapshot(connection, &load.stream_id, snapshot_format)?,
+        _ => None,
+    };
+    let after = snapshot.as_ref().map_or(load.known_version, |snapshot| snapshot.version);
+    let events = read::stream(connection, &load.stream_id, after, usize::MAX, recent)?;
+    Ok(StreamSlice { stream_id: load.stream_id.clone(), snapshot, events })
+}
+
+fn find_snapshot(connection: &Connection, stream_id: &StreamId, format: u32) -> Result<Option<Snapshot>, Trouble> {
+    let mut select =
+        connection.prepare_cached("SELECT version, state FROM snapshots WHERE stream_id = ?1 AND format = ?2")?;
+    let mut rows = select.query(params![stream_id.as_str(), format])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Snapshot {
+        stream_id: stream_id.clone(),
+        version: row::version(row, 0)?,
+        format,
+        state: row::bytes(row, 1)?,
+    }))
+}

@@ -1,0 +1,124 @@
+//! The relay's lease and cursor: one row.
+
+use std::time::Duration;
+
+use diptych_kernel::{
+    Partitions, Position, Timestamp,
+    ports::{CursorOutcome, Fence, LeaseOutcome, PortError, RelayCursor},
+};
+use rusqlite::{Transaction, params};
+
+use crate::database::{Trouble, row};
+
+struct RelayRow {
+    fence: i64,
+    owner: Option<String>,
+    expires_at: Timestamp,
+    published_up_to: Position,
+    last_positions: Option<Vec<u8>>,
+}
+
+fn read(transaction: &Transaction<'_>) -> Result<RelayRow, Trouble> {
+    let mut select =
+        transaction.prepare_cached("SELECT fence, owner, expires_at, published_up_to, last_positions FROM relay")?;
+    let mut rows = select.query([])?;
+    let row = rows.next()?.ok_or_else(|| row::garbled("no row for the relay"))?;
+    Ok(RelayRow {
+        fence: row.get(0)?,
+        owner: row.get(1)?,
+        expires_at: row::timestamp(row, 2)?,
+        published_up_to: row::position(row, 3)?,
+        last_positions: row.get(4)?,
+    })
+}
+
+/// Takes or extends the lease.
+pub(super) fn acquire(
+    transaction: &Transaction<'_>,
+    owner: &str,
+    now: Timestamp,
+    duration: Duration,
+    partitions: Partitions,
+) -> Result<LeaseOutcome, Trouble> {
+    let row = read(transaction)?;
+    let is_running = row.expires_at > now;
+    let fence = match &row.owner {
+        Some(holder) if is_running && holder == owner => row.fence,
+        Some(holder) if is_running => {
+            return Ok(LeaseOutcome::HeldByOther { owner: holder.clone(), expires_at: row.expires_at });
+        }
+        _ => row.fence + 1,
+    };
+    transaction.prepare_cached("UPDATE relay SET fence = ?1, owner = ?2, expires_at = ?3")?.execute(params![
+        fence,
+        owner,
+        later(now, duration).as_micros()
+    ])?;
+    Ok(LeaseOutcome::Held { fence: Fence(fence.unsigned_abs()), cursor: row.cursor(partitions)? })
+}
+
+/// Moves the cursor where `fence` is the newest and was not given back. A lease that has ended and that nobody took counts on.
+pub(super) fn move_cursor(
+    transaction: &Transaction<'_>,
+    fence: Fence,
+    cursor: &RelayCursor,
+    now: Timestamp,
+    duration: Duration,
+) -> Result<CursorOutcome, Trouble> {
+    let row = read(transaction)?;
+    if row.owner.is_none() || row.fence.unsigned_abs() != fence.0 {
+        return Ok(CursorOutcome::Fenced);
+    }
+    let published_up_to = cursor.published_up_to.max(row.published_up_to);
+    let last_positions = match &row.last_positions {
+        Some(stored) => merge(&cursor.last_positions, &decode(stored)?)?,
+        None => cursor.last_positions.clone(),
+    };
+    transaction
+        .prepare_cached("UPDATE relay SET published_up_to = ?1, last_positions = ?2, expires_at = MAX(expires_at, ?3)")?
+        .execute(params![published_up_to.as_i64(), encode(&last_positions), later(now, duration).as_micros()])?;
+    Ok(CursorOutcome::Moved)
+}
+
+/// Ends the lease where it is held under `fence`.
+pub(super) fn release(transaction: &Transaction<'_>, fence: Fence) -> Result<(), Trouble> {
+    let Ok(fence) = i64::try_from(fence.0) else { return Ok(()) };
+    transaction.prepare_cached("UPDATE relay SET owner = NULL, expires_at = 0 WHERE fence = ?1")?.execute([fence])?;
+    Ok(())
+}
+
+impl RelayRow {
+    fn cursor(&self, partitions: Partitions) -> Result<RelayCursor, Trouble> {
+        let mut cursor = RelayCursor::start(partitions);
+        cursor.published_up_to = self.published_up_to;
+        if let Some(stored) = &self.last_positions {
+            cursor.last_positions = merge(&cursor.last_positions, &decode(stored)?)?;
+        }
+        Ok(cursor)
+    }
+}
+
+fn later(now: Timestamp, duration: Duration) -> Timestamp {
+    now.plus_micros(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The later position of each partition.
+fn merge(left: &[Position], right: &[Position]) -> Result<Vec<Position>, Trouble> {
+    if left.len() != right.len() {
+        let message = format!("a cursor has {} partitions, the stored one {}", left.len(), right.len());
+        return Err(PortError::operator(message).into());
+    }
+    Ok(left.iter().zip(right).map(|(left, right)| *left.max(right)).collect())
+}
+
+fn encode(positions: &[Position]) -> Vec<u8> {
+    positions.iter().flat_map(|position| position.as_i64().to_le_bytes()).collect()
+}
+
+fn decode(bytes: &[u8]) -> Result<Vec<Position>, Trouble> {
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(row::garbled("a cursor of the relay that is cut"));
+    }
+    numbers.iter().map(|number| Position::from_i64(i64::from_le_bytes(*number)).map_err(row::garbled)).collect()
+}

@@ -1,0 +1,109 @@
+//! Request ids. A request is stored with its events and by them: its receipt is read from them, so it can never change.
+
+use diptych_kernel::{Position, Receipt, RequestId, StreamReceipt, Timestamp, ports::StoredRequest};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::recent::Horizon;
+use crate::database::{Trouble, row};
+
+/// The streams of a request in the order in which it touched them first, each with its last event there.
+#[derive(Default)]
+pub(super) struct Touched(Vec<StreamReceipt>);
+
+impl Touched {
+    /// Adds the next event of the request. A request touches few streams, so looking through them is fast.
+    pub(super) fn touch(&mut self, event: StreamReceipt) {
+        match self.0.iter_mut().find(|known| known.stream_id == event.stream_id) {
+            Some(known) => *known = event,
+            None => self.0.push(event),
+        }
+    }
+
+    pub(super) fn into_receipts(self) -> Vec<StreamReceipt> {
+        self.0
+    }
+}
+
+/// Those of the requests that are stored and not forgotten. Each comes with its place, where it is among the recent ones.
+pub(super) fn find(
+    connection: &Connection,
+    horizon: Horizon,
+    requests: &[(RequestId, Option<Position>)],
+) -> Result<Vec<StoredRequest>, Trouble> {
+    let mut select = connection.prepare_cached("SELECT position FROM events_by_request WHERE request_id = ?1")?;
+    let mut found = Vec::new();
+    for (request_id, recent) in requests {
+        let position = match recent {
+            Some(position) => Some(position.as_i64()),
+            None => select.query_row([request_id.as_bytes()], |row| row.get(0)).optional()?,
+        };
+        if let Some(position) = position.filter(|position| *position > horizon.forgotten_up_to.as_i64()) {
+            found.push(read(connection, *request_id, position)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Reads the request whose first event stands at `first`: its events follow one another in one transaction.
+fn read(connection: &Connection, request_id: RequestId, first: i64) -> Result<StoredRequest, Trouble> {
+    let mut select = connection.prepare_cached(
+        "SELECT position, partition, stream_id, version, recorded_at, request_id, fingerprint FROM events
+         WHERE position >= ?1 ORDER BY position",
+    )?;
+    let mut rows = select.query([first])?;
+    let (mut streams, mut head) = (Touched::default(), None);
+    while let Some(row) = rows.next()? {
+        let position = row::position(row, 0)?;
+        let (transaction_id, fingerprint, committed_at) = match head {
+            Some(head) => head,
+            None => (position.transaction_id(), row::fingerprint(row, 6)?, row::timestamp(row, 4)?),
+        };
+        if position.transaction_id() != transaction_id || row::request_id(row, 5)? != request_id {
+            break;
+        }
+        head = Some((transaction_id, fingerprint, committed_at));
+        streams.touch(StreamReceipt {
+            position,
+            partition: row::partition(row, 1)?,
+            stream_id: row::stream_id(row, 2)?,
+            version: row::version(row, 3)?,
+        });
+    }
+    let (_, fingerprint, committed_at) =
+        head.ok_or_else(|| row::garbled(format_args!("no events of request {request_id}")))?;
+    Ok(StoredRequest { fingerprint, receipt: Receipt { request_id, streams: streams.into_receipts(), committed_at } })
+}
+
+/// Forgets up to `limit` requests recorded before a moment, by walking along the events from where it last stopped: they stand in the
+/// order of time.
+pub(super) fn forget(
+    transaction: &Transaction<'_>,
+    recorded_before: Timestamp,
+    limit: usize,
+) -> Result<usize, Trouble> {
+    let mut walk = transaction.prepare_cached(
+        "SELECT position, request_id, recorded_at FROM events
+         WHERE position > (SELECT forgotten_up_to FROM event_index) ORDER BY position",
+    )?;
+    let mut delete =
+        transaction.prepare_cached("DELETE FROM events_by_request WHERE request_id = ?1 AND position = ?2")?;
+    let mut rows = walk.query([])?;
+    let (mut gone, mut current, mut reached) = (0, None, None);
+    while let Some(row) = rows.next()? {
+        let (position, request_id) = (row::position(row, 0)?, row::request_id(row, 1)?);
+        let is_next_request = current != Some((position.transaction_id(), request_id));
+        if row::timestamp(row, 2)? >= recorded_before || (is_next_request && gone >= limit) {
+            break;
+        }
+        if is_next_request {
+            delete.execute(params![request_id.as_bytes(), position.as_i64()])?;
+            gone += 1;
+            current = Some((position.transaction_id(), request_id));
+        }
+        reached = Some(position);
+    }
+    if let Some(reached) = reached {
+        transaction.prepare_cached("UPDATE event_index SET forgotten_up_to = ?1")?.execute([reached.as_i64()])?;
+    }
+    Ok(gone)
+}

@@ -1,0 +1,4 @@
+//! What only shows when everything is put together.
+
+mod conformance;
+mod site;

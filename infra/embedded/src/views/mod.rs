@@ -1,0 +1,151 @@
+//! The read database: rows of views, and how far each view has got.
+
+mod progress;
+mod rows;
+
+use std::{sync::Arc, time::Duration};
+
+use diptych_kernel::{
+    Partitions,
+    domain::{RowKey, ViewId},
+    ports::{PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+};
+use tokio::time::Instant;
+
+use crate::{
+    database::{Blueprint, Database, Migration},
+    place::Place,
+};
+
+const BLUEPRINT: Blueprint = Blueprint {
+    file_name: "views.db",
+    migrations: &[Migration(include_str!("../../migrations/views/0001_views.sql"))],
+    // What a power failure takes away is made again from the log: progress goes back together with the rows.
+    waits_for_disk: false,
+    writer_cache_kib: 8_000,
+};
+
+/// The read database in SQLite. Clones are handles to the same place.
+///
+/// Every write is one transaction, and transactions reach the disk in their order, so progress never survives the rows that it speaks of.
+#[derive(Clone)]
+pub struct EmbeddedViewStore {
+    database: Database,
+}
+
+impl EmbeddedViewStore {
+    /// Opens the read database of a place, and makes it where there is none.
+    ///
+    /// # Errors
+    /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
+    pub fn open(place: &Place, partitions: Partitions) -> PortResult<Self> {
+        Ok(Self { database: Database::open(place, &BLUEPRINT, partitions)? })
+    }
+
+    /// Learns of what other processes saved.
+    async fn look_for_saves(&self) -> PortResult<()> {
+        let saves = self.database.read(progress::saves).await?;
+        self.database.signals().raise(saves);
+        Ok(())
+    }
+}
+
+impl ViewStore for EmbeddedViewStore {
+    async fn ensure_views(&self, views: &[ViewId]) -> PortResult<()> {
+        for view in views {
+            check_name(*view)?;
+        }
+        let views = views.to_vec();
+        self.database.write(move |transaction| rows::create_tables(transaction, &views)).await
+    }
+
+    async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let rows = rows.to_vec();
+        self.database.write(move |transaction| rows::write(transaction, &rows)).await
+    }
+
+    async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = keys.to_vec();
+        self.database.read(move |connection| rows::read(connection, view, &keys)).await
+    }
+
+    async fn scan(
+        &self,
+        view: ViewId,
+        partition_key: &str,
+        after_exclusive: Option<&[u8]>,
+        limit: usize,
+    ) -> PortResult<ScanPage> {
+        let (partition_key, after) = (partition_key.to_owned(), after_exclusive.map(<[u8]>::to_vec));
+        self.database
+            .read(move |connection| rows::scan(connection, view, &partition_key, after.as_deref(), limit))
+            .await
+    }
+
+    async fn scan_all(
+        &self,
+        view: ViewId,
+        after_exclusive: Option<&RowKey>,
+        limit: usize,
+    ) -> PortResult<Vec<(RowKey, Row)>> {
+        let after = after_exclusive.cloned();
+        self.database.read(move |connection| rows::scan_all(connection, view, after.as_ref(), limit)).await
+    }
+}
+
+impl ProgressStore for EmbeddedViewStore {
+    async fn save(&self, updates: &[ProgressUpdate]) -> PortResult<()> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let updates = updates.to_vec();
+        let signals = Arc::clone(self.database.signals());
+        // The wake-up is part of the work, because it must come even if this future is dropped.
+        self.database
+            .write_then(
+                move |transaction| progress::save(transaction, &updates),
+                move |saves: &mut i64| signals.raise(*saves),
+            )
+            .await
+            .map(|_| ())
+    }
+
+    async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
+        let views = views.to_vec();
+        self.database.read(move |connection| progress::load(connection, &views)).await
+    }
+
+    async fn wait_for_change(&self, seen: &mut u64, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let signals = self.database.signals();
+        let strangers = self.database.may_have_strangers();
+        loop {
+            let count = signals.changed.count();
+            if count != *seen || Instant::now() >= deadline {
+                *seen = count;
+                return;
+            }
+            signals.changed.wait(count, deadline, strangers).await;
+            let is_quiet = signals.changed.count() == count;
+            // A failure here shows itself to the reader, who is told to look.
+            if strangers && is_quiet && self.look_for_saves().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A view's name becomes the name of a table.
+fn check_name(view: ViewId) -> PortResult<()> {
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    if (1..=32).contains(&view.name.len()) && view.name.bytes().all(is_name) {
+        return Ok(());
+    }
+    Err(PortError::operator(format!("view {view} needs a name of 1 to 32 lower-case letters and underscores")))
+}

@@ -1,0 +1,119 @@
+//! Rows of views. The names of tables come from [`ViewId`]s that were checked when their table was made.
+
+use diptych_kernel::{
+    domain::{RowKey, ViewId},
+    ports::{Row, RowWrite, ScanPage},
+};
+use rusqlite::{Connection, Row as SqlRow, Transaction, params};
+
+use crate::database::{Trouble, row};
+
+pub(super) fn create_tables(transaction: &Transaction<'_>, views: &[ViewId]) -> Result<(), Trouble> {
+    for view in views {
+        transaction.execute_batch(&format!(
+            "CREATE TABLE IF NOT EXISTS {view} (
+                 partition_key TEXT    NOT NULL,
+                 sort_key      BLOB    NOT NULL,
+                 position      INTEGER NOT NULL,
+                 body          BLOB,
+                 PRIMARY KEY (partition_key, sort_key)
+             ) WITHOUT ROWID"
+        ))?;
+    }
+    Ok(())
+}
+
+/// Writes rows where they are newer than what is there. Rows of one view come together where the caller keeps them together, so
+/// that its statement is looked up once.
+pub(super) fn write(transaction: &Transaction<'_>, rows: &[RowWrite]) -> Result<(), Trouble> {
+    for group in rows.chunk_by(|left, right| left.view == right.view) {
+        let Some(first) = group.first() else { continue };
+        let mut upsert = transaction.prepare_cached(&format!(
+            "INSERT INTO {} (partition_key, sort_key, position, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (partition_key, sort_key) DO UPDATE SET position = excluded.position, body = excluded.body
+             WHERE excluded.position > position",
+            first.view
+        ))?;
+        for RowWrite { key, row, .. } in group {
+            upsert.execute(params![
+                &*key.partition_key,
+                &key.sort_key[..],
+                row.position.as_i64(),
+                row.body.as_deref()
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read(connection: &Connection, view: ViewId, keys: &[RowKey]) -> Result<Vec<Option<Row>>, Trouble> {
+    let mut select = connection
+        .prepare_cached(&format!("SELECT position, body FROM {view} WHERE partition_key = ?1 AND sort_key = ?2"))?;
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        let mut rows = select.query(params![&*key.partition_key, &key.sort_key[..]])?;
+        found.push(rows.next()?.map(|row| view_row(row, 0)).transpose()?);
+    }
+    Ok(found)
+}
+
+pub(super) fn scan(
+    connection: &Connection,
+    view: ViewId,
+    partition_key: &str,
+    after: Option<&[u8]>,
+    limit: usize,
+) -> Result<ScanPage, Trouble> {
+    // One more than asked for tells whether there is more.
+    let rows_max = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    // Two statements, because one with an OR would walk the group from its first row every time.
+    let (from, sort_key) = match after {
+        Some(sort_key) => (">", sort_key),
+        None => (">=", &[][..]),
+    };
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT sort_key, position, body FROM {view}
+         WHERE partition_key = ?1 AND sort_key {from} ?2 AND body IS NOT NULL ORDER BY sort_key LIMIT ?3"
+    ))?;
+    let mut rows = select.query(params![partition_key, sort_key, rows_max])?;
+    let mut page = ScanPage::default();
+    while let Some(row) = rows.next()? {
+        if page.rows.len() == limit {
+            page.more = true;
+            break;
+        }
+        page.rows.push((row::bytes(row, 0)?, view_row(row, 1)?));
+    }
+    Ok(page)
+}
+
+pub(super) fn scan_all(
+    connection: &Connection,
+    view: ViewId,
+    after: Option<&RowKey>,
+    limit: usize,
+) -> Result<Vec<(RowKey, Row)>, Trouble> {
+    let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (partition_key, sort_key) = match after {
+        Some(key) => (&*key.partition_key, &key.sort_key[..]),
+        // No row has an empty partition key, so this is before all of them.
+        None => ("", &[][..]),
+    };
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT partition_key, sort_key, position, body FROM {view}
+         WHERE (partition_key, sort_key) > (?1, ?2) ORDER BY partition_key, sort_key LIMIT ?3"
+    ))?;
+    let mut rows = select.query(params![partition_key, sort_key, rows_max])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let partition_key: String = row.get(0)?;
+        found.push((RowKey::new(&partition_key, row::bytes(row, 1)?), view_row(row, 2)?));
+    }
+    Ok(found)
+}
+
+/// The columns `position` and `body`, from a column on.
+fn view_row(row: &SqlRow<'_>, column: usize) -> Result<Row, Trouble> {
+    let body: Option<Vec<u8>> = row.get(column + 1)?;
+    Ok(Row { position: row::position(row, column)?, body: body.map(Into::into) })
+}
