@@ -1,0 +1,102 @@
+//! Commands by stream.
+
+use std::{cell::RefCell, collections::VecDeque};
+
+use diptych_proto::ledger::command::v1::{
+    ExecuteCommandsRequest, command_service_client::CommandServiceClient, execute_commands_request::Command,
+    execute_commands_response,
+};
+use futures::{StreamExt, future::join_all};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, transport::Channel};
+
+use super::{
+    limit::Limit,
+    measured::Measured,
+    prepare::Channels,
+    workload::{Workload, reason},
+};
+use crate::client::failure::Failure;
+
+/// Answers that have arrived together are taken together, so that their successors leave together.
+const ANSWERS_TOGETHER_MAX: usize = 256;
+
+/// Sends deposits over one stream per connection until the limit, with `in_flight` of them unanswered over all streams.
+pub(crate) async fn run(
+    channels: &Channels,
+    workload: &Workload,
+    in_flight: u64,
+    limit: &Limit,
+) -> anyhow::Result<Measured> {
+    let measured = RefCell::new(Measured::new()?);
+    let started_at = Instant::now();
+    let window = usize::try_from(in_flight)?.div_ceil(channels.all().len().max(1));
+    let streams = channels.all().iter().map(|channel| {
+        let mut stream = OneStream { workload, limit, measured: &measured, window, sent_at: VecDeque::new() };
+        async move {
+            if let Err(status) = stream.run(channel.clone()).await {
+                stream.broken(&status);
+            }
+        }
+    });
+    join_all(streams).await;
+    let mut measured = measured.into_inner();
+    measured.lasted(started_at.elapsed());
+    Ok(measured)
+}
+
+struct OneStream<'a> {
+    workload: &'a Workload,
+    limit: &'a Limit,
+    measured: &'a RefCell<Measured>,
+    window: usize,
+    /// Of the unanswered commands, oldest first.
+    sent_at: VecDeque<Instant>,
+}
+
+impl OneStream<'_> {
+    async fn run(&mut self, channel: Channel) -> Result<(), Status> {
+        let (commands, receiver) = mpsc::channel(self.window);
+        self.fill(&commands);
+        let call = CommandServiceClient::new(channel).execute_commands(ReceiverStream::new(receiver)).await?;
+        let mut answers = call.into_inner().ready_chunks(ANSWERS_TOGETHER_MAX);
+        while !self.sent_at.is_empty() {
+            let together = answers.next().await.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
+            let now = Instant::now();
+            for answer in together {
+                self.take(answer?.result, now);
+            }
+            self.fill(&commands);
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, commands: &mpsc::Sender<ExecuteCommandsRequest>) {
+        let now = Instant::now();
+        while self.sent_at.len() < self.window {
+            let Some(turn) = self.limit.take() else { return };
+            let deposit = self.workload.deposit(self.workload.account(turn));
+            // There is room for the whole window; where the call has ended, its error is on the way.
+            let _ = commands.try_send(ExecuteCommandsRequest { command: Some(Command::Deposit(deposit)) });
+            self.sent_at.push_back(now);
+        }
+    }
+
+    fn take(&mut self, result: Option<execute_commands_response::Result>, now: Instant) {
+        let sent_at = self.sent_at.pop_front().unwrap_or(now);
+        let mut measured = self.measured.borrow_mut();
+        match result {
+            Some(execute_commands_response::Result::Receipt(_)) => measured.answered(now - sent_at),
+            Some(execute_commands_response::Result::Error(status)) => measured.failed(Failure::from(&status).reason),
+            None => measured.failed("EMPTY_ANSWER"),
+        }
+    }
+
+    /// What was under way when the stream broke has failed.
+    fn broken(&mut self, status: &Status) {
+        for _ in self.sent_at.drain(..) {
+            self.measured.borrow_mut().failed(reason(status));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What an error from the server means.
+
+use diptych_proto::google::rpc;
+use prost::Message;
+use tonic::{Code, Status};
+
+/// The part of an error that a caller acts on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The gRPC code.
+    pub(crate) code: Code,
+    /// `ErrorInfo.reason`, such as `INSUFFICIENT_FUNDS`; the name of the code where there is none.
+    pub(crate) reason: String,
+    /// What the server says to a person.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// Whether sending the same again, with the same request id, may succeed.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self.code {
+            Code::Unavailable | Code::ResourceExhausted => true,
+            Code::Aborted => self.reason == "CONTENTION",
+            _ => false,
+        }
+    }
+
+    /// Whether a call that ended with this will end so again, however often it is made. What a broken connection looks like
+    /// depends on the moment at which it broke, so everything else may pass.
+    pub(crate) fn is_final_for_call(&self) -> bool {
+        matches!(
+            self.code,
+            Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument
+        )
+    }
+}
+
+impl From<&rpc::Status> for Failure {
+    fn from(status: &rpc::Status) -> Self {
+        let code = Code::from_i32(status.code);
+        let reason = status
+            .details
+            .iter()
+            .filter(|any| any.type_url.ends_with("/google.rpc.ErrorInfo"))
+            .find_map(|any| rpc::ErrorInfo::decode(any.value.as_slice()).ok())
+            .map_or_else(|| format!("{code:?}"), |info| info.reason);
+        Self { code, reason, message: status.message.clone() }
+    }
+}
+
+impl From<&Status> for Failure {
+    fn from(status: &Status) -> Self {
+        let details = rpc::Status::decode(status.details()).map(|decoded| decoded.details).unwrap_or_default();
+        Self::from(&rpc::Status { code: i32::from(status.code()), message: status.message().to_owned(), details })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::{ErrorDetails, StatusExt};
+
+    use super::*;
+
+    fn status(code: Code, reason: &str) -> Status {
+        Status::with_error_details(code, "no", ErrorDetails::with_error_info(reason, "diptych.v1", []))
+    }
+
+    #[test]
+    fn the_reason_is_read_from_the_details() {
+        let failure = Failure::from(&status(Code::Aborted, "CONTENTION"));
+        assert_eq!(
+            (failure.code, failure.reason.as_str(), failure.message.as_str()),
+            (Code::Aborted, "CONTENTION", "no")
+        );
+        assert_eq!(Failure::from(&Status::cancelled("gone")).reason, "Cancelled");
+    }
+
+    #[test]
+    fn only_what_passes_is_sent_again() {
+        for (code, reason, passing) in [
+            (Code::Unavailable, "WRITE_UNAVAILABLE", true),
+            (Code::Unavailable, "OUTCOME_UNKNOWN", true),
+            (Code::ResourceExhausted, "OVERLOADED", true),
+            (Code::Aborted, "CONTENTION", true),
+            (Code::Aborted, "VERSION_MISMATCH", false),
+            (Code::FailedPrecondition, "INSUFFICIENT_FUNDS", false),
+            (Code::AlreadyExists, "REQUEST_ID_REUSED", false),
+            (Code::Internal, "INTERNAL", false),
+        ] {
+            assert_eq!(Failure::from(&status(code, reason)).is_passing(), passing, "{reason}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Tests of the standing audit and of what `verify` makes of both audits, on databases in memory.
+
+use std::sync::Arc;
+
+use diptych_kernel::{
+    EventMetadata, Fingerprint, NewEvent, Partition, Position, RequestId, StreamId, Version,
+    domain::{RowKey, ViewId},
+    ports::{AppendUnit, EventStore, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ViewStore},
+};
+use diptych_ledger::views::{ACCOUNTS, TOTALS};
+use diptych_proto::ledger::{
+    event::v1::AccountOpened,
+    query::v1::{Account, Totals},
+};
+use prost::Message;
+
+use super::*;
+use standing::{Standing, audit};
+
+fn partitions() -> Partitions {
+    Partitions::new(4).unwrap()
+}
+
+async fn views() -> EmbeddedViewStore {
+    let views = EmbeddedViewStore::open(&Place::Memory, partitions()).unwrap();
+    let ids: Vec<ViewId> = diptych_ledger::views::all().iter().map(|view| view.id()).collect();
+    views.ensure_views(&ids).await.unwrap();
+    views
+}
+
+fn position(number: i64) -> Position {
+    Position::from_i64(number).unwrap()
+}
+
+fn write(view: ViewId, key: RowKey, at: i64, body: Vec<u8>) -> RowWrite {
+    RowWrite { view, key, row: Row { position: position(at), body: Some(body.into()) } }
+}
+
+fn account(id: &str, balance_minor: i64) -> RowWrite {
+    let account = Account {
+        account_id: id.to_owned(),
+        currency_code: "CZK".to_owned(),
+        balance_minor,
+        entry_count: 2,
+        ..Account::default()
+    };
+    write(ACCOUNTS, RowKey::single(id), 7, account.encode_to_vec())
+}
+
+fn totals(partition: u16, balance: i64, deposits: i64, withdrawals: i64) -> RowWrite {
+    let totals = Totals {
+        currency_code: "CZK".to_owned(),
+        balance_minor: balance.to_string(),
+        deposits_minor: deposits.to_string(),
+        withdrawals_minor: withdrawals.to_string(),
+        transfers_minor: "0".to_owned(),
+        accounts_opened_count: 1,
+        entry_count: 2,
+        ..Totals::default()
+    };
+    write(TOTALS, RowKey::new("CZK", partition.to_be_bytes().to_vec()), 7, totals.encode_to_vec())
+}
+
+async fn progress(views: &EmbeddedViewStore, view: ViewId, at: i64) {
+    let progress = Progress { position: position(at), ..Progress::default() };
+    views.save(&[ProgressUpdate { view, partition: Partition::new(0), progress }]).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_views_that_agree_are_equal_and_two_that_do_not_are_told() {
+    let views = views().await;
+    views.write(&[account("a", 70), account("b", -20), totals(0, 70, 100, 30), totals(1, -20, 5, 25)]).await.unwrap();
+    progress(&views, ACCOUNTS, 7).await;
+    progress(&views, TOTALS, 7).await;
+    let Standing::Compared(sums) = audit(&views, &views).await.unwrap() else { panic!("moving") };
+    assert!(sums["CZK"].is_equal(), "{sums:?}");
+    assert_eq!((sums["CZK"].balances_minor, sums["CZK"].accounts, sums["CZK"].entries), (50, 2, 4));
+
+    views.write(&[account("c", 1)]).await.unwrap();
+    let Standing::Compared(sums) = audit(&views, &views).await.unwrap() else { panic!("moving") };
+    assert!(!sums["CZK"].is_equal());
+    assert_eq!((sums["CZK"].balances_minor, sums["CZK"].deposits_minus_withdrawals_minor), (51, 50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn views_at_different_events_are_not_compared() {
+    let views = views().await;
+    views.write(&[account("a", 70)]).await.unwrap();
+    progress(&views, ACCOUNTS, 7).await;
+    assert_eq!(audit(&views, &views).await.unwrap(), Standing::Moving);
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_a_message_is_named() {
+    let views = views().await;
+    views.write(&[write(ACCOUNTS, RowKey::single("broken"), 7, vec![0xff])]).await.unwrap();
+    let error = format!("{:#}", audit(&views, &views).await.unwrap_err());
+    assert!(error.contains("row broken of view accounts_g1"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_not_projected_yet_is_no_difference_and_a_row_without_an_event_is_one() {
+    let events = EmbeddedEventStore::open(&Place::Memory, partitions(), Arc::new(SystemClock)).unwrap();
+    let views = views().await;
+    let opened = AccountOpened { account_id: "a".to_owned(), ..AccountOpened::default() };
+    let event = NewEvent {
+        stream_id: StreamId::new("account-a").unwrap(),
+        version: Version::new(1),
+        event_type: "ledger.event.v1.AccountOpened".into(),
+        payload: opened.encode_to_vec().into(),
+    };
+    let unit = AppendUnit {
+        request_id: RequestId::from_bytes([7; 16]),
+        fingerprint: Fingerprint::of("test", b""),
+        events: vec![event],
+        metadata: EventMetadata::default(),
+    };
+    events.append(&[unit], &[]).await.unwrap();
+    let report = verify(&events, &views, 20).await.unwrap();
+    assert!(report.is_clean(), "{}", report.table().render());
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((&json["events"], &json["events_not_yet_projected"]), (&1.into(), &1.into()));
+
+    views.write(&[account("nobody", 0)]).await.unwrap();
+    let report = verify(&events, &views, 20).await.unwrap();
+    assert!(!report.is_clean());
+    let text = report.table().render();
+    assert!(text.contains("row nobody") && text.ends_with("NOT clean\n"), "{text}");
+}

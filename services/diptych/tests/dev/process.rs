@@ -1,0 +1,99 @@
+//! A running `diptych dev`.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The program, with no settings from the environment of whoever runs the tests.
+pub(crate) fn diptych(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diptych"));
+    command.args(args).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DIPTYCH_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end; returns its exit status and what it said on standard output and standard error.
+pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
+    ended(diptych(args).output().unwrap())
+}
+
+pub(crate) fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// `diptych dev` on free ports, killed when dropped.
+pub(crate) struct Dev {
+    child: Child,
+    /// What it printed until it said how to stop it.
+    pub(crate) banner: String,
+    /// How long that took.
+    pub(crate) took: Duration,
+    log: Option<thread::JoinHandle<String>>,
+}
+
+impl Dev {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let began_at = Instant::now();
+        let free = ["dev", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
+        let mut command = diptych(&[&free, args].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut banner = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        while !banner.contains("Ctrl-C") && stdout.read_line(&mut banner).unwrap() > 0 {}
+        let dev = Self { child, banner, took: began_at.elapsed(), log: Some(log) };
+        assert!(dev.banner.contains("Ctrl-C"), "no banner: {}", dev.end().1);
+        dev
+    }
+
+    /// The word after this one in the banner.
+    pub(crate) fn address(&self, name: &str) -> &str {
+        let after = self.banner.split(name).nth(1).unwrap_or_else(|| panic!("no {name} in {}", self.banner));
+        after.split_whitespace().next().unwrap()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address("gRPC"))
+    }
+
+    /// Sends a signal, as `kill` does.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// The same beside the test's own connections: one that does not answer holds shutdown up.
+    pub(crate) async fn ended(self) -> (ExitStatus, String) {
+        tokio::task::spawn_blocking(|| self.end()).await.unwrap()
+    }
+
+    /// Waits until it ends; returns its exit status and its log.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        let log = self.log.take().unwrap().join().unwrap();
+        (self.child.wait().unwrap(), log)
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,70 @@
+//! Stopping, in order and at once.
+
+use diptych_kernel::{Partition, Position, Token};
+use diptych_proto::{
+    diptych::v1::ConsistencyToken,
+    ledger::command::v1::{ExecuteCommandsRequest, command_service_client::CommandServiceClient},
+};
+use tokio::time::timeout;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::{
+    calls::{account, balance_minor, channel, deposit, metrics},
+    process::{Dev, PATIENCE},
+};
+
+#[tokio::test]
+async fn a_signal_stops_it_in_order() {
+    for signal in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let dev = Dev::start(&["--data", folder.path().to_str().unwrap()]);
+        let client = channel(&dev).await;
+        let receipt = deposit(&client, "alice", Uuid::new_v4()).await;
+        assert_eq!(balance_minor(&client, "alice", receipt.written_at).await, 1_050);
+        // An idle connection does not hold it up.
+        dev.signal(signal);
+        let (status, log) = dev.ended().await;
+        assert_eq!(status.code(), Some(0), "{log}");
+        let stages: Vec<_> = log.lines().filter(|line| line.contains("stage stopped")).collect();
+        let order = ["server", "write", "relay", "project", "read", "watch"];
+        assert_eq!(stages.len(), order.len(), "{log}");
+        for (line, stage) in stages.iter().zip(order) {
+            assert!(line.contains(&format!("\"{stage}\"")), "{log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_open_stream_of_commands_is_told_and_ended() {
+    let dev = Dev::start(&[]);
+    let mut client = CommandServiceClient::new(channel(&dev).await);
+    let (_send, requests) = tokio::sync::mpsc::channel::<ExecuteCommandsRequest>(1);
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut answers = client.execute_commands(requests).await.unwrap().into_inner();
+    dev.signal("TERM");
+    let status = answers.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    drop((answers, client));
+    let (status, log) = dev.ended().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_second_signal_exits_at_once() {
+    let dev = Dev::start(&[]);
+    let client = channel(&dev).await;
+    deposit(&client, "alice", Uuid::new_v4()).await;
+    // A query that waits for what will never be: shutdown in order would have to wait for it.
+    let far: Token = (0..16).map(|number| (Partition::new(number), Position::new(1 << 40, 0).unwrap())).collect();
+    let query = account(&client, "alice", Some(ConsistencyToken { value: far.encode() }));
+    let signals = async {
+        while !metrics(&dev).await.contains("diptych_rpc_calls_in_flight 1") {}
+        dev.signal("TERM");
+        dev.signal("INT");
+    };
+    let (answer, ()) = timeout(PATIENCE, async { tokio::join!(query, signals) }).await.unwrap();
+    assert!(answer.is_err(), "the connection is cut");
+    let (status, log) = dev.ended().await;
+    assert_eq!(status.code(), Some(130), "{log}");
+}
