@@ -1,0 +1,17 @@
+//! Whole-pipeline tests, split by duty: what runs ([`cluster`]), what it is asked ([`traffic`]), what goes wrong ([`faults`]), what must come
+//! out ([`model`]), and whether it did ([`validate`]).
+//!
+//! All of it runs on one thread under paused time with one source of chance, so that a seed gives the same run again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+
+pub mod cluster;
+pub mod faults;
+pub mod model;
+pub mod traffic;
+pub mod validate;
+
+/// How many seeds a test tries: the environment's `DIPTYCH_SEEDS`, or what the test asks for.
+#[must_use]
+pub fn seeds_count(default: u64) -> u64 {
+    std::env::var("DIPTYCH_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
