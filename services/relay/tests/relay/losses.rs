@@ -61,7 +61,7 @@ async fn a_database_that_went_back_in_time_is_refused() {
     let ended = run(stage.events.clone(), stage.log.clone(), config("one"), Shutdown::new()).await;
     match ended {
         Err(RelayError::DatabaseWentBack { partition: at, position: last }) => {
-            assert_eq!((at, last), (partition, position))
+            assert_eq!((at, last), (partition, position));
         }
         other => panic!("{other:?}"),
     }
