@@ -65,6 +65,7 @@ where
             taken: start,
             heard_up_to: live.position,
             retry_at: Some(Instant::now()),
+            retry_not_before: Instant::now(),
             retry_streams: [].into(),
             is_retrying: false,
             catch_up_at: Instant::now(),

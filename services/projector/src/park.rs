@@ -35,6 +35,7 @@ impl PartitionState {
 
     /// Parked streams are to be tried at this moment, or before.
     pub(crate) fn retry_by(&mut self, retry_at: Instant) {
+        let retry_at = retry_at.max(self.retry_not_before);
         self.retry_at = Some(self.retry_at.map_or(retry_at, |at| at.min(retry_at)));
     }
 
@@ -95,16 +96,18 @@ where
     }
 
     async fn end_round(&mut self, partition: Partition) -> Result<(), Stop> {
-        let retry_at = Instant::now() + self.config.park_retry;
+        let now = Instant::now();
+        let (retry_at, not_before) = (now + self.config.park_retry, now + self.config.retry_delay_max);
         if let Err(error) = self.unblock_views(partition).await {
             return self.break_round_off(partition, error);
         }
         let parked_max = self.config.parked_streams_max;
         if let Some(state) = self.owned.get_mut(&partition) {
             state.is_retrying = false;
+            state.retry_not_before = not_before;
             // What was parked meanwhile may be due earlier.
             state.retry_by(retry_at);
-            state.retry_at = state.retry_at.filter(|_| state.has_parked());
+            state.retry_at = state.retry_at.filter(|_| state.has_parked()).map(|at| at.max(not_before));
             if state.phase == Phase::Halted && state.views.iter().all(|view| view.parked.len() <= parked_max) {
                 tracing::info!(%partition, "the partition goes on");
                 state.phase = Phase::Recovering(state.taken);
@@ -121,8 +124,26 @@ where
         stream_id: &StreamId,
         up_to: Position,
     ) -> Result<PortResult<()>, Stop> {
+        // Each time round the stream is parked in more views, so this ends. It does so before a view that stands still is let go, which
+        // would not know of the stream's head.
+        loop {
+            match self.try_to_take_up(partition, stream_id, up_to).await? {
+                Ok(true) => return Ok(Ok(())),
+                Ok(false) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// Returns whether it is done; it is not where the stream had to be parked in more views first.
+    async fn try_to_take_up(
+        &mut self,
+        partition: Partition,
+        stream_id: &StreamId,
+        up_to: Position,
+    ) -> Result<PortResult<bool>, Stop> {
         let Some(first) = self.owned.get(&partition).and_then(|state| state.first_missing(stream_id)) else {
-            return Ok(Ok(()));
+            return Ok(Ok(true));
         };
         let mut takers = self.takers(partition, stream_id);
         let limit = self.config.catch_up_events_max.max(1);
@@ -146,7 +167,7 @@ where
             let is_last = count < limit || events.len() < count;
             next = events.last().map(|event| event.version.next()).unwrap_or_default();
             if !self.fold_taken_up(partition, &mut takers, events).await? {
-                return Ok(Ok(()));
+                return Ok(Ok(false));
             }
             if is_last {
                 break;
@@ -154,7 +175,7 @@ where
         }
         self.settle(partition, stream_id, takers);
         self.save_progress(&[partition]).await?;
-        Ok(Ok(()))
+        Ok(Ok(true))
     }
 
     /// The views that take the stream up event by event.

@@ -126,6 +126,8 @@ pub(crate) struct PartitionState {
     pub(crate) heard_up_to: Position,
     /// When parked streams are tried again, if there are any.
     pub(crate) retry_at: Option<Instant>,
+    /// Not before this moment: a round that brings up another one does not keep everything else from being done.
+    pub(crate) retry_not_before: Instant,
     /// The streams that are still to be tried in this round.
     pub(crate) retry_streams: VecDeque<StreamId>,
     /// Whether a round of retries is going on.
