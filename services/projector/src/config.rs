@@ -39,7 +39,7 @@ impl ProjectorConfig {
             group: group.into(),
             member: member.into(),
             batch_records_max: 1_000,
-            hot_rows_max: 50_000,
+            hot_rows_max: 20_000,
             catch_up_events_max: 1_000,
             parked_streams_max: 1_000,
             park_retry: Duration::from_secs(30),
