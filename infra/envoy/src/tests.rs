@@ -1,0 +1,171 @@
+//! What the templates promise, read from the files themselves. What Envoy makes of them is in `tests/`.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use diptych_proto::google::rpc::{BadRequest, ErrorInfo, RetryInfo, Status, bad_request::FieldViolation};
+use prost::Message;
+use prost_reflect::DescriptorPool;
+use prost_types::Any;
+
+use super::*;
+
+const EDGE: &str = include_str!("../templates/edge.yaml");
+const GATEWAY: &str = include_str!("../templates/gateway.yaml");
+
+fn gateway() -> GatewaySettings {
+    let identity = DevelopmentKey::generate().identity();
+    let services = vec![Endpoint::new("127.0.0.1", 7410)];
+    GatewaySettings::new(Process::new("gateway-0", 7430, 7431), services.clone(), services, identity, "set.bin")
+}
+
+fn edge() -> EdgeSettings {
+    EdgeSettings::new(Process::new("edge-0", 7400, 7401), vec![Endpoint::new("::1", 7430)])
+}
+
+#[test]
+fn every_placeholder_has_its_setting() {
+    let tracing = Some(Tracing { host: "collector".into(), port: 4317, sampled_per_million: 500 });
+    for tracing in [None, tracing] {
+        let (mut edge, mut gateway) = (edge(), gateway());
+        edge.process.tracing.clone_from(&tracing);
+        gateway.process.tracing.clone_from(&tracing);
+        edge.headers_dropped = vec!["traceparent".into()];
+        gateway.cors_origins = vec!["https://app.example:8443".into()];
+        for text in [edge.render().unwrap(), gateway.render().unwrap()] {
+            assert!(!text.contains("{{") && !text.contains("toJson"), "{text}");
+            assert_eq!(text.contains("otlp"), tracing.is_some());
+        }
+    }
+}
+
+#[track_caller]
+fn refused<T>(rendered: Result<T, RenderError>, expected: &str) {
+    match rendered.err() {
+        Some(RenderError::Setting { setting, .. }) => assert_eq!(setting, expected),
+        other => panic!("{expected}: {other:?}"),
+    }
+}
+
+#[test]
+fn values_that_would_not_do_are_refused() {
+    let with_gateway = |change: fn(&mut GatewaySettings)| {
+        let mut settings = gateway();
+        change(&mut settings);
+        settings.render()
+    };
+    refused(with_gateway(|settings| settings.process.node_id = "100%PATH%".into()), "node_id");
+    refused(with_gateway(|settings| settings.process.listen_address = "localhost".into()), "listen_address");
+    refused(with_gateway(|settings| settings.process.access_log_file = String::new()), "access_log_file");
+    refused(with_gateway(|settings| settings.process.connections_max = 0), "connections_max");
+    refused(with_gateway(|settings| settings.process.calls_in_flight_max = 0), "calls_in_flight_max");
+    refused(with_gateway(|settings| settings.process.heap_bytes_max = 1), "heap_bytes_max");
+    refused(with_gateway(|settings| settings.process.stream_idle_timeout = Duration::ZERO), "stream_idle_timeout");
+    refused(with_gateway(|settings| settings.process.health_check_interval = Duration::MAX), "health_check_interval");
+    refused(with_gateway(|settings| settings.commands.clear()), "commands");
+    refused(with_gateway(|settings| settings.queries[0].port = 0), "queries[0].port");
+    refused(with_gateway(|settings| settings.queries[0].host = "a: b".into()), "queries[0].host");
+    refused(with_gateway(|settings| settings.identity.jwt_issuer = "a\nb".into()), "jwt_issuer");
+    refused(with_gateway(|settings| settings.identity.jwt_audience = String::new()), "jwt_audience");
+    refused(with_gateway(|settings| settings.identity.jwks = Jwks::Inline("{}".into())), "jwks");
+    refused(with_gateway(|settings| settings.cors_origins = vec!["https://a/b".into()]), "cors_origins[0]");
+    refused(with_gateway(|settings| settings.descriptor_set_file = String::new()), "descriptor_set_file");
+    refused(with_gateway(|settings| settings.call_duration_max = Duration::from_nanos(1)), "call_duration_max");
+    refused(with_gateway(|settings| settings.request_bytes_max = 1), "request_bytes_max");
+    refused(with_gateway(|settings| settings.calls_per_second_max = 0), "calls_per_second_max");
+    refused(with_gateway(|settings| settings.calls_burst_max = 1), "calls_burst_max");
+
+    let mut settings = edge();
+    settings.headers_dropped = vec!["Trace Parent".into()];
+    refused(settings.render(), "headers_dropped[0]");
+    let mut settings = edge();
+    settings.process.tracing = Some(Tracing { host: "::1".into(), port: 4317, sampled_per_million: 1_000_001 });
+    refused(settings.render(), "tracing.sampled_per_million");
+}
+
+#[test]
+fn a_key_is_unlike_any_other_and_is_not_shown() {
+    let (one, other) = (DevelopmentKey::generate(), DevelopmentKey::generate());
+    assert_ne!(one.jwks(), other.jwks());
+    assert_eq!(format!("{one:?}"), "DevelopmentKey { .. }");
+}
+
+#[test]
+fn a_secret_is_not_told_in_an_error() {
+    let mut settings = gateway();
+    settings.identity.jwks = Jwks::Inline("hunter2".into());
+    let said = settings.render().unwrap_err().to_string();
+    assert_eq!(said, "jwks is `what was given`: it must be a JSON Web Key Set with at least one key");
+}
+
+/// The commands that name a stream, with the field that names it, as the gateway has to know them.
+#[test]
+fn every_command_is_hashed_on_its_stream() {
+    let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
+    let service = pool.get_service_by_name("ledger.command.v1.CommandService").unwrap();
+    let expected: Vec<String> = service
+        .methods()
+        .filter_map(|method| {
+            let names_it = |name: &&str| method.input().get_field_by_name(name).is_some();
+            let field = ["account_id", "from_account_id"].into_iter().find(names_it)?;
+            Some(format!("{}: {{request_field_extractions: {{{field}: {{}}}}}}", method.full_name()))
+        })
+        .collect();
+    let lines = GATEWAY.lines().map(str::trim).filter(|line| line.contains("request_field_extractions"));
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+    assert_eq!(expected.len(), 7);
+}
+
+/// What stands between `before` and `after` in a line.
+fn between<'t>(line: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    line.trim_start().strip_prefix(before)?.split(after).next()
+}
+
+/// The statuses that a template gives to callers of gRPC: the text, the code, and the details.
+fn statuses(template: &str) -> Vec<(String, i32, Status)> {
+    let mut statuses = Vec::new();
+    let (mut text, mut code) = ("", "");
+    for line in template.lines() {
+        text = between(line, "body: {inline_string: \"", "\"").unwrap_or(text);
+        code = between(line, "- {header: {key: grpc-status, value: \"", "\"").unwrap_or(code);
+        if let Some(details) = between(line, "- {header: {key: grpc-status-details-bin, value: ", "}") {
+            let status = Status::decode(STANDARD_NO_PAD.decode(details).unwrap().as_slice()).unwrap();
+            statuses.push((text.to_owned(), code.parse().unwrap(), status));
+        }
+    }
+    statuses
+}
+
+fn any(full_name: &str, message: &impl Message) -> Any {
+    Any { type_url: format!("type.googleapis.com/{full_name}"), value: message.encode_to_vec() }
+}
+
+fn error_info(reason: &str, key: &str, value: &str) -> Any {
+    let metadata = [(key.to_owned(), value.to_owned())].into();
+    any("google.rpc.ErrorInfo", &ErrorInfo { reason: reason.into(), domain: "diptych.v1".into(), metadata })
+}
+
+#[test]
+fn details_say_what_the_texts_say() {
+    let a_second = prost_types::Duration { seconds: 1, nanos: 0 };
+    let retry = any("google.rpc.RetryInfo", &RetryInfo { retry_delay: Some(a_second) });
+    let violation = FieldViolation {
+        field: "message".into(),
+        description: "is too large".into(),
+        reason: "FIELD_TOO_LONG".into(),
+        ..FieldViolation::default()
+    };
+    let bad_request = any("google.rpc.BadRequest", &BadRequest { field_violations: vec![violation] });
+    let full = (8, vec![error_info("OVERLOADED", "what", "a limit of the gateway"), retry.clone()]);
+    let too_long = (3, vec![error_info("FIELD_TOO_LONG", "field", "message"), bad_request]);
+    let unavailable = (14, vec![retry]);
+
+    for (template, expected) in [(EDGE, vec![unavailable.clone()]), (GATEWAY, vec![full, too_long, unavailable])] {
+        let statuses = statuses(template);
+        assert_eq!(statuses.len(), expected.len());
+        for ((text, code, status), (expected_code, details)) in statuses.into_iter().zip(expected) {
+            assert_eq!(code, expected_code);
+            assert_eq!(status, Status { code, message: text, details });
+        }
+    }
+}

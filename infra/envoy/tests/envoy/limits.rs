@@ -1,0 +1,56 @@
+//! What is too much.
+
+use std::time::Duration;
+
+use futures::future::{join_all, select_all};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::{
+    backend::SLOW,
+    curl::curl,
+    process::eventually,
+    site::{ALL, Site},
+};
+
+#[track_caller]
+fn is_overload(status: &Status) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert_eq!(status.get_details_error_info().unwrap().reason, "OVERLOADED");
+    assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
+}
+
+#[tokio::test]
+async fn too_many_calls_a_second_are_refused() {
+    let few = |gateway: &mut diptych_envoy::GatewaySettings| {
+        (gateway.calls_per_second_max, gateway.calls_burst_max) = (2, 2);
+    };
+    let Some(site) = Site::start_with(few, |_| ()).await else { return };
+    let results = join_all((0..20).map(|_| site.deposit("alice"))).await;
+    let refused: Vec<&Status> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    assert!(refused.len() >= 10 && refused.len() < 20, "{} refused", refused.len());
+    refused.into_iter().for_each(is_overload);
+
+    let header = site.header(&ALL);
+    let answer = eventually("a refusal of JSON", || {
+        let answer = curl(&["-H", &header, &site.edge.url("/v1/accounts/alice")]);
+        (answer.status == 429).then_some(answer)
+    });
+    let error = answer.await.json();
+    assert_eq!((&error["code"], &error["details"][0]["reason"]), (&8.into(), &"OVERLOADED".into()));
+    // Whether a gateway is there is asked all the same.
+    site.edge.sees("gateways", 2).await;
+}
+
+/// Not RESOURCE_EXHAUSTED, which says that nothing was stored: Envoy says the same of a call that it may not send a second time.
+#[tokio::test]
+async fn too_many_calls_in_flight_are_unavailable() {
+    let few = |gateway: &mut diptych_envoy::GatewaySettings| gateway.process.calls_in_flight_max = 1;
+    let Some(site) = Site::start_with(few, |_| ()).await else { return };
+    // Each of two gateways lets one through and one wait; nobody answers those.
+    let calls = (0..6).map(|_| Box::pin(site.account(SLOW)));
+    let (first_to_end, _, _) = select_all(calls).await;
+    let refused = first_to_end.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert_eq!(refused.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
+}

@@ -1,0 +1,210 @@
+//! What an installation says about its Kafka.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use diptych_kernel::ports::{PortError, PortResult};
+
+/// The longest name that Kafka gives a topic.
+const TOPIC_BYTES_MAX: usize = 249;
+
+/// Properties that the guarantees rest on. [`KafkaConfig::extra`] may not have them.
+const RESERVED: &[&str] = &[
+    "acks",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "client.id",
+    "delivery.timeout.ms",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "fetch.max.bytes",
+    "fetch.wait.max.ms",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "linger.ms",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "max.poll.interval.ms",
+    "message.max.bytes",
+    "message.timeout.ms",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "queue.buffering.max.ms",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+    "request.required.acks",
+    "session.timeout.ms",
+];
+
+/// How to reach a Kafka, and what to want of it. Every handle keeps to these bounds by itself.
+#[derive(Clone)]
+pub struct KafkaConfig {
+    /// Where to begin: `host:port`, several joined by commas. The rest of the cluster is found from there.
+    pub bootstrap_servers: String,
+    /// The topic of the events.
+    pub topic: String,
+    /// On how many brokers each record is kept. Only used when the topic is made. Default: 3.
+    pub replication_factor: u16,
+    /// How many brokers must have a record before it counts as acknowledged. Only used when the topic is made. Default: 2, so that an
+    /// acknowledged record survives the loss of any one broker.
+    pub min_insync_replicas: u16,
+    /// How long records are kept. Only used when the topic is made. Whoever was away for longer reads the missing events from the write
+    /// database. A partition that is idle gets a watermark of some 250 bytes a second, which is 300 MB a month. Default: 14 days.
+    pub retention: Duration,
+    /// How long a member of a group may be silent, 1 second to 30 minutes. A member whose process is gone loses its partitions after this
+    /// time; one that lives but does not ask for its next signal is fenced after this time, and replaced after twice this time. The broker
+    /// bounds it by `group.min.session.timeout.ms` (6 seconds, unless configured) and `group.max.session.timeout.ms`. Default: 10 seconds.
+    pub session: Duration,
+    /// How long a rebalance waits for a member to drop its [`RevokeGuard`](diptych_kernel::ports::RevokeGuard). Less than `session`.
+    /// Default: 5 seconds.
+    pub revoke_wait_max: Duration,
+    /// How long an append may take, retries included. After it, what is not acknowledged is given up as unknown. Default: 30 seconds.
+    pub append_wait_max: Duration,
+    /// How long any other answer of the brokers may take. Default: 10 seconds.
+    pub answer_wait_max: Duration,
+    /// How long a record waits for others to share a request with. 0 sends at once what is there. Default: 0.
+    pub linger: Duration,
+    /// How many records may wait to be acknowledged; an append with more waits. Default: 50,000.
+    pub queue_records_max: u32,
+    /// How many KiB of records may wait to be acknowledged; an append with more waits. Default: 16,384.
+    pub queue_kib_max: u32,
+    /// How many bytes a record may have, headers included. The topic's `max.message.bytes` has to allow it. Default: 1,000,000.
+    pub record_bytes_max: u32,
+    /// How long a broker holds back the answer to a member that has read everything. A record that comes is told at once all the same; a
+    /// partition that is started waits up to this long for its first record. Default: 100 milliseconds.
+    pub fetch_wait_max: Duration,
+    /// How many KiB of records a member fetches ahead, beside what one request brings (up to 4 MiB). Default: 4,096.
+    pub prefetch_kib_max: u32,
+    /// What the records say about where they come from (`ce_source`): a URI or part of one, without spaces. Default: `/diptych`.
+    pub ce_source: String,
+    /// Further properties of librdkafka for every client, such as `security.protocol` and `sasl.*`. Their values are never printed.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl KafkaConfig {
+    /// The defaults, for a topic of a cluster.
+    #[must_use]
+    pub fn new(bootstrap_servers: impl Into<String>, topic: impl Into<String>) -> Self {
+        Self {
+            bootstrap_servers: bootstrap_servers.into(),
+            topic: topic.into(),
+            replication_factor: 3,
+            min_insync_replicas: 2,
+            retention: Duration::from_hours(14 * 24),
+            session: Duration::from_secs(10),
+            revoke_wait_max: Duration::from_secs(5),
+            append_wait_max: Duration::from_secs(30),
+            answer_wait_max: Duration::from_secs(10),
+            linger: Duration::ZERO,
+            queue_records_max: 50_000,
+            queue_kib_max: 16 * 1024,
+            record_bytes_max: 1_000_000,
+            fetch_wait_max: Duration::from_millis(100),
+            prefetch_kib_max: 4 * 1024,
+            ce_source: "/diptych".into(),
+            extra: BTreeMap::new(),
+        }
+    }
+
+    /// All mistakes at once.
+    pub(crate) fn check(&self) -> PortResult<()> {
+        let mut mistakes = Vec::new();
+        if self.bootstrap_servers.trim().is_empty() {
+            mistakes.push("bootstrap_servers is empty: give host:port of a broker".to_owned());
+        }
+        let is_topic_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if self.topic.is_empty() || self.topic.len() > TOPIC_BYTES_MAX || !self.topic.bytes().all(is_topic_byte) {
+            mistakes.push(format!(
+                "topic {:?} is no name for a topic: 1 to {TOPIC_BYTES_MAX} of a-z, A-Z, 0-9, dot, hyphen, underscore",
+                self.topic
+            ));
+        }
+        if self.min_insync_replicas == 0 || self.min_insync_replicas > self.replication_factor {
+            mistakes.push(format!(
+                "min_insync_replicas {} is not 1 to replication_factor {}",
+                self.min_insync_replicas, self.replication_factor
+            ));
+        }
+        if !(Duration::from_secs(1)..=Duration::from_mins(30)).contains(&self.session) {
+            mistakes.push(format!("session {:?} is not 1 second to 30 minutes", self.session));
+        }
+        if self.revoke_wait_max >= self.session {
+            mistakes.push(format!(
+                "revoke_wait_max {:?} is not less than session {:?}: the group would lose the member while it finishes",
+                self.revoke_wait_max, self.session
+            ));
+        }
+        if self.ce_source.is_empty() || !self.ce_source.bytes().all(|byte| byte.is_ascii_graphic()) {
+            mistakes.push(format!("ce_source {:?} is no URI: printable ASCII without spaces", self.ce_source));
+        }
+        for key in self.extra.keys().filter(|key| RESERVED.contains(&key.as_str())) {
+            mistakes.push(format!("extra may not have {key}: it is set from the other fields"));
+        }
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        Err(PortError::operator(format!("the configuration of Kafka is wrong: {}", mistakes.join("; "))))
+    }
+}
+
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let extra: BTreeMap<&str, &str> = self.extra.keys().map(|key| (key.as_str(), "redacted")).collect();
+        f.debug_struct("KafkaConfig")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("topic", &self.topic)
+            .field("replication_factor", &self.replication_factor)
+            .field("min_insync_replicas", &self.min_insync_replicas)
+            .field("retention", &self.retention)
+            .field("session", &self.session)
+            .field("revoke_wait_max", &self.revoke_wait_max)
+            .field("append_wait_max", &self.append_wait_max)
+            .field("answer_wait_max", &self.answer_wait_max)
+            .field("linger", &self.linger)
+            .field("queue_records_max", &self.queue_records_max)
+            .field("queue_kib_max", &self.queue_kib_max)
+            .field("record_bytes_max", &self.record_bytes_max)
+            .field("fetch_wait_max", &self.fetch_wait_max)
+            .field("prefetch_kib_max", &self.prefetch_kib_max)
+            .field("ce_source", &self.ce_source)
+            .field("extra", &extra)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_right() {
+        KafkaConfig::new("127.0.0.1:9092", "diptych.events").check().unwrap();
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let mut config = KafkaConfig::new(" ", "a topic");
+        config.revoke_wait_max = config.session;
+        config.min_insync_replicas = 4;
+        config.ce_source = "a b".into();
+        config.extra.insert("acks".into(), "1".into());
+        let error = config.check().unwrap_err().to_string();
+        for part in ["bootstrap_servers", "\"a topic\"", "revoke_wait_max", "min_insync_replicas", "ce_source", "acks"]
+        {
+            assert!(error.contains(part), "{part} is missing in: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let mut config = KafkaConfig::new("127.0.0.1:9092", "events");
+        config.extra.insert("sasl.password".into(), "open sesame".into());
+        let printed = format!("{config:?}");
+        assert!(printed.contains("sasl.password") && !printed.contains("sesame"), "{printed}");
+    }
+}

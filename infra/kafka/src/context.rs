@@ -1,0 +1,66 @@
+//! What librdkafka says, as lines of the log.
+
+use rdkafka::{
+    ClientContext, Statistics,
+    config::RDKafkaLogLevel,
+    consumer::ConsumerContext,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use crate::log_limit::LogLimit;
+
+/// Writes what a client says to the log, the same thing once in ten seconds: a broker that is down is worth one line, not a hundred.
+///
+/// What librdkafka calls an error is a failed attempt that it makes again, so it is a warning here. What did not succeed in the end is an
+/// error of the call.
+#[derive(Debug, Default)]
+pub(crate) struct Talk {
+    limit: LogLimit,
+}
+
+impl Talk {
+    pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(facility, message, "librdkafka");
+            }
+            // Remarks on the configuration are for who wrote this crate: what users configure is checked elsewhere.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning if facility != "CONFWARN" => {
+                if let Some(left_out) = self.limit.allows(facility) {
+                    tracing::warn!(facility, message, left_out, "librdkafka");
+                }
+            }
+            _ => tracing::debug!(facility, message, "librdkafka"),
+        }
+    }
+
+    pub(crate) fn error(&self, error: &KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return;
+        }
+        if let Some(left_out) = self.limit.allows(&format!("{code:?}")) {
+            tracing::warn!(?code, reason, left_out, "librdkafka");
+        }
+    }
+}
+
+/// The context of a client that does nothing of its own.
+#[derive(Debug, Default)]
+pub(crate) struct PlainContext {
+    talk: Talk,
+}
+
+impl ClientContext for PlainContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.talk.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.talk.error(&error, reason);
+    }
+
+    fn stats(&self, _: Statistics) {}
+}
+
+impl ConsumerContext for PlainContext {}

@@ -1,0 +1,73 @@
+//! The suite of the event log against a real Kafka, as it is and behind a liar.
+//!
+//! `DIPTYCH_TEST_KAFKA` says where it is; its broker needs `group.min.session.timeout.ms=1000` and
+//! `group.initial.rebalance.delay.ms=0`. `DIPTYCH_SEEDS` says how many seeds the liars run with, `DIPTYCH_SEED` picks a single one.
+//! Every run has a topic of its own, so that all of them go on side by side: most of a run is waiting for sessions to end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+
+mod place;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "../site/mod.rs"]
+mod site;
+
+use std::{future::Future, thread};
+
+use diptych_kernel::testing::{
+    LyingPlace, event_log,
+    lying::{Liar, LyingEventLog},
+    with_seed,
+};
+use place::KafkaPlace;
+
+const SEEDS_DEFAULT: u64 = 3;
+
+/// The seeds to run with: as many as wanted, or a single one.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    match number("DIPTYCH_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DIPTYCH_SEEDS").unwrap_or(SEEDS_DEFAULT),
+    }
+}
+
+fn run<T>(seed: u64, test: impl Future<Output = T>) -> T {
+    site::show_logs();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(with_seed(seed, test))
+}
+
+#[test]
+fn event_log_as_it_is() {
+    let Some(servers) = site::servers() else { return };
+    run(1, async {
+        let place = KafkaPlace::new(&servers).await;
+        event_log::suite(&place, 1).await;
+    });
+}
+
+#[test]
+fn event_log_behind_a_liar() {
+    let Some(servers) = site::servers() else { return };
+    let lies: u64 = thread::scope(|scope| {
+        let runs: Vec<_> = seeds()
+            .map(|seed| {
+                scope.spawn({
+                    let servers = &servers;
+                    move || lying(servers, seed)
+                })
+            })
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).sum()
+    });
+    assert!(lies > 0, "nobody lied, so nothing was tested");
+}
+
+/// Runs the suite behind a liar. Returns how often it lied.
+fn lying(servers: &str, seed: u64) -> u64 {
+    run(seed, async {
+        let place = KafkaPlace::new(servers).await;
+        let liar = Liar::new(seed, [0.02, 0.1, 0.2][usize::try_from(seed % 3).unwrap()]);
+        event_log::suite(&LyingPlace::new(&place, liar.clone(), LyingEventLog::new), seed).await;
+        liar.lies_count()
+    })
+}

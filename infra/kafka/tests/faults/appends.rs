@@ -1,0 +1,146 @@
+//! Appends that fail.
+
+use std::time::Duration;
+
+use diptych_kafka::KafkaEventLog;
+use diptych_kernel::ports::{Effect, EventLog, LogEntry, Remedy};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+use crate::{cluster, site};
+
+const PRODUCE: RDKafkaApiKey = RDKafkaApiKey::Produce;
+
+fn some_events(first: i64, count: i64) -> Vec<LogEntry> {
+    (first..first + count).map(|number| site::event(u16::try_from(number % 4).unwrap(), number)).collect()
+}
+
+/// Checks that each partition has what came before, a first part of the failed append, then all of it, then what came later.
+async fn assert_first_parts(log: &KafkaEventLog, before: &[LogEntry], failed: &[LogEntry], later: &[LogEntry]) {
+    for (partition, read) in site::read_all(log).await.into_iter().enumerate() {
+        let of = |entries: &[LogEntry]| -> Vec<_> {
+            entries.iter().filter(|entry| entry.partition().index() == partition).cloned().collect()
+        };
+        let (before, failed, later) = (of(before), of(failed), of(later));
+        assert!(read.starts_with(&before));
+        let read = &read[before.len()..];
+        let first_part = read.len().checked_sub(failed.len() + later.len()).expect("everything is there");
+        assert_eq!(read[..first_part], failed[..first_part], "a first part of partition {partition}");
+        assert_eq!(read[first_part..first_part + failed.len()], failed, "then all of partition {partition}");
+        assert_eq!(read[first_part + failed.len()..], later);
+    }
+}
+
+#[tokio::test]
+async fn what_brokers_answer_too_late_is_unknown_and_in_order() {
+    let (cluster, log) = cluster(|_| {}).await;
+    let before = some_events(1, 8);
+    log.append(&before).await.unwrap();
+    // What is sent is stored at once, and the answer comes long after the append was given up.
+    cluster.broker_round_trip_time(1, Duration::from_secs(20)).unwrap();
+    let late = some_events(9, 400);
+    let error = log.append(&late).await.unwrap_err();
+    assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
+    assert!(error.to_string().contains("not acknowledged within 2s"), "{error}");
+    cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    log.append(&late).await.unwrap();
+    let later = some_events(409, 8);
+    log.append(&later).await.unwrap();
+    assert_first_parts(&log, &before, &late, &later).await;
+}
+
+#[tokio::test]
+async fn of_each_partition_a_first_part_is_there() {
+    // Each record is a request of its own, and one of them is refused for good.
+    let (cluster, log) = cluster(|config| {
+        config.extra.insert("batch.num.messages".into(), "1".into());
+    })
+    .await;
+    log.append(&some_events(1, 4)).await.unwrap();
+    let none = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    // The mock does not mind gaps, so it is told to refuse what a broker refuses behind one: the requests that are on their way.
+    let behind = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    let errors: Vec<_> = [[none; 5].as_slice(), &[refused], &[behind; 20]].concat();
+    cluster.request_errors(PRODUCE, &errors);
+    let failed = some_events(5, 40);
+    let error = log.append(&failed).await.unwrap_err();
+    assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
+    assert!(error.to_string().contains("max.message.bytes"), "{error}");
+    cluster.clear_request_errors(PRODUCE);
+    log.append(&failed).await.unwrap();
+    assert_first_parts(&log, &some_events(1, 4), &failed, &[]).await;
+    let read: usize = site::read_all(&log).await.iter().map(Vec::len).sum();
+    assert!(read > 4 + failed.len(), "some of it was there before it failed");
+}
+
+#[tokio::test]
+async fn a_fenced_producer_is_replaced() {
+    for code in [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ] {
+        let (cluster, log) = cluster(|_| {}).await;
+        log.append(&some_events(1, 4)).await.unwrap();
+        cluster.request_errors(PRODUCE, &[code; 4]);
+        let failed = some_events(5, 4);
+        // Some of these librdkafka mends by itself, some end the producer.
+        if let Err(error) = log.append(&failed).await {
+            assert_eq!(error.remedy(), Remedy::Retry, "{error}");
+            cluster.clear_request_errors(PRODUCE);
+            log.append(&failed).await.unwrap();
+        }
+        log.append(&some_events(9, 4)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_passing_error_is_not_heard_of() {
+    let (cluster, log) = cluster(|_| {}).await;
+    log.append(&some_events(1, 4)).await.unwrap();
+    for code in [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+    ] {
+        cluster.request_errors(PRODUCE, &[code]);
+    }
+    let entries = some_events(5, 40);
+    log.append(&entries).await.unwrap();
+    assert_first_parts(&log, &some_events(1, 4), &[], &entries).await;
+}
+
+#[tokio::test]
+async fn what_a_person_has_to_do_is_said() {
+    let (cluster, log) = cluster(|_| {}).await;
+    cluster.request_errors(PRODUCE, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 8]);
+    let error = log.append(&[site::event(1, 1)]).await.unwrap_err();
+    assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator), "{error}");
+    assert!(error.to_string().contains("allow this user to read and write the topic"), "{error}");
+    cluster.clear_request_errors(PRODUCE);
+    log.append(&[site::event(1, 1)]).await.unwrap();
+    assert_first_parts(&log, &[], &[], &[site::event(1, 1)]).await;
+}
+
+#[tokio::test]
+async fn a_failed_append_appended_again_is_whole() {
+    let (cluster, log) = cluster(|_| {}).await;
+    let first = some_events(1, 8);
+    log.append(&first[..4]).await.unwrap();
+    cluster.broker_down(1).unwrap();
+    let failed = [&first[..4], &some_events(5, 200)].concat();
+    let error = log.append(&failed[4..]).await.unwrap_err();
+    assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
+    cluster.broker_up(1).unwrap();
+    log.append(&failed[4..]).await.unwrap();
+    for (partition, read) in site::read_all(&log).await.into_iter().enumerate() {
+        let expected: Vec<_> = failed.iter().filter(|entry| entry.partition().index() == partition).cloned().collect();
+        let mut once = Vec::new();
+        for entry in read {
+            if !once.contains(&entry) {
+                once.push(entry);
+            }
+        }
+        assert_eq!(once, expected, "partition {partition} without its repeats");
+    }
+}

@@ -1,0 +1,140 @@
+//! Rows as bytes.
+//!
+//! ```text
+//! byte   0       format: 1
+//!        1..9    position, big-endian
+//!        9..17   as_of, big-endian
+//!       17..25   as_of_time, microseconds since 1970-01-01 UTC, signed, big-endian
+//!       25       1 where there is a row, 0 where it is known that there is none
+//!       26..     the encoded message; nothing where there is no row
+//! ```
+//!
+//! Another layout gets another format, and what has an unknown one is not cached as far as this version can see. So two versions of the
+//! program can share a cache, and each reads the read database for what the other has put.
+
+use bytes::{BufMut, Bytes};
+use diptych_kernel::{Position, Timestamp, ports::CachedRow};
+
+/// The layout that is written.
+const FORMAT: u8 = 1;
+
+/// What precedes the message.
+pub(crate) const HEADER_BYTES: usize = 26;
+
+/// The bytes of a row.
+pub(crate) fn encode(row: &CachedRow) -> Bytes {
+    let body = row.body.as_ref();
+    let mut value = Vec::with_capacity(HEADER_BYTES + body.map_or(0, Bytes::len));
+    value.put_u8(FORMAT);
+    value.put_i64(row.position.as_i64());
+    value.put_i64(row.as_of.as_i64());
+    value.put_i64(row.as_of_time.as_micros());
+    value.put_u8(u8::from(body.is_some()));
+    value.put_slice(body.map_or(&[], |body| body.as_ref()));
+    value.into()
+}
+
+/// The row that bytes stand for; `None` where they were not written by [`encode`]. Copies nothing.
+pub(crate) fn decode(value: &Bytes) -> Option<CachedRow> {
+    let (header, _) = value.split_first_chunk::<HEADER_BYTES>()?;
+    let [format, numbers @ .., presence] = header;
+    if *format != FORMAT {
+        return None;
+    }
+    let mut numbers = numbers.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
+    let position = Position::from_i64(numbers.next()?).ok()?;
+    let as_of = Position::from_i64(numbers.next()?).ok()?;
+    let as_of_time = Timestamp::from_micros(numbers.next()?);
+    let body = value.slice(HEADER_BYTES..);
+    let body = match (presence, body.is_empty()) {
+        (1, _) => Some(body),
+        (0, true) => None,
+        _ => return None,
+    };
+    (as_of >= position).then_some(CachedRow { position, as_of, as_of_time, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
+    use super::*;
+
+    fn rows() -> impl Strategy<Value = CachedRow> {
+        let position = prop_oneof![0..4_i64, 0..=i64::MAX];
+        (position, 0..=i64::MAX, any::<i64>(), option::of(vec(any::<u8>(), 0..40))).prop_map(
+            |(position, later, time, body)| CachedRow {
+                position: Position::from_i64(position).unwrap(),
+                as_of: Position::from_i64(position.saturating_add(later)).unwrap(),
+                as_of_time: Timestamp::from_micros(time),
+                body: body.map(Bytes::from),
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_survives_its_encoding(row in rows()) {
+            prop_assert_eq!(decode(&encode(&row)), Some(row));
+        }
+
+        #[test]
+        fn garbage_is_no_row(garbage in vec(any::<u8>(), 0..80)) {
+            let garbage = Bytes::from(garbage);
+            // What can be read at all is what the row it was read as would be written as.
+            if let Some(row) = decode(&garbage) {
+                prop_assert_eq!(encode(&row), garbage);
+            }
+        }
+
+        #[test]
+        fn a_row_that_was_cut_is_another_or_none(row in rows(), cut in 0..HEADER_BYTES) {
+            prop_assert_eq!(decode(&encode(&row).slice(..cut)), None);
+        }
+
+        #[test]
+        fn only_the_known_format_is_read(row in rows(), format in any::<u8>()) {
+            let mut value = encode(&row).to_vec();
+            value[0] = format;
+            prop_assert_eq!(decode(&value.into()).is_some(), format == FORMAT);
+        }
+    }
+
+    #[test]
+    fn the_layout_stays_as_it_is() {
+        let row = CachedRow {
+            position: Position::from_i64(0x0102).unwrap(),
+            as_of: Position::from_i64(0x0103).unwrap(),
+            as_of_time: Timestamp::from_micros(-2),
+            body: Some(Bytes::from_static(b"row")),
+        };
+        let expected = [
+            &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 1, 3][..],
+            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 1],
+            b"row",
+        ];
+        assert_eq!(encode(&row), expected.concat());
+        let absent = encode(&CachedRow { body: None, ..row });
+        assert_eq!((absent.len(), absent.last()), (HEADER_BYTES, Some(&0)));
+    }
+
+    #[test]
+    fn what_cannot_be_is_no_row() {
+        let row = CachedRow {
+            position: Position::from_i64(5).unwrap(),
+            as_of: Position::from_i64(5).unwrap(),
+            as_of_time: Timestamp::default(),
+            body: None,
+        };
+        let value = |change: fn(&mut Vec<u8>)| {
+            let mut value = encode(&row).to_vec();
+            change(&mut value);
+            decode(&value.into())
+        };
+        assert_eq!(value(|_| {}), Some(row.clone()));
+        assert_eq!(value(|value| value.push(1)), None, "a body where there is none");
+        assert_eq!(value(|value| value[25] = 2), None, "neither there nor not");
+        assert_eq!(value(|value| value[1] = 0xff), None, "a negative position");
+        assert_eq!(value(|value| value[16] = 4), None, "right up to before its own position");
+    }
+}

@@ -1,0 +1,104 @@
+//! Servers of a test's own.
+
+use std::{
+    fs,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
+
+use crate::stage::{is_ci, until};
+
+const PROGRAM: &str = "memcached";
+
+/// A process that ends with the test.
+pub(crate) struct Server {
+    pub(crate) address: String,
+    port: u16,
+    options: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// `None` where the program is not installed.
+    pub(crate) async fn start(options: &[&str]) -> Option<Self> {
+        let is_there = Command::new(PROGRAM).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+        assert!(is_there || !is_ci(), "{PROGRAM} is not in the path in CI");
+        if !is_there {
+            println!("skipped: {PROGRAM} is not in the path");
+            return None;
+        }
+        // Another process may take the port before the server does; then it ends at once, and the next one is tried.
+        for _ in 0..10 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let options = options.iter().map(ToString::to_string).collect();
+            let mut server = Self { address: format!("127.0.0.1:{port}"), port, options, child: None };
+            if server.restart().await {
+                return Some(server);
+            }
+        }
+        panic!("no port for a server was found");
+    }
+
+    /// Starts it again where it was. Whether that worked.
+    pub(crate) async fn restart(&mut self) -> bool {
+        let child = Command::new(PROGRAM)
+            .args(["-u", "nobody", "-l", "127.0.0.1", "-U", "0", "-m", "64", "-t", "2", "-p"])
+            .arg(self.port.to_string())
+            .args(&self.options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let child = self.child.insert(child);
+        let mut has_ended = false;
+        until("a server that was started", async || {
+            has_ended = child.try_wait().unwrap().is_some();
+            has_ended || TcpStream::connect(&self.address).await.is_ok()
+        })
+        .await;
+        !has_ended
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Stops it: connections are accepted by the kernel, and nothing is answered.
+    pub(crate) async fn pause(&self) {
+        self.signal(Signal::STOP);
+        let threads = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
+        until("the stop of all threads", async || {
+            fs::read_dir(&threads).unwrap().all(|thread| {
+                let state = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
+                state.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
+            })
+        })
+        .await;
+    }
+
+    /// Lets it go on, with what it finds in its buffers.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What a cache that is to notice soon is told to wait for.
+pub(crate) const SOON: Duration = Duration::from_millis(100);

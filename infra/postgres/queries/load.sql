@@ -1,0 +1,29 @@
+-- Loads streams and looks up requests, as of one moment.
+--
+-- $1 streams, $2 the version that is known of each (0: from the newest snapshot on), $3 the format of snapshots, $4 request ids.
+WITH wanted AS MATERIALIZED (
+    SELECT stream.ordinal, stream.stream_id, stream.known_version, snapshots.version AS snapshot_version, snapshots.position, snapshots.state
+    FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS stream (stream_id, known_version, ordinal)
+    LEFT JOIN snapshots ON snapshots.stream_id = stream.stream_id AND snapshots.format = $3 AND stream.known_version = 0
+)
+SELECT
+    0 AS kind, ordinal, position, NULL::timestamptz AS recorded_at, snapshot_version AS version,
+    NULL::uuid AS request_id, NULL::smallint AS partition, stream_id, state AS payload, NULL::text AS event_type,
+    NULL::text AS traceparent
+FROM wanted WHERE snapshot_version IS NOT NULL
+UNION ALL
+SELECT
+    1, wanted.ordinal, events.position, events.recorded_at, events.version, events.request_id, events.partition,
+    events.stream_id, events.payload, events.event_type, events.traceparent
+FROM wanted
+JOIN events ON events.stream_id = wanted.stream_id
+    AND events.version > coalesce(wanted.snapshot_version, wanted.known_version)
+UNION ALL
+SELECT
+    2, request.ordinal, events.position, events.recorded_at, events.version, requests.request_id, events.partition,
+    events.stream_id, requests.fingerprint, NULL, NULL
+FROM installation
+CROSS JOIN unnest($4::uuid[]) WITH ORDINALITY AS request (id, ordinal)
+JOIN requests ON requests.request_id = request.id
+    AND (requests.shelf = installation.request_shelf OR requests.recorded_at >= requests_forgotten_before)
+JOIN events ON events.position >= requests.position AND events.position < requests.position + requests.events_count

@@ -1,0 +1,170 @@
+//! Databases for tests, each made for one test and dropped after it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod batch;
+mod settled;
+
+use std::{env, future::Future, sync::Arc, thread, time::Duration};
+
+use diptych_kernel::{Partitions, testing};
+use diptych_postgres::{PostgresConfig, PostgresEventStore, migrate};
+use tokio_postgres::{Client, NoTls, Row, types::ToSql};
+use uuid::Uuid;
+
+pub(crate) use settled::{Satisfied, Settled};
+
+pub(crate) const PARTITIONS: u16 = 4;
+
+pub(crate) fn partitions() -> Partitions {
+    Partitions::new(PARTITIONS).unwrap()
+}
+
+/// The server to test against, or `None` where there is none and need not be.
+pub(crate) fn server_url() -> Option<String> {
+    const NAME: &str = "DIPTYCH_TEST_POSTGRES_URL";
+    match env::var(NAME) {
+        Ok(url) => Some(url),
+        Err(_) if env::var("CI").is_ok_and(|ci| !ci.is_empty()) => panic!("{NAME} is not set"),
+        Err(_) => {
+            println!("skipped: {NAME} is not set");
+            None
+        }
+    }
+}
+
+/// Runs a test on a database of its own, where there is a server.
+pub(crate) fn with_database<T: Future<Output = ()>>(test: impl FnOnce(Arc<Database>) -> T) {
+    let Some(server) = server_url() else { return };
+    run(async {
+        let database = Arc::new(Database::create(&server).await);
+        database.migrate().await;
+        test(database).await;
+    });
+}
+
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+/// A database with a clock that can be moved on. Dropped with this.
+pub(crate) struct Database {
+    server: String,
+    name: String,
+    pub(crate) client: Client,
+}
+
+impl Database {
+    /// An empty one.
+    pub(crate) async fn create(server: &str) -> Self {
+        let name = format!("diptych_test_{}", Uuid::new_v4().simple());
+        let admin = connect(server).await;
+        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+        // Functions in a schema before pg_catalog stand in for the server's own.
+        let path = format!("ALTER DATABASE {name} SET search_path = public, test, pg_catalog");
+        admin.batch_execute(&path).await.unwrap();
+        let client = connect(&in_database(server, &name)).await;
+        client
+            .batch_execute(
+                "CREATE SCHEMA test;
+                 CREATE TABLE test.clock AS SELECT interval '0' AS ahead;
+                 CREATE FUNCTION test.statement_timestamp() RETURNS timestamptz LANGUAGE sql STABLE AS
+                 'SELECT pg_catalog.statement_timestamp() + (SELECT ahead FROM test.clock)'",
+            )
+            .await
+            .unwrap();
+        Self { server: server.to_owned(), name, client }
+    }
+
+    pub(crate) async fn migrate(&self) {
+        migrate(&self.config(), partitions()).await.unwrap();
+    }
+
+    pub(crate) fn config(&self) -> PostgresConfig {
+        PostgresConfig::new(in_database(&self.server, &self.name))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) async fn open(&self) -> PostgresEventStore {
+        PostgresEventStore::open(self.config()).await.unwrap()
+    }
+
+    /// Another connection.
+    pub(crate) async fn connect(&self) -> Client {
+        connect(&in_database(&self.server, &self.name)).await
+    }
+
+    pub(crate) async fn execute(&self, statements: &str) {
+        self.client.batch_execute(statements).await.unwrap();
+    }
+
+    pub(crate) async fn row(&self, statement: &str, params: &[&(dyn ToSql + Sync)]) -> Row {
+        self.client.query_one(statement, params).await.unwrap()
+    }
+
+    /// Waits until every event that is there can be read: all transactions of the server hold readers back, those of other tests too.
+    pub(crate) async fn settle(&self) {
+        self.until(settled::IS_SETTLED).await;
+    }
+
+    /// Waits until a question has the answer true, by asking it again and again.
+    pub(crate) async fn until(&self, question: &str) {
+        let asked = async {
+            while !self.row(question, &[]).await.get::<_, Option<bool>>(0).unwrap_or_default() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let answered = tokio::time::timeout(Duration::from_secs(20), asked).await;
+        assert!(answered.is_ok(), "it never came to be: {question}");
+    }
+
+    pub(crate) async fn advance(&self, by: Duration) {
+        let statement = "UPDATE test.clock SET ahead = ahead + make_interval(secs => $1)";
+        self.client.execute(statement, &[&by.as_secs_f64()]).await.unwrap();
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (server, statement) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        // Not on this thread, whose runtime is busy.
+        let dropping = thread::spawn(move || run(async { connect(&server).await.batch_execute(&statement).await }));
+        if let Err(error) = dropping.join().unwrap() {
+            eprintln!("a test database stays behind: {error}");
+        }
+    }
+}
+
+fn in_database(server: &str, name: &str) -> String {
+    let (server, parameters) = server.split_once('?').map_or((server, String::new()), |(s, p)| (s, format!("?{p}")));
+    let (host, _) = server.rsplit_once('/').expect("the URL of the server names a database");
+    format!("{host}/{name}{parameters}")
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    #[allow(clippy::disallowed_methods, reason = "ends with its client")]
+    tokio::spawn(connection);
+    client
+}
+
+/// A database as a place for suites.
+pub(crate) struct PostgresPlace(pub(crate) Arc<Database>);
+
+impl testing::Place for PostgresPlace {
+    type Handle = Settled;
+
+    async fn handle(&self) -> Arc<Settled> {
+        Arc::new(Settled::new(self.0.open().await, self.0.connect().await, Satisfied::WhenFull))
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.0.advance(by).await;
+    }
+
+    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(bound, future).await.ok()
+    }
+}

@@ -1,0 +1,122 @@
+//! A handle that reads when nothing is held back.
+
+use std::time::Duration;
+
+use diptych_kernel::{
+    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    ports::{
+        AppendOutcome, AppendUnit, CursorOutcome, EventStore, Fence, LeaseOutcome, Loaded, PortResult, RelayCursor,
+        RelayState, Snapshot, StreamLoad, Tail,
+    },
+};
+use diptych_postgres::PostgresEventStore;
+use tokio_postgres::Client;
+
+/// Whether every event that is there can be read.
+pub(super) const IS_SETTLED: &str = "SELECT NOT EXISTS (SELECT FROM events WHERE position >= undecided_from)
+    FROM (
+        SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS undecided_from
+        FROM installation
+    ) AS bound";
+
+/// Every transaction of the server that has written and is not over holds readers back, as those of tests beside this one do. A suite that
+/// has just written and expects to read it has to read again until nothing is held back.
+pub(crate) struct Settled {
+    store: PostgresEventStore,
+    client: Client,
+    satisfied: Satisfied,
+}
+
+/// When a piece of the tail is handed on though something may be held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Satisfied {
+    /// When it is as long as it may be.
+    WhenFull,
+    /// When there is anything in it: for a reader that goes on anyway, and ends at the first piece without events.
+    WithAny,
+}
+
+impl Settled {
+    pub(crate) fn new(store: PostgresEventStore, client: Client, satisfied: Satisfied) -> Self {
+        Self { store, client, satisfied }
+    }
+
+    /// Reads again and again, for some time: while others write there may be no moment when nothing is held back.
+    async fn settled<F: Future<Output = PortResult<Tail>>>(
+        &self,
+        limit: usize,
+        read: impl Fn() -> F,
+    ) -> PortResult<Tail> {
+        const READS_MAX: usize = 1_000;
+        for _ in 0..READS_MAX {
+            let is_settled = self.client.query_one(IS_SETTLED, &[]).await.unwrap().get(0);
+            let tail = read().await?;
+            let is_enough = match self.satisfied {
+                Satisfied::WhenFull => tail.events.len() >= limit,
+                Satisfied::WithAny => !tail.events.is_empty(),
+            };
+            if is_settled || is_enough {
+                return Ok(tail);
+            }
+        }
+        read().await
+    }
+}
+
+impl EventStore for Settled {
+    fn partitions(&self) -> Partitions {
+        self.store.partitions()
+    }
+
+    async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
+        self.store.append(units, snapshots).await
+    }
+
+    async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
+        self.store.load(streams, snapshot_format, requests).await
+    }
+
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+        self.settled(limit, || self.store.read_after(cursor_exclusive, limit)).await
+    }
+
+    async fn read_partition_after(
+        &self,
+        partition: Partition,
+        cursor_exclusive: Position,
+        limit: usize,
+    ) -> PortResult<Tail> {
+        self.settled(limit, || self.store.read_partition_after(partition, cursor_exclusive, limit)).await
+    }
+
+    async fn read_stream_after(
+        &self,
+        stream_id: &StreamId,
+        version_exclusive: Version,
+        limit: usize,
+    ) -> PortResult<Vec<RecordedEvent>> {
+        self.store.read_stream_after(stream_id, version_exclusive, limit).await
+    }
+
+    async fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) {
+        self.store.wait_for_events(cursor_exclusive, patience).await;
+    }
+
+    async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
+        self.store.forget_requests(recorded_before, limit).await
+    }
+}
+
+impl RelayState for Settled {
+    async fn acquire_lease(&self, owner: &str, duration: Duration) -> PortResult<LeaseOutcome> {
+        self.store.acquire_lease(owner, duration).await
+    }
+
+    async fn move_cursor(&self, fence: Fence, cursor: &RelayCursor, duration: Duration) -> PortResult<CursorOutcome> {
+        self.store.move_cursor(fence, cursor, duration).await
+    }
+
+    async fn release_lease(&self, fence: Fence) -> PortResult<()> {
+        self.store.release_lease(fence).await
+    }
+}

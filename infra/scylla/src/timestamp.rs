@@ -1,0 +1,74 @@
+//! Write timestamps that are not times.
+//!
+//! A cell is resolved by its write timestamp: the larger one wins, and of equal ones the larger value, byte by byte. So what must never
+//! go back gets its own number as its timestamp. ScyllaDB refuses what lies more than three days after the present in microseconds since
+//! 1970 (about 1.8 * 10^15), which positions would reach within weeks. So 2^62 is taken off, and the first 2^42 transactions (4.4 *
+//! 10^12) are all before
+//! 1970. -2^63, which stands for "no timestamp", is never reached.
+
+use diptych_kernel::{Position, Timestamp, ports::Offset};
+
+/// What is taken off.
+const ORIGIN: i64 = 1 << 62;
+
+/// Of the cells of a row, and of the position up to which a view has got.
+pub(crate) fn of_position(position: Position) -> i64 {
+    of_number(position.as_i64())
+}
+
+/// Of a time that must not go back.
+pub(crate) fn of_time(time: Timestamp) -> i64 {
+    of_number(time.as_micros())
+}
+
+/// Of an offset that must not go back. One that CQL cannot store is refused before it comes here.
+pub(crate) fn of_offset(offset: Offset) -> i64 {
+    of_number(i64::try_from(offset.0).unwrap_or(i64::MAX))
+}
+
+/// Saturates for numbers below -2^62, which no position and no offset is, and no time of the last 146,000 years.
+fn of_number(number: i64) -> i64 {
+    number.saturating_sub(ORIGIN).max(i64::MIN + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+    use super::*;
+
+    /// The smallest bound that ScyllaDB's could ever be, as it is counted from the present.
+    const THREE_DAYS_AFTER_1970: i64 = 3 * 24 * 3_600 * 1_000_000;
+
+    #[test]
+    fn it_grows_with_the_position() {
+        let mut dice = SmallRng::seed_from_u64(1);
+        for _ in 0..10_000 {
+            let (one, other) = (dice.random_range(0..=i64::MAX), dice.random_range(0..=i64::MAX));
+            let at = |number| of_position(Position::from_i64(number).unwrap());
+            assert_eq!(at(one).cmp(&at(other)), one.cmp(&other), "{one} and {other}");
+        }
+        for number in [0, 1, ORIGIN - 1, ORIGIN, i64::MAX - 1] {
+            assert_eq!(of_number(number) + 1, of_number(number + 1));
+        }
+    }
+
+    #[test]
+    fn nothing_that_an_installation_reaches_is_in_the_future() {
+        let last = Position::new((1 << 42) - 1, (1 << 20) - 1).unwrap();
+        assert!(of_position(last) < 0);
+        // The year 5138.
+        assert!(of_time(Timestamp::from_micros(100_000_000_000_000_000)) < THREE_DAYS_AFTER_1970);
+        assert!(of_offset(Offset(1 << 61)) < THREE_DAYS_AFTER_1970);
+    }
+
+    #[test]
+    fn the_forbidden_value_is_never_used() {
+        assert_eq!(of_position(Position::START), -(1 << 62));
+        assert_eq!(of_position(Position::from_i64(i64::MAX).unwrap()), (1 << 62) - 1);
+        for micros in [i64::MIN, i64::MIN + 1, -1] {
+            assert_ne!(of_time(Timestamp::from_micros(micros)), i64::MIN);
+        }
+        assert_eq!(of_offset(Offset(u64::MAX)), (1 << 62) - 1);
+    }
+}

@@ -1,0 +1,192 @@
+//! Progress, beyond what its suite asks.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use diptych_kernel::{
+    Partition, StreamId, Timestamp, Version,
+    domain::ViewId,
+    ports::{Offset, Parked, Progress, ProgressStore, ProgressUpdate},
+    testing::{Place, with_seed},
+};
+use diptych_scylla::ScyllaViewStore;
+use futures::future::join_all;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use crate::place::{Meddler, ScyllaPlace, at, view};
+
+#[tokio::test]
+async fn saves_of_progress() {
+    let Some(place) = ScyllaPlace::new().await else { return };
+    nothing_goes_back_while_many_save(&place).await;
+    the_list_of_a_clock_that_is_ahead_is_replaced(&place).await;
+    every_cell_has_its_own_timestamp_and_a_value(&place).await;
+    half_a_save_promises_less(&place).await;
+    all_progress_fits_into_one_call(&place).await;
+    a_save_of_another_process_is_found_by_looking(&place).await;
+    place.remove().await;
+}
+
+const SOME_HOURS_IN_MICROS: i64 = 5 * 3_600 * 1_000_000;
+
+fn parked(names: &[&str]) -> Vec<Parked> {
+    let park = |name: &&str| Parked {
+        stream_id: StreamId::new(name).unwrap(),
+        version: Version::new(u32::MAX),
+        reason: "größer".into(),
+    };
+    names.iter().map(park).collect()
+}
+
+fn update(view: ViewId, partition: u16, position: i64, as_of: i64, next_offset: u64) -> ProgressUpdate {
+    let (position, as_of, next_offset) = (at(position), Timestamp::from_micros(as_of), Offset(next_offset));
+    let progress = Progress { position, as_of, next_offset, parked: Vec::new() };
+    ProgressUpdate { view, partition: Partition::new(partition), progress }
+}
+
+async fn load_one(store: &ScyllaViewStore, view: ViewId) -> Progress {
+    let mut updates = store.load(&[view]).await.unwrap();
+    assert_eq!(updates.len(), 1);
+    updates.remove(0).progress
+}
+
+/// Owners that save at the same time, among them some that were replaced: nothing goes back, for anybody who looks meanwhile.
+async fn nothing_goes_back_while_many_save(place: &ScyllaPlace) {
+    let (handles, table, seed) = ([place.handle().await, place.handle().await, place.handle().await], view("busy"), 3);
+    let race = async {
+        let mut dice = SmallRng::seed_from_u64(seed);
+        let saves: Vec<Vec<_>> = (0..4)
+            .map(|_| {
+                let (mut position, mut as_of, mut next_offset) = (0, 0, 0);
+                let mut next = || {
+                    position += dice.random_range(0..5);
+                    as_of += dice.random_range(0..5);
+                    next_offset += dice.random_range(0..5);
+                    update(table, 0, position, as_of, next_offset)
+                };
+                (0..40).map(|_| next()).collect()
+            })
+            .collect();
+        let furthest = saves.iter().flatten().map(|update| update.progress.position).max().unwrap();
+        let save = async |handle: &ScyllaViewStore, saves: &[ProgressUpdate]| {
+            for update in saves {
+                handle.save(std::slice::from_ref(update)).await.unwrap();
+            }
+        };
+        let save_all = join_all(saves.iter().zip(handles.iter().cycle()).map(|(saves, handle)| save(handle, saves)));
+        let look = async {
+            let mut seen = Progress::default();
+            while seen.position < furthest {
+                let Some(update) = handles[2].load(&[table]).await.unwrap().pop() else { continue };
+                let Progress { position, as_of, next_offset, .. } = update.progress;
+                assert!(position >= seen.position && as_of >= seen.as_of && next_offset >= seen.next_offset);
+                seen = update.progress;
+            }
+        };
+        futures::join!(save_all, look);
+        // Whoever was furthest has saved last of all that counted, or another one who was not behind it.
+        let own =
+            saves.iter().filter_map(|saves| saves.last()).find(|last| last.progress.position == furthest).unwrap();
+        let left = load_one(&handles[0], table).await;
+        assert_eq!(left.position, furthest);
+        assert!(left.as_of >= own.progress.as_of && left.next_offset >= own.progress.next_offset);
+    };
+    with_seed(seed, race).await;
+}
+
+/// Of two lists at one position the one that was saved later is kept, also where the clock of the earlier one is hours ahead.
+async fn the_list_of_a_clock_that_is_ahead_is_replaced(place: &ScyllaPlace) {
+    let (store, table) = (place.handle().await, view("clocks"));
+    let mut saved = update(table, 0, 9, 1, 1);
+    saved.progress.parked = parked(&["A1"]);
+    store.save(std::slice::from_ref(&saved)).await.unwrap();
+    // As a process with such a clock would have written it.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros();
+    let ahead = i64::try_from(now).unwrap() + SOME_HOURS_IN_MICROS;
+    let timestamp = 9 - (1_i64 << 62);
+    let meddle = format!(
+        "UPDATE progress USING TIMESTAMP {timestamp} SET position = 9, parked = ({ahead}, [('Z9', 1, 'ahead')])
+         WHERE bucket = 0 AND view_name = 'clocks_g1' AND partition = 0"
+    );
+    let meddler = Meddler::inside(&place.config).await;
+    meddler.run(&meddle).await;
+    assert_eq!(load_one(&store, table).await.parked[0].stream_id.as_str(), "Z9");
+
+    for names in [&["A1", "B2"][..], &[], &["A1"]] {
+        saved.progress.parked = parked(names);
+        store.save(std::slice::from_ref(&saved)).await.unwrap();
+        assert_eq!(load_one(&store, table).await.parked, saved.progress.parked);
+    }
+    // The next position has nothing to do with it.
+    store.save(&[update(table, 0, 10, 1, 1)]).await.unwrap();
+    assert_eq!(load_one(&store, table).await, update(table, 0, 10, 1, 1).progress);
+}
+
+/// The rules of write timestamps, as the server sees them.
+async fn every_cell_has_its_own_timestamp_and_a_value(place: &ScyllaPlace) {
+    let (store, table) = (place.handle().await, view("stamped"));
+    store.save(&[update(table, 1, 5 << 20, 1_767_225_600_000_000, 42), update(table, 2, 0, 0, 0)]).await.unwrap();
+    type Cells = (i64, i64, i64, i64, i64, i64, i64);
+    let select = "SELECT position, as_of, next_offset, WRITETIME(position), WRITETIME(as_of), WRITETIME(next_offset),
+                  WRITETIME(parked) FROM progress WHERE bucket = 0 AND view_name = 'stamped_g1'";
+    let rows: Vec<Cells> = Meddler::inside(&place.config).await.rows(select).await;
+    assert_eq!(rows.len(), 2);
+    for (position, as_of, next_offset, position_at, as_of_at, next_offset_at, parked_at) in rows {
+        assert_eq!((position_at, parked_at), (position - (1 << 62), position - (1 << 62)));
+        assert_eq!((as_of_at, next_offset_at), (as_of - (1 << 62), next_offset - (1 << 62)));
+    }
+}
+
+/// A process that died in the middle of its first save has left a position alone. The rest promises nothing then.
+async fn half_a_save_promises_less(place: &ScyllaPlace) {
+    let (store, table) = (place.handle().await, view("half"));
+    let timestamp = 7 - (1_i64 << 62);
+    let meddler = Meddler::inside(&place.config).await;
+    let half = format!(
+        "UPDATE progress USING TIMESTAMP {timestamp} SET position = 7, parked = (1, [])
+         WHERE bucket = 0 AND view_name = 'half_g1' AND partition = 0"
+    );
+    meddler.run(&half).await;
+    assert_eq!(load_one(&store, table).await, update(table, 0, 7, 0, 0).progress);
+    store.save(&[update(table, 0, 7, 3, 4)]).await.unwrap();
+    assert_eq!(load_one(&store, table).await, update(table, 0, 7, 3, 4).progress);
+}
+
+/// The largest installation: many views in as many partitions as there can be.
+async fn all_progress_fits_into_one_call(place: &ScyllaPlace) {
+    let (store, other) = (place.handle().await, place.handle().await);
+    let views: Vec<_> = ["a", "b", "c", "d", "e", "f"].into_iter().map(view).collect();
+    let all = |add: i64| -> Vec<_> {
+        let of_view = |view: &ViewId| {
+            let view = *view;
+            (0..256).map(move |partition| update(view, partition, add + i64::from(partition), add, 1))
+        };
+        views.iter().flat_map(of_view).collect()
+    };
+    for add in [5, 7] {
+        store.save(&all(add)).await.unwrap();
+        let by_key = |updates: Vec<ProgressUpdate>| -> BTreeMap<_, _> {
+            updates.into_iter().map(|update| ((update.view, update.partition), update.progress)).collect()
+        };
+        assert_eq!(by_key(other.load(&views).await.unwrap()), by_key(all(add)));
+    }
+}
+
+/// Saves of other processes are found by looking, and looking has a pause.
+async fn a_save_of_another_process_is_found_by_looking(place: &ScyllaPlace) {
+    let (mine, other, table) = (place.handle().await, place.handle().await, view("polled"));
+    let mut seen = 0;
+    // What this handle has saved before.
+    mine.wait_for_change(&mut seen, Duration::ZERO).await;
+    let own = seen;
+    other.save(&[update(table, 0, 1, 1, 1)]).await.unwrap();
+    let find = async {
+        while mine.load(&[table]).await.unwrap().is_empty() {
+            mine.wait_for_change(&mut seen, Duration::ZERO).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), find).await.unwrap();
+    assert_eq!(seen, own, "nothing was saved by this handle");
+    let begin = tokio::time::Instant::now();
+    mine.wait_for_change(&mut seen, Duration::ZERO).await;
+    assert!(begin.elapsed() >= place.config.progress_poll, "no pause");
+}

@@ -1,0 +1,49 @@
+//! `down`.
+
+use std::process::ExitCode;
+
+use diptych_stack::{Places, Stack, StackError};
+
+/// Stops everything: each process is asked to end, and killed when it does not.
+///
+/// Data and logs stay for the next `cargo stack up`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Removes data and logs too.
+    #[arg(long)]
+    delete_data: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  cargo stack down
+  cargo stack down --delete-data
+  cargo stack down --name second";
+
+pub(crate) async fn run(args: &Args, places: &Places, name: &str) -> anyhow::Result<ExitCode> {
+    match Stack::attach(places, name) {
+        Ok(stack) => {
+            let stopped = stack.stop().await?;
+            for process in &stopped.killed {
+                println!("{process} did not end in time and was killed");
+            }
+            match stopped.lived.len() {
+                0 => println!("nothing of stack {name} was running"),
+                count => println!("stack {name}: {count} processes stopped"),
+            }
+        }
+        // What it has written is lost, what runs is not.
+        Err(error @ StackError::State { .. }) => {
+            eprintln!("{error}");
+            let killed = Stack::clear(places, name).await?;
+            println!("stack {name}: {killed} processes killed, and what was not readable was removed");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if args.delete_data {
+        Stack::delete(places, name).await?;
+        println!("data and logs of stack {name} removed");
+    }
+    Ok(ExitCode::SUCCESS)
+}

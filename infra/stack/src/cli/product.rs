@@ -1,0 +1,104 @@
+//! The product in a stack: built, configured and introduced.
+
+use std::{env, path::PathBuf, process::Stdio};
+
+use anyhow::{Context, bail};
+use diptych_stack::{Places, Product, ProductConfig, Server, Stack};
+use tokio::process::Command;
+use uuid::Uuid;
+
+use super::{control::of, up};
+
+/// Variables that begin as settings do and are none.
+const NO_SETTINGS: &[&str] = &["DIPTYCH_STACK", "DIPTYCH_TEST_", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "DIPTYCH_SEED"];
+
+/// Calls to try, as they can be pasted into a shell: the third reads what the second wrote.
+const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
+
+/// The program `diptych`, built unless it was named.
+pub(super) async fn program(args: &up::Product, places: &Places) -> anyhow::Result<PathBuf> {
+    if let Some(program) = &args.program {
+        return std::path::absolute(program).with_context(|| format!("cannot find {}", program.display()));
+    }
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(&cargo);
+    command.args(["build", "--quiet", "--package", "diptych"]).stdin(Stdio::null()).kill_on_drop(true);
+    if args.release {
+        command.arg("--release");
+    }
+    eprintln!("building the product");
+    let status = command.status().await.with_context(|| format!("cannot start {}", cargo.display()))?;
+    if !status.success() {
+        bail!("the product cannot be built ({status}), see above");
+    }
+    let profile = if args.release { "release" } else { "debug" };
+    Ok(places.target().join(profile).join("diptych"))
+}
+
+pub(super) fn config(program: PathBuf, partitions: u16) -> ProductConfig {
+    let variables = env::vars().filter(|(name, _)| is_setting(name));
+    ProductConfig { partitions, settings: variables.collect(), ..ProductConfig::new(program) }
+}
+
+fn is_setting(name: &str) -> bool {
+    name.starts_with("DIPTYCH_") && !NO_SETTINGS.iter().any(|other| name.starts_with(other))
+}
+
+/// Where everything is, and calls to try.
+pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyhow::Result<String> {
+    let Product { address, settings, .. } = product;
+    let setting = |name: &str| settings.get(name).cloned().unwrap_or_default();
+    let facts = [
+        ("gRPC", format!("{address}  (through Envoy; JSON, gRPC-Web, reflection and health too)")),
+        ("Postgres", setting("DIPTYCH_POSTGRES__URL")),
+        ("Kafka", stack.address(Server::Kafka)?),
+        ("CQL", format!("{}  (Cassandra in the place of ScyllaDB)", stack.address(Server::Cassandra)?)),
+        ("Memcached", stack.address(Server::Memcached)?),
+        ("Partitions", partitions.to_string()),
+        ("Processes", format!("`cargo stack status{}`", of(stack))),
+    ];
+    let facts: String = facts.iter().map(|(name, fact)| format!("  {name:<10}  {fact}\n")).collect();
+    let calls = fill(CALLS, address, "-H \"authorization: Bearer $DIPTYCH_TOKEN\" ");
+    Ok(format!(
+        "Diptych {}, stack {}\n\n{facts}\nTry it:\n\n  eval \"$(cargo stack env{})\"\n\n{calls}\n",
+        env!("CARGO_PKG_VERSION"),
+        stack.name(),
+        of(stack)
+    ))
+}
+
+/// Ids are new each time, so that the calls work each time.
+fn fill(calls: &str, address: &str, header: &str) -> String {
+    let mut number = Uuid::new_v4().simple().to_string();
+    number.truncate(6);
+    let values = [
+        ("{{address}}", address.to_owned()),
+        ("{{header}}", header.to_owned()),
+        ("{{id}}", format!("demo-{number}")),
+        ("{{uuid 1}}", Uuid::new_v4().to_string()),
+        ("{{uuid 2}}", Uuid::new_v4().to_string()),
+    ];
+    values.iter().fold(calls.to_owned(), |text, (place, value)| text.replace(place, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_of_the_calls_is_filled() {
+        let calls = fill(CALLS, "127.0.0.1:20000", "-H x ");
+        assert!(!calls.contains("{{"), "{calls}");
+        assert_eq!(calls.matches("127.0.0.1:20000").count(), 3);
+        assert_eq!(calls.matches("-H x ").count(), 3);
+        assert_ne!(fill(CALLS, "a", ""), fill(CALLS, "a", ""));
+    }
+
+    #[test]
+    fn settings_are_passed_on_and_nothing_else() {
+        assert!(is_setting("DIPTYCH_LOG__FILTER"));
+        for other in ["DIPTYCH_STACK_TOOLS", "DIPTYCH_TEST_KAFKA", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "PATH"] {
+            assert!(!is_setting(other), "{other}");
+        }
+    }
+}

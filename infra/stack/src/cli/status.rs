@@ -1,0 +1,112 @@
+//! `status`.
+
+use std::process::ExitCode;
+
+use diptych_stack::{Places, ProcessStatus, Stack};
+
+use super::{
+    DEFAULT,
+    text::{memory, table, uptime},
+};
+
+/// Shows what runs, where, how large it is and since when.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Shows every stack, also those of tests.
+    #[arg(long)]
+    all: bool,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  cargo stack status
+  cargo stack status --all
+  watch cargo stack status
+
+States: running; paused, by `cargo stack pause`; dead, because it ended, was killed, or was stopped.
+
+Exit status: 0 everything runs; 1 something does not.";
+
+pub(crate) fn run(args: &Args, places: &Places, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    let names = if args.all { Stack::names(places) } else { vec![name.unwrap_or(DEFAULT).to_owned()] };
+    if names.is_empty() {
+        println!("there is no stack");
+    }
+    let mut well = true;
+    for name in names {
+        if args.all {
+            println!("stack {name}");
+        }
+        match Stack::attach(places, &name).and_then(|stack| stack.status()) {
+            Ok(processes) => {
+                well &= processes.iter().all(runs);
+                print!("{}", show(&processes));
+            }
+            // One that cannot be read hides none of the others.
+            Err(error) if args.all => {
+                well = false;
+                println!("  {error}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn runs(process: &ProcessStatus) -> bool {
+    process.state == diptych_stack::ProcessState::Running
+}
+
+pub(super) fn show(processes: &[ProcessStatus]) -> String {
+    let dash = || "-".to_owned();
+    let rows = processes.iter().map(|process| {
+        let ports = process.ports.iter().map(|(service, port)| match process.ports.len() {
+            1 => port.to_string(),
+            _ => format!("{port} {service}"),
+        });
+        [
+            process.name.clone(),
+            process.state.word().to_owned(),
+            process.pid.map_or_else(dash, |pid| pid.to_string()),
+            if process.pid.is_some() { memory(process.memory_bytes) } else { dash() },
+            process.uptime.map_or_else(dash, uptime),
+            ports.collect::<Vec<_>>().join(", "),
+        ]
+    });
+    table(["NAME", "STATE", "PID", "MEMORY", "UPTIME", "PORT"], &rows.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use diptych_stack::ProcessState;
+
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_row_for_each() {
+        let process = |name: &str, ports: &[(&str, u16)], pid: Option<u32>| ProcessStatus {
+            name: name.to_owned(),
+            state: if pid.is_some() { ProcessState::Running } else { ProcessState::Dead },
+            pid,
+            ports: ports.iter().map(|(service, port)| ((*service).to_owned(), *port)).collect(),
+            memory_bytes: 3_000_000,
+            uptime: pid.map(|_| Duration::from_secs(61)),
+            log: "output.log".into(),
+        };
+        let kafka = process("kafka", &[("kafka", 20_001), ("controller", 20_002)], Some(77));
+        let shown = show(&[kafka, process("memcached", &[("memcached", 20_003)], None)]);
+        let expected = "\
+NAME       STATE    PID  MEMORY  UPTIME    PORT
+kafka      running  77   3 MB    1 min 1 s  20002 controller, 20001 kafka
+memcached  dead     -    -       -         20003
+";
+        let squeeze = |text: &str| {
+            let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(squeeze(&shown), squeeze(expected));
+    }
+}

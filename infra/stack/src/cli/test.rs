@@ -1,0 +1,141 @@
+//! `test`.
+
+use std::{env, ffi::OsString, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use diptych_stack::{Places, Stack, StackConfig};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout},
+};
+
+use super::{
+    install,
+    server_name::{ServerName, chosen},
+    text::uptime,
+};
+
+/// How long the tests may take to end after a signal.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// The exit status after a signal, as shells count it: 128 and SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Runs all tests of this workspace with real servers: installs what is missing, starts servers of their own, and stops them.
+///
+/// The servers and their data are gone afterwards, also after Ctrl-C. The exit status is that of the tests.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = AFTER_HELP)]
+pub(crate) struct Args {
+    /// Starts only this server; may be given several times.
+    #[arg(long = "server", value_name = "SERVER")]
+    servers: Vec<ServerName>,
+
+    /// What `cargo test --workspace --locked` is given besides. With -p or --package, only those packages are tested.
+    #[arg(last = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    arguments: Vec<OsString>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  cargo stack test
+  cargo stack test --server kafka -- -p diptych-kafka
+  cargo stack test --server postgres -- -p diptych-postgres conformance -- --nocapture
+
+To run tests again and again, start the servers once:
+  cargo stack up postgres kafka cassandra memcached
+  eval \"$(cargo stack env)\"
+  cargo test -p diptych-kafka";
+
+pub(crate) async fn run(args: Args, places: &Places, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    // From here on they do nothing by themselves, so that servers are not left to the guardian.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let signalled = async {
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+    };
+    tokio::pin!(signalled);
+
+    let mut config = StackConfig { places: places.clone(), ..StackConfig::for_test(chosen(&args.servers))? };
+    if let Some(name) = name {
+        name.clone_into(&mut config.name);
+    }
+    let started = async {
+        install::everything(places).await?;
+        eprintln!("starting servers as stack {}", config.name);
+        let began_at = Instant::now();
+        let stack = Stack::start(config).await?;
+        eprintln!("ready after {}", uptime(began_at.elapsed()));
+        anyhow::Ok(stack)
+    };
+    // Dropping what has been started kills it.
+    let stack = tokio::select! {
+        stack = started => stack?,
+        () = &mut signalled => return Ok(ExitCode::from(EXIT_INTERRUPTED)),
+    };
+
+    let mut tests = cargo_test(&args.arguments, &stack)?;
+    let status = tokio::select! {
+        status = tests.wait() => Some(status.context("cannot wait for the tests")?),
+        () = &mut signalled => None,
+    };
+    if status.is_none() {
+        end(&mut tests).await?;
+    }
+    stack.stop().await?;
+    let code = status.map_or(Some(i32::from(EXIT_INTERRUPTED)), |status| status.code());
+    Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// In a process group of its own: one signal reaches cargo and the test that it is running. The guardian knows it too.
+fn cargo_test(arguments: &[OsString], stack: &Stack) -> anyhow::Result<Child> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(&cargo);
+    command.arg("test").args(selection(arguments)).arg("--locked").args(arguments);
+    command.envs(stack.environment()?).process_group(0).kill_on_drop(true);
+    let child = command.spawn().with_context(|| format!("cannot start {}", cargo.display()))?;
+    if let Some(pid) = child.id() {
+        stack.guard(pid)?;
+    }
+    Ok(child)
+}
+
+/// The whole workspace, unless packages are named: cargo would ignore them beside --workspace.
+fn selection(arguments: &[OsString]) -> Option<&'static str> {
+    let of_cargo = arguments.iter().map_while(|argument| argument.to_str().filter(|text| *text != "--"));
+    let names_package = |text: &str| text == "--package" || text.starts_with("--package=") || text.starts_with("-p");
+    let named = of_cargo.into_iter().any(names_package);
+    (!named).then_some("--workspace")
+}
+
+async fn end(tests: &mut Child) -> anyhow::Result<()> {
+    eprintln!("stopping the tests");
+    for signal in [Signal::INT, Signal::KILL] {
+        let group = tests.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        if let Some(group) = group {
+            // It may have ended just now.
+            let _ = kill_process_group(group, signal);
+        }
+        if timeout(ENDS_WITHIN, tests.wait()).await.is_ok() {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the tests go on after SIGKILL")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_packages_take_the_place_of_the_workspace() {
+        let select = |arguments: &[&str]| selection(&arguments.iter().map(Into::into).collect::<Vec<_>>());
+        assert_eq!(select(&[]), Some("--workspace"));
+        assert_eq!(select(&["conformance", "--", "-p"]), Some("--workspace"));
+        for arguments in [["-p", "x"], ["-px", "y"], ["--package", "x"], ["--package=x", "y"]] {
+            assert_eq!(select(&arguments), None, "{arguments:?}");
+        }
+    }
+}

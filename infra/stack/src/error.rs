@@ -1,0 +1,236 @@
+//! What can go wrong with servers on one machine. Every message says what happened, to which process, and what to do.
+
+use std::{io, path::PathBuf, time::Duration};
+
+/// The result of whatever is done with a stack.
+pub type StackResult<T> = Result<T, StackError>;
+
+/// Why something with a stack did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A process ended although it should run.
+    #[error("{process} ended before it was ready{}", LogTail(log, tail))]
+    Ended {
+        /// The process.
+        process: String,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of the log since this start.
+        tail: String,
+    },
+
+    /// A process runs, and did not answer in time.
+    #[error("{process} was not ready after {} s: {last}{}", waited.as_secs(), LogTail(log, tail))]
+    NotReady {
+        /// The process.
+        process: String,
+        /// How long was waited.
+        waited: Duration,
+        /// What the last probe met.
+        last: String,
+        /// The log of the process.
+        log: PathBuf,
+        /// The last lines of the log since this start.
+        tail: String,
+    },
+
+    /// A process that does one thing and ends did not end well.
+    #[error("{process} failed: {reason}{}", LogTail(log, tail))]
+    Failed {
+        /// The process.
+        process: String,
+        /// Its exit status, or that it took too long.
+        reason: String,
+        /// Its log.
+        log: PathBuf,
+        /// The last lines of the log since this start.
+        tail: String,
+    },
+
+    /// Somebody else listens on the port of a process.
+    #[error("port {port} of {process} is taken{}: stop what uses it, then start {process} again", by(holder.as_deref()))]
+    PortTaken {
+        /// The process whose port it is.
+        process: String,
+        /// The port on 127.0.0.1.
+        port: u16,
+        /// Who has it, as far as this user may see that.
+        holder: Option<String>,
+    },
+
+    /// No port is free in the whole range.
+    #[error(
+        "no {wanted} free ports between {from} and {to} on 127.0.0.1: stop some stacks (`cargo stack status --all` lists them)"
+    )]
+    NoPorts {
+        /// How many were wanted.
+        wanted: usize,
+        /// The first port of the range.
+        from: u16,
+        /// The last port of the range.
+        to: u16,
+    },
+
+    /// The stack has no process of this name.
+    #[error("stack {stack} has no process {process:?}: it has {known}")]
+    Unknown {
+        /// The stack.
+        stack: String,
+        /// The name that was asked for.
+        process: String,
+        /// The names that it has.
+        known: String,
+    },
+
+    /// What was asked needs the process to be in another state.
+    #[error("{process} is {state}: {remedy}")]
+    WrongState {
+        /// The process.
+        process: String,
+        /// What it is: running, paused, dead.
+        state: &'static str,
+        /// What to do instead.
+        remedy: &'static str,
+    },
+
+    /// A process did not go away after SIGKILL.
+    #[error("process {pid} of {process} is still there {} s after SIGKILL: its state is in /proc/{pid}/status", waited.as_secs())]
+    Immortal {
+        /// The process.
+        process: String,
+        /// The process id.
+        pid: u32,
+        /// How long was waited.
+        waited: Duration,
+    },
+
+    /// There is no such stack.
+    #[error("there is no stack {stack:?}: `cargo stack up --name {stack}` starts it")]
+    NoStack {
+        /// The stack.
+        stack: String,
+    },
+
+    /// Another process owns the stack, or is just starting or stopping it.
+    #[error("stack {stack} belongs to a running process{}: wait for its end, or choose another stack with --name", of(*owner))]
+    InUse {
+        /// The stack.
+        stack: String,
+        /// The process id of the owner, where it is known.
+        owner: Option<u32>,
+    },
+
+    /// The stack's servers run already, and were not started by this owner.
+    #[error("stack {stack} runs already: stop it with `cargo stack down --name {stack}`, or choose another name")]
+    RunsAlready {
+        /// The stack.
+        stack: String,
+    },
+
+    /// What a stack wrote down about itself cannot be read.
+    #[error("{} is not what this version writes ({reason}): `cargo stack down --name {stack}` stops what it can find and removes the file", path.display())]
+    State {
+        /// The stack.
+        stack: String,
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be read.
+        reason: String,
+    },
+
+    /// A name, a number or a text from outside that does not fit.
+    #[error("{0}")]
+    Invalid(String),
+
+    /// Something that a server needs is not installed.
+    #[error("{what} is not installed: {remedy}")]
+    NotInstalled {
+        /// What is missing.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// An installation did not work.
+    #[error("cannot install {what}: {reason}")]
+    Install {
+        /// What was to be installed.
+        what: String,
+        /// What went wrong, and what to do.
+        reason: String,
+    },
+
+    /// The system refused.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl StackError {
+    /// For `map_err`: what was being done when the system refused.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+/// The end of a log, and where the rest is.
+struct LogTail<'a>(&'a PathBuf, &'a str);
+
+impl std::fmt::Display for LogTail<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(log, tail) = self;
+        if tail.is_empty() {
+            return write!(f, "; it wrote nothing to {}", log.display());
+        }
+        writeln!(f, "; the end of {}:", log.display())?;
+        let lines: Vec<_> = tail.lines().map(|line| format!("  | {line}")).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+fn by(holder: Option<&str>) -> String {
+    holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
+}
+
+fn of(owner: Option<u32>) -> String {
+    owner.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_shows_the_end_of_the_log() {
+        let error = StackError::Ended {
+            process: "kafka".into(),
+            log: "stack/kafka/output.log".into(),
+            tail: "one\ntwo".into(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "kafka ended before it was ready; the end of stack/kafka/output.log:\n  | one\n  | two"
+        );
+        let error = StackError::Failed {
+            process: "format".into(),
+            reason: "exit status: 1".into(),
+            log: "x.log".into(),
+            tail: String::new(),
+        };
+        assert_eq!(error.to_string(), "format failed: exit status: 1; it wrote nothing to x.log");
+    }
+
+    #[test]
+    fn a_taken_port_names_its_holder_where_known() {
+        let taken = |holder: Option<&str>| {
+            StackError::PortTaken { process: "kafka".into(), port: 9, holder: holder.map(str::to_owned) }.to_string()
+        };
+        assert!(taken(Some("java (process 7)")).starts_with("port 9 of kafka is taken by java (process 7): stop"));
+        assert!(taken(None).starts_with("port 9 of kafka is taken: stop"));
+    }
+}

@@ -1,0 +1,114 @@
+//! What Debian has: Postgres, memcached, and what the other installations need.
+
+use std::{collections::BTreeSet, path::Path};
+
+use tokio::process::Command;
+
+use super::{Package, Say, Tools, command::run, java, tools::find_program};
+use crate::{StackError, StackResult};
+
+/// How long another run of a package manager may hold the system's, in seconds.
+const LOCK_WAIT: &str = "DPkg::Lock::Timeout=300";
+
+/// Something that only the system's package manager can bring.
+struct Want {
+    /// What is missing, in the words of whoever looks for it.
+    what: &'static str,
+    debian: &'static str,
+    /// Whether there is another way to get it.
+    optional: bool,
+}
+
+/// Installs what is missing.
+///
+/// # Errors
+/// When that cannot be done from here: one line for each thing, with what to do.
+pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+    let wants = wants(tools, missing);
+    if wants.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = wants.iter().map(|want| want.debian).collect();
+    let outcome = match find_program("apt-get") {
+        Some(apt_get) if rustix::process::geteuid().is_root() => {
+            say(&format!("  from Debian: {}", names.join(", ")));
+            apt(&apt_get, &names).await
+        }
+        Some(_) => Err(needed(&wants, "this is not root")),
+        None => Err(needed(&wants, "there is no apt-get")),
+    };
+    match outcome {
+        Err(error) if wants.iter().all(|want| want.optional) => {
+            say(&format!("  not from Debian ({error})"));
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<Want> {
+    let has = |packages: &[Package]| packages.iter().any(|package| missing.contains(package));
+    let mut wants = Vec::new();
+    let mut want = |what, debian, optional| wants.push(Want { what, debian, optional });
+    if has(&[Package::Postgres]) && tools.postgres().is_err() {
+        want("Postgres", "postgresql-15", true);
+    }
+    if has(&[Package::Memcached]) && tools.memcached().is_err() {
+        want("memcached", "memcached", false);
+    }
+    if has(&[Package::Kafka, Package::Cassandra]) {
+        if java::find().is_none() {
+            want("Java 17", "openjdk-17-jre-headless", false);
+        }
+        if (tools.kafka().is_err() || tools.cassandra().is_err()) && find_program("mvn").is_none() {
+            want("Maven (mvn)", "maven", false);
+        }
+    }
+    if has(&[Package::Envoy, Package::Clients]) && !python_makes_environments() {
+        want("Python 3 with venv", "python3-venv", false);
+    }
+    wants
+}
+
+/// Debian splits what `python3 -m venv` needs off into a package of its own.
+fn python_makes_environments() -> bool {
+    let Some(python) = find_program("python3") else { return false };
+    let asked = std::process::Command::new(python).args(["-c", "import ensurepip, venv"]).output();
+    asked.is_ok_and(|output| output.status.success())
+}
+
+async fn apt(apt_get: &Path, names: &[&str]) -> StackResult<()> {
+    let what = names.join(", ");
+    let command = || {
+        let mut command = Command::new(apt_get);
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y", "-o", LOCK_WAIT]);
+        command
+    };
+    run(&what, command().arg("update")).await?;
+    run(&what, command().args(["install", "--no-install-recommends"]).args(names)).await.map(|_| ())
+}
+
+fn needed(wants: &[Want], why: &str) -> StackError {
+    let lines: Vec<_> =
+        wants.iter().map(|want| format!("{} is missing: apt-get install {}", want.what, want.debian)).collect();
+    let what = wants.iter().map(|want| want.what).collect::<Vec<_>>().join(", ");
+    StackError::Install {
+        what,
+        reason: format!("{why}; run as root, or install by hand:\n  | {}", lines.join("\n  | ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_gets_a_line_each() {
+        let want = |what, debian| Want { what, debian, optional: false };
+        let error = needed(&[want("memcached", "memcached"), want("Maven (mvn)", "maven")], "this is not root");
+        let text = error.to_string();
+        assert!(text.contains("cannot install memcached, Maven (mvn): this is not root"), "{text}");
+        assert!(text.contains("\n  | memcached is missing: apt-get install memcached\n"), "{text}");
+        assert!(text.ends_with("\n  | Maven (mvn) is missing: apt-get install maven"), "{text}");
+    }
+}

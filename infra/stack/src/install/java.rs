@@ -1,0 +1,44 @@
+//! Finding a Java that both servers run on.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use super::tools::find_program;
+
+/// Kafka 4 wants 17 or newer, Cassandra 5.0 knows none newer than 17.
+pub(super) const VERSION: u32 = 17;
+
+/// The first of `JAVA_HOME`, `PATH` and where Debian keeps them that has the version.
+pub(super) fn find() -> Option<PathBuf> {
+    let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
+    let installed =
+        fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().map(|entry| entry.path().join("bin/java"));
+    let candidates = home.into_iter().chain(find_program("java")).chain(installed);
+    candidates.filter_map(|java| java.canonicalize().ok()).find(|java| version(java) == Some(VERSION))
+}
+
+/// As the file `release` beside its `bin` says, so that it need not be started: that takes a tenth of a second.
+fn version(java: &Path) -> Option<u32> {
+    let release = fs::read_to_string(java.ancestors().nth(2)?.join("release")).ok()?;
+    major(&release)
+}
+
+fn major(release: &str) -> Option<u32> {
+    let value = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION="))?;
+    value.trim_matches('"').split(['.', '+', '-']).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_from_the_release() {
+        assert_eq!(major("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"\n"), Some(17));
+        assert_eq!(major("JAVA_VERSION=\"21\"\n"), Some(21));
+        assert_eq!(major("JAVA_VERSION=\"1.8.0_402\"\n"), Some(1), "before 9 it called itself 1.x");
+        assert_eq!(major("OTHER=\"17\"\n"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Kafka and Cassandra, as jars, by Maven.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use tokio::process::Command;
+
+use super::{Package, Say, Tools, checksums, command::run, tools::find_program};
+use crate::{StackError, StackResult};
+
+/// Pinned, so that another version of Maven copies the same.
+const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";
+
+/// A server that comes as jars.
+pub(super) struct Jars {
+    package: Package,
+    name: &'static str,
+    folder_name: &'static str,
+    pub(super) version: &'static str,
+    pom: &'static str,
+    /// Every jar with its SHA-256.
+    pub(super) list: &'static str,
+}
+
+pub(super) const KAFKA: Jars = Jars {
+    package: Package::Kafka,
+    name: "Apache Kafka",
+    folder_name: "kafka",
+    version: "4.3.1",
+    pom: include_str!("../../packages/kafka.pom.xml"),
+    list: include_str!("../../packages/kafka.sha256"),
+};
+
+pub(super) const CASSANDRA: Jars = Jars {
+    package: Package::Cassandra,
+    name: "Apache Cassandra",
+    folder_name: "cassandra",
+    version: "5.0.8",
+    pom: include_str!("../../packages/cassandra.pom.xml"),
+    list: include_str!("../../packages/cassandra.sha256"),
+};
+
+impl Jars {
+    /// Where they stand when they are complete.
+    pub(super) fn folder(&self, tools: &Path) -> PathBuf {
+        tools.join(format!("{}-{}-{}", self.folder_name, self.version, checksums::short(self.list)))
+    }
+
+    fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+}
+
+/// Installs those that are missing, one after another: two runs of Maven would write to the same local repository.
+pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+    for jars in [KAFKA, CASSANDRA] {
+        if missing.contains(&jars.package) && !jars.folder(&tools.folder).exists() {
+            fetch(tools, &jars, say).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn fetch(tools: &Tools, jars: &Jars, say: Say<'_>) -> StackResult<()> {
+    let count = jars.list.lines().count();
+    say(&format!("  {} from Maven: {}, {count} jars, checked by SHA-256", jars.title(), coordinates(jars.pom)));
+    let maven = find_program("mvn").ok_or_else(|| StackError::Install {
+        what: jars.title(),
+        reason: "mvn is missing: install Maven (Debian: apt-get install maven)".to_owned(),
+    })?;
+    // A folder that an interrupted run has left is not looked at again.
+    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(&tools.folder);
+    let partial = partial.map_err(StackError::io(format!("make a folder in {}", tools.folder.display())))?;
+    fs::write(partial.path().join("pom.xml"), jars.pom).map_err(StackError::io("write pom.xml"))?;
+    let mut command = Command::new(maven);
+    command.args(["-q", "-B", COPY, "-DoutputDirectory=lib", "-DincludeScope=runtime"]).current_dir(partial.path());
+    run(&jars.title(), &mut command).await?;
+    accept(partial.path(), jars)?;
+    let folder = jars.folder(&tools.folder);
+    fs::rename(partial.keep(), &folder).map_err(StackError::io(format!("make the folder {}", folder.display())))
+}
+
+/// Only what the list has, as the list has it.
+fn accept(folder: &Path, jars: &Jars) -> StackResult<()> {
+    let lib = folder.join("lib");
+    let found = checksums::differences(&lib, jars.list).map_err(StackError::io(format!("read {}", lib.display())))?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(StackError::Install {
+        what: jars.title(),
+        reason: format!(
+            "Maven brought what infra/stack/packages/{}.sha256 does not list:\n  | {}",
+            jars.folder_name,
+            found.join("\n  | ")
+        ),
+    })
+}
+
+/// `group:artifact:version` of each dependency, for people.
+fn coordinates(pom: &str) -> String {
+    let inside = |text: &str, tag: &str| {
+        let (_, after) = text.split_once(&format!("<{tag}>"))?;
+        after.split_once(&format!("</{tag}>")).map(|(value, _)| value.to_owned())
+    };
+    let dependencies = pom.split("<dependency>").skip(1);
+    let names = dependencies.filter_map(|text| {
+        Some(format!("{}:{}:{}", inside(text, "groupId")?, inside(text, "artifactId")?, inside(text, "version")?))
+    });
+    names.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_poms_are_of_the_versions_that_folders_are_named_by() {
+        assert!(coordinates(KAFKA.pom).starts_with(&format!("org.apache.kafka:kafka_2.13:{}, ", KAFKA.version)));
+        assert_eq!(coordinates(CASSANDRA.pom), format!("org.apache.cassandra:cassandra-all:{}", CASSANDRA.version));
+        assert!(KAFKA.list.contains(&format!("kafka_2.13-{}.jar", KAFKA.version)));
+        assert!(CASSANDRA.list.contains(&format!("cassandra-all-{}.jar", CASSANDRA.version)));
+    }
+
+    #[test]
+    fn a_jar_that_is_not_the_listed_one_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("lib")).unwrap();
+        fs::write(folder.path().join("lib/a.jar"), "changed").unwrap();
+        let sum = checksums::sha256(b"original");
+        let list: &'static str = format!("{sum}  a.jar\n").leak();
+        let jars = Jars { list, ..KAFKA };
+        let error = accept(folder.path(), &jars).unwrap_err().to_string();
+        assert!(error.contains("a.jar has the SHA-256") && error.contains("packages/kafka.sha256"), "{error}");
+        fs::write(folder.path().join("lib/a.jar"), "original").unwrap();
+        accept(folder.path(), &jars).unwrap();
+    }
+}

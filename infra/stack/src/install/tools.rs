@@ -1,0 +1,167 @@
+//! What is installed, and where.
+
+use std::{
+    env, fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use super::{Package, java, maven, python};
+use crate::{Places, StackError, StackResult};
+
+/// Finds installed programs. Looking is cheap: it only asks whether files exist.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    pub(super) folder: PathBuf,
+}
+
+impl Tools {
+    /// Those in this place, and those of the system.
+    #[must_use]
+    pub fn of(places: &Places) -> Self {
+        Self { folder: places.tools.clone() }
+    }
+
+    /// Whether a package is there, with everything that it needs to run.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self, package: Package) -> StackResult<()> {
+        match package {
+            Package::Kafka => self.kafka().and(self.java()),
+            Package::Cassandra => self.cassandra().and(self.java()),
+            Package::Postgres => self.postgres(),
+            Package::Memcached => self.memcached(),
+            Package::Envoy => self.envoy(),
+            Package::Clients => self.cqlsh().and(self.grpcurl()),
+        }
+        .map(|_| ())
+    }
+
+    /// The program `java`.
+    ///
+    /// # Errors
+    /// When there is none of the version that the servers need.
+    pub fn java(&self) -> StackResult<PathBuf> {
+        java::find().ok_or_else(|| not_installed(&format!("Java {}", java::VERSION)))
+    }
+
+    /// The folder of Kafka's jars.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn kafka(&self) -> StackResult<PathBuf> {
+        existing(maven::KAFKA.folder(&self.folder).join("lib"), "Apache Kafka")
+    }
+
+    /// The folder of Cassandra's jars.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn cassandra(&self) -> StackResult<PathBuf> {
+        existing(maven::CASSANDRA.folder(&self.folder).join("lib"), "Apache Cassandra")
+    }
+
+    /// The folder of Postgres' programs: the newest that Debian's packages have installed, or else the one from Python's.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn postgres(&self) -> StackResult<PathBuf> {
+        debian_postgres().or_else(|| python::postgres(&self.folder)).ok_or_else(|| not_installed("Postgres"))
+    }
+
+    /// The program `memcached`.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn memcached(&self) -> StackResult<PathBuf> {
+        find_program("memcached").ok_or_else(|| not_installed("memcached"))
+    }
+
+    /// The program `envoy`.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn envoy(&self) -> StackResult<PathBuf> {
+        python::envoy(&self.folder).ok_or_else(|| not_installed("Envoy"))
+    }
+
+    /// The program `cqlsh`.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn cqlsh(&self) -> StackResult<PathBuf> {
+        existing(self.scripts().join("cqlsh"), "cqlsh")
+    }
+
+    /// The program `grpcurl`.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn grpcurl(&self) -> StackResult<PathBuf> {
+        existing(self.scripts().join("grpcurl"), "grpcurl")
+    }
+
+    /// A folder for `PATH`, with `cqlsh`, `grpcurl`, `envoy` and Kafka's tools: `kafka-topics`, `kafka-console-consumer`,
+    /// `kafka-console-producer`, `kafka-consumer-groups`, `kafka-get-offsets`.
+    #[must_use]
+    pub fn scripts(&self) -> PathBuf {
+        self.folder.join("bin")
+    }
+}
+
+/// The newest of the versions that Debian keeps side by side.
+fn debian_postgres() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
+    let versions = versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
+    let complete = versions
+        .map(|(version, path)| (version, path.join("bin")))
+        .filter(|(_, bin)| is_program(&bin.join("postgres")));
+    complete.max().map(|(_, bin)| bin)
+}
+
+/// Looks in `PATH`, and where Debian puts what only root usually runs.
+pub(super) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|program| is_program(program))
+}
+
+pub(super) fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+fn existing(path: PathBuf, what: &str) -> StackResult<PathBuf> {
+    if path.exists() { Ok(path) } else { Err(not_installed(what)) }
+}
+
+fn not_installed(what: &str) -> StackError {
+    StackError::NotInstalled { what: what.to_owned(), remedy: "`cargo stack install` installs it".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_named_with_the_way_to_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = Tools { folder: folder.path().join("tools") };
+        for (package, name) in [
+            (Package::Kafka, "Apache Kafka"),
+            (Package::Cassandra, "Apache Cassandra"),
+            (Package::Envoy, "Envoy"),
+            (Package::Clients, "cqlsh"),
+        ] {
+            let error = tools.check(package).unwrap_err().to_string();
+            assert_eq!(error, format!("{name} is not installed: `cargo stack install` installs it"));
+        }
+    }
+
+    #[test]
+    fn programs_are_found_in_path() {
+        assert!(find_program("sh").is_some_and(|program| is_program(&program)));
+        assert_eq!(find_program("no-such-program"), None);
+        assert!(!is_program(Path::new("/")));
+    }
+}

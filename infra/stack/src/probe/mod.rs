@@ -1,0 +1,70 @@
+//! Asks a process whether it is ready, in its own language. A port that takes connections says little: Kafka and Cassandra listen before
+//! they can answer, and a paused server's port goes on taking connections.
+
+mod cql;
+mod grpc;
+mod http;
+mod kafka;
+mod memcached;
+pub(crate) mod postgres;
+mod wire;
+
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    net::Ipv4Addr,
+    path::Path,
+    time::Duration,
+};
+
+use tokio::net::TcpStream;
+
+use crate::process::Readiness;
+
+/// How long one question may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why a process is not ready, for people.
+type NotYet = String;
+
+/// Asks once. `log` is the log of the process, `log_offset` how long that was when the process started.
+///
+/// # Errors
+/// When it is not ready, with what it answered.
+pub(crate) async fn probe(ready: &Readiness, log: &Path, log_offset: u64) -> Result<(), NotYet> {
+    let question = async {
+        match ready {
+            Readiness::Started | Readiness::Done => Ok(()),
+            Readiness::Tcp { port } => connect(*port).await.map(|_| ()),
+            Readiness::Http { port, path } => http::get(*port, path).await,
+            Readiness::Grpc { port, service } => grpc::ask(*port, service).await,
+            Readiness::Line { text } => line(text, log, log_offset),
+            Readiness::Postgres { port } => postgres::ask(*port).await,
+            Readiness::Kafka { port } => kafka::ask(*port).await,
+            Readiness::Cql { port } => cql::ask(*port).await,
+            Readiness::Memcached { port } => memcached::ask(*port).await,
+        }
+    };
+    let answer = tokio::time::timeout(ANSWERED_WITHIN, question).await;
+    answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", ANSWERED_WITHIN.as_secs())))
+}
+
+async fn connect(port: u16) -> Result<TcpStream, NotYet> {
+    let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+    connected.map_err(|error| format!("cannot connect to port {port}: {error}"))
+}
+
+fn line(text: &str, log: &Path, log_offset: u64) -> Result<(), NotYet> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(log_offset))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| format!("cannot read {}: {error}", log.display()))?;
+    if String::from_utf8_lossy(&bytes).contains(text) { Ok(()) } else { Err(format!("no line with {text:?} yet")) }
+}
+
+#[cfg(test)]
+mod tests;

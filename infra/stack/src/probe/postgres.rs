@@ -1,0 +1,106 @@
+//! Postgres: a session of the user `postgres`, up to the point where the server waits for a statement.
+
+use std::fmt;
+
+use tokio::net::TcpStream;
+
+use super::{
+    connect,
+    wire::{length, receive, receive_bytes, send},
+};
+
+/// Protocol 3.0, as every Postgres since 7.4 speaks it.
+const PROTOCOL: u32 = 3 << 16;
+
+/// What Postgres answers when a database is there already.
+const DUPLICATE_DATABASE: &str = "42P04";
+
+pub(super) async fn ask(port: u16) -> Result<(), String> {
+    let mut stream = connect(port).await?;
+    send(&mut stream, &startup()).await?;
+    until_ready(&mut stream).await.map_err(|refusal| refusal.to_string())?;
+    // Terminate; without it the server would note a lost connection.
+    send(&mut stream, b"X\0\0\0\x04").await
+}
+
+/// Makes a database where it is missing. `name` is a word of letters.
+pub(crate) async fn create_database(port: u16, name: &str) -> Result<(), String> {
+    let mut stream = connect(port).await?;
+    send(&mut stream, &startup()).await?;
+    until_ready(&mut stream).await.map_err(|refusal| refusal.to_string())?;
+    let statement = format!("CREATE DATABASE {name}\0");
+    let length = u32::try_from(statement.len() + 4).unwrap_or(u32::MAX).to_be_bytes();
+    send(&mut stream, &[b"Q", &length[..], statement.as_bytes()].concat()).await?;
+    match until_ready(&mut stream).await {
+        Err(refusal) if refusal.code != DUPLICATE_DATABASE => return Err(refusal.to_string()),
+        _ => {}
+    }
+    send(&mut stream, b"X\0\0\0\x04").await
+}
+
+/// Reads up to where the server waits for a statement.
+async fn until_ready(stream: &mut TcpStream) -> Result<(), Refusal> {
+    loop {
+        match message(stream).await.map_err(Refusal::of_the_line)? {
+            (b'Z', _) => return Ok(()),
+            (b'E', body) => return Err(Refusal::read(&body)),
+            // Parameters of the session, the key to cancel it, that no password is needed, that a statement was carried out.
+            _ => {}
+        }
+    }
+}
+
+fn startup() -> Vec<u8> {
+    let mut body = PROTOCOL.to_be_bytes().to_vec();
+    body.extend_from_slice(b"user\0postgres\0database\0postgres\0application_name\0diptych-stack\0\0");
+    let length = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
+    [&length.to_be_bytes()[..], &body].concat()
+}
+
+async fn message(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), String> {
+    let [kind] = receive(stream).await?;
+    // The length counts itself.
+    let length = length(receive(stream).await?)?.saturating_sub(4);
+    Ok((kind, receive_bytes(stream, length).await?))
+}
+
+/// An error of the server, or of the line to it.
+struct Refusal {
+    code: String,
+    text: String,
+}
+
+impl Refusal {
+    fn of_the_line(text: String) -> Self {
+        Self { code: String::new(), text }
+    }
+
+    /// The fields that people want: the text (M) and the code (C).
+    fn read(body: &[u8]) -> Self {
+        let field = |letter: char| {
+            let mut fields = body.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+            fields.find_map(|field| field.strip_prefix(letter).map(str::to_owned)).unwrap_or_default()
+        };
+        Self { code: field('C'), text: field('M') }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code.as_str() {
+            "" => f.write_str(&self.text),
+            code => write!(f, "it answered {:?} ({code})", self.text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_with_its_code() {
+        let body = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0Fpostmaster.c\0\0";
+        assert_eq!(Refusal::read(body).to_string(), r#"it answered "the database system is starting up" (57P03)"#);
+    }
+}

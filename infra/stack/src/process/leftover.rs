@@ -1,0 +1,70 @@
+//! What a killed run of a program leaves in the way of the next.
+
+use std::{io, time::Duration};
+
+use tokio::time::{Instant, sleep};
+
+use super::{ProcessSpec, proc_fs};
+use crate::{StackError, StackResult};
+
+/// How long processes that lost their parent may take to notice.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Removes the lock files of a process that is not running. Two runs in one folder would destroy what is in it, so whatever still works there
+/// is waited for.
+pub(crate) async fn clear_locks(spec: &ProcessSpec) -> StackResult<()> {
+    for file in spec.lock_files.iter().filter(|file| file.exists()) {
+        if let Some(folder) = file.parent() {
+            let until = Instant::now() + GONE_WITHIN;
+            while let Some(pid) = proc_fs::working_in(folder, &spec.program) {
+                if Instant::now() >= until {
+                    return Err(StackError::Invalid(format!(
+                        "process {pid} of an earlier run of {} still works in {}: end it (kill {pid}) and start {} again",
+                        spec.name,
+                        folder.display(),
+                        spec.name
+                    )));
+                }
+                sleep(LOOK_AGAIN).await;
+            }
+        }
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StackError::io(format!("remove {}", file.display()))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, process::Command};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lock_goes_when_nobody_works_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spec = ProcessSpec::new("sleep", "/bin/sleep");
+        let lock = folder.path().join("lock");
+        spec.lock_files = vec![lock.clone(), folder.path().join("another")];
+        clear_locks(&spec).await.unwrap();
+
+        fs::write(&lock, "").unwrap();
+        let mut earlier = Command::new("/bin/sleep").arg("600").current_dir(folder.path()).spawn().unwrap();
+        let clearing = clear_locks(&spec);
+        tokio::pin!(clearing);
+        tokio::select! {
+            result = &mut clearing => panic!("it did not wait: {result:?}"),
+            () = sleep(LOOK_AGAIN * 3) => assert!(lock.exists()),
+        }
+        // It stays listed until the end of this test, as with a parent that does not ask.
+        earlier.kill().unwrap();
+        clearing.await.unwrap();
+        assert!(!lock.exists());
+        earlier.wait().unwrap();
+    }
+}

@@ -1,0 +1,19 @@
+//! Processes: what one is, how it is started, told apart from others with the same number, stopped and killed.
+
+mod handle;
+mod identity;
+mod leftover;
+mod proc_fs;
+mod spawn;
+mod spec;
+mod tree;
+
+pub(crate) use handle::Handle;
+pub(crate) use identity::Identity;
+pub(crate) use leftover::clear_locks;
+pub(crate) use spawn::{Started, spawn};
+pub(crate) use tree::{Ended, OBEYED_WITHIN, freeze, kill, memory_kib, terminate, thaw};
+
+pub use identity::ProcessState;
+pub(crate) use spec::check_name;
+pub use spec::{ProcessSpec, Readiness, RunAs, StopSignal};

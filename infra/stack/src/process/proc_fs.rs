@@ -1,0 +1,110 @@
+//! What /proc tells about processes.
+
+use std::{fs, path::Path, sync::OnceLock};
+
+/// One process, as it was just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    /// As /proc names it: R running, S sleeping, D in the disk's hands, T stopped, Z ended and not yet waited for.
+    pub(super) state: char,
+    /// When it started, in ticks since the machine did. With the pid it tells a process from a later one with the same pid.
+    pub(super) start_ticks: u64,
+}
+
+impl Stat {
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// `pid (name) state parent ... start ...`. The name is anything, also with blanks and parentheses, hence the search from the right.
+    fn parse(pid: u32, text: &str) -> Option<Self> {
+        let (_, after_name) = text.rsplit_once(") ")?;
+        let mut fields = after_name.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        // The start is the 22nd field of the line; the parent is the 4th.
+        let start_ticks = fields.nth(17)?.parse().ok()?;
+        Some(Self { pid, parent, state, start_ticks })
+    }
+
+    /// A process that has ended stays listed until its parent asks how.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+}
+
+/// Every process that lives.
+pub(super) fn all() -> Vec<Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter_map(Stat::of).filter(|stat| !stat.has_ended()).collect()
+}
+
+/// A process that runs this program in this folder. Processes that may not be looked at are passed over.
+pub(super) fn working_in(folder: &Path, program: &Path) -> Option<u32> {
+    let (folder, program) = (folder.canonicalize().ok()?, program.canonicalize().ok()?);
+    let points = |pid: u32, link: &str, target: &Path| {
+        fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|path| path == target)
+    };
+    let pids = all().into_iter().map(|stat| stat.pid);
+    pids.into_iter().find(|pid| points(*pid, "cwd", &folder) && points(*pid, "exe", &program))
+}
+
+/// A line of /proc/PID/status that is a number of KiB. 0 where the process is gone or may not be looked at.
+pub(super) fn status_kib(pid: u32, key: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    value.and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// What tells one run of the machine from the next, in which pids begin anew.
+pub(super) fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        if id.trim().is_empty() { "unknown".to_owned() } else { id.trim().to_owned() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let text = "7 (a) b (c) d) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 424242 1000 5";
+        assert_eq!(Stat::parse(7, text), Some(Stat { pid: 7, parent: 3, state: 'S', start_ticks: 424_242 }));
+        assert_eq!(Stat::parse(7, "7 (cut off"), None);
+        assert_eq!(Stat::parse(7, "7 (x) S 3"), None);
+    }
+
+    #[test]
+    fn this_process_is_among_all() {
+        let me = Stat::of(std::process::id()).unwrap();
+        assert!(!me.has_ended() && !me.is_stopped());
+        assert!(all().iter().any(|stat| stat.pid == me.pid && stat.start_ticks == me.start_ticks));
+        assert!(status_kib(me.pid, "VmRSS") > 100);
+        assert_eq!(status_kib(me.pid, "NoSuchLine"), 0);
+    }
+
+    #[test]
+    fn who_works_in_a_folder_is_found() {
+        let (folder, program) = (std::env::current_dir().unwrap(), std::env::current_exe().unwrap());
+        assert_eq!(working_in(&folder, &program), Some(std::process::id()));
+        assert_eq!(working_in(&folder, Path::new("/bin/false")), None);
+        assert_eq!(working_in(Path::new("/proc"), &program), None);
+    }
+
+    #[test]
+    fn what_does_not_live_has_no_line() {
+        // Above the largest pid that Linux gives.
+        assert_eq!(Stat::of(1 << 30), None);
+        assert_eq!(status_kib(1 << 30, "VmRSS"), 0);
+    }
+}

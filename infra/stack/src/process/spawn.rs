@@ -1,0 +1,87 @@
+//! Starting a process.
+
+use std::{
+    env,
+    fs::{self, File},
+    path::Path,
+    process::Stdio,
+};
+
+use tokio::process::{Child, Command};
+
+use super::{Identity, ProcessSpec};
+use crate::{StackError, StackResult};
+
+/// What a process may know of whoever starts it.
+const INHERITED: &[&str] =
+    &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "RUST_BACKTRACE"];
+
+/// A process that was just started.
+pub(crate) struct Started {
+    pub(crate) identity: Identity,
+    /// How long its log was before.
+    pub(crate) log_offset: u64,
+    /// Dropping it leaves the process alone.
+    pub(crate) child: Child,
+}
+
+/// Starts it, in a process group of its own, so that a Ctrl-C at a terminal reaches its manager only. What it writes goes to the end of the
+/// log.
+pub(crate) fn spawn(spec: &ProcessSpec, folder: &Path, log: &Path) -> StackResult<Started> {
+    let doing = |what: &str| format!("{what} for {}", spec.name);
+    fs::create_dir_all(folder).map_err(StackError::io(doing(&format!("make the folder {}", folder.display()))))?;
+    let open = || File::options().create(true).append(true).open(log);
+    let output = open().map_err(StackError::io(doing(&format!("write to {}", log.display()))))?;
+    let errors = output.try_clone().map_err(StackError::io(doing("share the log")))?;
+    let log_offset = output.metadata().map_err(StackError::io(doing("read the length of the log")))?.len();
+
+    let mut command = Command::new(&spec.program);
+    command.args(&spec.arguments).current_dir(folder).process_group(0);
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    command.env_clear().envs(INHERITED.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+    command.envs(&spec.environment);
+    if let Some(user) = spec.user {
+        command.gid(user.group_id).uid(user.user_id);
+    }
+    let starting = format!("start {} ({})", spec.name, spec.program.display());
+    let child = command.spawn().map_err(StackError::io(starting.clone()))?;
+    // Nobody has waited for it yet, so that it is listed even if it has ended at once.
+    let identity = child.id().and_then(Identity::of);
+    let identity = identity.ok_or_else(|| StackError::Io {
+        doing: starting,
+        source: std::io::Error::other("it is not listed in /proc"),
+    })?;
+    Ok(Started { identity, log_offset, child })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_writes_to_its_log_and_inherits_little() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("output.log");
+        fs::write(&log, "before\n").unwrap();
+        let spec = ProcessSpec::new("echo", "/bin/sh")
+            .arguments(["-c", "echo $MINE-$CARGO_MANIFEST_DIR; pwd; echo to-errors >&2"])
+            .variable("MINE", "set");
+        assert!(env::var_os("CARGO_MANIFEST_DIR").is_some(), "the test needs something not to inherit");
+        let inner = folder.path().join("inner");
+        let mut started = spawn(&spec, &inner, &log).unwrap();
+        assert_eq!(started.log_offset, 7);
+        assert!(started.child.wait().await.unwrap().success());
+        let text = fs::read_to_string(&log).unwrap();
+        let inner = inner.canonicalize().unwrap();
+        assert_eq!(text, format!("before\nset-\n{}\nto-errors\n", inner.display()));
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = ProcessSpec::new("ghost", "/no/such/program");
+        let result = spawn(&spec, folder.path(), &folder.path().join("output.log"));
+        let error = result.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("cannot start ghost (/no/such/program)"), "{error}");
+    }
+}

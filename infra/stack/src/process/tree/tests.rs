@@ -1,0 +1,86 @@
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use super::{super::ProcessState, *};
+
+/// A shell that starts two children, one of which starts another, and says when all four run.
+const FAMILY: &str = "sleep 600 & sh -c 'sleep 600 & echo ready; wait' & wait";
+
+struct Family {
+    root: Child,
+}
+
+impl Family {
+    fn start(script: &str) -> Self {
+        let mut root = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(root.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        Self { root }
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::of(self.root.id()).unwrap()
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        // It may be dead already; it must be waited for in any case.
+        let _ = self.root.kill();
+        let _ = self.root.wait();
+    }
+}
+
+fn identities(members: &[Handle]) -> Vec<Identity> {
+    members.iter().map(|member| member.identity.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_frozen_tree_stands_still_down_to_grandchildren() {
+    let family = Family::start(FAMILY);
+    let root = family.identity();
+    let members = identities(&freeze(&root).await.unwrap());
+    assert_eq!(members.len(), 4);
+    assert_eq!(members[0], root);
+    assert!(members.iter().all(|member| member.state() == ProcessState::Paused));
+    thaw(&root).unwrap();
+    for member in &members {
+        while member.state() != ProcessState::Running {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+    assert_eq!(kill(&root).await.unwrap(), Ended::Killed);
+    assert!(members.iter().all(|member| !member.lives()));
+    assert_eq!(kill(&root).await.unwrap(), Ended::WasDead);
+}
+
+#[tokio::test]
+async fn a_paused_tree_can_be_told_to_end() {
+    let family = Family::start(FAMILY);
+    let root = family.identity();
+    let members = identities(&freeze(&root).await.unwrap());
+    assert_eq!(terminate(&root, Signal::TERM, OBEYED_WITHIN).await.unwrap(), Ended::InOrder);
+    assert!(members.iter().all(|member| !member.lives()), "children that outlive the root are ended too");
+    assert_eq!(terminate(&root, Signal::TERM, OBEYED_WITHIN).await.unwrap(), Ended::WasDead);
+}
+
+#[tokio::test]
+async fn who_does_not_listen_is_killed() {
+    let family = Family::start("trap '' TERM; echo ready; while :; do sleep 600; done");
+    let root = family.identity();
+    assert_eq!(terminate(&root, Signal::TERM, Duration::from_millis(50)).await.unwrap(), Ended::Killed);
+    assert!(!root.lives());
+}
+
+#[tokio::test]
+async fn memory_is_that_of_the_tree() {
+    let family = Family::start(FAMILY);
+    let root = family.identity();
+    let alone = proc_fs::status_kib(root.pid, "VmRSS");
+    assert!(memory_kib(&root) > alone && alone > 0);
+    kill(&root).await.unwrap();
+    assert_eq!(memory_kib(&root), 0);
+}

@@ -1,0 +1,49 @@
+//! The services: each role in several processes.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::ProductConfig;
+use crate::{ProcessSpec, Readiness, Stack, StackResult};
+
+/// The subcommands, in the order of the data.
+pub(super) const ROLES: [&str; 4] = ["command", "relay", "projector", "query"];
+
+/// What is served for callers, and for whoever asks whether a process is ready.
+pub(super) const GRPC: &str = "grpc";
+const METRICS: &str = "metrics";
+
+/// The name of the health service that says whether calls may come.
+const READINESS: &str = "readiness";
+const READY_WITHIN: Duration = Duration::from_secs(90);
+const STAGE: u8 = 1;
+
+/// The processes, named `command-1`, `command-2` and so on.
+pub(super) fn specs(
+    stack: &Stack,
+    config: &ProductConfig,
+    settings: &BTreeMap<String, String>,
+) -> StackResult<Vec<ProcessSpec>> {
+    let names = ROLES.iter().flat_map(|role| (1..=config.instances).map(move |number| (*role, number)));
+    names.map(|(role, number)| spec(stack, config, settings, role, number)).collect()
+}
+
+fn spec(
+    stack: &Stack,
+    config: &ProductConfig,
+    settings: &BTreeMap<String, String>,
+    role: &str,
+    number: u16,
+) -> StackResult<ProcessSpec> {
+    let name = format!("{role}-{number}");
+    let ports = stack.ports(&name, &[GRPC, METRICS])?;
+    let port = |service: &str| ports.get(service).copied().unwrap_or(0);
+    let address = |service: &str| format!("127.0.0.1:{}", port(service));
+    let ready = Readiness::Grpc { port: port(GRPC), service: READINESS.to_owned() };
+    let arguments = [role, "--listen", &address(GRPC), "--metrics", &address(METRICS), "--instance", &name];
+    let mut spec =
+        ProcessSpec::new(&name, &config.program).arguments(arguments).stage(STAGE).ready(ready, READY_WITHIN);
+    spec.environment.clone_from(settings);
+    // What it allows itself for shutdown is 10 s.
+    spec.stop_timeout = Duration::from_secs(15);
+    Ok(spec.ports(ports))
+}

@@ -1,0 +1,30 @@
+//! What the program is told about the stack.
+
+use std::collections::BTreeMap;
+
+use super::{DATABASE, ProductConfig};
+use crate::{Server, Stack, StackResult};
+
+/// What all processes of the product are told: what was set for them, and, in any case, where the servers are.
+pub(super) fn of(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<String, String>> {
+    let mut settings = BTreeMap::from([("DIPTYCH_LOG__FORMAT".to_owned(), "text".to_owned())]);
+    settings.extend(config.settings.clone());
+    settings.extend(of_servers(stack)?);
+    settings.insert("DIPTYCH_PARTITIONS".to_owned(), config.partitions.to_string());
+    Ok(settings)
+}
+
+/// Where the servers are, and that there is one of each.
+pub(super) fn of_servers(stack: &Stack) -> StackResult<BTreeMap<String, String>> {
+    let address = |server| stack.address(server);
+    let settings = [
+        ("DIPTYCH_POSTGRES__URL", format!("postgres://postgres@{}/{DATABASE}", address(Server::Postgres)?)),
+        ("DIPTYCH_KAFKA__BOOTSTRAP_SERVERS", address(Server::Kafka)?),
+        ("DIPTYCH_KAFKA__REPLICATION_FACTOR", "1".to_owned()),
+        ("DIPTYCH_KAFKA__MIN_INSYNC_REPLICAS", "1".to_owned()),
+        ("DIPTYCH_SCYLLA__CONTACT_POINTS", address(Server::Cassandra)?),
+        ("DIPTYCH_SCYLLA__REPLICATION_FACTOR", "1".to_owned()),
+        ("DIPTYCH_MEMCACHED__SERVERS", address(Server::Memcached)?),
+    ];
+    Ok(settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}

@@ -1,0 +1,38 @@
+//! One Cassandra node.
+
+use std::time::Duration;
+
+use super::{
+    Site,
+    file::{make_folder, write},
+    java,
+};
+use crate::{ProcessSpec, Readiness, StackResult};
+
+const NAME: &str = "cassandra";
+const YAML: &str = include_str!("../../config/cassandra.yaml");
+const LOGGING: &str = include_str!("../../config/cassandra-logback.xml");
+const OPTIONS: &str = include_str!("../../config/cassandra.options");
+const MEMORY: &[&str] = &["-Xms1g", "-Xmx1g", "-Xss512k", "-XX:MaxDirectMemorySize=256m"];
+
+const READY_WITHIN: Duration = Duration::from_secs(180);
+
+pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
+    let folder = site.folder.process(NAME);
+    make_folder(&folder)?;
+    let (yaml, logging) = (folder.join("cassandra.yaml"), folder.join("logback.xml"));
+    let port = |service: &str| site.port(service).to_string();
+    let values = [("cql", port("cql")), ("storage", port("storage")), ("data", folder.display().to_string())];
+    write(&yaml, YAML, &values)?;
+    write(&logging, LOGGING, &[])?;
+
+    let lines = OPTIONS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut options: Vec<_> = MEMORY.iter().copied().chain(lines).map(str::to_owned).collect();
+    options.push(format!("-Dcassandra.config=file://{}", yaml.display()));
+    options.push(format!("-Dcassandra.storagedir={}", folder.display()));
+    options.push(format!("-Dlogback.configurationFile={}", logging.display()));
+    let class = ["org.apache.cassandra.service.CassandraDaemon"];
+    let mut spec = java::process(site, NAME, &site.tools.cassandra()?, options, &class)?;
+    spec.stop_timeout = Duration::from_secs(30);
+    Ok(spec.ready(Readiness::Cql { port: site.port("cql") }, READY_WITHIN))
+}

@@ -1,0 +1,20 @@
+//! memcached.
+
+use std::time::Duration;
+
+use super::Site;
+use crate::{ProcessSpec, Readiness, StackResult};
+
+const NAME: &str = "memcached";
+/// How much it keeps, in MiB.
+const MEMORY_MIB: &str = "64";
+
+pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
+    let port = site.port(NAME);
+    let spec = ProcessSpec::new(NAME, site.tools.memcached()?)
+        .arguments(["-l", "127.0.0.1", "-U", "0", "-m", MEMORY_MIB, "-c", "1024", "-p"])
+        .arguments([port.to_string()]);
+    // It does not run as root, and changes the user by itself.
+    let spec = if rustix::process::geteuid().is_root() { spec.arguments(["-u", "nobody"]) } else { spec };
+    Ok(spec.ready(Readiness::Memcached { port }, Duration::from_secs(15)))
+}

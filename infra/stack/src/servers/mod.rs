@@ -1,0 +1,113 @@
+//! The servers: what each needs before it can start, and how it is started.
+
+mod cassandra;
+mod file;
+mod java;
+mod kafka;
+mod memcached;
+mod postgres;
+mod user;
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{Package, ProcessSpec, Stack, StackResult, Tools, state::Folder};
+
+/// A server that a stack can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Server {
+    /// The write database.
+    Postgres,
+    /// The event log: one broker that is its own controller.
+    Kafka,
+    /// Apache Cassandra in the place of ScyllaDB, which no package registry carries. It serves the same CQL.
+    Cassandra,
+    /// The cache.
+    Memcached,
+}
+
+/// What a server finds when it is made ready.
+struct Site<'a> {
+    /// For what must run once before: making a database, formatting a log.
+    stack: &'a Stack,
+    folder: &'a Folder,
+    tools: &'a Tools,
+    ports: BTreeMap<String, u16>,
+}
+
+impl Server {
+    /// Every server.
+    pub const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Cassandra, Self::Memcached];
+
+    /// The name of its process.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+            Self::Cassandra => "cassandra",
+            Self::Memcached => "memcached",
+        }
+    }
+
+    /// What must be installed for it.
+    #[must_use]
+    pub fn package(self) -> Package {
+        match self {
+            Self::Postgres => Package::Postgres,
+            Self::Kafka => Package::Kafka,
+            Self::Cassandra => Package::Cassandra,
+            Self::Memcached => Package::Memcached,
+        }
+    }
+
+    /// What its clients connect to, as it is named among its ports.
+    #[must_use]
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::Cassandra => "cql",
+            _ => self.name(),
+        }
+    }
+
+    /// Everything that it listens for.
+    fn services(self) -> &'static [&'static str] {
+        match self {
+            Self::Postgres => &["postgres"],
+            Self::Kafka => &["kafka", "controller"],
+            Self::Cassandra => &["cql", "storage"],
+            Self::Memcached => &["memcached"],
+        }
+    }
+
+    /// Takes its ports, writes its configuration, and makes what it keeps its data in where that is missing.
+    pub(crate) async fn prepare(self, stack: &Stack) -> StackResult<ProcessSpec> {
+        let ports = stack.ports(self.name(), self.services())?;
+        let site = Site { stack, folder: stack.folder(), tools: stack.tools(), ports };
+        let spec = match self {
+            Self::Postgres => postgres::prepare(&site).await,
+            Self::Kafka => kafka::prepare(&site).await,
+            Self::Cassandra => cassandra::prepare(&site),
+            Self::Memcached => memcached::prepare(&site),
+        }?;
+        Ok(spec.ports(site.ports).stage(0))
+    }
+}
+
+impl Site<'_> {
+    /// A port that was taken for this server. 0, on which nothing can be reached, where it was not.
+    fn port(&self, service: &str) -> u16 {
+        self.ports.get(service).copied().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl AsRef<str> for Server {
+    fn as_ref(&self) -> &str {
+        self.name()
+    }
+}

@@ -1,0 +1,114 @@
+//! Postgres.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt, chown},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    Site,
+    file::{make_folder, write},
+    user::{can_reach, other_than_root},
+};
+use crate::{ProcessSpec, Readiness, RunAs, StackError, StackResult, StopSignal};
+
+const NAME: &str = "postgres";
+const CONFIGURATION: &str = include_str!("../../config/postgres.conf");
+
+/// It refuses to run as root. Debian's package makes the first of these users.
+const USERS: &[&str] = &["postgres", "nobody"];
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const MADE_WITHIN: Duration = Duration::from_secs(120);
+
+pub(super) async fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
+    let programs = site.tools.postgres()?;
+    let user = other_than_root(USERS)?;
+    let folder = make_place(site, user)?;
+    if let Some(user) = user.filter(|user| !can_reach(*user, &programs)) {
+        return Err(StackError::Invalid(format!(
+            "user {} may not enter {}, where Postgres is installed: set {} to a folder that everybody may enter",
+            user.user_id,
+            programs.display(),
+            crate::places::TOOLS_VARIABLE
+        )));
+    }
+    let process = |program: &str| {
+        let mut spec = ProcessSpec::new(NAME, programs.join(program));
+        (spec.user, spec.folder) = (user, Some(folder.clone()));
+        spec
+    };
+    let data = folder.join("data");
+    if !data.join("PG_VERSION").exists() {
+        make_database(site, &folder, process("initdb")).await?;
+    }
+    let configuration = folder.join("postgresql.conf");
+    write(&configuration, CONFIGURATION, &[("port", site.port(NAME).to_string())])?;
+    let mut spec = process("postgres")
+        .arguments(["-D", "data", "-c"])
+        .arguments([format!("config_file={}", configuration.display())]);
+    spec.lock_files = vec![data.join("postmaster.pid")];
+    spec.stop = StopSignal::Interrupt;
+    spec.stop_timeout = Duration::from_secs(30);
+    Ok(spec.ready(Readiness::Postgres { port: site.port(NAME) }, READY_WITHIN))
+}
+
+/// Made under another name, so that one that was interrupted is not taken for whole.
+async fn make_database(site: &Site<'_>, folder: &Path, initdb: ProcessSpec) -> StackResult<()> {
+    let partial = folder.join("data.partial");
+    match fs::remove_dir_all(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(StackError::io(format!("remove {}", partial.display()))(error));
+        }
+        _ => {}
+    }
+    let arguments =
+        ["-D", "data.partial", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"];
+    let initdb = initdb.arguments(arguments).arguments(["--no-sync", "--no-instructions"]);
+    site.stack.run(initdb.ready(Readiness::Done, MADE_WITHIN)).await?;
+    let data = folder.join("data");
+    fs::rename(partial, &data).map_err(StackError::io(format!("make {}", data.display())))
+}
+
+/// The folder that it runs in. Its user must be able to get there, which is not so below a home that is closed to others: then the folder
+/// is among the temporary files.
+fn make_place(site: &Site<'_>, user: Option<RunAs>) -> StackResult<PathBuf> {
+    let own = site.folder.process(NAME);
+    make_folder(&own)?;
+    let Some(user) = user else { return Ok(own) };
+    let give = |folder: &Path| {
+        chown(folder, Some(user.user_id), Some(user.group_id)).map_err(StackError::io(format!(
+            "give {} to user {}",
+            folder.display(),
+            user.user_id
+        )))
+    };
+    if can_reach(user, site.folder.path()) {
+        give(&own)?;
+        return Ok(own);
+    }
+    let place = std::env::temp_dir().join(format!("diptych-stack-{}", fingerprint(site.folder.path())));
+    match fs::DirBuilder::new().mode(0o700).create(&place) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && belongs_to(&place, user) => {}
+        Err(error) => return Err(StackError::io(format!("make the folder {}", place.display()))(error)),
+    }
+    give(&place)?;
+    Ok(place)
+}
+
+/// Temporary files are everybody's: a folder, or a link, that somebody else has put there is not used.
+fn belongs_to(place: &Path, user: RunAs) -> bool {
+    fs::symlink_metadata(place)
+        .is_ok_and(|metadata| metadata.is_dir() && (metadata.uid() == user.user_id || metadata.uid() == 0))
+}
+
+/// Tells the folders of stacks apart.
+fn fingerprint(folder: &Path) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}

@@ -1,0 +1,118 @@
+//! Killing, pausing, continuing and starting again.
+
+use std::path::PathBuf;
+
+use super::Stack;
+use crate::{
+    ProcessState, StackError, StackResult,
+    process::{self, Ended, Identity},
+    state::Record,
+};
+
+impl Stack {
+    /// Kills a process and all that it started with SIGKILL, paused or not. Returns when they are gone.
+    ///
+    /// # Errors
+    /// When the stack has none of this name, or it is dead already.
+    pub async fn kill(&self, process: impl AsRef<str>) -> StackResult<()> {
+        let process = process.as_ref();
+        let identity = self.living(process)?;
+        self.kill_tree(process, &identity).await
+    }
+
+    /// Stops a process and all that it started with SIGSTOP: its ports stay open, and nobody answers. Returns when they stand still.
+    ///
+    /// # Errors
+    /// When the stack has none of this name, or it is dead.
+    pub async fn pause(&self, process: impl AsRef<str>) -> StackResult<()> {
+        let process = process.as_ref();
+        let identity = self.living(process)?;
+        process::freeze(&identity).await.map(|_| ()).map_err(StackError::io(format!("pause {process}")))
+    }
+
+    /// Lets a paused process go on. One that was not paused is left as it is.
+    ///
+    /// # Errors
+    /// When the stack has none of this name, or it is dead.
+    pub fn resume(&self, process: impl AsRef<str>) -> StackResult<()> {
+        let process = process.as_ref();
+        let identity = self.living(process)?;
+        process::thaw(&identity).map_err(StackError::io(format!("continue {process}")))
+    }
+
+    /// Asks a process to end, and waits for that. Returns whether it did; otherwise it was killed when its time was up.
+    ///
+    /// # Errors
+    /// When the stack has none of this name, or it is dead already.
+    pub async fn terminate(&self, process: impl AsRef<str>) -> StackResult<bool> {
+        let process = process.as_ref();
+        let record = self.record(process)?;
+        let identity = self.living(process)?;
+        let ended = process::terminate(&identity, record.spec.stop.number(), record.spec.stop_timeout).await;
+        let ended = ended.map_err(StackError::io(format!("stop {process}")))?;
+        self.gone(process, ended)?;
+        Ok(ended == Ended::InOrder)
+    }
+
+    /// Starts a process again as it was: on the same ports, with the same data. Returns when it is ready.
+    ///
+    /// # Errors
+    /// When the stack has none of this name, it lives, somebody else listens on its port, or it does not become ready.
+    pub async fn start_again(&self, process: impl AsRef<str>) -> StackResult<()> {
+        let process = process.as_ref();
+        let record = self.record(process)?;
+        if let Some(run) = record.alive() {
+            return Err(wrong_state(process, run.identity.state(), "kill it before it is started again"));
+        }
+        self.launch(&record.spec).await
+    }
+
+    /// Returns when a process is ready, for example after it was continued.
+    ///
+    /// # Errors
+    /// When the stack has none of this name, it is dead, or it does not become ready in its time.
+    pub async fn ready(&self, process: impl AsRef<str>) -> StackResult<()> {
+        let process = process.as_ref();
+        let record = self.record(process)?;
+        match record.alive() {
+            Some(run) => self.wait_ready(&record.spec, run).await,
+            None => Err(wrong_state(process, ProcessState::Dead, "start it again")),
+        }
+    }
+
+    /// The log of a process: what it wrote to its standard output and error, start after start.
+    ///
+    /// # Errors
+    /// When the stack has none of this name.
+    pub fn log(&self, process: impl AsRef<str>) -> StackResult<PathBuf> {
+        self.record(process.as_ref()).map(|record| self.folder.log(&record.spec.name))
+    }
+
+    pub(super) fn record(&self, process: &str) -> StackResult<Record> {
+        let state = self.state()?;
+        state.find(process).cloned().ok_or_else(|| StackError::Unknown {
+            stack: self.name().to_owned(),
+            process: process.to_owned(),
+            known: state.names(),
+        })
+    }
+
+    fn living(&self, process: &str) -> StackResult<Identity> {
+        let record = self.record(process)?;
+        let alive = record.alive().map(|run| run.identity.clone());
+        alive.ok_or_else(|| wrong_state(process, ProcessState::Dead, "start it again first (`cargo stack up`)"))
+    }
+
+    pub(super) fn gone(&self, process: &str, ended: Ended) -> StackResult<()> {
+        match ended {
+            Ended::Not { pid } => {
+                Err(StackError::Immortal { process: process.to_owned(), pid, waited: process::OBEYED_WITHIN })
+            }
+            Ended::WasDead | Ended::InOrder | Ended::Killed => Ok(()),
+        }
+    }
+}
+
+fn wrong_state(process: &str, state: ProcessState, remedy: &'static str) -> StackError {
+    StackError::WrongState { process: process.to_owned(), state: state.word(), remedy }
+}

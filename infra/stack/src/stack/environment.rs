@@ -1,0 +1,36 @@
+//! What others need to know to use a stack's servers.
+
+use std::collections::BTreeMap;
+
+use super::Stack;
+use crate::{Server, StackResult};
+
+impl Stack {
+    /// The variables by which the tests of this workspace find servers: a server that the stack does not have has none. Where the product
+    /// was started, also the settings by which its program finds the servers, and the token that its gateways ask for.
+    ///
+    /// # Errors
+    /// When what the stack has written down cannot be read.
+    pub fn environment(&self) -> StackResult<BTreeMap<String, String>> {
+        let state = self.state()?;
+        let mut variables = BTreeMap::new();
+        for server in Server::ALL.into_iter().filter(|server| state.find(server.name()).is_some()) {
+            let address = self.address(server)?;
+            let (name, value) = match server {
+                Server::Postgres => ("DIPTYCH_TEST_POSTGRES_URL", format!("postgres://postgres@{address}/postgres")),
+                Server::Kafka => ("DIPTYCH_TEST_KAFKA", address),
+                Server::Cassandra => ("DIPTYCH_TEST_CQL", address),
+                Server::Memcached => ("DIPTYCH_TEST_MEMCACHED", address),
+            };
+            variables.insert(name.to_owned(), value);
+        }
+        if let Ok(envoy) = self.tools.envoy() {
+            variables.insert("DIPTYCH_TEST_ENVOY".to_owned(), envoy.display().to_string());
+        }
+        if let Some(product) = self.product()? {
+            variables.extend(product.settings);
+            variables.insert("DIPTYCH_TOKEN".to_owned(), product.token);
+        }
+        Ok(variables)
+    }
+}

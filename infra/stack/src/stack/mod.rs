@@ -1,0 +1,202 @@
+//! A stack: servers and other processes under one name, with ports and folders of their own.
+
+mod config;
+mod control;
+mod environment;
+mod launch;
+mod log;
+mod owner;
+mod status;
+mod stop;
+
+use std::{collections::BTreeMap, fs};
+
+pub use config::StackConfig;
+pub use status::ProcessStatus;
+pub use stop::Stopped;
+
+use crate::{
+    Places, Server, StackError, StackResult, Tools,
+    guardian::Guardian,
+    ports,
+    process::Identity,
+    state::{self, Folder, State},
+};
+use owner::OwnerLock;
+
+/// Servers and other processes under one name.
+///
+/// Whoever starts a stack owns it: when the owner drops it, ends, or is killed, everything that the stack started is killed too. Everybody
+/// else may [attach](Stack::attach) to it by its name, to look, and to kill, pause and start its processes.
+#[derive(Debug)]
+pub struct Stack {
+    places: Places,
+    folder: Folder,
+    tools: Tools,
+    keep: bool,
+    ownership: Option<Ownership>,
+}
+
+/// What an owner has. Its parts go in this order: nobody may take the stack over before everything is gone.
+struct Ownership {
+    /// Without one the processes outlive the owner.
+    guardian: Option<Guardian>,
+    lock: OwnerLock,
+}
+
+impl std::fmt::Debug for Ownership {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ownership").field("guarded", &self.guardian.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Stack {
+    /// Starts servers, all at the same time, and returns when each is ready. A folder that is there already is used as it is: servers come
+    /// back to their data, and to their ports where these are still free.
+    ///
+    /// # Errors
+    /// When a server is not installed or does not become ready: the message has the end of its log, and everything that was started is
+    /// killed. When another process owns a stack of this name.
+    pub async fn start(config: StackConfig) -> StackResult<Self> {
+        let servers = config.servers.clone();
+        let mut stack = Self::own(config).await?;
+        let started = stack.start_servers(&servers).await;
+        if let Err(error) = started {
+            // So that its logs can be read. The next stack of a test sweeps them away.
+            stack.keep = true;
+            return Err(error);
+        }
+        Ok(stack)
+    }
+
+    /// A stack that was started by somebody else. It is left as it is when this is dropped.
+    ///
+    /// # Errors
+    /// When there is none of this name, or what it has written down cannot be read.
+    pub fn attach(places: &Places, name: &str) -> StackResult<Self> {
+        let folder = Folder::of(places, name)?;
+        if state::load(&folder)?.is_none() {
+            return Err(StackError::NoStack { stack: name.to_owned() });
+        }
+        Ok(Self { places: places.clone(), folder, tools: Tools::of(places), keep: true, ownership: None })
+    }
+
+    /// The names of all stacks, up or down.
+    #[must_use]
+    pub fn names(places: &Places) -> Vec<String> {
+        let entries = fs::read_dir(&places.stacks).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<_> =
+            names.filter(|name| Folder::of(places, name).is_ok_and(|folder| folder.state().exists())).collect();
+        names.sort();
+        names
+    }
+
+    /// Lets everything outlive this process. From then on it runs until somebody attaches to it and stops it.
+    ///
+    /// # Errors
+    /// When the system refuses; then everything is killed.
+    pub fn detach(mut self) -> StackResult<()> {
+        if let Some(mut ownership) = self.ownership.take() {
+            self.set_owner(None)?;
+            ownership.guardian.take().map_or(Ok(()), Guardian::release)?;
+        }
+        Ok(())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.folder.name
+    }
+
+    /// What is installed.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// Gives a process its ports, one for each of `services`, which are words for what is served there. A process keeps its ports; one that
+    /// is down gets others when somebody else listens on them.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn ports(&self, process: &str, services: &[&str]) -> StackResult<BTreeMap<String, u16>> {
+        ports::reserve(&self.places, &self.folder, process, services)
+    }
+
+    /// The address of a server for its clients, as `host:port`.
+    ///
+    /// # Errors
+    /// When the stack does not have the server.
+    pub fn address(&self, server: Server) -> StackResult<String> {
+        self.port(server).map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    /// The port of a server for its clients, on 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the stack does not have the server.
+    pub fn port(&self, server: Server) -> StackResult<u16> {
+        let record = self.record(server.name())?;
+        Ok(record.spec.ports.get(server.service()).copied().unwrap_or(0))
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    async fn own(config: StackConfig) -> StackResult<Self> {
+        let folder = Folder::of(&config.places, &config.name)?;
+        folder.make()?;
+        let lock = OwnerLock::take(&folder).await?;
+        if !config.keep {
+            owner::sweep(&config.places).await;
+        }
+        let alive =
+            state::load(&folder)?.is_some_and(|state| state.processes.iter().any(|record| record.alive().is_some()));
+        if alive && !config.adopt {
+            return Err(StackError::RunsAlready { stack: config.name });
+        }
+        // Those that ran before would be killed with the others.
+        let guardian = if alive { None } else { Some(guard(&folder)?) };
+        let ownership = Some(Ownership { guardian, lock });
+        let tools = Tools::of(&config.places);
+        let stack = Self { places: config.places, folder, tools, keep: config.keep, ownership };
+        stack.set_owner(Identity::of_this_process())?;
+        Ok(stack)
+    }
+
+    fn set_owner(&self, owner: Option<Identity>) -> StackResult<()> {
+        state::edit(&self.folder, |state| {
+            state.owner = owner;
+            Ok(())
+        })
+    }
+
+    fn state(&self) -> StackResult<State> {
+        Ok(state::load(&self.folder)?.unwrap_or_default())
+    }
+}
+
+/// Posts a guardian over a list that is empty: the processes of earlier runs are gone.
+fn guard(folder: &Folder) -> StackResult<Guardian> {
+    let list = folder.running();
+    fs::write(&list, "").map_err(StackError::io(format!("write {}", list.display())))?;
+    Guardian::post(&list)
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let Some(ownership) = self.ownership.take() else { return };
+        let guarded = ownership.guardian.is_some();
+        // Returns when the guardian has killed everything.
+        drop(ownership.guardian);
+        // A failed test's logs are worth reading.
+        if guarded && !self.keep && !std::thread::panicking() {
+            // What cannot be removed now is swept away by the next stack of a test.
+            let _ = stop::remove_folders(&self.folder);
+        }
+        drop(ownership.lock);
+    }
+}

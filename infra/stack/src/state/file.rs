@@ -1,0 +1,134 @@
+//! Reading and changing `state.json`.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+};
+
+use super::{Folder, State, VERSION};
+use crate::{StackError, StackResult};
+
+/// Reads it. `None` where the stack has none.
+pub(crate) fn load(folder: &Folder) -> StackResult<Option<State>> {
+    let path = folder.state();
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StackError::io(format!("read {}", path.display()))(error)),
+    };
+    let unreadable = |reason: String| StackError::State { stack: folder.name.clone(), path: path.clone(), reason };
+    let state: State = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    if state.version != VERSION {
+        return Err(unreadable(format!("it is of version {}, not {VERSION}", state.version)));
+    }
+    Ok(Some(state))
+}
+
+/// Changes it, one program after another. Nothing is written when `change` fails. The folder must exist.
+pub(crate) fn edit<T>(folder: &Folder, change: impl FnOnce(&mut State) -> StackResult<T>) -> StackResult<T> {
+    let lock = File::create(folder.state_lock()).and_then(|lock| lock.lock().map(|()| lock));
+    let lock = lock.map_err(StackError::io(format!("lock {}", folder.state_lock().display())))?;
+    let mut state = load(folder)?.unwrap_or_default();
+    let result = change(&mut state)?;
+    save(folder, &state)?;
+    drop(lock);
+    Ok(result)
+}
+
+/// Written beside and moved into its place: whoever reads it meets the old one or the new one.
+fn save(folder: &Folder, state: &State) -> StackResult<()> {
+    let path = folder.state();
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder.path())?;
+        serde_json::to_writer_pretty(&mut file, state)?;
+        file.write_all(b"\n")?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    write().map_err(StackError::io(format!("write {}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Places,
+        process::{Identity, ProcessSpec},
+        state::Run,
+    };
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let parent = tempfile::tempdir().unwrap();
+        let places = Places { stacks: parent.path().join("stack"), tools: parent.path().join("tools") };
+        let folder = Folder::of(&places, "default").unwrap();
+        folder.make().unwrap();
+        (parent, folder)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (_parent, folder) = folder();
+        assert_eq!(load(&folder).unwrap(), None);
+        let me = Identity::of_this_process().unwrap();
+        let spec = ProcessSpec::new("one", "/bin/true");
+        edit(&folder, |state| {
+            state.ports.entry("one".into()).or_default().insert("tcp".into(), 21_000);
+            state.note(&spec, Run::begun_now(me.clone(), 0));
+            Ok(())
+        })
+        .unwrap();
+        edit(&folder, |state| {
+            state.note(&spec, Run::begun_now(me.clone(), 7));
+            Ok(())
+        })
+        .unwrap();
+        let state = load(&folder).unwrap().unwrap();
+        assert_eq!(state.all_ports().collect::<Vec<_>>(), [21_000]);
+        assert_eq!(state.processes.len(), 1, "a second start takes the place of the first");
+        assert_eq!(state.find("one").unwrap().alive().unwrap().log_offset, 7);
+        assert_eq!(state.names(), "one");
+    }
+
+    #[test]
+    fn a_change_that_fails_changes_nothing() {
+        let (_parent, folder) = folder();
+        let result = edit(&folder, |state| {
+            state.ports.entry("one".into()).or_default();
+            Err::<(), _>(StackError::Invalid("no".into()))
+        });
+        assert_eq!(result.unwrap_err().to_string(), "no");
+        assert_eq!(load(&folder).unwrap(), None);
+    }
+
+    #[test]
+    fn garbage_is_told_with_the_way_out() {
+        let (_parent, folder) = folder();
+        for garbage in ["", "{", "[]", "\0\u{1}", r#"{"version": 1}"#] {
+            fs::write(folder.state(), garbage).unwrap();
+            let error = load(&folder).unwrap_err().to_string();
+            assert!(error.contains("state.json is not what this version writes"), "{error}");
+            assert!(error.contains("cargo stack down --name default"), "{error}");
+            assert!(edit(&folder, |_| Ok(())).is_err(), "garbage is not written over");
+        }
+        fs::write(folder.state(), r#"{"version": 9, "owner": null, "ports": {}, "processes": []}"#).unwrap();
+        assert!(load(&folder).unwrap_err().to_string().contains("it is of version 9"));
+    }
+
+    #[test]
+    fn changes_of_many_threads_are_all_kept() {
+        let (_parent, folder) = folder();
+        std::thread::scope(|scope| {
+            for number in 0..8_u16 {
+                let folder = &folder;
+                scope.spawn(move || {
+                    edit(folder, |state| {
+                        state.ports.entry(format!("p{number}")).or_default().insert("tcp".into(), number);
+                        Ok(())
+                    })
+                    .unwrap();
+                });
+            }
+        });
+        assert_eq!(load(&folder).unwrap().unwrap().all_ports().count(), 8);
+    }
+}

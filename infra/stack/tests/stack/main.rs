@@ -1,0 +1,10 @@
+//! Stacks of real servers: started, killed, paused, left by their owner, and in trouble.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+
+mod all_servers;
+mod owner;
+mod processes;
+mod program;
+mod servers;
+mod site;
+mod trouble;

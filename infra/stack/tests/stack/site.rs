@@ -1,0 +1,134 @@
+//! What the tests share.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
+    process::Output,
+    time::Duration,
+};
+
+use diptych_stack::{Places, ProcessState, ProcessStatus, Server, Stack, StackConfig, Tools};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+    time::{sleep, timeout},
+};
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A stack for a test. `None`, with a line, where a server is not installed; in CI that is a failure.
+pub(crate) fn config(servers: &[Server]) -> Option<StackConfig> {
+    let config = StackConfig::for_test(servers.iter().copied()).unwrap();
+    let tools = Tools::of(&config.places);
+    let Some(missing) = servers.iter().find_map(|server| tools.check(server.package()).err()) else {
+        return Some(config);
+    };
+    let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    assert!(!in_ci, "{missing}");
+    println!("skipped: {missing}");
+    None
+}
+
+/// Starts it, or `None` as above.
+pub(crate) async fn start(servers: &[Server]) -> Option<Stack> {
+    Some(Stack::start(config(servers)?).await.unwrap())
+}
+
+/// A folder with stacks of its own, and the tools of this build.
+pub(crate) fn places_apart(folder: &tempfile::TempDir) -> Places {
+    Places { stacks: folder.path().join("stack"), tools: Places::of_this_build().unwrap().tools }
+}
+
+pub(crate) fn status(stack: &Stack, process: impl AsRef<str>) -> ProcessStatus {
+    let found = stack.status().unwrap().into_iter().find(|status| status.name == process.as_ref());
+    found.unwrap()
+}
+
+pub(crate) fn state(stack: &Stack, process: impl AsRef<str>) -> ProcessState {
+    status(stack, process).state
+}
+
+pub(crate) fn port(stack: &Stack, server: Server) -> u16 {
+    let address = stack.address(server).unwrap();
+    address.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+pub(crate) fn pid(stack: &Stack, process: impl AsRef<str>) -> u32 {
+    status(stack, process).pid.unwrap()
+}
+
+/// Whether a process has ended. It may still be listed, until its parent asks how.
+pub(crate) fn is_gone(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
+/// Whether somebody could listen there. Not at every moment: another stack may just be asking the same.
+pub(crate) fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Listens there.
+pub(crate) async fn occupy(port: u16) -> TcpListener {
+    until("the port is free", || is_free(port)).await;
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap()
+}
+
+/// Looks again and again.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let holds = async {
+        while !condition() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+/// A statement, by the client that comes with the server.
+pub(crate) fn psql(stack: &Stack, statement: &str) -> Command {
+    let url = stack.environment().unwrap().remove("DIPTYCH_TEST_POSTGRES_URL").unwrap();
+    let mut command = Command::new(stack.tools().postgres().unwrap().join("psql"));
+    command.arg(url).args(["-v", "ON_ERROR_STOP=1", "-Atc", statement]).kill_on_drop(true);
+    command
+}
+
+pub(crate) async fn sql(stack: &Stack, statement: &str) -> String {
+    let output = timeout(PATIENCE, psql(stack, statement).output()).await.unwrap().unwrap();
+    text(&output)
+}
+
+/// What it wrote, where it ended well.
+pub(crate) fn text(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What memcached answers.
+pub(crate) async fn memcached(port: u16, request: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.write_all(format!("{request}quit\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// This crate's program, with stacks in a folder of their own.
+pub(crate) fn program(places: &Places, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_diptych-stack"));
+    command.args(arguments).env("CARGO_TARGET_DIR", target(places)).env(diptych_stack::TOOLS_VARIABLE, &places.tools);
+    command.env_remove("DIPTYCH_STACK").kill_on_drop(true);
+    command
+}
+
+fn target(places: &Places) -> PathBuf {
+    places.target().to_owned()
+}
+
+/// Runs it to its end: its exit status and what it wrote.
+pub(crate) async fn run(places: &Places, arguments: &[&str]) -> (i32, String, String) {
+    let output = timeout(PATIENCE * 3, program(places, arguments).output()).await.unwrap().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
