@@ -1,10 +1,11 @@
 //! What the write path tells about itself. Named once, here.
 
-use std::time::Duration;
+use std::{future::Future, pin::pin, time::Duration};
 
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
+use tokio::time::{Instant, timeout};
 
 const BATCH_COMMANDS: &str = "diptych_command_batch_commands";
 const COMMIT_SECONDS: &str = "diptych_command_commit_seconds";
@@ -15,6 +16,9 @@ const OUTCOMES: &str = "diptych_command_outcomes_total";
 const CONFLICTS: &str = "diptych_command_conflicts_total";
 const EVENTS_LOADED: &str = "diptych_command_events_loaded_total";
 
+/// How often the age of the oldest command is brought up to date while a batch takes its time.
+const AGE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Gives the metrics of this crate their units and help texts. Call it once, after the recorder is installed.
 pub fn describe_metrics() {
     describe_histogram!(BATCH_COMMANDS, Unit::Count, "Commands that were decided together");
@@ -23,7 +27,7 @@ pub fn describe_metrics() {
     describe_gauge!(
         OLDEST_WAITING_SECONDS,
         Unit::Seconds,
-        "How long the oldest command of the newest batch had waited"
+        "Age of the oldest command that has no answer yet, 0 where all have one"
     );
     describe_gauge!(CACHED_STATES, Unit::Count, "Streams whose state is held in memory");
     describe_counter!(OUTCOMES, Unit::Count, "Commands by how they ended");
@@ -99,7 +103,21 @@ impl Metrics {
         self.oldest_waiting_seconds.set(oldest_waited.as_secs_f64());
     }
 
+    /// Does the work of a batch, and shows meanwhile how old its oldest command is: those in the queue are younger.
+    pub(crate) async fn while_open<T>(&self, oldest: Option<Instant>, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            if let Ok(done) = timeout(AGE_INTERVAL, &mut work).await {
+                return done;
+            }
+            let age = oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed());
+            self.oldest_waiting_seconds.set(age.as_secs_f64());
+        }
+    }
+
     pub(crate) fn batch_over(&self, cached_states: usize) {
+        // What came meanwhile is taken now, and says its own age.
+        self.oldest_waiting_seconds.set(0.0);
         self.cached_states.set(as_f64(cached_states));
     }
 

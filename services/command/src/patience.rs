@@ -35,6 +35,15 @@ pub(crate) enum GaveUp {
 }
 
 impl GaveUp {
+    /// What traces call it.
+    pub(crate) fn error_type(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Internal => "internal",
+        }
+    }
+
     /// A question has no effect, so nothing is in doubt where it failed.
     pub(crate) fn of_question(self) -> Self {
         if self == Self::OutcomeUnknown { Self::Unavailable } else { self }

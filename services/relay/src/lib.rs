@@ -32,6 +32,7 @@ mod publish;
 mod quiet;
 mod relay;
 mod resume;
+mod trace;
 
 pub use config::RelayConfig;
 pub use error::RelayError;

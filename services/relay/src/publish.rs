@@ -3,7 +3,7 @@
 use diptych_kernel::ports::{Fence, LogEntry, RelayCursor, Tail, Watermark};
 use tokio::time::Instant;
 
-use crate::{RelayConfig, edge::Edge, metrics::Oldest, quiet::Quiet, resume::Start};
+use crate::{RelayConfig, edge::Edge, metrics::Oldest, quiet::Quiet, resume::Start, trace::BatchSpans};
 
 /// A leadership and how far its work is.
 #[derive(Debug)]
@@ -39,6 +39,22 @@ pub(crate) struct Batch {
     /// There was more than the limit, so that reading on at once is right.
     pub(crate) more: bool,
     pub(crate) oldest: Option<Oldest>,
+    /// Begun when it is published for the first time.
+    spans: Option<BatchSpans>,
+}
+
+impl Batch {
+    /// The batch is about to be published, for the first time or again.
+    pub(crate) fn begin_spans(&mut self) {
+        self.spans.get_or_insert_with(|| BatchSpans::begin(&mut self.entries));
+    }
+
+    /// Another relay leads, and publishes what this batch holds.
+    pub(crate) fn is_fenced(&self) {
+        if let Some(spans) = &self.spans {
+            spans.fail("fenced");
+        }
+    }
 }
 
 impl Lead {
@@ -87,7 +103,7 @@ impl Lead {
                 entries.push(LogEntry::Watermark(partition, watermark));
             }
         }
-        Batch { entries, events, up_to: self.read.up_to, more, oldest }
+        Batch { entries, events, up_to: self.read.up_to, more, oldest, spans: None }
     }
 
     /// The log has acknowledged a batch.

@@ -252,8 +252,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 
     /// Puts a batch on the log; where more is known to be there, reads it meanwhile.
-    async fn publish(&mut self, mut lead: Lead, batch: Batch) -> Step {
+    async fn publish(&mut self, mut lead: Lead, mut batch: Batch) -> Step {
         let limit = self.config.read_events_max.max(1);
+        batch.begin_spans();
         let appended = if batch.more && lead.ahead.is_none() {
             let (appended, tail) =
                 futures::join!(self.log.append(&batch.entries), self.store.read_after(lead.read.up_to, limit));
@@ -317,6 +318,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             }
             Ok(CursorOutcome::Fenced) => {
                 tracing::warn!(fence = lead.fence.0, "another relay has taken the lead");
+                if let Some(batch) = batch {
+                    batch.is_fenced();
+                }
                 Ok(State::Standby)
             }
             Err(error) => again(State::MovingCursor(lead, batch), error),

@@ -9,6 +9,7 @@ mod shutdown;
 mod status;
 mod tasks;
 pub mod telemetry;
+pub mod trace;
 mod trace_context;
 
 pub use backoff::Backoff;

@@ -1,45 +1,20 @@
-//! The W3C trace context that a call brings along.
+//! The trace context that the events of a call take along.
 
 use diptych_kernel::EventMetadata;
 use tonic::metadata::MetadataMap;
 
-/// How long the only version of `traceparent` that exists is: `00-<32 hex>-<16 hex>-<2 hex>`.
-const LENGTH_BYTES: usize = 55;
+use crate::trace::{self, TraceContext, is_valid};
 
-/// What a call's metadata says about its trace, for the events that it causes. A `traceparent` that is not valid (W3C Trace
-/// Context, level 1) is ignored, as the standard asks.
+/// What the events that a call causes take along, asked in the call itself: its own span, where that is exported; otherwise what the caller
+/// has sent (W3C Trace Context, level 1), so that the parts behind can go on with the caller's trace. A `traceparent` that is not
+/// valid is ignored, as the standard asks.
 #[must_use]
 pub fn traceparent(metadata: &MetadataMap) -> EventMetadata {
+    if let Some(own) = trace::current().as_ref().and_then(TraceContext::of) {
+        return own.to_metadata();
+    }
     let value = metadata.get("traceparent").and_then(|value| value.to_str().ok());
     EventMetadata { traceparent: value.filter(|value| is_valid(value)).map(Into::into) }
-}
-
-fn is_valid(value: &str) -> bool {
-    // A later version may add fields at its end. Until there is one, a longer value is a mistake, and is not stored for ever.
-    if value.len() != LENGTH_BYTES {
-        return false;
-    }
-    let mut fields = value.split('-');
-    let (Some(version), Some(trace_id), Some(parent_id), Some(flags), None) =
-        (fields.next(), fields.next(), fields.next(), fields.next(), fields.next())
-    else {
-        return false;
-    };
-    is_hex(version, 2)
-        && version != "ff"
-        && is_hex(trace_id, 32)
-        && !is_zero(trace_id)
-        && is_hex(parent_id, 16)
-        && !is_zero(parent_id)
-        && is_hex(flags, 2)
-}
-
-fn is_hex(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn is_zero(text: &str) -> bool {
-    text.bytes().all(|byte| byte == b'0')
 }
 
 #[cfg(test)]

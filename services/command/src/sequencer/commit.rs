@@ -7,7 +7,7 @@ use diptych_kernel::{
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use super::{Sequencer, batch::Batch, decide::Proposal};
+use super::{Sequencer, batch::Batch, decide::Proposal, trace::AppendSpans};
 use crate::patience::{Answered, GaveUp, Patience};
 
 /// How a round ends.
@@ -25,21 +25,23 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     pub(super) async fn commit(
         &self,
         batch: &mut Batch<D>,
-        proposal: Proposal,
+        mut proposal: Proposal,
         patience: Patience,
     ) -> Result<Landing, GaveUp> {
         if proposal.units.is_empty() {
             return Ok(Landing::Stands);
         }
+        let spans = AppendSpans::begin(&mut proposal.units);
         let started = Instant::now();
         let answer =
             patience.until_answered("append", || self.store.append(&proposal.units, &proposal.snapshots)).await;
         self.metrics.append_answered(started.elapsed());
         let landing = match answer {
-            Ok(answered) => self.take_answer(batch, &proposal, answered),
+            Ok(answered) => self.take_answer(batch, &proposal, answered, &spans),
             Err(gave_up) => Err(gave_up),
         };
-        if landing.is_err() {
+        if let Err(gave_up) = landing {
+            spans.fail(gave_up.error_type());
             // It may be stored, or may yet be. The next batch on these streams loads them, and builds on whatever is there.
             batch.working_set.forget_touched();
         }
@@ -51,6 +53,7 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
         batch: &mut Batch<D>,
         proposal: &Proposal,
         answered: Answered<AppendOutcome>,
+        spans: &AppendSpans,
     ) -> Result<Landing, GaveUp> {
         match answered.value {
             AppendOutcome::Committed(receipts) => {
@@ -75,6 +78,9 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
                     batch.working_set.roll_back();
                 }
                 let own = answered.doubted && is_whole(&proposal.units, &done);
+                if !own {
+                    spans.fail("rejected");
+                }
                 self.take_rejection(batch, &conflicts, done, own)?;
                 Ok(Landing::DecideAgain)
             }

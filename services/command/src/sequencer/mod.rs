@@ -12,6 +12,7 @@ mod confirm;
 mod decide;
 mod load;
 mod states;
+mod trace;
 mod working_set;
 
 use std::sync::Arc;
@@ -72,8 +73,10 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
                 self.turn_away(&mut taken);
                 continue;
             }
+            let oldest = taken.first().map(|oldest| oldest.queued_at);
             let mut batch = Batch::gather(&mut taken, &mut self.states, &self.metrics);
-            self.settle(&mut batch).await;
+            let metrics = Arc::clone(&self.metrics);
+            metrics.while_open(oldest, self.settle(&mut batch)).await;
             batch.working_set.give_back(&mut self.states);
             self.metrics.batch_over(self.states.len());
         }

@@ -1,5 +1,5 @@
-//! What happens around every call: it is counted and timed, shed when there are too many, and given a reason when it fails in the
-//! transport. Nothing is allocated here for a call that goes well.
+//! What happens around every call: it is counted and timed, traced where its caller or a sampler wants that, shed when there are too many, and
+//! given a reason when it fails in the transport. Nothing is allocated here for a call that goes well and is not traced.
 
 use std::{
     collections::HashMap,
@@ -18,11 +18,14 @@ use prost_reflect::DescriptorPool;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::{Service, ServiceExt, service_fn};
+use tracing::Instrument;
 
-use super::{reflection, with_reason};
+use super::{call_span::CallSpan, code_name::code_name, reflection, with_reason};
 use crate::Failure;
 
 const CODES: usize = 17;
+/// What traces call a method that is not mounted, by their conventions.
+const RPC_UNKNOWN: &str = "_OTHER";
 
 /// What is known about all calls of a server.
 pub(super) struct Calls {
@@ -37,10 +40,12 @@ pub(super) struct Calls {
 struct Method {
     service: String,
     name: String,
+    /// As traces name it.
+    rpc: String,
     /// Streaming calls are counted when they begin, and not timed.
     streaming: bool,
-    /// Standard services are answered under any load.
-    sheds: bool,
+    /// Of the standard services, health and reflection: they are answered under any load, and not traced.
+    is_standard: bool,
     duration: Histogram,
     /// By code, made when first needed: most codes of most methods never are.
     counters: [OnceLock<Counter>; CODES],
@@ -58,13 +63,14 @@ impl Calls {
                 for method in service.methods() {
                     let streaming = method.is_client_streaming() || method.is_server_streaming();
                     let path = format!("/{}/{}", service.full_name(), method.name());
-                    by_path.insert(path, Method::new(service.full_name(), method.name(), streaming));
+                    let rpc = format!("{}/{}", service.full_name(), method.name());
+                    by_path.insert(path, Method::new(service.full_name(), method.name(), rpc, streaming));
                 }
             }
         }
         Self {
             by_path,
-            unknown: Method::new("other", "other", true),
+            unknown: Method::new("other", "other", RPC_UNKNOWN.to_owned(), true),
             in_flight: AtomicUsize::new(0),
             in_flight_max,
             in_flight_gauge: gauge!("diptych_rpc_calls_in_flight"),
@@ -84,36 +90,30 @@ fn describe_metrics() {
 }
 
 impl Method {
-    fn new(service: &str, name: &str, streaming: bool) -> Self {
+    fn new(service: &str, name: &str, rpc: String, streaming: bool) -> Self {
         Self {
             service: service.to_owned(),
             name: name.to_owned(),
+            rpc,
             streaming,
-            sheds: !service.starts_with("grpc."),
+            is_standard: service.starts_with("grpc."),
             duration: histogram!("diptych_rpc_duration_seconds", "service" => service.to_owned(), "method" => name.to_owned()),
             counters: [const { OnceLock::new() }; CODES],
         }
+    }
+
+    fn span(&self, headers: &HeaderMap) -> CallSpan {
+        if self.is_standard { CallSpan::none() } else { CallSpan::begin(&self.rpc, headers) }
     }
 
     fn count(&self, code: Code) {
         let Some(counter) = usize::try_from(code as i32).ok().and_then(|index| self.counters.get(index)) else {
             return;
         };
-        let labels = || [("service", self.service.clone()), ("method", self.name.clone()), ("code", code_name(code))];
+        let labels =
+            || [("service", self.service.clone()), ("method", self.name.clone()), ("code", code_name(code).to_owned())];
         counter.get_or_init(|| counter!("diptych_rpc_calls_total", &labels())).increment(1);
     }
-}
-
-/// The name as the protocol's documents write it: `NotFound` is `NOT_FOUND`.
-fn code_name(code: Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() && code != Code::Ok {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
 }
 
 /// A call that is being worked on. One that is dropped before it ended was cancelled by its caller, or ran out of time.
@@ -130,7 +130,7 @@ impl<'a> Call<'a> {
         let before = calls.in_flight.fetch_add(1, Ordering::Relaxed);
         calls.in_flight_gauge.increment(1);
         let mut call = Self { calls, method, began_at: Instant::now(), code: Code::Cancelled };
-        if method.sheds && before >= calls.in_flight_max {
+        if !method.is_standard && before >= calls.in_flight_max {
             call.code = Code::ResourceExhausted;
             return Err(Failure::Overloaded { what: "the number of calls in flight" });
         }
@@ -165,19 +165,24 @@ pub(super) fn watch(
         let (routes, calls) = (routes.clone(), Arc::clone(&calls));
         async move {
             let method = calls.method(request.uri().path());
+            let mut span = method.span(request.headers());
             let mut call = match Call::begin(&calls, method) {
                 Ok(call) => call,
-                Err(failure) => return Ok(Status::from(failure).into_http()),
+                Err(failure) => {
+                    span.end(failure.code());
+                    return Ok(Status::from(failure).into_http());
+                }
             };
-            let response = routes.oneshot(request).await?;
+            let response = routes.oneshot(request).instrument(span.span().clone()).await?;
             Ok(match failed(response.headers()) {
                 None => {
                     call.code = Code::Ok;
-                    response
+                    span.follow(response)
                 }
                 Some(status) => {
                     let status = with_reason(status);
                     call.code = status.code();
+                    span.end(status.code());
                     status.into_http()
                 }
             })

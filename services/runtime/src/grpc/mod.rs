@@ -1,6 +1,8 @@
-//! The gRPC server: limits, health, reflection and counting around whatever is mounted.
+//! The gRPC server: limits, health, reflection, counting and tracing around whatever is mounted.
 
+mod call_span;
 mod calls;
+mod code_name;
 mod health;
 mod limits;
 mod reflection;

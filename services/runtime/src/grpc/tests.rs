@@ -2,6 +2,7 @@
 
 mod faults;
 mod theatre;
+mod traces;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tonic::{body::Body, transport};
 use tower::service_fn;
 
+use super::process;
 use crate::{Shutdown, connection, pause};
 
 /// The bounds of the buckets of every metric that ends in `_seconds`: from what a cache takes to what a caller gives up on.
@@ -55,7 +56,7 @@ impl Metrics {
     /// What is counted now, as Prometheus reads it.
     #[must_use]
     pub fn render(&self) -> String {
-        self.handle.render()
+        self.handle.render() + &process::render()
     }
 
     /// Answers `GET /metrics` on a listener that is bound already, and keeps the buckets up, until shutdown begins.

@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
+use diptych_kernel::EventMetadata;
 use diptych_proto::Encoded;
 use futures::{future::BoxFuture, stream};
 use http::{Request as HttpRequest, Response as HttpResponse, uri::PathAndQuery};
+use parking_lot::Mutex;
 use prost::bytes::Bytes;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -40,9 +42,16 @@ pub(super) struct BoxOffice {
     doors_open: Arc<watch::Sender<bool>>,
     waiting: Arc<watch::Sender<usize>>,
     message_bytes_max: usize,
+    /// What the events of each call would take along.
+    caused: Arc<Mutex<Vec<EventMetadata>>>,
 }
 
 impl BoxOffice {
+    /// What the events of the newest call would take along.
+    pub(super) fn caused(&self) -> Option<String> {
+        self.caused.lock().last()?.traceparent.as_deref().map(str::to_owned)
+    }
+
     pub(super) fn open_doors(&self) {
         self.doors_open.send_replace(true);
     }
@@ -90,8 +99,9 @@ impl UnaryService<HealthCheckRequest> for Method {
     type Response = ();
     type Future = BoxFuture<'static, Result<Response<()>, Status>>;
 
-    fn call(&mut self, _: Request<HealthCheckRequest>) -> Self::Future {
+    fn call(&mut self, request: Request<HealthCheckRequest>) -> Self::Future {
         let (waits, office) = (self.waits, self.office.clone());
+        office.caused.lock().push(crate::traceparent(request.metadata()));
         Box::pin(async move {
             if waits {
                 let _leaves = Waiting::begin(&office);
@@ -136,6 +146,7 @@ impl Running {
             doors_open: Arc::new(watch::Sender::new(false)),
             waiting: Arc::new(watch::Sender::new(0)),
             message_bytes_max: limits.message_received_bytes_max,
+            caused: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -169,18 +180,23 @@ impl Running {
     }
 
     pub(super) async fn call_path(&self, path: &str, message: &[u8]) -> Result<(), Status> {
-        call(self.channel.clone(), path, message).await
+        call(self.channel.clone(), path, message, &[]).await
+    }
+
+    /// Calls `Reserve` with headers of its caller.
+    pub(super) async fn call_from(&self, caller: &[(&'static str, &str)]) -> Result<(), Status> {
+        call(self.channel.clone(), &format!("/{NAME}/Reserve"), &[], caller).await
     }
 
     pub(super) async fn begin_on_new_connection(&self, method: &str) -> Result<(), Status> {
-        call(lazy(self.address), &format!("/{NAME}/{method}"), &[]).await
+        call(lazy(self.address), &format!("/{NAME}/{method}"), &[], &[]).await
     }
 
     /// Begins a call, and returns once the theatre has it.
     pub(super) async fn begin(&self, method: &str) -> AbortOnDropHandle<Result<(), Status>> {
         let (channel, path) = (self.channel.clone(), format!("/{NAME}/{method}"));
         let tracker = tokio_util::task::TaskTracker::new();
-        let held = tracker.spawn(async move { call(channel, &path, &[]).await });
+        let held = tracker.spawn(async move { call(channel, &path, &[], &[]).await });
         self.theatre.until_somebody_waits().await;
         AbortOnDropHandle::new(held)
     }
@@ -226,12 +242,15 @@ fn lazy(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
 }
 
-async fn call(channel: Channel, path: &str, message: &[u8]) -> Result<(), Status> {
+async fn call(channel: Channel, path: &str, message: &[u8], headers: &[(&'static str, &str)]) -> Result<(), Status> {
     let mut grpc = client::Grpc::new(channel);
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let codec = ProstCodec::<Encoded<HealthCheckRequest>, ()>::default();
-    let message = Encoded::new(Bytes::copy_from_slice(message));
-    let answer = grpc.unary(Request::new(message), PathAndQuery::try_from(path).unwrap(), codec).await;
+    let mut request = Request::new(Encoded::new(Bytes::copy_from_slice(message)));
+    for (name, value) in headers {
+        request.metadata_mut().insert(*name, value.parse().unwrap());
+    }
+    let answer = grpc.unary(request, PathAndQuery::try_from(path).unwrap(), codec).await;
     answer.map(Response::into_inner)
 }
 

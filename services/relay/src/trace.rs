@@ -1,0 +1,79 @@
+//! The spans of a batch.
+
+use diptych_kernel::{RecordedEvent, ports::LogEntry};
+use diptych_runtime::trace::{self, TARGET, TraceContext, systems};
+use tracing::{Span, info_span};
+
+/// The spans of a batch: one for each event that is traced, a child of what is in its row, and one for the batch, tied to all of them. There
+/// are none, and nothing is done, where nothing is traced.
+///
+/// They are as long as it takes until the log has acknowledged the batch, tries that failed included.
+#[derive(Debug)]
+pub(crate) struct BatchSpans(Vec<Span>);
+
+impl BatchSpans {
+    /// Begins them. From now on the records of these events take their own span along.
+    pub(crate) fn begin(entries: &mut [LogEntry]) -> Self {
+        let mut spans = Self(Vec::new());
+        if !trace::is_on() {
+            return spans;
+        }
+        let messages = entries.len();
+        let mut batch = None;
+        for entry in entries {
+            let LogEntry::Event(event) = entry else { continue };
+            let Some(row) = TraceContext::of_event(&event.metadata) else { continue };
+            let batch = batch.get_or_insert_with(|| batch_span(messages));
+            let send = send_span(event);
+            trace::set_parent(&send, &row);
+            if let Some(batch) = TraceContext::of(batch) {
+                trace::link(&send, &batch);
+            }
+            if let Some(own) = TraceContext::of(&send) {
+                trace::link(batch, &own);
+                event.metadata = own.to_metadata();
+                spans.0.push(send);
+            }
+        }
+        spans.0.extend(batch);
+        spans
+    }
+
+    /// The batch was not acknowledged, and another try is not made of it.
+    pub(crate) fn fail(&self, error_type: &'static str) {
+        for span in &self.0 {
+            trace::fail(span, error_type);
+        }
+    }
+}
+
+fn batch_span(messages: usize) -> Span {
+    let systems = systems();
+    info_span!(
+        target: TARGET,
+        parent: None,
+        "relay batch",
+        otel.kind = "internal",
+        messaging.system = systems.log,
+        messaging.destination.name = &*systems.topic,
+        messaging.batch.message_count = trace::count(messages),
+    )
+}
+
+fn send_span(event: &RecordedEvent) -> Span {
+    let systems = systems();
+    info_span!(
+        target: TARGET,
+        parent: None,
+        "send",
+        otel.name = %format_args!("send {}", systems.topic),
+        otel.kind = "producer",
+        messaging.system = systems.log,
+        messaging.operation.name = "send",
+        messaging.operation.type = "send",
+        messaging.destination.name = &*systems.topic,
+        messaging.destination.partition.id = %event.partition,
+        messaging.message.id = %event.position,
+        messaging.kafka.message.key = event.stream_id.as_str(),
+    )
+}

@@ -1,0 +1,57 @@
+//! Traces of one thread, kept in memory.
+
+use std::{future::Future, sync::Arc};
+
+use opentelemetry::{KeyValue, trace::SpanId};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SdkTracerProvider, SpanData, SpanExporter},
+};
+use parking_lot::Mutex;
+use tracing::subscriber::DefaultGuard;
+
+use super::{Traces, registry, sampler};
+
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Kept {
+    fn export(&self, mut batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        self.0.lock().append(&mut batch);
+        std::future::ready(Ok(()))
+    }
+}
+
+/// Every span that ends on this thread while it lives.
+pub(crate) struct Recording {
+    kept: Kept,
+    _traces: Traces,
+    _subscriber: DefaultGuard,
+}
+
+impl Recording {
+    /// Of traces that begin here, this share.
+    pub(crate) fn begin(ratio: f64) -> Self {
+        let kept = Kept::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).with_sampler(sampler(ratio));
+        let provider = provider.build();
+        let subscriber = tracing::subscriber::set_default(registry(&provider));
+        Self { kept, _traces: Traces::begin(provider), _subscriber: subscriber }
+    }
+
+    /// The spans that have ended, in that order.
+    pub(crate) fn spans(&self) -> Vec<SpanData> {
+        self.kept.0.lock().clone()
+    }
+}
+
+/// An attribute of a span, as text.
+pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<String> {
+    let found = span.attributes.iter().find(|KeyValue { key: found, .. }| found.as_str() == key);
+    found.map(|found| found.value.to_string())
+}
+
+/// Whether a span has no parent at all.
+pub(crate) fn is_root(span: &SpanData) -> bool {
+    span.parent_span_id == SpanId::INVALID
+}
