@@ -2,7 +2,11 @@
 
 use clap_complete::Shell;
 
-use crate::{bench, dev, explain, import, verify};
+use crate::{
+    bench, dev, explain, import, migrate,
+    services::{all, command, projector, query, relay},
+    verify,
+};
 
 /// Commands in over gRPC, committed once, projected into read tables, answered over gRPC: with no event lost, none applied twice, and
 /// every caller able to read its own writes.
@@ -16,6 +20,12 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Dev(dev::Args),
+    All(all::Args),
+    Command(command::Args),
+    Relay(relay::Args),
+    Projector(projector::Args),
+    Query(query::Args),
+    Migrate(migrate::Args),
     Import(import::Args),
     Verify(verify::Args),
     Bench(bench::Args),
@@ -32,6 +42,7 @@ const AFTER_HELP: &str = "\
 Start here:
   diptych dev                        everything in one process, in memory
   diptych dev --data ./data          the same, kept in a folder
+  diptych all --config FILE.toml     in one process, on Postgres, Kafka, ScyllaDB and Memcached
   diptych import FILE.csv --to URL   a bank's transactions in
   diptych verify --data ./data       every event replayed, every row compared
 

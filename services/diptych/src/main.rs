@@ -1,6 +1,7 @@
 //! Diptych: a CQRS backend that you install.
 //!
-//! The boot story: read the command line, then do one thing. `dev` tells its own part of it in [`dev`].
+//! The boot story: read the command line, then do one thing. What serves goes on in [`process`]; only this crate names both ports and
+//! adapters, the embedded ones in [`dev`], the real ones in [`servers`].
 
 mod bench;
 mod cli;
@@ -9,6 +10,11 @@ mod config;
 mod dev;
 mod explain;
 mod import;
+mod migrate;
+mod parts;
+mod process;
+mod servers;
+mod services;
 mod verify;
 
 use std::process::ExitCode;
@@ -17,6 +23,7 @@ use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 
 use cli::{Cli, Subcommand};
+use services::{all, command, projector, query, relay};
 
 /// How many threads a command has that only talks to a server, or only reads files.
 const TOOL_THREADS: usize = 2;
@@ -34,6 +41,12 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.subcommand {
         Subcommand::Dev(args) => dev::main(args),
+        Subcommand::All(args) => all::main(args),
+        Subcommand::Command(args) => command::main(args),
+        Subcommand::Relay(args) => relay::main(args),
+        Subcommand::Projector(args) => projector::main(args),
+        Subcommand::Query(args) => query::main(args),
+        Subcommand::Migrate(args) => migrate::main(args),
         Subcommand::Import(args) => tool(import::run(args)),
         Subcommand::Verify(args) => tool(verify::run(args)),
         Subcommand::Bench(args) => tool(bench::run(args)),

@@ -6,6 +6,7 @@
 
 mod follow;
 mod snapshot;
+mod waiters;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use crate::{config::QueryConfig, metrics::Metrics};
 use follow::{Follower, Publisher};
 pub(crate) use snapshot::{Slot, Snapshot};
+use waiters::Waiters;
 
 /// The readers' side of the board. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +25,7 @@ pub(crate) struct ProgressBoard {
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     /// One for each view and partition, so that progress wakes only those who wait for it.
     reached: Arc<[watch::Receiver<Position>]>,
+    waiters: Waiters,
     views: Arc<[ViewId]>,
     partitions: Partitions,
 }
@@ -39,7 +42,8 @@ impl ProgressBoard {
     ) -> Self {
         let views: Arc<[ViewId]> = views.into();
         let (publisher, snapshots, reached) = Publisher::new(Arc::clone(&views), partitions);
-        let follower = Follower::new(progress, publisher, config, metrics);
+        let waiters = Waiters::default();
+        let follower = Follower::new(progress, publisher, waiters.clone(), config, metrics);
         let shutdown = tasks.shutdown();
         tasks.spawn("query-progress", async move {
             // When this ends, the senders are gone, and whoever waits for progress stops waiting.
@@ -48,7 +52,7 @@ impl ProgressBoard {
                 () = follower.follow() => {}
             }
         });
-        Self { snapshots, reached: reached.into(), views, partitions }
+        Self { snapshots, reached: reached.into(), waiters, views, partitions }
     }
 
     /// The newest picture; `None` until progress was loaded for the first time.
@@ -71,6 +75,7 @@ impl ProgressBoard {
     pub(crate) async fn reached(&self, view: usize, partition: Partition, position: Position) -> bool {
         let Some(place) = snapshot::place(self.partitions, view, partition) else { return false };
         let Some(reached) = self.reached.get(place) else { return false };
+        let _waiting = self.waiters.enter();
         reached.clone().wait_for(|reached| *reached >= position).await.is_ok()
     }
 

@@ -16,6 +16,9 @@ pub struct QueryConfig {
     pub answer_margin: Duration,
     /// How long progress is not looked at where no signal comes. Default 100 ms.
     pub progress_patience: Duration,
+    /// The same while a call waits for progress. A store in another process gives no signals, so a caller waits up to that much longer than he
+    /// need. Default 2 ms; where the store signals every change, as one in the same process does, [`QueryConfig::progress_patience`] is right.
+    pub progress_patience_waiting: Duration,
     /// How many calls may wait for progress at a time. More are refused. Default 4,096.
     pub pending_waits_max: usize,
     /// How many reads of the read database may be under way at a time. More are refused. Default 1,024.
@@ -41,6 +44,7 @@ impl Default for QueryConfig {
             wait_max: Duration::from_secs(30),
             answer_margin: Duration::from_millis(20),
             progress_patience: Duration::from_millis(100),
+            progress_patience_waiting: Duration::from_millis(2),
             pending_waits_max: 4_096,
             pending_reads_max: 1_024,
             cached_age_max: Duration::from_secs(30),

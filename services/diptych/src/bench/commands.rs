@@ -11,7 +11,7 @@ use super::{
     prepare::{Channels, open_accounts},
     report::{Report, Setting},
     stream,
-    workload::{Workload, reason},
+    workload::{Workload, reason, with_deadline},
 };
 
 /// Into how many turns each side of a comparison is cut, so that both see the same machine.
@@ -70,7 +70,7 @@ impl Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.to, args.common.connections).await?;
+    let channels = Channels::open(&args.common.target, args.common.connections).await?;
     let setting = Setting {
         what: "commands",
         mode: if args.mode == Mode::Unary { "unary" } else { "stream" },
@@ -118,11 +118,11 @@ async fn send(args: &Args, channels: &Channels, workload: &Workload, limit: &Lim
     if args.mode == Mode::Stream {
         return stream::run(channels, workload, args.in_flight, limit).await;
     }
-    let clients = channels.clients(args.in_flight, CommandServiceClient::new)?;
+    let clients = channels.clients(args.in_flight, |link| CommandServiceClient::new(link.commands.clone()))?;
     lanes::run(clients, limit, |mut client| {
         async move |turn| {
             let deposit = workload.deposit(workload.account(turn));
-            client.deposit(deposit).await.map(drop).map_err(|status| reason(&status))
+            client.deposit(with_deadline(deposit)).await.map(drop).map_err(|status| reason(&status))
         }
     })
     .await

@@ -41,7 +41,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.to, args.common.connections).await?;
+    let channels = Channels::open(&args.common.target, args.common.connections).await?;
     let workload = Workload::new(args.spread);
     open_accounts(&channels, &workload).await?;
     let clients = channels.clients(args.common.connections, Both::new)?;

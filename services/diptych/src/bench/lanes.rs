@@ -1,8 +1,9 @@
-//! Calls in flight: so many lanes, each of which makes one call after another.
+//! Calls in flight: so many lanes, each of which makes one call after another, and pauses after one that failed.
 
 use std::{cell::RefCell, time::Duration};
 
 use anyhow::bail;
+use diptych_runtime::{Backoff, pause};
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout};
 
@@ -10,6 +11,9 @@ use super::{limit::Limit, measured::Measured};
 
 /// However a measurement is limited, it ends after this.
 const MEASUREMENT_MAX: Duration = Duration::from_secs(3_600);
+/// How long a lane pauses after a failure, the first time and after many in a row: a server that is away is not helped by calls.
+pub(super) const PAUSE_MIN: Duration = Duration::from_millis(5);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Runs a lane per client until the limit. A lane gets the number of its turn and answers with nothing, or with the reason of a failure.
 ///
@@ -31,11 +35,18 @@ where
 }
 
 async fn turns(mut lane: impl AsyncFnMut(u64) -> Result<(), String>, limit: &Limit, measured: &RefCell<Measured>) {
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
     while let Some(turn) = limit.take() {
         let started_at = Instant::now();
         match lane(turn).await {
-            Ok(()) => measured.borrow_mut().answered(started_at.elapsed()),
-            Err(reason) => measured.borrow_mut().failed(reason),
+            Ok(()) => {
+                measured.borrow_mut().answered(started_at.elapsed());
+                backoff.reset();
+            }
+            Err(reason) => {
+                measured.borrow_mut().failed(reason);
+                pause(backoff.next_delay()).await;
+            }
         }
     }
 }

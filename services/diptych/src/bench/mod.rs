@@ -22,7 +22,7 @@ use anyhow::{Context, anyhow};
 use tokio::{runtime, sync::oneshot};
 
 use self::report::Report;
-use crate::client::{DEFAULT_URL, Output};
+use crate::client::{Output, Target};
 
 /// Measures a running server: commands, queries, how soon a command is visible, and whether writers see their own writes.
 ///
@@ -56,14 +56,14 @@ Examples:
   diptych bench own-writes --count 10000
   diptych bench commands --output json | jq '.series[0].p99_ms'
 
-Latencies are seen from the client. Exit status: 0, or 1 if a call failed or an answer was older than its token.";
+Latencies are seen from the client. A call that fails is counted by its reason, and not repeated; whoever made it pauses before the next,
+longer each time. Exit status: 0, or 1 if a call failed or an answer was older than its token.";
 
 /// What every measurement takes.
 #[derive(Clone, Debug, clap::Args)]
 struct Common {
-    /// The server.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
-    to: String,
+    #[command(flatten)]
+    target: Target,
 
     /// How many connections to spread the calls over, 1 to 64.
     #[arg(long, value_name = "CONNECTIONS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]

@@ -42,7 +42,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.to, args.common.connections).await?;
+    let channels = Channels::open(&args.common.target, args.common.connections).await?;
     let accounts = if args.hot { 1 } else { args.spread };
     let workload = Workload::new(accounts);
     open_accounts(&channels, &workload).await?;
@@ -71,7 +71,7 @@ async fn run(args: &Args, channels: &Channels, workload: &Workload, limit: &Limi
             let account_id = workload.account(turn);
             let outcome = both.deposit_and_ask(workload, account_id, args.query, Instant::now()).await;
             visible.borrow_mut().add(&outcome);
-            Ok(())
+            outcome.failure().map_or(Ok(()), |reason| Err(reason.to_owned()))
         }
     })
     .await?;

@@ -1,71 +1,132 @@
 //! Before the measurement: connections and accounts.
 
-use anyhow::{Context, anyhow, bail};
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
 use diptych_proto::ledger::command::v1::{
-    ExecuteCommandsRequest, command_service_client::CommandServiceClient, execute_commands_request::Command,
-    execute_commands_response,
+    ExecuteCommandsRequest, ExecuteCommandsResponse, OpenAccountRequest, command_service_client::CommandServiceClient,
+    execute_commands_request::Command, execute_commands_response,
 };
+use diptych_runtime::{Backoff, pause};
 use futures::stream;
-use tonic::transport::Channel;
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
 
 use super::workload::Workload;
-use crate::client::{connect, failure::Failure, tokens::Tokens, tokens::token_of};
+use crate::client::{Connection, Link, Target, failure::Failure, tokens::Tokens, tokens::token_of};
+
+/// How long to go on while no account can be opened.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Connections, used in turn.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    channels: Vec<Channel>,
+    links: Vec<Link>,
 }
 
 impl Channels {
     /// Opens so many connections.
-    pub(crate) async fn open(url: &str, count: u64) -> anyhow::Result<Self> {
-        let mut channels = Vec::new();
+    pub(crate) async fn open(target: &Target, count: u64) -> anyhow::Result<Self> {
+        let mut links = Vec::new();
         for _ in 0..count.max(1) {
-            channels.push(connect(url).await?);
+            links.push(target.connect().await?);
         }
-        Ok(Self { channels })
+        Ok(Self { links })
     }
 
     /// So many clients, spread over the connections.
-    pub(crate) fn clients<C>(&self, count: u64, new: impl Fn(Channel) -> C) -> anyhow::Result<Vec<C>> {
-        Ok(self.channels.iter().cycle().take(usize::try_from(count)?).map(|channel| new(channel.clone())).collect())
+    pub(crate) fn clients<C>(&self, count: u64, new: impl Fn(&Link) -> C) -> anyhow::Result<Vec<C>> {
+        Ok(self.links.iter().cycle().take(usize::try_from(count)?).map(new).collect())
     }
 
     /// The first of them.
-    pub(crate) fn first(&self) -> anyhow::Result<Channel> {
-        self.channels.first().cloned().ok_or_else(|| anyhow!("there is no connection"))
+    pub(crate) fn first(&self) -> anyhow::Result<Link> {
+        self.links.first().cloned().ok_or_else(|| anyhow!("there is no connection"))
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> &[Channel] {
-        &self.channels
+    pub(crate) fn all(&self) -> &[Link] {
+        &self.links
     }
 }
 
-/// Opens the accounts of the workload; returns tokens with which a query sees all of them.
+/// Opens the accounts of the workload; returns tokens with which a query sees all of them. What fails and may pass is tried again.
 pub(crate) async fn open_accounts(channels: &Channels, workload: &Workload) -> anyhow::Result<Vec<String>> {
-    let openings: Vec<_> = workload.accounts().iter().map(|account_id| workload.opening(account_id)).collect();
-    let mut unanswered = openings.len();
-    let requests =
-        openings.into_iter().map(|open| ExecuteCommandsRequest { command: Some(Command::OpenAccount(open)) });
-    let mut client = CommandServiceClient::new(channels.first()?);
-    let call = client.execute_commands(stream::iter(requests)).await.context("cannot open the accounts")?;
-    let mut answers = call.into_inner();
-    let mut tokens = Tokens::default();
-    while let Some(answer) = answers.message().await.context("cannot open the accounts")? {
-        match answer.result {
-            Some(execute_commands_response::Result::Receipt(receipt)) => tokens.add(token_of(&receipt))?,
-            Some(execute_commands_response::Result::Error(status)) => {
-                let failure = Failure::from(&status);
-                bail!("cannot open an account: {}: {}", failure.reason, failure.message);
-            }
-            None => bail!("cannot open an account: the answer is empty"),
+    let mut opening = Opening {
+        commands: workload.accounts().iter().map(|account_id| workload.opening(account_id)).collect(),
+        tokens: Tokens::default(),
+    };
+    let mut client = CommandServiceClient::new(channels.first()?.commands);
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
+    let mut opened_at = Instant::now();
+    while !opening.commands.is_empty() {
+        let left = opening.commands.len();
+        let Err(failure) = opening.over_one_stream(&mut client).await else { continue };
+        if opening.commands.len() < left {
+            opened_at = Instant::now();
+            backoff.reset();
         }
-        unanswered = unanswered.saturating_sub(1);
+        if failure.is_final_for_call() || !failure.is_passing_for_question() || opened_at.elapsed() >= PATIENCE {
+            bail!("cannot open the accounts: {}: {}", failure.reason, failure.message);
+        }
+        pause(backoff.next_delay()).await;
     }
-    if unanswered > 0 {
-        bail!("cannot open the accounts: {unanswered} commands were not answered");
+    Ok(opening.tokens.texts())
+}
+
+/// Accounts that are being opened.
+struct Opening {
+    /// What has no receipt yet. Sending one of them again is safe: its request id stays the same.
+    commands: Vec<OpenAccountRequest>,
+    tokens: Tokens,
+}
+
+impl Opening {
+    /// Sends what has no receipt yet, once. Fails with the last failure where something stays without.
+    async fn over_one_stream(&mut self, client: &mut CommandServiceClient<Connection>) -> Result<(), Failure> {
+        let commands = std::mem::take(&mut self.commands);
+        let requests = commands
+            .clone()
+            .into_iter()
+            .map(|open| ExecuteCommandsRequest { command: Some(Command::OpenAccount(open)) });
+        let mut unanswered = commands.into_iter();
+        let ended = match client.execute_commands(stream::iter(requests)).await {
+            Ok(call) => self.take(call.into_inner(), &mut unanswered).await,
+            Err(status) => Err(Failure::from(&status)),
+        };
+        let before = self.commands.len();
+        self.commands.extend(unanswered);
+        match ended {
+            Ok(()) if self.commands.len() > before => {
+                Err(Failure::from(&Status::unavailable("the server ended the stream")))
+            }
+            ended => ended,
+        }
     }
-    Ok(tokens.texts())
+
+    async fn take(
+        &mut self,
+        mut answers: Streaming<ExecuteCommandsResponse>,
+        unanswered: &mut impl Iterator<Item = OpenAccountRequest>,
+    ) -> Result<(), Failure> {
+        let mut last = Ok(());
+        while let Some(answer) = answers.message().await.map_err(|status| Failure::from(&status))? {
+            let Some(command) = unanswered.next() else { break };
+            let failure = match answer.result {
+                Some(execute_commands_response::Result::Receipt(receipt)) => {
+                    match self.tokens.add(token_of(&receipt)) {
+                        Ok(()) => continue,
+                        Err(error) => Failure::from(&Status::data_loss(format!("{error:#}"))),
+                    }
+                }
+                Some(execute_commands_response::Result::Error(status)) => Failure::from(&status),
+                None => Failure::from(&Status::data_loss("the answer is empty")),
+            };
+            self.commands.push(command);
+            last = Err(failure);
+        }
+        last
+    }
 }

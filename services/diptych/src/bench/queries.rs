@@ -11,7 +11,7 @@ use super::{
     measured::Measured,
     prepare::{Channels, open_accounts},
     report::{Report, Setting},
-    workload::{Workload, reason},
+    workload::{Workload, reason, with_deadline},
 };
 use crate::client::{ask::Ask, tokens::at_least};
 
@@ -40,7 +40,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.to, args.common.connections).await?;
+    let channels = Channels::open(&args.common.target, args.common.connections).await?;
     let workload = Workload::new(args.spread);
     let tokens = open_accounts(&channels, &workload).await?;
     wait_until_readable(&channels, &workload, &tokens).await?;
@@ -68,7 +68,7 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
 
 /// The accounts were opened a moment ago; the measurement is about reading them, not about waiting for them.
 async fn wait_until_readable(channels: &Channels, workload: &Workload, tokens: &[String]) -> anyhow::Result<()> {
-    let client = QueryServiceClient::new(channels.first()?);
+    let client = QueryServiceClient::new(channels.first()?.queries);
     for token in tokens {
         let request = GetAccountRequest { account_id: workload.account(0), consistency: at_least(token) };
         let call = |request| {
@@ -86,22 +86,22 @@ async fn get_accounts(
     workload: &Workload,
     limit: &Limit,
 ) -> anyhow::Result<Measured> {
-    let clients = channels.clients(args.in_flight, QueryServiceClient::new)?;
+    let clients = channels.clients(args.in_flight, |link| QueryServiceClient::new(link.queries.clone()))?;
     lanes::run(clients, limit, |mut client| {
         async move |turn| {
             let request = GetAccountRequest { account_id: workload.account(turn), consistency: None };
-            client.get_account(request).await.map(drop).map_err(|status| reason(&status))
+            client.get_account(with_deadline(request)).await.map(drop).map_err(|status| reason(&status))
         }
     })
     .await
 }
 
 async fn check_health(args: &Args, channels: &Channels, limit: &Limit) -> anyhow::Result<Measured> {
-    let clients = channels.clients(args.in_flight, HealthClient::new)?;
+    let clients = channels.clients(args.in_flight, |link| HealthClient::new(link.queries.clone()))?;
     lanes::run(clients, limit, |mut client| {
         async move |_| {
             let request = HealthCheckRequest { service: String::new() };
-            client.check(request).await.map(drop).map_err(|status| reason(&status))
+            client.check(with_deadline(request)).await.map(drop).map_err(|status| reason(&status))
         }
     })
     .await

@@ -6,23 +6,25 @@ use diptych_proto::ledger::command::v1::{
     ExecuteCommandsRequest, command_service_client::CommandServiceClient, execute_commands_request::Command,
     execute_commands_response,
 };
+use diptych_runtime::{Backoff, pause};
 use futures::{StreamExt, future::join_all};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, transport::Channel};
+use tonic::Status;
 
 use super::{
+    lanes,
     limit::Limit,
     measured::Measured,
     prepare::Channels,
     workload::{Workload, reason},
 };
-use crate::client::failure::Failure;
+use crate::client::{Connection, failure::Failure};
 
 /// Answers that have arrived together are taken together, so that their successors leave together.
 const ANSWERS_TOGETHER_MAX: usize = 256;
 
-/// Sends deposits over one stream per connection until the limit, with `in_flight` of them unanswered over all streams.
+/// Sends deposits over one stream per connection until the limit, over a new one where that breaks, with `in_flight` of them unanswered over all streams.
 pub(crate) async fn run(
     channels: &Channels,
     workload: &Workload,
@@ -32,11 +34,17 @@ pub(crate) async fn run(
     let measured = RefCell::new(Measured::new()?);
     let started_at = Instant::now();
     let window = usize::try_from(in_flight)?.div_ceil(channels.all().len().max(1));
-    let streams = channels.all().iter().map(|channel| {
-        let mut stream = OneStream { workload, limit, measured: &measured, window, sent_at: VecDeque::new() };
+    let streams = channels.all().iter().map(|link| {
+        let mut stream =
+            OneStream { workload, limit, measured: &measured, window, sent_at: VecDeque::new(), answers: 0 };
         async move {
-            if let Err(status) = stream.run(channel.clone()).await {
-                stream.broken(&status);
+            let mut backoff = Backoff::new(lanes::PAUSE_MIN, lanes::PAUSE_MAX);
+            while let Err(status) = stream.run(&link.commands).await {
+                // Where it got answers it was a good stream, and the next may be one too.
+                if stream.broken(&status) {
+                    backoff.reset();
+                }
+                pause(backoff.next_delay()).await;
             }
         }
     });
@@ -53,13 +61,20 @@ struct OneStream<'a> {
     window: usize,
     /// Of the unanswered commands, oldest first.
     sent_at: VecDeque<Instant>,
+    /// How many came over the present stream.
+    answers: u64,
 }
 
 impl OneStream<'_> {
-    async fn run(&mut self, channel: Channel) -> Result<(), Status> {
+    async fn run(&mut self, connection: &Connection) -> Result<(), Status> {
         let (commands, receiver) = mpsc::channel(self.window);
+        self.answers = 0;
         self.fill(&commands);
-        let call = CommandServiceClient::new(channel).execute_commands(ReceiverStream::new(receiver)).await?;
+        if self.sent_at.is_empty() {
+            return Ok(());
+        }
+        let call =
+            CommandServiceClient::new(connection.clone()).execute_commands(ReceiverStream::new(receiver)).await?;
         let mut answers = call.into_inner().ready_chunks(ANSWERS_TOGETHER_MAX);
         while !self.sent_at.is_empty() {
             let together = answers.next().await.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
@@ -84,6 +99,7 @@ impl OneStream<'_> {
     }
 
     fn take(&mut self, result: Option<execute_commands_response::Result>, now: Instant) {
+        self.answers += 1;
         let sent_at = self.sent_at.pop_front().unwrap_or(now);
         let mut measured = self.measured.borrow_mut();
         match result {
@@ -93,10 +109,11 @@ impl OneStream<'_> {
         }
     }
 
-    /// What was under way when the stream broke has failed.
-    fn broken(&mut self, status: &Status) {
+    /// What was under way when the stream broke has failed. Returns whether there were answers before.
+    fn broken(&mut self, status: &Status) -> bool {
         for _ in self.sent_at.drain(..) {
             self.measured.borrow_mut().failed(reason(status));
         }
+        self.answers > 0
     }
 }

@@ -10,16 +10,16 @@ use diptych_proto::{
     },
 };
 use tokio::time::Instant;
-use tonic::{Request, Status, transport::Channel};
+use tonic::Status;
 
 use super::{
     measured::Measured,
-    workload::{Workload, reason, version_of},
+    workload::{Workload, reason, version_of, with_deadline},
 };
-use crate::client::tokens::{at_least, token_of};
-
-/// The deadline of every call: how long a query may wait for its token.
-const DEADLINE: Duration = Duration::from_secs(10);
+use crate::client::{
+    Connection, Link,
+    tokens::{at_least, token_of},
+};
 
 /// What is asked after a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -30,11 +30,11 @@ pub(crate) enum Query {
     Entries,
 }
 
-/// Calls both services over one connection.
+/// Calls both services.
 #[derive(Clone, Debug)]
 pub(crate) struct Both {
-    commands: CommandServiceClient<Channel>,
-    queries: QueryServiceClient<Channel>,
+    commands: CommandServiceClient<Connection>,
+    queries: QueryServiceClient<Connection>,
 }
 
 /// What came of commands and the queries after them.
@@ -86,6 +86,16 @@ pub(crate) enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Why the command or its query failed, if one did.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        match self {
+            Self::NotCommitted { reason } | Self::Committed { query: Err(reason), .. } => Some(reason),
+            Self::Committed { .. } => None,
+        }
+    }
+}
+
 /// An answer to a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
@@ -96,8 +106,11 @@ pub(crate) struct Shown {
 }
 
 impl Both {
-    pub(crate) fn new(channel: Channel) -> Self {
-        Self { commands: CommandServiceClient::new(channel.clone()), queries: QueryServiceClient::new(channel) }
+    pub(crate) fn new(link: &Link) -> Self {
+        Self {
+            commands: CommandServiceClient::new(link.commands.clone()),
+            queries: QueryServiceClient::new(link.queries.clone()),
+        }
     }
 
     /// Deposits into an account and asks for it.
@@ -138,10 +151,4 @@ impl Both {
         let oldest = answer.entries.last().map_or(i64::MAX, |entry| entry.version);
         Ok(wanted > 0 && (wanted < oldest || answer.entries.iter().any(|entry| entry.request_id == receipt.request_id)))
     }
-}
-
-fn with_deadline<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(DEADLINE);
-    request
 }

@@ -1,18 +1,20 @@
 //! What is sent.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use diptych_proto::{
     diptych::v1::Receipt,
     ledger::command::v1::{DepositRequest, OpenAccountRequest},
 };
 use rand::Rng;
-use tonic::Status;
+use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::client::failure::Failure;
 
 const CURRENCY_CODE: &str = "EUR";
+/// The deadline of every call: how long a command may wait for its commit, and a query for its token.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Deposits of one minor unit into accounts of this run, one account after another.
 #[derive(Debug)]
@@ -81,4 +83,11 @@ pub(crate) fn version_of(receipt: &Receipt) -> i64 {
 /// Why a call failed, in one word.
 pub(crate) fn reason(status: &Status) -> String {
     Failure::from(status).reason
+}
+
+/// A call that ends, whatever happens to it on the way.
+pub(crate) fn with_deadline<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(DEADLINE);
+    request
 }

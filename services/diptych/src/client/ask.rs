@@ -10,6 +10,8 @@ use super::failure::Failure;
 
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// The longest deadline of one call: one that is lost on the way must not use up all patience.
+const CALL_MAX: Duration = Duration::from_secs(10);
 
 /// A question without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +33,7 @@ impl Ask {
         Self { patience }
     }
 
-    /// Asks until there is an answer, each time with what is left of the patience as the call's deadline.
+    /// Asks until there is an answer, each time with a deadline within what is left of the patience.
     ///
     /// # Errors
     /// The last failure, when it is one that does not pass or patience is at its end.
@@ -48,12 +50,12 @@ impl Ask {
         let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         loop {
             let mut request = Request::new(question.clone());
-            request.set_timeout(deadline.saturating_duration_since(Instant::now()));
+            request.set_timeout(deadline.saturating_duration_since(Instant::now()).min(CALL_MAX));
             let failure = match call(request).await {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) => Failure::from(&status),
             };
-            if !failure.is_passing() || Instant::now() >= deadline {
+            if !failure.is_passing_for_question() || Instant::now() >= deadline {
                 return Err(Unanswered { failure });
             }
             pause(backoff.next_delay()).await;

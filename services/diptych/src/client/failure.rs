@@ -13,7 +13,12 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     /// What the server says to a person.
     pub(crate) message: String,
+    /// Whether the service gave the reason. Else it comes from the way to it: the transport, or a gateway.
+    pub(crate) is_explained: bool,
 }
+
+/// What to do where somebody on the way asks who calls.
+const WHO_CALLS: &str = "give a token that allows it with --token (DIPTYCH_TOKEN)";
 
 impl Failure {
     /// Whether sending the same again, with the same request id, may succeed.
@@ -23,6 +28,14 @@ impl Failure {
             Code::Aborted => self.reason == "CONTENTION",
             _ => false,
         }
+    }
+
+    /// Whether asking the same again may get an answer, for what changes nothing: also after a deadline, or a connection that broke, which
+    /// look different each time.
+    pub(crate) fn is_passing_for_question(&self) -> bool {
+        let is_of_the_way =
+            matches!(self.code, Code::Unknown | Code::Internal | Code::Cancelled | Code::DeadlineExceeded);
+        self.is_passing() || (is_of_the_way && !self.is_explained)
     }
 
     /// Whether a call that ended with this will end so again, however often it is made. What a broken connection looks like
@@ -38,13 +51,18 @@ impl Failure {
 impl From<&rpc::Status> for Failure {
     fn from(status: &rpc::Status) -> Self {
         let code = Code::from_i32(status.code);
-        let reason = status
+        let info = status
             .details
             .iter()
             .filter(|any| any.type_url.ends_with("/google.rpc.ErrorInfo"))
-            .find_map(|any| rpc::ErrorInfo::decode(any.value.as_slice()).ok())
-            .map_or_else(|| format!("{code:?}"), |info| info.reason);
-        Self { code, reason, message: status.message.clone() }
+            .find_map(|any| rpc::ErrorInfo::decode(any.value.as_slice()).ok());
+        let is_explained = info.is_some();
+        let reason = info.map_or_else(|| format!("{code:?}"), |info| info.reason);
+        let message = match code {
+            Code::Unauthenticated | Code::PermissionDenied => format!("{}: {WHO_CALLS}", status.message),
+            _ => status.message.clone(),
+        };
+        Self { code, reason, message, is_explained }
     }
 }
 
@@ -89,5 +107,23 @@ mod tests {
         ] {
             assert_eq!(Failure::from(&status(code, reason)).is_passing(), passing, "{reason}");
         }
+    }
+
+    #[test]
+    fn a_question_is_asked_again_when_it_was_lost_on_the_way() {
+        for code in [Code::Unknown, Code::Internal, Code::Cancelled, Code::DeadlineExceeded, Code::Unavailable] {
+            let lost = Failure::from(&Status::new(code, "transport error"));
+            assert!(lost.is_passing_for_question(), "{code:?}");
+        }
+        assert!(!Failure::from(&status(Code::Internal, "INTERNAL")).is_passing_for_question());
+        for code in [Code::NotFound, Code::InvalidArgument, Code::Unauthenticated] {
+            assert!(!Failure::from(&Status::new(code, "no")).is_passing_for_question(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_how() {
+        let failure = Failure::from(&Status::unauthenticated("Jwt is missing"));
+        assert!(failure.message.starts_with("Jwt is missing: ") && failure.message.contains("--token"), "{failure:?}");
     }
 }

@@ -6,6 +6,6 @@ pub(crate) mod failure;
 pub(crate) mod table;
 pub(crate) mod tokens;
 
-pub(crate) use connect::{DEFAULT_URL, connect};
+pub(crate) use connect::{Connection, Link, Target};
 pub(crate) use table::Output;
 pub(crate) use tokens::Tokens;

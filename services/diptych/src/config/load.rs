@@ -10,7 +10,9 @@ use super::{
     Config,
     mistake::{Mistake, Mistakes},
     sources::{ENVIRONMENT, ENVIRONMENT_PREFIX, FLAGS, FileText, Flag, Sources, Texts, key_of, read_file},
+    together::check_together,
     unknown::remove_unknown,
+    values::as_far_as_may_be_shown,
 };
 
 /// A configuration without mistakes, and what tells where each value came from.
@@ -81,17 +83,6 @@ fn check(origins: &Origins, mistakes: &mut Vec<Mistake>) -> Config {
     }
 }
 
-/// What no setting can see by itself.
-fn check_together(config: &Config, origins: &Origins, mistakes: &mut Vec<Mistake>) {
-    if config.listen == config.metrics_listen && config.listen.0.port() != 0 {
-        let path = ["metrics_listen".to_owned()];
-        mistakes.push(origins.mistake(&path, "choose another address than that of listen".to_owned()));
-    }
-    if let Err(error) = diptych_runtime::telemetry::check_filter(&config.log.filter) {
-        mistakes.push(origins.mistake(&["log".to_owned(), "filter".to_owned()], error.to_string()));
-    }
-}
-
 /// Puts the default in at this path. Returns whether there is one.
 fn restore_default(tree: &mut Dict, defaults: &Dict, path: &[String]) -> bool {
     match (path, path.first().and_then(|name| defaults.get(name))) {
@@ -110,7 +101,7 @@ fn restore_default(tree: &mut Dict, defaults: &Dict, path: &[String]) -> bool {
 impl Origins {
     pub(super) fn mistake(&self, path: &[String], allowed: String) -> Mistake {
         let key = path.join(".");
-        let value = self.figment.find_value(&key).map(|value| shown(&value)).unwrap_or_default();
+        let value = self.figment.find_value(&key).map(|value| shown(&key, &value)).unwrap_or_default();
         let source = self.source(&key).unwrap_or_else(|| "the defaults".to_owned());
         Mistake { key, value, source, allowed }
     }
@@ -131,10 +122,10 @@ impl Origins {
     }
 }
 
-/// A value as it would stand in a file.
-fn shown(value: &Value) -> String {
+/// A value as it would stand in a file, without what is secret in it.
+fn shown(key: &str, value: &Value) -> String {
     match value {
-        Value::String(_, text) => format!("{text:?}"),
+        Value::String(_, text) => format!("{:?}", as_far_as_may_be_shown(key, text)),
         Value::Dict(..) => "{ ... }".to_owned(),
         Value::Array(..) => "[ ... ]".to_owned(),
         Value::Bool(_, value) => value.to_string(),

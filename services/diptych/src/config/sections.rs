@@ -6,10 +6,14 @@ use diptych_command::SequencerConfig;
 use diptych_projector::ProjectorConfig;
 use diptych_query::QueryConfig;
 use diptych_relay::RelayConfig;
-use diptych_runtime::{grpc::Limits, telemetry::LogFormat};
+use diptych_runtime::{
+    grpc::Limits,
+    telemetry::{LogFormat, TraceSettings},
+    trace::Systems,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{Count, Size, Span};
+use super::{Count, Share, Size, Span};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -37,6 +41,20 @@ pub(crate) enum Format {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// Traces. See [`TraceSettings`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    /// The collector, by OTLP over gRPC: "http://127.0.0.1:4317". Empty where traces go nowhere.
+    pub(super) otlp_endpoint: String,
+    /// What the process is called in traces; "auto" is "diptych-" and the role.
+    service_name: String,
+    /// Which share of the traces that begin here is exported; of others their caller says.
+    sampling_ratio: Share,
+    export_interval: Span<100, MINUTE>,
+    export_timeout: Span<100, { 10 * MINUTE }>,
 }
 
 /// The gRPC server. See [`Limits`].
@@ -97,6 +115,8 @@ pub(crate) struct Query {
     pending_waits_max: Count<1, 1_000_000>,
     pending_reads_max: Count<1, 1_000_000>,
     cached_age_max: Span<10, DAY>,
+    progress_patience: Span<1, MINUTE>,
+    progress_patience_waiting: Span<1, MINUTE>,
 }
 
 /// The cache in front of the views.
@@ -107,9 +127,49 @@ pub(crate) struct Cache {
     pub(crate) size_max: Size<{ 64 * KIB }, { 64 * 1_024 * MIB }>,
 }
 
+/// What is told of drivers by their own names: nothing, unless it is asked for. They tell of every try; the adapters tell what matters.
+const QUIET_DRIVERS: &str = "scylla=off";
+
+impl Log {
+    /// The filter with what is always left out. A directive for the same target that was given comes later, and wins.
+    pub(crate) fn filter(&self) -> String {
+        format!("{QUIET_DRIVERS},{}", self.filter)
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { filter: "info".to_owned(), format: Format::Auto }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        let traces = TraceSettings::new("", "");
+        Self {
+            otlp_endpoint: String::new(),
+            service_name: "auto".to_owned(),
+            sampling_ratio: Share::WHOLE,
+            export_interval: Span::near(traces.export_interval),
+            export_timeout: Span::near(traces.export_timeout),
+        }
+    }
+}
+
+impl Telemetry {
+    /// How a process in this role, beside these systems, exports its traces; `None` where it does not.
+    pub(crate) fn traces(&self, role: &str, systems: Systems) -> Option<TraceSettings> {
+        let service_name = match self.service_name.as_str() {
+            "auto" => format!("diptych-{role}"),
+            name => name.to_owned(),
+        };
+        (!self.otlp_endpoint.is_empty()).then(|| TraceSettings {
+            sampling_ratio: self.sampling_ratio.f64(),
+            export_interval: self.export_interval.duration(),
+            export_timeout: self.export_timeout.duration(),
+            systems,
+            ..TraceSettings::new(self.otlp_endpoint.clone(), service_name)
+        })
     }
 }
 
@@ -224,14 +284,14 @@ impl Default for Projector {
 }
 
 impl Projector {
-    /// The settings of a projector with this name.
-    pub(crate) fn named(&self, member: &str) -> ProjectorConfig {
+    /// The settings of a projector with this name in this group.
+    pub(crate) fn named(&self, group: &str, member: &str) -> ProjectorConfig {
         ProjectorConfig {
             batch_records_max: self.batch_records_max.usize(),
             hot_rows_max: self.hot_rows_max.usize(),
             parked_streams_max: self.parked_streams_max.usize(),
             park_retry: self.park_retry.duration(),
-            ..ProjectorConfig::new("projector", member)
+            ..ProjectorConfig::new(group, member)
         }
     }
 }
@@ -245,6 +305,8 @@ impl Default for Query {
             pending_waits_max: Count::near(query.pending_waits_max),
             pending_reads_max: Count::near(query.pending_reads_max),
             cached_age_max: Span::near(query.cached_age_max),
+            progress_patience: Span::near(query.progress_patience),
+            progress_patience_waiting: Span::near(query.progress_patience_waiting),
         }
     }
 }
@@ -257,6 +319,8 @@ impl From<&Query> for QueryConfig {
             pending_waits_max: query.pending_waits_max.usize(),
             pending_reads_max: query.pending_reads_max.usize(),
             cached_age_max: query.cached_age_max.duration(),
+            progress_patience: query.progress_patience.duration(),
+            progress_patience_waiting: query.progress_patience_waiting.duration(),
             ..Self::default()
         }
     }

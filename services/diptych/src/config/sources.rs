@@ -14,6 +14,8 @@ use figment::{
 use super::mistake::Mistake;
 
 pub(super) const ENVIRONMENT_PREFIX: &str = "DIPTYCH_";
+/// Variables that are no settings: the name of the file, and the token that callers send.
+const NO_SETTINGS: [&str; 2] = ["CONFIG", "TOKEN"];
 /// The name of the layer of variables.
 pub(super) const ENVIRONMENT: &str = "environment";
 /// The name of the layer of flags.
@@ -36,6 +38,23 @@ pub(crate) struct Flag {
     pub(crate) key: &'static str,
     pub(crate) name: &'static str,
     pub(crate) value: String,
+}
+
+impl Flag {
+    /// The setting, where the flag was given.
+    pub(crate) fn given(key: &'static str, name: &'static str, value: Option<String>) -> Option<Self> {
+        value.map(|value| Self { key, name, value })
+    }
+}
+
+impl Sources {
+    /// A file, flags, and the environment of this process.
+    pub(crate) fn of_process(file: Option<PathBuf>, flags: impl IntoIterator<Item = Flag>) -> Self {
+        // What is not text is none of this product's variables, or is told to be a mistake by its replacement characters.
+        let environment = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
+        Self { file, environment: environment.collect(), flags: flags.into_iter().collect() }
+    }
 }
 
 /// The text of a file, if it is TOML.
@@ -68,8 +87,7 @@ impl Provider for FileText {
 
 /// The key that a variable of the environment sets: `grpc.connections_max` for `DIPTYCH_GRPC__CONNECTIONS_MAX`.
 pub(super) fn key_of(variable: &str) -> Option<String> {
-    // The name of the file is none of the settings in it.
-    let name = variable.strip_prefix(ENVIRONMENT_PREFIX).filter(|name| *name != "CONFIG")?;
+    let name = variable.strip_prefix(ENVIRONMENT_PREFIX).filter(|name| !NO_SETTINGS.contains(name))?;
     Some(name.to_lowercase().replace("__", "."))
 }
 

@@ -123,3 +123,118 @@ fn a_dump_reads_back_as_the_same_configuration() {
     let again = load(sources(Some(&file(&text)), &[], &[])).unwrap();
     assert_eq!(again.config, loaded.config);
 }
+
+#[test]
+fn every_server_has_its_section() {
+    let file = file(
+        "[postgres]\nurl = 'postgres://ada:hush@one,two/bank'\nwrite_connections_max = 2\nnotify = false\n\
+         [kafka]\nbootstrap_servers = ['one:9092', 'two:9092']\ntopic = 'bank.events'\nreplication_factor = 1\nextra = 'security.protocol=sasl_plaintext'\n\
+         [scylla]\ncontact_points = 'one:9042'\nkeyspace = 'bank'\nconsistency = 'QUORUM'\nuser = 'ada'\npassword = 'hush'\n\
+         [memcached]\nttl = '1h'\n",
+    );
+    let environment = [
+        ("DIPTYCH_SCYLLA__CONTACT_POINTS", "one:9042, two:9042"),
+        ("DIPTYCH_COMMAND__REQUEST_IDS_KEPT", "3d"),
+        ("DIPTYCH_INSTANCE", "pod-7"),
+        ("DIPTYCH_TOKEN", "of a caller, and no setting"),
+    ];
+    let config = load(sources(Some(&file), &environment, &[("memcached.servers", "one:1,two:2")])).unwrap().config;
+    assert_eq!(config.instance.0.as_deref(), Some("pod-7"));
+    let postgres = config.postgres.adapter("diptych test", config.command.request_ids_kept.duration());
+    assert_eq!(postgres.url, "postgres://ada:hush@one,two/bank");
+    assert_eq!((postgres.write_connections_max, postgres.notify), (2, false));
+    assert_eq!(postgres.request_shelf_age, Duration::from_hours(24), "a third of how long ids are kept");
+    let kafka = diptych_kafka::KafkaConfig::from(&config.kafka);
+    assert_eq!((kafka.bootstrap_servers.as_str(), kafka.topic.as_str()), ("one:9092,two:9092", "bank.events"));
+    assert_eq!(kafka.extra["security.protocol"], "sasl_plaintext");
+    assert_eq!((kafka.replication_factor, kafka.min_insync_replicas), (1, 1), "no more than there are copies");
+    let scylla = diptych_scylla::ScyllaConfig::from(&config.scylla);
+    assert_eq!((scylla.contact_points.len(), scylla.keyspace.as_str()), (2, "bank"));
+    assert_eq!((scylla.consistency, scylla.datacenter), (diptych_scylla::Consistency::Quorum, None));
+    assert_eq!((scylla.user.as_deref(), scylla.password.as_deref()), (Some("ada"), Some("hush")));
+    let memcached = diptych_memcached::MemcachedConfig::from(&config.memcached);
+    assert_eq!((memcached.servers.len(), memcached.ttl), (2, Duration::from_hours(1)));
+}
+
+#[test]
+fn the_defaults_of_the_servers_are_those_of_the_adapters() {
+    let Config { postgres, kafka, scylla, memcached, command, .. } = Config::default();
+    let days_30 = command.request_ids_kept.duration();
+    let adapter = diptych_postgres::PostgresConfig::new("postgres://postgres@127.0.0.1:5432/diptych");
+    assert!(postgres.adapter("diptych", days_30) == adapter);
+    let adapter = diptych_kafka::KafkaConfig::new("127.0.0.1:9092", "diptych.events");
+    assert_eq!(format!("{:?}", diptych_kafka::KafkaConfig::from(&kafka)), format!("{adapter:?}"));
+    let adapter = diptych_scylla::ScyllaConfig::new(vec!["127.0.0.1:9042".into()], "diptych");
+    assert!(diptych_scylla::ScyllaConfig::from(&scylla) == adapter);
+    let adapter = diptych_memcached::MemcachedConfig::new(vec!["127.0.0.1:11211".into()]);
+    assert_eq!(diptych_memcached::MemcachedConfig::from(&memcached), adapter);
+}
+
+#[test]
+fn traces_go_where_they_are_told_to() {
+    use diptych_runtime::trace::Systems;
+
+    assert_eq!(Config::default().telemetry.traces("query", Systems::EMBEDDED), None);
+    let environment = [
+        ("DIPTYCH_TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+        ("DIPTYCH_TELEMETRY__SAMPLING_RATIO", "0.25"),
+        ("DIPTYCH_TELEMETRY__EXPORT_INTERVAL", "200ms"),
+    ];
+    let telemetry = load(sources(None, &environment, &[])).unwrap().config.telemetry;
+    let traces = telemetry.traces("query", Systems::servers("events")).unwrap();
+    assert_eq!((traces.endpoint.as_str(), traces.service_name.as_str()), ("http://127.0.0.1:4317", "diptych-query"));
+    assert_eq!((traces.sampling_ratio, traces.export_interval), (0.25, Duration::from_millis(200)));
+    assert_eq!(traces.systems, Systems::servers("events"));
+
+    let wrong = [("telemetry.otlp_endpoint", "https://collector:4317"), ("telemetry.sampling_ratio", "25%")];
+    let found = mistakes(sources(None, &[], &wrong));
+    assert!(found[0][3].contains("a number from 0 to 1") && found[1][3].contains("without TLS"), "{found:#?}");
+}
+
+#[test]
+fn what_the_servers_would_refuse_is_a_mistake() {
+    let file = file(
+        "[postgres]\nurl = 'host=one password=hush'\nstatement_timeout = '10s'\n[kafka]\ntopic = 'a topic'\nmin_insync_replicas = 0\n\
+         revoke_wait_max = '20s'\nbootstrap_servers = ''\nextra = 'hush'\n[scylla]\nkeyspace = 'Bank'\nuser = 'ada'\n\
+         consistency = 'ONE'\n[memcached]\nservers = ['a:1', 'a:1']\nkey_prefix = 'a:b'\n",
+    );
+    let found = mistakes(sources(Some(&file), &[("DIPTYCH_POSTGRES_URL", "postgres://a:hush@b/c")], &[]));
+    let keys: Vec<_> = found.iter().map(|mistake| mistake[0].as_str()).collect();
+    for key in [
+        "postgres_url",
+        "postgres.url",
+        "postgres.statement_timeout",
+        "kafka.bootstrap_servers",
+        "kafka.extra",
+        "kafka.topic",
+        "kafka.min_insync_replicas",
+        "kafka.revoke_wait_max",
+        "scylla.consistency",
+        "scylla.keyspace",
+        "scylla.user",
+        "memcached.servers",
+        "memcached.key_prefix",
+    ] {
+        assert!(keys.contains(&key), "{key} is not among {keys:?}");
+    }
+    assert_eq!(keys.len(), 13, "{keys:?}");
+    assert!(!format!("{found:?}").contains("hush"), "{found:#?}");
+}
+
+#[test]
+fn a_dump_has_no_secrets_and_says_so_when_it_is_read() {
+    let secrets = [
+        ("postgres.url", "postgres://ada:hush@one/bank"),
+        ("scylla.user", "ada"),
+        ("scylla.password", "hush"),
+        ("kafka.extra", "sasl.password=hush"),
+    ];
+    let loaded = load(sources(None, &[], &secrets)).unwrap();
+    let text = dump(&loaded).unwrap();
+    assert!(!text.contains("hush") && !format!("{:?}", loaded.config).contains("hush"), "{text}");
+    assert!(text.contains("url = \"postgres://ada:***@one/bank\"  # from flag --flag\n"), "{text}");
+    let found = mistakes(sources(Some(&file(&text)), &[], &[]));
+    let keys: Vec<_> = found.iter().map(|mistake| mistake[0].as_str()).collect();
+    assert_eq!(keys, ["kafka.extra", "postgres.url", "scylla.password", "scylla.user"], "{found:#?}");
+    assert!(found[0][3].contains("without its secret"), "{found:#?}");
+}

@@ -4,11 +4,15 @@
 mod serde_forms;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use crate::client::table::grouped;
 use diptych_embedded::Place;
+
+pub(super) use texts::as_far_as_may_be_shown;
+pub(crate) use texts::{Instance, List, PostgresUrl, Properties, Secret, Share, Switch};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,10 @@ impl<const MIN: u64, const MAX: u64> Count<MIN, MAX> {
 
     pub(crate) fn u16(self) -> u16 {
         u16::try_from(self.0).unwrap_or(u16::MAX)
+    }
+
+    pub(crate) fn u8(self) -> u8 {
+        u8::try_from(self.0).unwrap_or(u8::MAX)
     }
 }
 

@@ -1,105 +1,80 @@
 //! `diptych dev`: the whole way of the data in one process, on embedded stores.
-//!
-//! The boot story, in order: configuration, logs, ports, folder, stores, then the parts from the write side to the read side, and the
-//! gRPC server last. Whatever is wrong is found before anything is written. Shutdown goes the same way: see [`stages`].
 
 mod args;
-mod banner;
 mod data_lock;
-mod parts;
-mod ports;
-mod signals;
-mod stages;
 mod upkeep;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::Context;
-use diptych_embedded::{Embedded, EmbeddedViewCache};
-use diptych_kernel::{Clock, Partitions};
-use diptych_runtime::{SystemClock, telemetry};
-use tokio::time::Instant;
-use tracing::{error, info};
+use anyhow::{Context, bail};
+use diptych_embedded::{Embedded, EmbeddedViewCache, Place};
+use diptych_kernel::Partitions;
+use diptych_query::QueryConfig;
+use tokio::{net::TcpListener, time::timeout};
 
 pub(crate) use args::Args;
 use data_lock::DataLock;
-use ports::Ports;
-use signals::Signals;
-use stages::Stages;
 
-use crate::config::{self, Config};
+use crate::{
+    config::Config,
+    parts::{Services, Stores},
+    process::{self, Process, Role, Running, banner},
+};
 
-/// The exit status of a configuration with mistakes: nothing was started.
-const EXIT_MISTAKE: u8 = 2;
-/// The exit status after a second signal: what was under way was cut off. As shells count it, 128 and SIGINT.
-const EXIT_CUT_OFF: u8 = 130;
+/// The consumer group. A folder has one log, and one installation.
+const GROUP: &str = "projector";
+/// How long to wait until queries can be answered.
+const READY_MAX: Duration = Duration::from_secs(10);
 
 /// Runs everything until a signal comes.
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let dump = args.dump_config;
-    let loaded = match config::load(args.into_sources(std::env::vars_os())) {
-        Ok(loaded) => loaded,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::from(EXIT_MISTAKE));
-        }
-    };
-    if dump {
-        print!("{}", config::dump(&loaded)?);
-        return Ok(ExitCode::SUCCESS);
-    }
-    let config = loaded.config;
-    telemetry::install_logs(&config.log.filter, config.log.format.into())?;
-    let runtime = crate::runtime(config.worker_threads.usize())?;
-    let outcome = runtime.block_on(run(config));
-    // What is still under way after a second signal must not hold the process up.
-    runtime.shutdown_background();
-    outcome
+    let dumps_config = args.dumps_config();
+    process::main(Role::Dev, args.into_sources(), dumps_config, start)
 }
 
-async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let began_at = Instant::now();
-    let mut signals = Signals::install().context("cannot listen for signals")?;
-    let ports = Ports::bind(&config).await?;
-    let _lock = DataLock::take(&config.data.0)?;
-    let metrics = telemetry::install_metrics()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let stores = open(&config, &clock)?;
+async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
+    let config = &process.config;
+    let lock = DataLock::take(&config.data.0)?;
+    let stores = open(process)?;
+    let services = Services::new();
+    let health = process.serve(listener, |server| services.mount(server)).await?;
 
-    let stages = Stages::new();
-    let banner = banner::text(&config, &ports);
-    let health = parts::start(&config, stores, ports, metrics, clock, &stages).await?;
-    banner::print(&banner);
-    info!(took_ms = began_at.elapsed().as_millis(), "ready");
+    let query = QueryConfig::from(&config.query);
+    // The stores are in this process, and tell of every change.
+    let query = QueryConfig { progress_patience_waiting: query.progress_patience, ..query };
+    let reader = services.start(process, &stores, query);
+    let trim = upkeep::trim_log(Arc::clone(&stores.log), process.stages.relay.shutdown());
+    process.stages.relay.tasks().spawn("trim the log", trim);
 
-    let failed = tokio::select! {
-        signal = signals.next() => {
-            info!(signal, "shutting down, a second signal exits at once");
-            false
-        }
-        () = stages.any_stopped() => {
-            error!("a part has failed, shutting down");
-            true
-        }
-    };
-    health.not_ready().await;
-    tokio::select! {
-        finished = stages.finish(config.shutdown_timeout.duration()) => {
-            info!("stopped");
-            Ok(if failed || !finished { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-        }
-        signal = signals.next() => {
-            error!(signal, "second signal, exiting at once");
-            Ok(ExitCode::from(EXIT_CUT_OFF))
-        }
+    match timeout(READY_MAX, reader.ready()).await {
+        Ok(()) if reader.is_ready() => {}
+        _ => bail!("queries cannot be answered, the log has the story"),
     }
+    let running = Running::ready(health).await.keeping(lock);
+    banner::print(&banner::text(process, &[("Data", kept_in(config))]));
+    Ok(running)
 }
 
-fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Embedded> {
+type EmbeddedStores = Stores<
+    diptych_embedded::EmbeddedEventStore,
+    diptych_embedded::EmbeddedEventLog,
+    diptych_embedded::EmbeddedViewStore,
+    EmbeddedViewCache,
+>;
+
+fn open(process: &Process) -> anyhow::Result<EmbeddedStores> {
+    let Process { config, clock, .. } = process;
     let place = &config.data.0;
     let partitions = Partitions::new(config.partitions.u16())?;
-    let mut stores =
+    let Embedded { events, log, views, .. } =
         Embedded::open(place, partitions, Arc::clone(clock)).with_context(|| format!("cannot open data in {place}"))?;
-    stores.cache = Arc::new(EmbeddedViewCache::new(config.cache.size_max.bytes()));
-    Ok(stores)
+    let cache = Arc::new(EmbeddedViewCache::new(config.cache.size_max.bytes()));
+    Ok(Stores { events, log, views, cache, group: GROUP.to_owned() })
+}
+
+fn kept_in(config: &Config) -> String {
+    match &config.data.0 {
+        Place::Memory => "in memory, gone when this process ends (--data DIR keeps it)".to_owned(),
+        Place::Directory(folder) => format!("{} (events.db, log.db, views.db)", folder.display()),
+    }
 }

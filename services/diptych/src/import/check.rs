@@ -7,7 +7,6 @@ use diptych_proto::ledger::query::v1::{
     query_service_client::QueryServiceClient,
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use super::{
@@ -17,7 +16,7 @@ use super::{
     tally::Tally,
 };
 use crate::client::{
-    Tokens,
+    Connection, Tokens,
     ask::{Ask, Unanswered},
     tokens::at_least,
 };
@@ -57,7 +56,7 @@ impl Checked {
 /// # Errors
 /// When a question is not answered within `patience`.
 pub(crate) async fn check(
-    channel: &Channel,
+    connection: &Connection,
     survey: &mut Survey,
     terms: &Terms,
     tally: &Tally,
@@ -69,7 +68,7 @@ pub(crate) async fn check(
         checked: Checked::default(),
     };
     let checking = Checking {
-        client: QueryServiceClient::new(channel.clone()),
+        client: QueryServiceClient::new(connection.clone()),
         ask: Ask::new(patience),
         accounts: &survey.accounts,
         tokens: &tally.tokens,
@@ -136,7 +135,7 @@ impl Comparison<'_> {
 }
 
 struct Checking<'a> {
-    client: QueryServiceClient<Channel>,
+    client: QueryServiceClient<Connection>,
     ask: Ask,
     accounts: &'a [AccountFacts],
     /// Of the accounts, in their order.

@@ -24,7 +24,6 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use diptych_proto::ledger::command::v1::command_service_client::CommandServiceClient;
-use tonic::transport::Channel;
 
 use self::{
     names::Names,
@@ -35,7 +34,7 @@ use self::{
     survey::Survey,
     tally::Tally,
 };
-use crate::client::{DEFAULT_URL, Output, connect};
+use crate::client::{Link, Output, Target};
 
 /// The exit status of a file or flag with a mistake: nothing was sent.
 const EXIT_MISTAKE: u8 = 2;
@@ -53,9 +52,8 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The server.
-    #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
-    to: String,
+    #[command(flatten)]
+    target: Target,
 
     /// The currency of all accounts and amounts, ISO 4217.
     #[arg(long, value_name = "CODE", default_value = "CZK", value_parser = currency_code)]
@@ -98,6 +96,7 @@ An account that the file shows overdrawn is opened with that much overdraft.
 Examples:
   diptych import examples/sample-transactions.csv
   diptych import transactions.csv.gz --to http://127.0.0.1:7400 --owner bank-7
+  DIPTYCH_TOKEN=eyJ... diptych import transactions.csv.gz --to http://gateway:8080
   diptych import transactions.csv.gz --account-prefix copy2- --output json | jq .accounts_equal
 
 Memory: about 60 bytes per row and 200 per account stay in memory, nothing else of the file.
@@ -119,27 +118,27 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_MISTAKE));
         }
     };
-    let channel = connect(&args.to).await?;
+    let link = args.target.connect().await?;
     let terms = Terms { names, currency_code: args.currency.clone(), owner_id: args.owner.clone() };
-    let report = transfer(&args, &terms, &mut survey, channel).await?;
+    let report = transfer(&args, &terms, &mut survey, link).await?;
     args.output.print(&report, Report::table)?;
     Ok(if report.equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Sends and checks.
-async fn transfer(args: &Args, terms: &Terms, survey: &mut Survey, channel: Channel) -> anyhow::Result<Report> {
+async fn transfer(args: &Args, terms: &Terms, survey: &mut Survey, link: Link) -> anyhow::Result<Report> {
     let steps = Steps::new(terms, survey, file::open(&args.file)?);
     let mut tally = Tally::new(survey);
     let patience = Duration::from_secs(args.patience);
     let progress = Progress::new(survey.rows);
     let options = SendOptions { window: usize::try_from(args.window)?, patience, progress: &progress };
-    let mut commands = CommandServiceClient::new(channel.clone());
+    let mut commands = CommandServiceClient::new(link.commands);
     let sent = send::send_all(&mut commands, steps, survey, options, &mut tally).await;
     let took = progress.finish();
     let checked = match sent {
-        Ok(()) => {
-            check::check(&channel, survey, terms, &tally, patience).await.map_err(|unanswered| unanswered.to_string())
-        }
+        Ok(()) => check::check(&link.queries, survey, terms, &tally, patience)
+            .await
+            .map_err(|unanswered| unanswered.to_string()),
         Err(error) => Err(error.to_string()),
     };
     Ok(Report::new(survey, &tally, took, checked))

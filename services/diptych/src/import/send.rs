@@ -14,7 +14,7 @@ use diptych_runtime::{Backoff, pause};
 use futures::{Stream, StreamExt};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 
 use super::{
     progress::Progress,
@@ -23,7 +23,7 @@ use super::{
     tally::Tally,
     window::{Settled, Verdict, Window},
 };
-use crate::client::failure::Failure;
+use crate::client::{Connection, failure::Failure};
 
 /// Answers that have arrived together are taken together, so that their successors leave together.
 const ANSWERS_TOGETHER_MAX: usize = 128;
@@ -39,7 +39,7 @@ pub(crate) trait CommandStreams {
     async fn open(&mut self, commands: mpsc::Receiver<ExecuteCommandsRequest>) -> Result<Self::Answers, Status>;
 }
 
-impl CommandStreams for CommandServiceClient<Channel> {
+impl CommandStreams for CommandServiceClient<Connection> {
     type Answers = tonic::Streaming<ExecuteCommandsResponse>;
 
     async fn open(&mut self, commands: mpsc::Receiver<ExecuteCommandsRequest>) -> Result<Self::Answers, Status> {

@@ -3,7 +3,7 @@
 //! The file is the real bank's where it lies beside the checkout, and the made-up sample elsewhere.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report of a test")]
 
-#[path = "../dev/process.rs"]
+#[path = "../support/process.rs"]
 #[allow(dead_code, reason = "shared with the tests of `dev`, which use more of it")]
 mod process;
 

@@ -3,5 +3,6 @@
 
 mod calls;
 mod mistakes;
+#[path = "../support/process.rs"]
 mod process;
 mod shutdown;

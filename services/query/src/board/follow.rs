@@ -10,7 +10,7 @@ use diptych_kernel::{
 use diptych_runtime::{Backoff, SystemClock, pause};
 use tokio::{sync::watch, time::timeout};
 
-use super::snapshot::Snapshot;
+use super::{snapshot::Snapshot, waiters::Waiters};
 use crate::{config::QueryConfig, metrics::Metrics, outage::Outage};
 
 const RETRY_MIN: Duration = Duration::from_millis(10);
@@ -48,25 +48,38 @@ impl Publisher {
     }
 }
 
-/// Loads progress whenever it may have changed.
+/// Loads progress whenever it may have changed: when the store says so, and now and then by itself, as a store in another process cannot say
+/// so. While calls wait for progress it looks more often, with one load for all of them.
 pub(super) struct Follower<P> {
     progress: Arc<P>,
     publisher: Publisher,
+    waiters: Waiters,
     metrics: Arc<Metrics>,
     outage: Outage,
     patience: Duration,
+    /// The patience while somebody waits; `None` where the store tells of every change.
+    patience_waiting: Option<Duration>,
     load_timeout: Duration,
     backoff: Backoff,
 }
 
 impl<P: ProgressStore> Follower<P> {
-    pub(super) fn new(progress: Arc<P>, publisher: Publisher, config: &QueryConfig, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        progress: Arc<P>,
+        publisher: Publisher,
+        waiters: Waiters,
+        config: &QueryConfig,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (patience, patience_waiting) = (config.progress_patience, config.progress_patience_waiting);
         Self {
             progress,
             publisher,
+            waiters,
             metrics,
             outage: Outage::new("loading progress"),
-            patience: config.progress_patience,
+            patience,
+            patience_waiting: (patience_waiting < patience).then_some(patience_waiting),
             load_timeout: config.store_timeout,
             backoff: Backoff::seeded(RETRY_MIN, RETRY_MAX, config.jitter_seed),
         }
@@ -82,7 +95,7 @@ impl<P: ProgressStore> Follower<P> {
                     self.backoff.reset();
                     self.publisher.publish(updates);
                     self.note_ages();
-                    self.progress.wait_for_change(&mut seen, self.patience).await;
+                    self.rest(&mut seen).await;
                 }
                 Err(error) => {
                     self.metrics.progress_failures.increment(1);
@@ -91,6 +104,20 @@ impl<P: ProgressStore> Follower<P> {
                     pause(self.backoff.next_delay()).await;
                 }
             }
+        }
+    }
+
+    /// Returns when it is time to look again.
+    async fn rest(&self, seen: &mut u64) {
+        let change = |seen, patience| self.progress.wait_for_change(seen, patience);
+        match self.patience_waiting {
+            None => change(seen, self.patience).await,
+            Some(patience) if !self.waiters.is_empty() => change(seen, patience).await,
+            Some(_) => tokio::select! {
+                () = change(seen, self.patience) => {}
+                // What the first to come waits for may have been saved since progress was loaded last.
+                () = self.waiters.somebody() => {}
+            },
         }
     }
 

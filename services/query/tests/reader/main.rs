@@ -7,6 +7,7 @@ mod liars;
 mod many;
 mod own_writes;
 mod parked;
+mod polling;
 mod scan;
 mod stage;
 mod store;

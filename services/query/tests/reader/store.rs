@@ -19,13 +19,15 @@ use diptych_kernel::{
 };
 use tokio::sync::watch;
 
-/// A read database that can be down, broken or slow, and counts reads.
+/// A read database that can be down, broken, slow or elsewhere, and counts reads.
 pub(crate) struct SwitchedStore {
     inner: EmbeddedViewStore,
     down: AtomicBool,
     broken: AtomicBool,
+    remote: AtomicBool,
     failures_left: AtomicUsize,
     reads: AtomicUsize,
+    loads: AtomicUsize,
     held: watch::Sender<bool>,
 }
 
@@ -35,8 +37,10 @@ impl SwitchedStore {
             inner,
             down: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            remote: AtomicBool::new(false),
             failures_left: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
+            loads: AtomicUsize::new(0),
             held: watch::Sender::new(false),
         }
     }
@@ -49,6 +53,11 @@ impl SwitchedStore {
     /// From now on reads need an operator.
     pub(crate) fn set_broken(&self) {
         self.broken.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on it is as if another process saved progress: no save is told.
+    pub(crate) fn set_remote(&self) {
+        self.remote.store(true, Ordering::SeqCst);
     }
 
     /// The next so many reads fail.
@@ -64,6 +73,11 @@ impl SwitchedStore {
     /// How many reads by key there were.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
+    }
+
+    /// How often progress was loaded.
+    pub(crate) fn loads(&self) -> usize {
+        self.loads.load(Ordering::SeqCst)
     }
 
     fn check(&self) -> PortResult<()> {
@@ -129,14 +143,19 @@ impl ProgressStore for SwitchedStore {
     }
 
     async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
         if self.down.load(Ordering::SeqCst) {
             return Err(PortError::not_done("down"));
         }
         self.inner.load(views).await
     }
 
-    fn wait_for_change(&self, seen: &mut u64, patience: Duration) -> impl Future<Output = ()> + Send {
-        self.inner.wait_for_change(seen, patience)
+    async fn wait_for_change(&self, seen: &mut u64, patience: Duration) {
+        if self.remote.load(Ordering::SeqCst) {
+            diptych_runtime::pause(patience).await;
+        } else {
+            self.inner.wait_for_change(seen, patience).await;
+        }
     }
 }
 

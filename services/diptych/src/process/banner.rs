@@ -1,35 +1,27 @@
-//! What is printed when all runs: where it is, what is kept, and calls to try.
+//! What is printed when all runs in one process: where it is, what is kept, and calls to try.
 
 use std::io::{self, Write};
 
-use diptych_embedded::Place;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::Ports;
-use crate::config::Config;
+use super::Process;
 
-/// The text. Request ids and the account are new each time, so that the calls work each time.
-pub(super) fn text(config: &Config, ports: &Ports) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let (grpc, metrics) = (ports.grpc.address, ports.metrics.address);
-    let data = match &config.data.0 {
-        Place::Memory => "in memory, gone when this process ends (--data DIR keeps it)".to_owned(),
-        Place::Directory(folder) => format!("{} (events.db, log.db, views.db)", folder.display()),
-    };
-    let partitions = config.partitions.u16();
+/// The text, with lines of its own between the addresses and the number of partitions. Request ids and the account are new each time, so
+/// that the calls work each time.
+pub(crate) fn text(process: &Process, own: &[(&str, String)]) -> String {
+    let Process { grpc_address, metrics_address, config, .. } = process;
+    let mut facts = vec![
+        ("gRPC", format!("{grpc_address}  (reflection and health too)")),
+        ("Metrics", format!("http://{metrics_address}/metrics")),
+    ];
+    facts.extend_from_slice(own);
+    facts.push(("Partitions", config.partitions.u16().to_string()));
+    let facts: String = facts.iter().map(|(name, fact)| format!("  {name:<10}  {fact}\n")).collect();
     format!(
-        "Diptych {version}
-
-  gRPC        {grpc}  (reflection and health too)
-  Metrics     http://{metrics}/metrics
-  Data        {data}
-  Partitions  {partitions}
-
-{}
-Ctrl-C stops it.
-",
-        calls(&grpc.to_string(), &account_id())
+        "Diptych {}\n\n{facts}\n{}\nCtrl-C stops it.\n",
+        env!("CARGO_PKG_VERSION"),
+        calls(&grpc_address.to_string(), &account_id())
     )
 }
 
@@ -59,7 +51,7 @@ fn account_id() -> String {
 }
 
 /// Prints it on standard output. Nobody there to read it is no reason to stop.
-pub(super) fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         warn!(%error, "cannot print what runs where on standard output");

@@ -1,4 +1,4 @@
-//! A running `diptych dev`.
+//! The program as people run it.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -32,7 +32,13 @@ pub(crate) fn ended(output: Output) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-/// `diptych dev` on free ports, killed when dropped.
+/// Sends a signal to a process.
+pub(crate) fn kill(process: u32, signal: &str) {
+    let status = Command::new("kill").args(["-s", signal, &process.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// `diptych dev`, or `diptych all`, on free ports, killed when dropped.
 pub(crate) struct Dev {
     child: Child,
     /// What it printed until it said how to stop it.
@@ -44,9 +50,15 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_as("dev", args, &[])
+    }
+
+    /// The subcommand with these variables.
+    pub(crate) fn start_as(subcommand: &str, args: &[&str], settings: &[(&str, &str)]) -> Self {
         let began_at = Instant::now();
-        let free = ["dev", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
+        let free = [subcommand, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
         let mut command = diptych(&[&free, args].concat());
+        command.envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let log = thread::spawn(move || {
@@ -74,8 +86,7 @@ impl Dev {
 
     /// Sends a signal, as `kill` does.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        kill(self.child.id(), name);
     }
 
     /// The same beside the test's own connections: one that does not answer holds shutdown up.
