@@ -1,0 +1,137 @@
+//! The product as it is installed: servers, services, gateways and an edge, and the program that feeds it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use diptych_stack::{Product, ProductConfig, Server, Stack, StackConfig, Tools};
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
+/// How long an import goes on while nobody answers.
+const PATIENCE_SECONDS: &str = "120";
+
+/// The program that is installed, and the stack that it runs on.
+pub(crate) struct Installation {
+    pub(crate) stack: Stack,
+    product: Product,
+    program: PathBuf,
+}
+
+/// How an import ended.
+pub(crate) struct Import {
+    status: Option<i32>,
+    pub(crate) report: Value,
+    stderr: String,
+}
+
+impl Installation {
+    /// Starts everything, one process of each service; `None`, with a line, where a server is not installed. In CI that is a failure.
+    pub(crate) async fn start() -> Option<Self> {
+        let config = StackConfig::for_test(Server::ALL).unwrap();
+        let tools = Tools::of(&config.places);
+        let missing = Server::ALL.iter().find_map(|server| tools.check(server.package()).err());
+        let missing = missing.or_else(|| tools.envoy().err()).or_else(|| tools.grpcurl().err());
+        if let Some(missing) = missing {
+            let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+            assert!(!in_ci, "{missing}");
+            println!("skipped: {missing}");
+            return None;
+        }
+        let program = program();
+        let stack = Stack::start(config).await.unwrap();
+        let mut config = ProductConfig::new(&program);
+        config.instances = 1;
+        let product = stack.start_product(&config).await.unwrap();
+        Some(Self { stack, product, program })
+    }
+
+    /// Where calls are taken, as `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        &self.product.address
+    }
+
+    /// What a caller sends as a bearer token.
+    pub(crate) fn token(&self) -> &str {
+        &self.product.token
+    }
+
+    /// A subcommand of the program, told where the servers and the edge are.
+    fn diptych(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        // What tests are told is no setting of the program.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DIPTYCH_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments).envs(&self.product.settings).env("DIPTYCH_TOKEN", self.token());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    /// Imports the transactions into accounts of an owner, whose names begin with the owner's.
+    pub(crate) async fn import(&self, owner: &str) -> Import {
+        self.begin_import(owner).end().await
+    }
+
+    pub(crate) fn begin_import(&self, owner: &str) -> RunningImport {
+        let (file, _) = transactions();
+        let (to, prefix) = (format!("http://{}", self.address()), format!("{owner}-"));
+        let mut arguments = vec!["import", file.to_str().unwrap(), "--to", &to, "--output", "json"];
+        arguments.extend(["--owner", owner, "--account-prefix", &prefix, "--patience", PATIENCE_SECONDS]);
+        RunningImport(self.diptych(&arguments).spawn().unwrap())
+    }
+
+    /// Replays every event and compares every row with it.
+    pub(crate) async fn assert_verified(&self) {
+        let Output { status, stdout, stderr } = self.diptych(&["verify"]).output().await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(status.success(), "{} {}", text(&stdout), text(&stderr));
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stack.stop().await.unwrap();
+    }
+}
+
+/// An import that is under way.
+pub(crate) struct RunningImport(Child);
+
+impl RunningImport {
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+
+    pub(crate) async fn end(self) -> Import {
+        let Output { status, stdout, stderr } = self.0.wait_with_output().await.unwrap();
+        let report = serde_json::from_slice(&stdout).unwrap_or(Value::Null);
+        Import { status: status.code(), report, stderr: String::from_utf8_lossy(&stderr).into_owned() }
+    }
+}
+
+impl Import {
+    /// Every row accepted or known already, every balance and every entry as the file has it.
+    #[track_caller]
+    pub(crate) fn assert_equal(&self) {
+        let is_equal = self.status == Some(0) && self.report["equal"] == true;
+        assert!(is_equal, "status {:?}: {:#} {}", self.status, self.report, self.stderr);
+    }
+}
+
+/// The real bank's file where it lies beside the checkout, and the made-up sample elsewhere; and whether it is the real one.
+pub(crate) fn transactions() -> (PathBuf, bool) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let real = root.join("../shared/data/czech-bank/transactions.csv.gz");
+    if real.exists() { (real, true) } else { (root.join("examples/sample-transactions.csv"), false) }
+}
+
+/// The program of this build: it lies beside the folder of this test.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let program = test.ancestors().nth(2).unwrap().join("diptych");
+    assert!(program.exists(), "{} is missing: build it with `cargo build --package diptych`", program.display());
+    program
+}

@@ -1,0 +1,33 @@
+//! The whole product on real servers, through Envoy: what its users do, and what goes wrong around them.
+//!
+//! One stack serves all of it, as starting one takes longer than using it. Without the servers installed (`cargo stack install`) it is
+//! skipped, but not in CI.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+
+mod faults;
+mod installation;
+mod tools;
+
+use diptych_integration_tests::clients::Client;
+use installation::Installation;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_product_on_real_servers() {
+    let Some(installation) = Installation::start().await else { return };
+
+    // A bank's transactions in, its balances and statements out, twice; then every row against its events.
+    installation.import("bank").await.assert_equal();
+    let again = installation.import("bank").await;
+    again.assert_equal();
+    assert_eq!(again.report["accepted"], 0, "a second import changes nothing: {:#}", again.report);
+    installation.assert_verified().await;
+
+    tools::curl_and_grpcurl(&installation).await;
+    for client in [Client::python(), Client::go()].into_iter().flatten() {
+        println!("{}", client.run(installation.address(), Some(installation.token())));
+    }
+
+    faults::each_part_is_killed_under_traffic(&installation).await;
+    installation.assert_verified().await;
+    installation.stop().await;
+}
