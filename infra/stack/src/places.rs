@@ -10,8 +10,8 @@ use crate::{StackError, StackResult};
 /// The variable that says where installed servers are kept, so that several clones, or a CI cache, can share them.
 pub const TOOLS_VARIABLE: &str = "DIPTYCH_STACK_TOOLS";
 
-/// The file that cargo puts into each of its target folders.
-const TARGET_MARK: &str = "CACHEDIR.TAG";
+/// The files that cargo puts into its target folders: the first only into those that it made itself, the second into all.
+const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 /// The folders that everything is under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,13 +56,17 @@ fn folder_of(variable: Option<std::ffi::OsString>) -> Option<PathBuf> {
 
 fn target_of_this_program() -> StackResult<PathBuf> {
     let program = env::current_exe().map_err(StackError::io("find the path of the running program"))?;
-    let target = program.ancestors().skip(1).find(|folder| folder.join(TARGET_MARK).is_file());
-    target.map(Path::to_owned).ok_or_else(|| {
+    target_of(&program).map(Path::to_owned).ok_or_else(|| {
         StackError::Invalid(format!(
             "{} is in no cargo target folder: set CARGO_TARGET_DIR to the folder that stacks are kept in",
             program.display()
         ))
     })
+}
+
+fn target_of(program: &Path) -> Option<&Path> {
+    let is_target = |folder: &&Path| TARGET_MARKS.iter().any(|mark| folder.join(mark).is_file());
+    program.ancestors().skip(1).find(is_target)
 }
 
 #[cfg(test)]
@@ -73,7 +77,19 @@ mod tests {
     fn the_target_folder_is_found_from_the_program() {
         let target = target_of_this_program().unwrap();
         assert!(env::current_exe().unwrap().starts_with(&target));
-        assert!(target.join(TARGET_MARK).is_file());
+        assert!(target.join("debug").is_dir() || target.join("release").is_dir(), "{}", target.display());
+    }
+
+    /// As where something else was put into the folder before cargo came.
+    #[test]
+    fn a_target_folder_that_cargo_did_not_make_is_found() {
+        let parent = tempfile::tempdir().unwrap();
+        let target = parent.path().join("target");
+        let program = target.join("debug/diptych-stack");
+        std::fs::create_dir_all(target.join("debug")).unwrap();
+        assert_eq!(target_of(&program), None);
+        std::fs::write(target.join(".rustc_info.json"), "{}").unwrap();
+        assert_eq!(target_of(&program), Some(target.as_path()));
     }
 
     #[test]
