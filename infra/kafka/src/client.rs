@@ -12,12 +12,13 @@ const HEARTBEATS_PER_SESSION: u32 = 10;
 /// How long a broken connection is left alone, at most. The default of 10 seconds would add to every outage.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// How much one request may bring a member, of one partition and of all.
-const PARTITION_FETCH_BYTES_MAX: u32 = 512 * 1024;
-const FETCH_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// How much one request may bring a member, of one partition and of all, compressed: unpacked it may be ten times as much, and that is most
+/// of what a member takes of memory. A larger batch comes all the same, alone.
+const PARTITION_FETCH_BYTES_MAX: u32 = 128 * 1024;
+const FETCH_BYTES_MAX: u32 = 1024 * 1024;
 
 /// How many records of a partition are fetched ahead, where they are small.
-const PREFETCH_RECORDS: u32 = 10_000;
+const PREFETCH_RECORDS: u32 = 1_000;
 
 pub(crate) fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()

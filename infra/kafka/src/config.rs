@@ -69,7 +69,8 @@ pub struct KafkaConfig {
     pub answer_wait_max: Duration,
     /// How long a record waits for others to share a request with. 0 sends at once what is there. Default: 0.
     pub linger: Duration,
-    /// How many records may wait to be acknowledged; an append with more waits. Default: 50,000.
+    /// How many records may wait to be acknowledged; an append with more waits. A waiting record takes about 1 KiB beside its bytes, for
+    /// its headers. Default: 16,384.
     pub queue_records_max: u32,
     /// How many KiB of records may wait to be acknowledged; an append with more waits. Default: 16,384.
     pub queue_kib_max: u32,
@@ -78,7 +79,7 @@ pub struct KafkaConfig {
     /// How long a broker holds back the answer to a member that has read everything. A record that comes is told at once all the same; a
     /// partition that is started waits up to this long for its first record. Default: 100 milliseconds.
     pub fetch_wait_max: Duration,
-    /// How many KiB of records a member fetches ahead, beside what one request brings (up to 4 MiB). Default: 4,096.
+    /// How many KiB of records a member fetches ahead, beside what one request brings (up to 1 MiB, compressed). Default: 4,096.
     pub prefetch_kib_max: u32,
     /// What the records say about where they come from (`ce_source`): a URI or part of one, without spaces. Default: `/diptych`.
     pub ce_source: String,
@@ -101,7 +102,7 @@ impl KafkaConfig {
             append_wait_max: Duration::from_secs(30),
             answer_wait_max: Duration::from_secs(10),
             linger: Duration::ZERO,
-            queue_records_max: 50_000,
+            queue_records_max: 16 * 1024,
             queue_kib_max: 16 * 1024,
             record_bytes_max: 1_000_000,
             fetch_wait_max: Duration::from_millis(100),

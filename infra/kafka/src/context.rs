@@ -11,8 +11,8 @@ use crate::log_limit::LogLimit;
 
 /// Writes what a client says to the log, the same thing once in ten seconds: a broker that is down is worth one line, not a hundred.
 ///
-/// What librdkafka calls an error is a failed attempt that it makes again, so it is a warning here. What did not succeed in the end is an
-/// error of the call.
+/// What librdkafka calls an error is a failed attempt that it makes again, and what it calls fatal is the end of a client that is replaced,
+/// so they are warnings here. What did not succeed in the end is an error of the call.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
     limit: LogLimit,
@@ -21,16 +21,16 @@ pub(crate) struct Talk {
 impl Talk {
     pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                tracing::error!(facility, message, "librdkafka");
-            }
             // Remarks on the configuration are for who wrote this crate: what users configure is checked elsewhere.
-            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning if facility != "CONFWARN" => {
+            RDKafkaLogLevel::Warning if facility == "CONFWARN" => tracing::debug!(facility, message, "librdkafka"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(facility, message, "librdkafka");
+            }
+            _ => {
                 if let Some(left_out) = self.limit.allows(facility) {
                     tracing::warn!(facility, message, left_out, "librdkafka");
                 }
             }
-            _ => tracing::debug!(facility, message, "librdkafka"),
         }
     }
 

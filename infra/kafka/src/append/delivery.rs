@@ -19,7 +19,7 @@ use rdkafka::{
 };
 use tokio::sync::{Notify, futures::Notified};
 
-use super::leaves_open;
+use super::{is_thrown_away, leaves_open};
 use crate::{context::Talk, ends::Tails};
 
 /// The records of one append.
@@ -35,7 +35,7 @@ pub(super) struct Outcome {
     pub(super) handed_over: usize,
     pub(super) delivered: usize,
     failed: usize,
-    /// The code of the first failure.
+    /// The code of the first failure; of one that is a cause, if there is any.
     pub(super) failure: Option<RDKafkaErrorCode>,
     /// One of those that failed may be there all the same.
     pub(super) is_unknown: bool,
@@ -84,7 +84,10 @@ impl Batch {
             Ok(()) => outcome.delivered += 1,
             Err(code) => {
                 outcome.failed += 1;
-                outcome.failure.get_or_insert(code);
+                // What is thrown away because of a failure may be heard of before it.
+                if outcome.failure.is_none_or(is_thrown_away) {
+                    outcome.failure = Some(code);
+                }
                 outcome.is_unknown |= leaves_open(code);
             }
         }

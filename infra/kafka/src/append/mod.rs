@@ -116,7 +116,8 @@ impl Appender {
         if let Some(lane) = lane.as_ref().filter(|lane| !lane.is_broken()) {
             return Ok(Arc::clone(lane));
         }
-        if let Some(broken) = lane.take() {
+        // Stays where it is until nothing of it can be sent any more, also if this caller stops waiting.
+        if let Some(broken) = lane.as_ref() {
             broken.throw_away().await?;
         }
         let new = Arc::new(Lane::open(Arc::clone(&self.config), Arc::clone(&self.tails)).await?);
@@ -127,10 +128,9 @@ impl Appender {
     /// Ends a producer together with everything that it has not delivered.
     async fn give_up(&self, failed: &Arc<Lane>) -> PortResult<()> {
         let mut lane = self.lane.lock().await;
-        if lane.as_ref().is_some_and(|lane| Arc::ptr_eq(lane, failed)) {
-            lane.take();
-        }
-        failed.throw_away().await
+        failed.throw_away().await?;
+        lane.take_if(|lane| Arc::ptr_eq(lane, failed));
+        Ok(())
     }
 
     /// Hands entries over until all are, or one cannot be.
@@ -201,7 +201,7 @@ fn failure(config: &KafkaConfig, stop: Option<&Stop>, is_known: bool, outcome: &
         Some(Stop::QueueFull) | None => None,
     };
     // The first failure is the cause; those behind it were thrown away because of it.
-    let cause = outcome.failure.or(stopped).filter(|code| !is_thrown_away(*code));
+    let cause = outcome.failure.filter(|code| !is_thrown_away(*code)).or(stopped);
     let why = match cause {
         Some(code) => code.to_string(),
         None => format!("not acknowledged within {:?}", config.append_wait_max),
@@ -219,7 +219,7 @@ fn failure(config: &KafkaConfig, stop: Option<&Stop>, is_known: bool, outcome: &
     }
 }
 
-/// Codes of records that the appender gave up itself.
+/// Codes of records that were given up because of another one, or because time was up.
 fn is_thrown_away(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
 }

@@ -39,7 +39,10 @@ pub(crate) fn read_ends(config: &KafkaConfig, partitions: Partitions, tails: &Ta
     for (partition, (start, end)) in partitions.iter().zip(starts.into_iter().zip(&ends)) {
         reader.searches.insert(partition, Search::new(start, *end));
     }
-    let found = reader.run()?;
+    let found = reader.run();
+    // Its end takes a tenth of a second, which nobody has to wait for.
+    drop(tokio::task::spawn_blocking(move || drop(reader.consumer)));
+    let found = found?;
     let end_of = |(partition, end): (Partition, u64)| {
         let last_event = found.get(&partition).copied().flatten();
         tails.found(partition, Tail { below: end, last_event });
