@@ -86,11 +86,15 @@ async fn an_answer_that_took_too_long_is_not_believed_later() {
     stage.proxy.set(Network::Stalls);
     assert!(stage.cut_off.read(SEATS, &[key(1)]).await.is_err());
     stage.proxy.set(Network::Works);
-    let read = loop {
-        if let Ok(read) = stage.cut_off.read(SEATS, &[key(1)]).await {
-            break read;
+    let mut read = Vec::new();
+    until("an answer", async || match stage.cut_off.read(SEATS, &[key(1)]).await {
+        Ok(answer) => {
+            read = answer;
+            true
         }
-    };
+        Err(_) => false,
+    })
+    .await;
     assert!(matches!(read.as_slice(), [CacheRead::Miss(_) | CacheRead::Filling]), "{read:?}");
 }
 

@@ -10,7 +10,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::stage::{SEATS, config, key, lease, open, row, until_down};
+use crate::{
+    server::SOON,
+    stage::{SEATS, cached, config, key, lease, open, row, until_down},
+};
 
 /// What a server says to a line.
 type Script = fn(line: &str) -> String;
@@ -143,4 +146,25 @@ async fn an_end_in_the_middle_of_a_value_is_a_failure() {
     config.request_timeout = Duration::from_millis(100);
     let cache = open(&config).await;
     assert!(cache.read(SEATS, slice::from_ref(&key(1))).await.is_err());
+}
+
+/// A row with a number below that of the greeting, and a key about which nothing is ever said.
+#[tokio::test]
+async fn one_round_trip_that_fails_is_no_outage() {
+    let server = Scripted::start(|line| match line.get(..2) {
+        Some("mg") if line.contains("seat-13:") => String::new(),
+        Some("mg") => {
+            let value = format!("\u{1}{}\u{1}at 0", "\0".repeat(24));
+            format!("VA {} c2 {}\r\n{value}\r\n", value.len(), number(line))
+        }
+        _ => format!("HD c5 {}\r\n", number(line)),
+    })
+    .await;
+    let mut config = config(&[&server.address]);
+    config.request_timeout = SOON;
+    let cache = open(&config).await;
+    assert_eq!(cached(&cache, 1).await, Some(0));
+    assert!(cache.read(SEATS, slice::from_ref(&key(13))).await.is_err());
+    // Nothing of it has become doubtful, and nobody had to wait for it to come back.
+    assert_eq!(cached(&cache, 1).await, Some(0));
 }
