@@ -168,4 +168,23 @@ mod tests {
         assert_eq!(label(Ending::Internal), "internal");
         assert_eq!(label(Ending::CallerGone), "caller_gone");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_command_gets_older_while_its_batch_is_stuck() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _here = metrics::set_default_local_recorder(&recorder);
+        let age = || {
+            let text = recorder.handle().render();
+            text.lines()
+                .find_map(|line| line.strip_prefix("diptych_command_oldest_waiting_seconds ").map(str::to_owned))
+        };
+        let metrics = Metrics::new();
+        let oldest = Some(Instant::now());
+        let stuck = metrics.while_open(oldest, std::future::pending::<()>());
+        assert!(timeout(Duration::from_millis(3_500), stuck).await.is_err());
+        assert_eq!(age().as_deref(), Some("3"));
+        metrics.while_open(oldest, std::future::ready(())).await;
+        metrics.batch_over(0);
+        assert_eq!(age().as_deref(), Some("0"));
+    }
 }

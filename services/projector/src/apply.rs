@@ -42,6 +42,15 @@ impl<E> Work<E> {
         self.places.get(item * self.views + view).copied().flatten()
     }
 
+    /// The views in which an event's row is going to be written, by this event or one after it.
+    pub(crate) fn changed_views(&self, item: usize) -> impl Iterator<Item = usize> + '_ {
+        let position = self.items.get(item).map(|item| item.record.position);
+        (0..self.views).filter(move |view| {
+            let slot = self.place(item, *view).and_then(|place| self.rows.slots.get(place));
+            slot.zip(position).is_some_and(|(slot, position)| slot.is_changed && slot.has(position))
+        })
+    }
+
     /// Folds an event into its row of a view.
     ///
     /// # Errors
@@ -101,6 +110,15 @@ enum Turn {
     Fold,
     /// To see that it has passed by this event, or one before it.
     Missed,
+}
+
+/// What came of an event's turns in all views.
+#[derive(Clone, Copy, Default)]
+struct Turns {
+    /// One of them has missed it, or one before it.
+    is_missed: bool,
+    /// Its stream was parked in one of them.
+    has_parked: bool,
 }
 
 impl ViewState {
@@ -175,9 +193,10 @@ where
         Ok(Work { items, rows, places, views })
     }
 
-    /// Takes an event into the partition as a whole: all views that go with it, and the stream's head.
-    pub(crate) fn take_event(&mut self, work: &mut Work<D::Event>, item: usize) {
-        let Some(Item { record, .. }) = work.items.get(item) else { return };
+    /// Takes an event into the partition as a whole: all views that go with it, and the stream's head. Returns whether its stream was parked
+    /// in one of them.
+    pub(crate) fn take_event(&mut self, work: &mut Work<D::Event>, item: usize) -> bool {
+        let Some(Item { record, .. }) = work.items.get(item) else { return false };
         let RecordedEvent { position, version, recorded_at, partition, .. } = *record;
         let head = work.head(item);
         let order = match version.cmp(&head.next()) {
@@ -185,7 +204,7 @@ where
             Ordering::Equal => Order::Next,
             Ordering::Greater => Order::Gap,
         };
-        let is_missed = self.take_turns(work, item, order);
+        let Turns { is_missed, has_parked } = self.take_turns(work, item, order);
         // Not over what is missed: were the head stored and the parking not, it would be forgotten.
         if order == Order::Next && !is_missed {
             work.move_head(item);
@@ -193,17 +212,17 @@ where
         if let Some(state) = self.owned.get_mut(&partition) {
             state.advance(position, recorded_at);
         }
+        has_parked
     }
 
-    /// Lets every view in which the event's stream is not parked do what it has to do with the event. Returns whether one of them has missed
-    /// it, or one before it.
-    fn take_turns(&mut self, work: &mut Work<D::Event>, item: usize, order: Order) -> bool {
+    /// Lets every view in which the event's stream is not parked do what it has to do with the event.
+    fn take_turns(&mut self, work: &mut Work<D::Event>, item: usize, order: Order) -> Turns {
+        let mut turns = Turns::default();
         let head = work.head(item);
-        let Some(Item { record, .. }) = work.items.get(item) else { return false };
-        let Some(state) = self.owned.get_mut(&record.partition) else { return false };
+        let Some(Item { record, .. }) = work.items.get(item) else { return turns };
+        let Some(state) = self.owned.get_mut(&record.partition) else { return turns };
         let RecordedEvent { position, version, partition, .. } = *record;
         let stream_id = record.stream_id.clone();
-        let (mut is_missed, mut has_parked) = (false, false);
         for (index, view) in self.views.iter().enumerate() {
             let Some(view_state) = state.views.get(index) else { continue };
             if view_state.parked.contains_key(&stream_id) {
@@ -214,24 +233,24 @@ where
                 Turn::None => continue,
                 Turn::Fold => (version, work.fold(item, index, view.as_ref())),
                 Turn::Missed => {
-                    is_missed = true;
+                    turns.is_missed = true;
                     (head.next(), Err(MISSED.to_owned()))
                 }
             };
             let Err(reason) = taken else { continue };
-            has_parked = true;
+            turns.has_parked = true;
             self.metrics.streams_parked.increment(1);
             let retry_at = Instant::now() + self.config.park_retry;
             state.park(index, &stream_id, ParkedAt { version: first_missing, reason }, retry_at);
         }
-        if is_missed {
+        if turns.is_missed {
             // It can be had from the write side at once.
             state.retry_by(Instant::now());
         }
-        if has_parked {
+        if turns.has_parked {
             self.halt_if_too_many(partition);
         }
-        is_missed
+        turns
     }
 
     /// Stops a partition in which too much is parked. Everything taken in so far stays.

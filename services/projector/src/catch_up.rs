@@ -13,6 +13,7 @@ use crate::{
     engine::Engine,
     error::Stop,
     partition::{ParkedAt, PartitionState, Phase, Standing, ViewState},
+    trace::BatchSpans,
 };
 
 impl<D, S, V, P, C> Engine<D, S, V, P, C>
@@ -63,7 +64,7 @@ where
             state.phase = Phase::Starting(offset);
             tracing::info!(%partition, position = %state.live.position, "what the log has lost was read from the write database");
         }
-        self.store_live(work.rows, &[partition]).await
+        self.store_live(work.rows, &[partition], &BatchSpans::default()).await
     }
 
     /// Takes a piece of the partition into the views that are behind. A view that gets to where the partition is goes with it from then on.

@@ -188,7 +188,11 @@ where
                 drop(guard);
                 Ok(())
             }
-            LogSignal::Idle => Ok(()),
+            LogSignal::Idle => {
+                // Ages grow also where nothing is read.
+                self.engine.show_ages();
+                Ok(())
+            }
         }
     }
 

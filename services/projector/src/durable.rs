@@ -11,6 +11,7 @@ use crate::{
     error::Stop,
     heads::STREAM_HEADS,
     rows::{Slot, WorkingSet},
+    trace::BatchSpans,
 };
 
 impl<D, S, V, P, C> Engine<D, S, V, P, C>
@@ -43,27 +44,40 @@ where
     }
 
     /// Stores what was made of events that the partition as a whole has taken in, and its progress.
-    pub(crate) async fn store_live(&mut self, rows: WorkingSet, touched: &[Partition]) -> Result<(), Stop> {
-        self.store(rows, touched, true).await
+    pub(crate) async fn store_live(
+        &mut self,
+        rows: WorkingSet,
+        touched: &[Partition],
+        spans: &BatchSpans,
+    ) -> Result<(), Stop> {
+        self.store(rows, touched, true, spans).await
     }
 
     /// Stores what was made of events that some views have taken in by themselves, and all progress of the partition.
     pub(crate) async fn store_behind(&mut self, rows: WorkingSet, partition: Partition) -> Result<(), Stop> {
-        self.store(rows, &[partition], false).await
+        self.store(rows, &[partition], false, &BatchSpans::default()).await
     }
 
     /// The same rows are written until it is acknowledged. They are absolute, so it does not matter how much of a write of unknown effect
     /// has happened, or happens later.
-    async fn store(&mut self, rows: WorkingSet, touched: &[Partition], live: bool) -> Result<(), Stop> {
+    async fn store(
+        &mut self,
+        rows: WorkingSet,
+        touched: &[Partition],
+        live: bool,
+        spans: &BatchSpans,
+    ) -> Result<(), Stop> {
         let writes = rows.writes(&self.tables);
         if !writes.is_empty() {
+            let traced = spans.begin_write(writes.len(), |index| self.tables.get(index).map(|table| table.view));
             let mut retry = self.retry("write rows");
             while let Err(error) = self.store.write(&writes).await {
                 self.show_ages();
-                retry.after(error).await?;
+                retry.after(error).await.inspect_err(|_| traced.fail("not_stored"))?;
             }
+            drop(traced);
             self.metrics.rows_written.increment(u64::try_from(writes.len()).unwrap_or(u64::MAX));
-            self.refresh_cache(&rows, live).await;
+            self.refresh_cache(&rows, live, spans).await;
         }
         rows.keep(&mut self.hot, &self.tables);
         self.save_progress(touched).await
@@ -96,7 +110,7 @@ where
             state.oldest = None;
             state.has_parked_anew = false;
             let parked = state.views.iter().map(|view| view.parked.len()).sum();
-            self.metrics.show_age(*partition, None);
+            self.metrics.show_age(*partition, state.oldest_undone());
             self.metrics.show_parked(*partition, parked);
         }
         Ok(())
@@ -115,14 +129,16 @@ where
     }
 
     /// Brings the cache up to date. Where that fails a reader may find an older row there, and sees by its position that it is.
-    async fn refresh_cache(&self, rows: &WorkingSet, live: bool) {
+    async fn refresh_cache(&self, rows: &WorkingSet, live: bool, spans: &BatchSpans) {
         for (index, view) in self.views.iter().enumerate() {
             let changed = rows.changed().filter(|slot| slot.table == index);
             let cached: Vec<_> = changed.filter_map(|slot| self.cached(slot, live)).collect();
             if cached.is_empty() {
                 continue;
             }
+            let traced = spans.begin_refresh(index, view.id(), cached.len());
             if let Err(error) = self.cache.refresh(view.id(), &cached).await {
+                traced.fail("not_taken");
                 self.metrics.cache_failures.increment(1);
                 tracing::debug!(view = %view.id(), %error, "the cache did not take the rows");
             }

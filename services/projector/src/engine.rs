@@ -168,7 +168,7 @@ where
 
     pub(crate) fn show_ages(&mut self) {
         for (partition, state) in &self.owned {
-            self.metrics.show_age(*partition, state.oldest);
+            self.metrics.show_age(*partition, state.oldest_undone());
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     engine::Engine,
     error::Stop,
     partition::{PartitionState, Phase},
+    trace::BatchSpans,
 };
 
 /// What was heard, in order.
@@ -40,6 +41,8 @@ where
         self.metrics.batch_records.record(f64::from(u32::try_from(records.len()).unwrap_or(u32::MAX)));
         let Batch { events, heard } = self.listen(records);
         self.metrics.events.increment(u64::try_from(events.len()).unwrap_or(u64::MAX));
+        let offsets = heard.iter().filter(|(.., heard)| matches!(heard, Heard::Event(_))).map(|(_, offset, _)| *offset);
+        let mut spans = BatchSpans::begin(&events, offsets, &self.config.group);
         let mut work =
             self.prepare(events, |state, view| state.views.get(view).is_some_and(|view| view.is_live())).await?;
         let mut touched: Vec<Partition> = heard.iter().map(|(partition, ..)| *partition).collect();
@@ -47,10 +50,15 @@ where
         touched.dedup();
         for (partition, offset, heard) in heard {
             if self.owned.get(&partition).is_none_or(|state| state.phase == Phase::Halted) {
+                if let Heard::Event(item) = heard {
+                    spans.fail(item, "halted");
+                }
                 continue;
             }
-            if let Heard::Event(item) = heard {
-                self.take_event(&mut work, item);
+            if let Heard::Event(item) = heard
+                && self.take_event(&mut work, item)
+            {
+                spans.fail(item, "parked");
             }
             let Some(state) = self.owned.get_mut(&partition) else { continue };
             if let Heard::Watermark(watermark) = heard {
@@ -58,7 +66,8 @@ where
             }
             state.take_offset(Offset(offset.0.saturating_add(1)));
         }
-        self.store_live(work.rows, &touched).await?;
+        spans.note_changes(&work);
+        self.store_live(work.rows, &touched, &spans).await?;
         let taken = touched.iter().filter_map(|partition| Some((*partition, self.owned.get(partition)?.taken)));
         Ok(taken.collect())
     }

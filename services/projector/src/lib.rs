@@ -45,6 +45,7 @@ mod partition;
 mod remake;
 mod retry;
 mod rows;
+mod trace;
 
 pub use config::{Ports, ProjectorConfig};
 pub use consume::run;

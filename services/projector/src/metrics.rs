@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diptych_kernel::{Clock, Partition, Timestamp};
 use diptych_runtime::SystemClock;
 use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
 /// The numbers of a projector.
@@ -82,5 +82,9 @@ fn describe() {
     describe_histogram!("diptych_projector_batch_records", "records taken from the log at once");
     describe_gauge!("diptych_projector_partitions_owned", "partitions that this member owns");
     describe_gauge!(PARKED, "streams that stand still in a view, by partition, counted once per view");
-    describe_gauge!(AGE, "age of the oldest event that was read and is not in the views, by partition");
+    describe_gauge!(
+        AGE,
+        Unit::Seconds,
+        "age of the oldest event that was read and is not in the views, or of the newest that is where nothing is read, by partition"
+    );
 }

@@ -141,6 +141,13 @@ pub(crate) struct PartitionState {
 }
 
 impl PartitionState {
+    /// The time of the oldest thing that is not done: an event that was read and is not in the views, or, while nothing is read, whatever came after
+    /// that up to which the partition is done.
+    pub(crate) fn oldest_undone(&self) -> Option<Timestamp> {
+        let stands_still = self.phase != Phase::Reading && self.live.as_of > Timestamp::default();
+        self.oldest.or_else(|| stands_still.then_some(self.live.as_of))
+    }
+
     pub(crate) fn has_parked(&self) -> bool {
         self.views.iter().any(|view| !view.parked.is_empty())
     }
@@ -182,5 +189,41 @@ impl PartitionState {
         let Mark { position, as_of, next_offset } = self.live;
         let own = Progress { position, as_of, next_offset, parked: Vec::new() };
         (own, self.views.iter().map(ViewState::progress))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(phase: Phase, as_of_micros: i64, oldest: Option<Timestamp>) -> PartitionState {
+        let live = Mark { as_of: Timestamp::from_micros(as_of_micros), ..Mark::default() };
+        PartitionState {
+            partition: Partition::new(0),
+            live,
+            views: Vec::new(),
+            phase,
+            expected: Offset(0),
+            taken: Offset(0),
+            heard_up_to: Position::START,
+            retry_at: None,
+            retry_not_before: Instant::now(),
+            retry_streams: VecDeque::new(),
+            is_retrying: false,
+            catch_up_at: Instant::now(),
+            has_parked_anew: false,
+            oldest,
+        }
+    }
+
+    #[test]
+    fn a_partition_that_stands_still_gets_older_though_nothing_is_read() {
+        let at = Timestamp::from_micros;
+        assert_eq!(partition(Phase::Reading, 7, None).oldest_undone(), None, "all that was read is done");
+        assert_eq!(partition(Phase::Reading, 7, Some(at(9))).oldest_undone(), Some(at(9)));
+        for phase in [Phase::Halted, Phase::Recovering(Offset(3)), Phase::Starting(Offset(3))] {
+            assert_eq!(partition(phase, 7, None).oldest_undone(), Some(at(7)), "{phase:?}");
+            assert_eq!(partition(phase, 0, None).oldest_undone(), None, "{phase:?}: nothing was ever done");
+        }
     }
 }

@@ -16,9 +16,10 @@ use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{CacheRead, CachedRow, Lease, PortError, PortResult, Row, ViewCache, ViewStore},
 };
-use diptych_runtime::pause;
+use diptych_runtime::{pause, trace};
 use futures::future::join_all;
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use crate::{
     board::{ProgressBoard, Slot},
@@ -28,6 +29,7 @@ use crate::{
     metrics::Metrics,
     outage::Outage,
     store::Store,
+    trace::cache_call,
 };
 
 /// How long another reader gets to fill a key, each time, and how often. A read of the read database takes about this long.
@@ -113,7 +115,7 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
 
     /// What the cache says about these keys, in order.
     pub(crate) async fn look(&self, view: ViewId, keys: &[RowKey]) -> Vec<Found> {
-        match self.cache_answer(self.cache.read(view, keys)).await {
+        match self.cache_answer(cache_call("get", view, keys.len()), self.cache.read(view, keys)).await {
             Some(reads) if reads.len() == keys.len() => reads.into_iter().map(Found::from).collect(),
             _ => vec![Found::Failure; keys.len()],
         }
@@ -130,10 +132,13 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
         let id = (view, alone.key.clone());
         let has_lease = matches!(alone.found, Found::Lease(_));
         let rows = Arc::clone(self);
-        let flight = self.flights.join(id, has_lease, || async move {
+        // Whoever polls it, it is of the query that has begun it.
+        let query = trace::current().unwrap_or_else(Span::none);
+        let read = async move {
             let read = rows.fetch_all(view, view_number, missing).await?;
             read.into_iter().next().ok_or(Trouble::Internal)
-        });
+        };
+        let flight = self.flights.join(id, has_lease, || read.instrument(query));
         Ok(vec![flight.await?])
     }
 
@@ -238,7 +243,8 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
     /// Has the cache forget keys and end their leases. Where that fails, it goes on with what it has; tokens still hold.
     pub(crate) async fn forget(&self, view: ViewId, keys: &[RowKey]) {
         if !keys.is_empty() {
-            let _ = self.cache_answer(self.cache.invalidate(view, keys)).await;
+            let span = cache_call("delete", view, keys.len());
+            let _ = self.cache_answer(span, self.cache.invalidate(view, keys)).await;
         }
     }
 
@@ -248,7 +254,8 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
             Found::Lease(lease) if fetched.right => lease,
             _ => return Filled::Not,
         };
-        match self.cache_answer(self.cache.fill(view, &missing.key, lease, fetched.row.clone())).await {
+        let fill = self.cache.fill(view, &missing.key, lease, fetched.row.clone());
+        match self.cache_answer(cache_call("set", view, 1), fill).await {
             Some(true) => Filled::Settled,
             Some(false) => Filled::Refused,
             None => Filled::Not,
@@ -256,8 +263,8 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
     }
 
     /// What the cache answers; `None`, counted, where it fails or takes too long.
-    async fn cache_answer<T>(&self, answer: impl Future<Output = PortResult<T>>) -> Option<T> {
-        let failure = match timeout(self.cache_timeout, answer).await {
+    async fn cache_answer<T>(&self, span: Span, answer: impl Future<Output = PortResult<T>>) -> Option<T> {
+        let failure = match timeout(self.cache_timeout, answer.instrument(span.clone())).await {
             Ok(Ok(answer)) => {
                 self.outage.note_success();
                 return Some(answer);
@@ -265,6 +272,7 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
             Ok(Err(failure)) => failure,
             Err(_) => PortError::unknown("the cache took too long"),
         };
+        trace::fail(&span, "unavailable");
         self.metrics.cache_failures.increment(1);
         self.outage.note_failure(&failure);
         None

@@ -62,6 +62,17 @@ pub(crate) enum Trouble {
     Internal,
 }
 
+impl Trouble {
+    /// What traces call it.
+    pub(crate) fn error_type(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl From<Trouble> for QueryError {
     fn from(trouble: Trouble) -> Self {
         match trouble {

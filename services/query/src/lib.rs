@@ -25,6 +25,7 @@ mod metrics;
 mod outage;
 mod reader;
 mod store;
+mod trace;
 mod wait;
 
 pub use answer::{Answer, Page, ReadAt};

@@ -1,6 +1,6 @@
 //! What is counted. Handles are made once, so that counting is one addition; the recorder must be installed before the reader starts.
 
-use diptych_kernel::{Timestamp, domain::ViewId};
+use diptych_kernel::{Partition, Partitions, Timestamp, domain::ViewId};
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -17,11 +17,12 @@ pub(crate) struct Metrics {
     pub(crate) behind: Counter,
     pub(crate) parked: Counter,
     pub(crate) overloaded: Counter,
+    /// In the order of views and, for each, of partitions.
     progress_age_seconds: Vec<Gauge>,
 }
 
 impl Metrics {
-    pub(crate) fn new(views: &[ViewId]) -> Self {
+    pub(crate) fn new(views: &[ViewId], partitions: Partitions) -> Self {
         describe();
         Self {
             cache_hits: counter!("diptych_query_cache_hits_total"),
@@ -36,12 +37,12 @@ impl Metrics {
             overloaded: counter!("diptych_query_overloaded_total"),
             progress_age_seconds: views
                 .iter()
-                .map(|view| gauge!("diptych_query_view_progress_age_seconds", "view" => view.to_string()))
+                .flat_map(|view| partitions.iter().map(move |partition| progress_age(*view, partition)))
                 .collect(),
         }
     }
 
-    /// Sets how long ago the time is up to which each view is complete in all its partitions.
+    /// Sets how long ago the time is up to which each view is complete, in each partition.
     pub(crate) fn progress_ages(&self, complete_up_to: impl Iterator<Item = Option<Timestamp>>, now: Timestamp) {
         for (gauge, complete_up_to) in self.progress_age_seconds.iter().zip(complete_up_to) {
             if let Some(complete_up_to) = complete_up_to {
@@ -72,6 +73,34 @@ fn describe() {
     describe_gauge!(
         "diptych_query_view_progress_age_seconds",
         Unit::Seconds,
-        "How long ago the time is up to which a view is complete in all partitions"
+        "How long ago the time is up to which a view is complete, by partition"
     );
+}
+
+fn progress_age(view: ViewId, partition: Partition) -> Gauge {
+    let labels = [("view", view.to_string()), ("partition", partition.to_string())];
+    gauge!("diptych_query_view_progress_age_seconds", &labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_of_each_view_in_each_partition() {
+        const SEATS: ViewId = ViewId { name: "seats", generation: 1 };
+        const PLAYS: ViewId = ViewId { name: "plays", generation: 2 };
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let metrics = Metrics::new(&[SEATS, PLAYS], Partitions::new(2).unwrap());
+            let seconds = [1, 2, 3].map(|seconds| Some(Timestamp::from_micros(1_000_000 * seconds)));
+            metrics.progress_ages(seconds.into_iter().chain([None]), Timestamp::from_micros(10_000_000));
+        });
+        let text = handle.render();
+        for (view, partition, age) in [("seats_g1", 0, 9), ("seats_g1", 1, 8), ("plays_g2", 0, 7), ("plays_g2", 1, 0)] {
+            let line = format!("age_seconds{{view=\"{view}\",partition=\"{partition}\"}} {age}\n");
+            assert!(text.contains(&line), "{line} is not in {text}");
+        }
+    }
 }

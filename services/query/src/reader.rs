@@ -64,7 +64,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         config: QueryConfig,
         tasks: &Tasks,
     ) -> Self {
-        let metrics = Arc::new(Metrics::new(&view_ids));
+        let metrics = Arc::new(Metrics::new(&view_ids, partitions));
         let board = ProgressBoard::start(progress, view_ids, partitions, &config, Arc::clone(&metrics), tasks);
         let store = Store::new(views, &config, Arc::clone(&metrics));
         let rows = CachedRows::new(store, cache, board.clone(), &config, Arc::clone(&metrics));

@@ -17,7 +17,13 @@ use diptych_runtime::{Backoff, pause};
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::error;
 
-use crate::{config::QueryConfig, error::Trouble, metrics::Metrics, outage::Outage};
+use crate::{
+    config::QueryConfig,
+    error::Trouble,
+    metrics::Metrics,
+    outage::Outage,
+    trace::{read_in, store_read},
+};
 
 /// Quick: the caller waits meanwhile.
 const RETRY_MIN: Duration = Duration::from_millis(2);
@@ -50,7 +56,7 @@ impl<V: ViewStore> Store<V> {
 
     /// The rows of these keys, in order.
     pub(crate) async fn read(&self, view: ViewId, keys: &[RowKey]) -> Result<Vec<Option<Row>>, Trouble> {
-        let rows = self.retried(|| self.views.read(view, keys)).await?;
+        let rows = read_in(store_read(view, keys.len()), self.retried(|| self.views.read(view, keys))).await?;
         if rows.len() != keys.len() {
             error!(%view, asked = keys.len(), answered = rows.len(), "the read database answered another number of rows");
             return Err(Trouble::Internal);
@@ -66,7 +72,8 @@ impl<V: ViewStore> Store<V> {
         after_exclusive: Option<&[u8]>,
         limit: usize,
     ) -> Result<ScanPage, Trouble> {
-        self.retried(|| self.views.scan(view, partition_key, after_exclusive, limit)).await
+        let scan = self.retried(|| self.views.scan(view, partition_key, after_exclusive, limit));
+        read_in(store_read(view, 1), scan).await
     }
 
     fn next_seed(&self) -> u64 {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use diptych_kernel::{Partition, Position, domain::ViewId};
+use diptych_runtime::trace::fail;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
+use tracing::Instrument;
 
-use crate::{board::ProgressBoard, error::QueryError, metrics::Metrics};
+use crate::{board::ProgressBoard, error::QueryError, metrics::Metrics, trace};
 
 /// The calls that wait.
 pub(crate) struct Waits {
@@ -38,10 +40,15 @@ impl Waits {
         let Ok(_place) = self.places.try_acquire() else { return Err(QueryError::Overloaded) };
         let began = Instant::now();
         let reached = self.board.reached(goal.view_number, goal.partition, goal.required);
-        let reached = timeout_at(deadline, reached).await;
+        let span = trace::wait(&goal);
+        let reached = timeout_at(deadline, reached.instrument(span.clone())).await;
         self.metrics.waits.increment(1);
         self.metrics.wait_seconds.record(began.elapsed().as_secs_f64());
-        if reached == Ok(true) { Ok(()) } else { Err(self.behind(goal)) }
+        if reached == Ok(true) {
+            return Ok(());
+        }
+        fail(&span, "behind");
+        Err(self.behind(goal))
     }
 
     fn behind(&self, goal: Goal) -> QueryError {

@@ -3,7 +3,14 @@
 use diptych_kernel::ports::{Fence, LogEntry, RelayCursor, Tail, Watermark};
 use tokio::time::Instant;
 
-use crate::{RelayConfig, edge::Edge, metrics::Oldest, quiet::Quiet, resume::Start, trace::BatchSpans};
+use crate::{
+    RelayConfig,
+    edge::Edge,
+    metrics::{Oldest, OldestUnpublished},
+    quiet::Quiet,
+    resume::Start,
+    trace::BatchSpans,
+};
 
 /// A leadership and how far its work is.
 #[derive(Debug)]
@@ -38,7 +45,7 @@ pub(crate) struct Batch {
     up_to: diptych_kernel::Position,
     /// There was more than the limit, so that reading on at once is right.
     pub(crate) more: bool,
-    pub(crate) oldest: Option<Oldest>,
+    pub(crate) oldest: OldestUnpublished,
     /// Begun when it is published for the first time.
     spans: Option<BatchSpans>,
 }
@@ -83,12 +90,12 @@ impl Lead {
         let now = Instant::now();
         let more = tail.events.len() >= limit;
         let mut entries = Vec::with_capacity(tail.events.len());
-        let mut oldest = None;
+        let mut oldest = OldestUnpublished::none(self.stored.last_positions.len());
         for event in tail.events {
             if event.position <= self.on_log.last_of(event.partition) {
                 continue;
             }
-            oldest.get_or_insert(Oldest { recorded_at: event.recorded_at, read_at: tail.read_at, read: now });
+            oldest.add(event.partition, Oldest { recorded_at: event.recorded_at, read_at: tail.read_at, read: now });
             self.read.pass(event.partition, event.position);
             self.quiet.heard(event.partition, now);
             entries.push(LogEntry::Event(event));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::{
     RelayConfig, RelayError,
     log_limit::LogLimit,
-    metrics::RelayMetrics,
+    metrics::{Oldest, OldestUnpublished, RelayMetrics},
     publish::{Batch, Lead},
     resume::{compare, find_unknown_end},
 };
@@ -125,7 +125,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             failures_logged: LogLimit::default(),
             nothing: Backoff::new(NOTHING_DELAY_MIN, NOTHING_DELAY_MAX),
             nothing_count: 0,
-            metrics: RelayMetrics::new(),
+            metrics: RelayMetrics::new(partitions),
             store,
             log,
             config,
@@ -191,6 +191,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             }
             Ok(LeaseOutcome::HeldByOther { owner, .. }) => {
                 tracing::debug!(owner, "another relay leads");
+                self.metrics.show_no_ages();
                 self.rest(self.config.standby_interval()).await;
                 Ok(State::Standby)
             }
@@ -202,7 +203,10 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     async fn resume(&self, fence: Fence, cursor: RelayCursor) -> Step {
         let ends = match self.log.ends().await {
             Ok(ends) => ends,
-            Err(error) => return self.start_over(error),
+            Err(error) => {
+                self.show_waiting(&cursor).await;
+                return self.start_over(error);
+            }
         };
         match find_unknown_end(&*self.store, self.partitions, &ends).await {
             Ok(None) => {}
@@ -217,6 +221,18 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             tracing::warn!(?partitions, from = %start.read_up_to, "the log has lost its end; publishing it again");
         }
         Ok(State::Reading(Lead::new(fence, cursor, start, &self.config)))
+    }
+
+    /// Shows how old what waits for the log is, where the log cannot even be asked how far it is.
+    async fn show_waiting(&self, cursor: &RelayCursor) {
+        // A metric is no reason to fail, nor to try again.
+        let Ok(tail) = self.store.read_after(cursor.published_up_to, 1).await else { return };
+        let mut oldest = OldestUnpublished::none(cursor.last_positions.len());
+        if let Some(event) = tail.events.first() {
+            let (recorded_at, read_at) = (event.recorded_at, tail.read_at);
+            oldest.add(event.partition, Oldest { recorded_at, read_at, read: Instant::now() });
+        }
+        self.metrics.show_ages(&oldest);
     }
 
     /// Goes back to asking for the lease, so that it does not end while the log cannot be reached.
@@ -247,7 +263,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         }
         self.nothing_count = 0;
         self.nothing.reset();
-        self.metrics.show_age(batch.oldest.as_ref());
+        self.metrics.show_ages(&batch.oldest);
         if lead.in_doubt { State::MovingCursor(lead, Some(batch)) } else { State::Publishing(lead, batch) }
     }
 
@@ -256,8 +272,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         let limit = self.config.read_events_max.max(1);
         batch.begin_spans();
         let appended = if batch.more && lead.ahead.is_none() {
-            let (appended, tail) =
-                futures::join!(self.log.append(&batch.entries), self.store.read_after(lead.read.up_to, limit));
+            let append = self.metrics.while_unpublished(&batch.oldest, self.log.append(&batch.entries));
+            let (appended, tail) = futures::join!(append, self.store.read_after(lead.read.up_to, limit));
             match tail {
                 Ok(tail) => lead.ahead = Some(lead.take(tail, limit)),
                 // It is read again in its turn, and the failure counted there.
@@ -268,10 +284,10 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             }
             appended
         } else {
-            self.log.append(&batch.entries).await
+            self.metrics.while_unpublished(&batch.oldest, self.log.append(&batch.entries)).await
         };
         if let Err(error) = appended {
-            self.metrics.show_age(batch.oldest.as_ref());
+            self.metrics.show_ages(&batch.oldest);
             let due = lead.cursor_is_due();
             return again(
                 if due { State::MovingCursor(lead, Some(batch)) } else { State::Publishing(lead, batch) },
@@ -302,7 +318,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         if more {
             return State::Reading(lead);
         }
-        self.metrics.show_age(None);
+        self.metrics.show_no_ages();
         State::Idle(lead)
     }
 

@@ -11,9 +11,14 @@ use diptych_proto::ledger::command::v1::{
     ExecuteCommandsRequest, ExecuteCommandsResponse, execute_commands_request::Command,
     execute_commands_response::Result as CommandResult,
 };
-use diptych_runtime::{Failure, Shutdown, grpc::with_reason};
+use diptych_runtime::{
+    Failure, Shutdown,
+    grpc::{CommandSpan, with_reason},
+    trace,
+};
 use futures::{StreamExt, stream};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
+use tracing::Span;
 
 use super::{
     answer, command_face,
@@ -40,7 +45,8 @@ pub(super) fn answers(
     metadata: EventMetadata,
     shutdown: Shutdown,
 ) -> Answers {
-    let intake = Intake { requests: requests.boxed(), commands, metadata, sequence: 0, shutdown };
+    let span = trace::current();
+    let intake = Intake { requests: requests.boxed(), commands, metadata, span, sequence: 0, shutdown };
     let taken = stream::unfold(Some(intake), |intake| async {
         let mut intake = intake?;
         let answer = intake.next().await?;
@@ -55,6 +61,8 @@ struct Intake {
     requests: stream::BoxStream<'static, Result<ExecuteCommandsRequest, Status>>,
     commands: CommandHandle<Ledger>,
     metadata: EventMetadata,
+    /// That of the call, where it is traced.
+    span: Option<Span>,
     /// Of the last message taken; 0 before the first.
     sequence: i64,
     shutdown: Shutdown,
@@ -78,12 +86,14 @@ impl Intake {
 
     async fn take(&mut self, request: ExecuteCommandsRequest) -> Answer {
         self.sequence = self.sequence.saturating_add(1);
-        let mut number = Number { sequence: self.sequence, request_id: echo(request_id_of(&request)) };
+        let span = CommandSpan::begin(self.span.as_ref(), name_of(&request));
+        let metadata = span.metadata(&self.metadata);
+        let mut number = Number { sequence: self.sequence, request_id: echo(request_id_of(&request)), span };
         let checked = match check(request) {
             Ok(checked) => checked,
             Err(failure) => return Answer::Known(number.error(&failure)),
         };
-        match self.commands.submit_when_room(checked.into_submission(self.metadata.clone())).await {
+        match self.commands.submit_when_room(checked.into_submission(metadata)).await {
             Ok(pending) => Answer::Pending(number, pending),
             Err(error) => Answer::Known(number.error(&command_face::failure(error))),
         }
@@ -99,6 +109,20 @@ fn check(request: ExecuteCommandsRequest) -> Result<Checked, Failure> {
         Command::FreezeAccount(request) => validate::check(request),
         Command::UnfreezeAccount(request) => validate::check(request),
         Command::CloseAccount(request) => validate::check(request),
+    }
+}
+
+/// The name of a command's message, for its span.
+fn name_of(request: &ExecuteCommandsRequest) -> &'static str {
+    match &request.command {
+        Some(Command::OpenAccount(_)) => "OpenAccount",
+        Some(Command::Deposit(_)) => "Deposit",
+        Some(Command::Withdraw(_)) => "Withdraw",
+        Some(Command::Transfer(_)) => "Transfer",
+        Some(Command::FreezeAccount(_)) => "FreezeAccount",
+        Some(Command::UnfreezeAccount(_)) => "UnfreezeAccount",
+        Some(Command::CloseAccount(_)) => "CloseAccount",
+        None => "nothing",
     }
 }
 
@@ -125,12 +149,14 @@ fn echo(request_id: &str) -> String {
 struct Number {
     sequence: i64,
     request_id: String,
+    span: CommandSpan,
 }
 
 impl Number {
     fn done(&mut self, outcome: Result<Done, CommandError<Refusal>>) -> ExecuteCommandsResponse {
         match outcome {
             Ok(Done { receipt, repeated }) => {
+                self.span.end(Code::Ok);
                 self.response(CommandResult::Receipt(answer::receipt(&receipt)), repeated)
             }
             Err(error) => self.error(&command_face::failure(error)),
@@ -138,6 +164,7 @@ impl Number {
     }
 
     fn error(&mut self, failure: &Failure) -> ExecuteCommandsResponse {
+        self.span.end(failure.code());
         self.response(CommandResult::Error(status::rpc_status(failure)), false)
     }
 

@@ -8,13 +8,18 @@ use diptych_kernel::{
     ports::{PortError, PortResult, ProgressStore, ProgressUpdate},
 };
 use diptych_runtime::{Backoff, SystemClock, pause};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{snapshot::Snapshot, waiters::Waiters};
 use crate::{config::QueryConfig, metrics::Metrics, outage::Outage};
 
 const RETRY_MIN: Duration = Duration::from_millis(10);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// How often ages are shown, at most: there is one for each view and partition, and progress may move a thousand times a second.
+const AGES_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The writing side of the board.
 pub(super) struct Publisher {
@@ -61,6 +66,7 @@ pub(super) struct Follower<P> {
     patience_waiting: Option<Duration>,
     load_timeout: Duration,
     backoff: Backoff,
+    ages_noted_at: Option<Instant>,
 }
 
 impl<P: ProgressStore> Follower<P> {
@@ -82,6 +88,7 @@ impl<P: ProgressStore> Follower<P> {
             patience_waiting: (patience_waiting < patience).then_some(patience_waiting),
             load_timeout: config.store_timeout,
             backoff: Backoff::seeded(RETRY_MIN, RETRY_MAX, config.jitter_seed),
+            ages_noted_at: None,
         }
     }
 
@@ -129,7 +136,11 @@ impl<P: ProgressStore> Follower<P> {
     }
 
     /// Also while nothing changes or nothing can be loaded: that is when ages grow.
-    fn note_ages(&self) {
+    fn note_ages(&mut self) {
+        if self.ages_noted_at.is_some_and(|at| at.elapsed() < AGES_INTERVAL) {
+            return;
+        }
+        self.ages_noted_at = Some(Instant::now());
         self.metrics.progress_ages(self.publisher.current.complete_up_to(), SystemClock.now());
     }
 }

@@ -69,11 +69,9 @@ impl Snapshot {
         self.slots.iter().map(|slot| slot.position)
     }
 
-    /// For each view the time up to which it is complete in all partitions.
+    /// The times up to which views are complete, in order of view and partition.
     pub(super) fn complete_up_to(&self) -> impl Iterator<Item = Option<Timestamp>> + '_ {
-        self.slots
-            .chunks(usize::from(self.partitions.count()))
-            .map(|slots| slots.iter().map(|slot| slot.as_of).min().flatten())
+        self.slots.iter().map(|slot| slot.as_of)
     }
 
     /// The picture after these updates. Nothing in it goes back, whatever was loaded.
@@ -150,9 +148,9 @@ mod tests {
         let snapshot = updated(&empty(), update(TOTALS, 0, 5, &[]));
         let positions: Vec<_> = snapshot.positions().map(Position::as_i64).collect();
         assert_eq!(positions, [0, 0, 5, 0]);
-        assert_eq!(snapshot.complete_up_to().collect::<Vec<_>>(), [None, None]);
         let snapshot = updated(&snapshot, update(TOTALS, 1, 7, &[]));
-        assert_eq!(snapshot.complete_up_to().collect::<Vec<_>>(), [None, Some(Timestamp::from_micros(5))]);
+        let [at_5, at_7] = [5, 7].map(|micros| Some(Timestamp::from_micros(micros)));
+        assert_eq!(snapshot.complete_up_to().collect::<Vec<_>>(), [None, None, at_5, at_7]);
     }
 
     #[test]

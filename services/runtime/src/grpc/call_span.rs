@@ -1,10 +1,11 @@
-//! The span of a call: from its headers to the last byte of its answer.
+//! The span of a call, from its headers to the last byte of its answer, and those of the commands on a stream.
 
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use diptych_kernel::EventMetadata;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
 use prost::bytes::Bytes;
@@ -59,11 +60,7 @@ impl CallSpan {
             return;
         }
         self.has_ended = true;
-        self.span.record("rpc.response.status_code", code_name(code));
-        if is_servers_fault(code) {
-            self.span.record("error.type", code_name(code));
-            self.span.record("otel.status_code", "ERROR");
-        }
+        record(&self.span, code);
     }
 
     /// The answer has begun: its end is the end of the call.
@@ -75,6 +72,47 @@ impl CallSpan {
 impl Drop for CallSpan {
     fn drop(&mut self) {
         self.end(Code::Cancelled);
+    }
+}
+
+/// The span of one command among many of a stream; nothing where the stream is not traced. Ends when it is dropped.
+#[derive(Debug)]
+pub struct CommandSpan(Span);
+
+impl CommandSpan {
+    /// Begins the span of a command of `stream`, which is asked for once, where the stream begins: [`trace::current`]. `name` is that of its message.
+    #[must_use]
+    pub fn begin(stream: Option<&Span>, name: &str) -> Self {
+        let Some(stream) = stream else { return Self(Span::none()) };
+        Self(info_span!(
+            target: TARGET,
+            parent: stream,
+            "command",
+            otel.name = %format_args!("execute {name}"),
+            otel.kind = "internal",
+            rpc.response.status_code = Empty,
+            error.type = Empty,
+            otel.status_code = Empty,
+        ))
+    }
+
+    /// What the events of the command take along, where that of the stream is `stream`.
+    #[must_use]
+    pub fn metadata(&self, stream: &EventMetadata) -> EventMetadata {
+        TraceContext::of(&self.0).map_or_else(|| stream.clone(), |own| own.to_metadata())
+    }
+
+    /// The command has ended like this.
+    pub fn end(&self, code: Code) {
+        record(&self.0, code);
+    }
+}
+
+fn record(span: &Span, code: Code) {
+    span.record("rpc.response.status_code", code_name(code));
+    if is_servers_fault(code) {
+        span.record("error.type", code_name(code));
+        span.record("otel.status_code", "ERROR");
     }
 }
 

@@ -11,6 +11,7 @@ mod server;
 mod tests;
 mod transport_status;
 
+pub use call_span::CommandSpan;
 pub use health::Health;
 pub use limits::Limits;
 pub use server::{Mounted, ServeError, Server};

@@ -1,0 +1,163 @@
+//! An installation on the embedded adapters, and its callers.
+#![allow(dead_code, reason = "every test uses a part of it")]
+
+use std::{sync::Arc, time::Duration};
+
+use diptych_command::SequencerConfig;
+use diptych_embedded::{CACHE_BYTES_DEFAULT, Embedded, EmbeddedViewCache, Place};
+use diptych_kernel::{
+    Partitions,
+    domain::{Domain, ViewId},
+};
+use diptych_ledger::{
+    Ledger,
+    grpc::{CommandFace, QueryFace},
+};
+use diptych_projector::{Ports, ProjectorConfig};
+use diptych_proto::ledger::{
+    command::v1::{
+        DepositRequest, OpenAccountRequest, command_service_client::CommandServiceClient,
+        command_service_server::CommandServiceServer,
+    },
+    query::{
+        v1::{GetAccountRequest, query_service_client::QueryServiceClient},
+        v1_encoded::query_service_server::QueryServiceServer,
+    },
+};
+use diptych_query::{QueryConfig, Reader};
+use diptych_relay::RelayConfig;
+use diptych_runtime::{
+    SystemClock, Tasks,
+    grpc::{Limits, Server},
+};
+use tokio::net::TcpListener;
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+const PARTITIONS: u16 = 4;
+
+/// Everything that runs, as its callers see it, and what it keeps.
+pub(crate) struct Installation {
+    address: String,
+    pub(crate) stores: Embedded,
+}
+
+impl Installation {
+    fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.address.clone()).unwrap().connect_lazy()
+    }
+
+    pub(crate) fn commands(&self) -> CommandServiceClient<Channel> {
+        CommandServiceClient::new(self.channel())
+    }
+
+    pub(crate) fn queries(&self) -> QueryServiceClient<Channel> {
+        QueryServiceClient::new(self.channel())
+    }
+
+    /// An account of its own, opened by somebody who wants no trace.
+    pub(crate) async fn account(&self) -> String {
+        let account_id = format!("acct-{}", Uuid::new_v4().simple());
+        let open = OpenAccountRequest {
+            request_id: Uuid::new_v4().to_string(),
+            account_id: account_id.clone(),
+            owner_id: "olga".to_owned(),
+            currency_code: "CZK".to_owned(),
+            ..OpenAccountRequest::default()
+        };
+        self.commands().open_account(Caller::unsampled().request(open)).await.unwrap();
+        account_id
+    }
+
+    pub(crate) async fn deposit(&self, account_id: &str, headers: &[(&'static str, &str)]) {
+        let request = with_headers(deposit(account_id), headers);
+        self.commands().deposit(request).await.unwrap();
+    }
+}
+
+/// Starts all stages and both services. The projector's cache is not the reader's, so that a first query always misses.
+pub(crate) async fn serve(tasks: &Tasks) -> Installation {
+    let partitions = Partitions::new(PARTITIONS).unwrap();
+    let stores = Embedded::open(&Place::Memory, partitions, Arc::new(SystemClock)).unwrap();
+    let Embedded { events, log, views, cache } = stores.clone();
+    let commands = diptych_command::start::<Ledger, _>(Arc::clone(&events), SequencerConfig::default(), tasks);
+    let relay =
+        diptych_relay::run(Arc::clone(&events), Arc::clone(&log), RelayConfig::new("relay-1"), tasks.shutdown());
+    tasks.spawn_fallible("relay", relay);
+    let ports = Ports { events, log, views: Arc::clone(&views), progress: Arc::clone(&views), cache };
+    let config = ProjectorConfig::new("projector", "projector-1");
+    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, tasks.shutdown());
+    tasks.spawn_fallible("projector", projector);
+
+    let ids: Vec<ViewId> = Ledger::views().iter().map(|view| view.id()).collect();
+    let cache = Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT));
+    let reader = Reader::start(Arc::clone(&views), views, cache, ids, partitions, QueryConfig::default(), tasks);
+    reader.ready().await;
+    let server = Server::new(Limits::default())
+        .mount(CommandServiceServer::new(CommandFace::new(commands, tasks.shutdown())))
+        .mount(QueryServiceServer::new(QueryFace::new(reader, partitions)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let mounted = server.finish().await.unwrap();
+    tasks.spawn_fallible("grpc", mounted.serve(listener, tasks.shutdown(), Duration::from_secs(5)));
+    Installation { address, stores }
+}
+
+pub(crate) fn deposit(account_id: &str) -> DepositRequest {
+    DepositRequest {
+        request_id: Uuid::new_v4().to_string(),
+        account_id: account_id.to_owned(),
+        amount_minor: 100,
+        currency_code: "CZK".to_owned(),
+        ..DepositRequest::default()
+    }
+}
+
+pub(crate) fn get_account(account_id: &str) -> GetAccountRequest {
+    GetAccountRequest { account_id: account_id.to_owned(), consistency: None }
+}
+
+/// Who calls, and which span of theirs the call is made in.
+pub(crate) struct Caller {
+    pub(crate) trace_id: String,
+    pub(crate) span_id: String,
+    pub(crate) traceparent: String,
+}
+
+impl Caller {
+    /// Wants the trace.
+    pub(crate) fn sampled() -> Self {
+        Self::with_flags("01")
+    }
+
+    /// Does not.
+    pub(crate) fn unsampled() -> Self {
+        Self::with_flags("00")
+    }
+
+    fn with_flags(flags: &str) -> Self {
+        let trace_id = Uuid::new_v4().simple().to_string();
+        let span_id = Uuid::new_v4().simple().to_string()[..16].to_owned();
+        let traceparent = format!("00-{trace_id}-{span_id}-{flags}");
+        Self { trace_id, span_id, traceparent }
+    }
+
+    pub(crate) fn headers(&self) -> [(&'static str, &str); 1] {
+        [("traceparent", self.traceparent.as_str())]
+    }
+
+    pub(crate) fn request<M>(&self, message: M) -> Request<M> {
+        with_headers(message, &self.headers())
+    }
+}
+
+fn with_headers<M>(message: M, headers: &[(&'static str, &str)]) -> Request<M> {
+    let mut request = Request::new(message);
+    for (name, value) in headers {
+        request.metadata_mut().insert(*name, value.parse().unwrap());
+    }
+    request
+}
