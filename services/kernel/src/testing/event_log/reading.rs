@@ -150,9 +150,7 @@ pub(super) async fn nothing_is_read_before_it_is_started<P: Place<Handle: EventL
     trial.start(&mut member, Partition::new(0), Offset(0)).await;
     if trial.is_honest() {
         let end = ends[0].next_offset;
-        trial
-            .poll_until("it is read", &mut [&mut member], |members| members[0].own[&Partition::new(0)] == end)
-            .await;
+        trial.poll_until("it is read", &mut [&mut member], |members| members[0].own[&Partition::new(0)] == end).await;
     }
     for _ in 0..20 {
         trial.poll(&mut member, 100).await;
