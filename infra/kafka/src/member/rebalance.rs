@@ -75,6 +75,10 @@ impl ConsumerContext for MemberContext {
         let is_assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         tracing::debug!(is_assigned, ?partitions, "the group changes");
         if self.is_closing.load(Ordering::SeqCst) {
+            // Nobody is there any more to hear that this old change was followed, and librdkafka would wait for that.
+            if consumer.closed() {
+                return;
+            }
             let followed =
                 if is_assigned { consumer.incremental_assign(list) } else { consumer.incremental_unassign(list) };
             if let Err(error) = followed {

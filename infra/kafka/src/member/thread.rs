@@ -192,11 +192,13 @@ impl MemberThread {
         consumer.context().close();
         // librdkafka waits for every change to be followed before it closes.
         let let_go = self.letting_go.take().map(|letting_go| Change::Revoked(letting_go.partitions));
-        let pending = let_go.into_iter().chain(self.change.take());
-        for change in pending.chain(std::iter::from_fn(|| consumer.context().take_change())) {
-            if let Err(error) = follow(&consumer, &self.seat.config.topic, &change) {
-                tracing::debug!(seat = %self.seat, %error, "a change of the group at the end of a member");
-            }
+        let pending: Vec<_> = let_go.into_iter().chain(self.change.take()).collect();
+        let seat = Arc::clone(&self.seat);
+        // Nobody waits for it: it takes a while, and librdkafka may wait for ever in it (its issue 4884: it may be done with the group
+        // before it has told of a change, and then never answers who follows that change).
+        let closing = move || close(&consumer, pending, &seat);
+        if let Err(error) = thread::Builder::new().name("kafka-closing".into()).spawn(closing) {
+            tracing::warn!(seat = %self.seat, %error, "no thread to close a consumer in; it was dropped as it was");
         }
     }
 
@@ -421,5 +423,14 @@ impl MemberThread {
         }
         self.reading.start(partition, offset.0);
         Ok(())
+    }
+}
+
+/// Follows what the group has done and nobody will hear of any more. Dropping the consumer then closes it.
+fn close(consumer: &BaseConsumer<MemberContext>, pending: Vec<Change>, seat: &Seat) {
+    for change in pending.into_iter().chain(std::iter::from_fn(|| consumer.context().take_change())) {
+        if let Err(error) = follow(consumer, &seat.config.topic, &change) {
+            tracing::debug!(%seat, %error, "a change of the group at the end of a member");
+        }
     }
 }

@@ -174,6 +174,34 @@ async fn a_member_that_was_silent_begins_anew() {
 }
 
 #[tokio::test]
+async fn a_member_that_has_never_listened_begins_anew() {
+    let Some(servers) = site::servers() else { return };
+    let config = site::config(&servers);
+    let (log, group) = (site::open(&config).await, group());
+    let mut ada = Member::join(&log, &group, "ada").await;
+    // The group gives it everything meanwhile, which librdkafka still has to tell when the member gives its seat up.
+    tokio::time::sleep(config.session + Duration::from_millis(100)).await;
+    timeout(site::BOUND, poll_until(&mut [&mut ada], |members| members[0].own.len() == ALL))
+        .await
+        .expect("it does not come back");
+}
+
+#[tokio::test]
+async fn a_member_that_slept_through_a_change_of_the_group_begins_anew() {
+    let Some(servers) = site::servers() else { return };
+    let config = site::config(&servers);
+    let (log, group) = (site::open(&config).await, group());
+    let mut ada = Member::join(&log, &group, "ada").await;
+    poll_until(&mut [&mut ada], |members| members[0].own.len() == ALL).await;
+    let mut bob = Member::join(&log, &group, "bob").await;
+    let asleep_until = Instant::now() + config.session + Duration::from_millis(100);
+    poll_until(&mut [&mut bob], |_| Instant::now() > asleep_until).await;
+    let share =
+        |members: &[&mut Member]| members[0].own.len() + members[1].own.len() == ALL && !members[0].own.is_empty();
+    timeout(site::BOUND, poll_until(&mut [&mut ada, &mut bob], share)).await.expect("it does not come back");
+}
+
+#[tokio::test]
 async fn the_later_of_two_members_of_one_name_has_the_seat() {
     let Some(servers) = site::servers() else { return };
     let (log, group) = (site::open(&site::config(&servers)).await, group());

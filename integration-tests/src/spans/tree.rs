@@ -1,0 +1,86 @@
+//! What must be true of every trace.
+
+use std::collections::HashMap;
+
+use opentelemetry_proto::tonic::{
+    common::v1::any_value::Value,
+    trace::v1::{Span, span::SpanKind},
+};
+
+use super::collector::hex;
+
+/// The spans of a trace, as a tree below its caller.
+pub(crate) struct Tree {
+    spans: HashMap<String, Span>,
+    root: String,
+}
+
+impl Tree {
+    /// Checks that there is one root, a child of `caller` or of nobody, and that nobody else is without a parent that is there.
+    pub(crate) fn of(spans: Vec<Span>, caller: &str) -> Self {
+        let count = spans.len();
+        let spans: HashMap<String, Span> = spans.into_iter().map(|span| (hex(&span.span_id), span)).collect();
+        assert_eq!(spans.len(), count, "a span came twice");
+        let (mut roots, mut orphans) = (Vec::new(), Vec::new());
+        for (id, span) in &spans {
+            let parent = hex(&span.parent_span_id);
+            if parent == caller {
+                roots.push(id.clone());
+            } else if !spans.contains_key(&parent) {
+                orphans.push(span.name.clone());
+            }
+        }
+        assert_eq!(orphans, Vec::<String>::new(), "spans without their parents");
+        let [root] = roots.as_slice() else { panic!("not one root but {}", roots.len()) };
+        Self { root: root.clone(), spans }
+    }
+
+    pub(crate) fn root(&self) -> &Span {
+        &self.spans[&self.root]
+    }
+
+    /// The only span of this name.
+    pub(crate) fn span(&self, name: &str) -> &Span {
+        let mut named = self.spans.values().filter(|span| span.name == name);
+        let span = named.next().unwrap_or_else(|| panic!("there is no {name}"));
+        assert!(named.next().is_none(), "there is more than one {name}");
+        span
+    }
+
+    /// Every span as `parent's name > name (kind)`, sorted.
+    pub(crate) fn edges(&self) -> Vec<String> {
+        let edge = |span: &Span| {
+            let parent = self.spans.get(&hex(&span.parent_span_id)).map_or("caller", |parent| parent.name.as_str());
+            format!("{parent} > {} ({})", span.name, kind(span))
+        };
+        let mut edges: Vec<String> = self.spans.values().map(edge).collect();
+        edges.sort();
+        edges
+    }
+}
+
+fn kind(span: &Span) -> &'static str {
+    match span.kind() {
+        SpanKind::Internal => "internal",
+        SpanKind::Server => "server",
+        SpanKind::Client => "client",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+        SpanKind::Unspecified => "unspecified",
+    }
+}
+
+/// An attribute as text; `None` where there is none.
+pub(crate) fn attribute(span: &Span, key: &str) -> Option<String> {
+    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    Some(match found.value.clone()?.value? {
+        Value::StringValue(text) => text,
+        Value::IntValue(number) => number.to_string(),
+        other => panic!("{key} is {other:?}"),
+    })
+}
+
+/// Whether a span is tied to another.
+pub(crate) fn is_linked(span: &Span, to: &Span) -> bool {
+    span.links.iter().any(|link| link.span_id == to.span_id && link.trace_id == to.trace_id)
+}
