@@ -9,6 +9,7 @@ pub mod clients;
 pub mod cluster;
 pub mod faults;
 pub mod model;
+pub mod spans;
 pub mod traffic;
 pub mod validate;
 

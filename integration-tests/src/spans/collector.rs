@@ -21,13 +21,16 @@ const ARRIVAL_MAX: Duration = Duration::from_secs(20);
 
 /// Keeps every span that is exported to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Collector {
+pub struct Collector {
     spans: Arc<watch::Sender<Vec<Span>>>,
 }
 
 impl Collector {
     /// Listens, by OTLP over gRPC; returns where.
-    pub(crate) async fn start(tasks: &Tasks) -> (Self, String) {
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    pub async fn start(tasks: &Tasks) -> (Self, String) {
         let collector = Self { spans: Arc::new(watch::Sender::new(Vec::new())) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -38,17 +41,24 @@ impl Collector {
     }
 
     /// All spans so far.
-    pub(crate) fn all(&self) -> Vec<Span> {
+    #[must_use]
+    pub fn all(&self) -> Vec<Span> {
         self.spans.borrow().clone()
     }
 
     /// The spans of a trace, once they are as a test waits for.
-    pub(crate) async fn trace(&self, trace_id: &str, is_there: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+    ///
+    /// # Panics
+    /// When they never are.
+    pub async fn trace(&self, trace_id: &str, is_there: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         self.select(|span| hex(&span.trace_id) == trace_id, is_there).await
     }
 
     /// Some of all spans, once they are as a test waits for.
-    pub(crate) async fn select(&self, which: impl Fn(&Span) -> bool, is_there: impl Fn(&[Span]) -> bool) -> Vec<Span> {
+    ///
+    /// # Panics
+    /// When they never are.
+    pub async fn select(&self, which: impl Fn(&Span) -> bool, is_there: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let mut spans = self.spans.subscribe();
         let selected = |all: &[Span]| -> Vec<Span> { all.iter().filter(|span| which(span)).cloned().collect() };
         let arrived = timeout(ARRIVAL_MAX, spans.wait_for(|all| is_there(&selected(all)))).await.map(drop);
@@ -71,6 +81,8 @@ impl TraceService for Collector {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Ids as people read them.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

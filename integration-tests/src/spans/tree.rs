@@ -10,14 +10,19 @@ use opentelemetry_proto::tonic::{
 use super::collector::hex;
 
 /// The spans of a trace, as a tree below its caller.
-pub(crate) struct Tree {
+#[derive(Clone, Debug)]
+pub struct Tree {
     spans: HashMap<String, Span>,
     root: String,
 }
 
 impl Tree {
     /// Checks that there is one root, a child of `caller` or of nobody, and that nobody else is without a parent that is there.
-    pub(crate) fn of(spans: Vec<Span>, caller: &str) -> Self {
+    ///
+    /// # Panics
+    /// When it is otherwise.
+    #[must_use]
+    pub fn of(spans: Vec<Span>, caller: &str) -> Self {
         let count = spans.len();
         let spans: HashMap<String, Span> = spans.into_iter().map(|span| (hex(&span.span_id), span)).collect();
         assert_eq!(spans.len(), count, "a span came twice");
@@ -35,12 +40,18 @@ impl Tree {
         Self { root: root.clone(), spans }
     }
 
-    pub(crate) fn root(&self) -> &Span {
+    /// The span below the caller.
+    #[must_use]
+    pub fn root(&self) -> &Span {
         &self.spans[&self.root]
     }
 
     /// The only span of this name.
-    pub(crate) fn span(&self, name: &str) -> &Span {
+    ///
+    /// # Panics
+    /// When there is none or more than one.
+    #[must_use]
+    pub fn span(&self, name: &str) -> &Span {
         let mut named = self.spans.values().filter(|span| span.name == name);
         let span = named.next().unwrap_or_else(|| panic!("there is no {name}"));
         assert!(named.next().is_none(), "there is more than one {name}");
@@ -48,7 +59,8 @@ impl Tree {
     }
 
     /// Every span as `parent's name > name (kind)`, sorted.
-    pub(crate) fn edges(&self) -> Vec<String> {
+    #[must_use]
+    pub fn edges(&self) -> Vec<String> {
         let edge = |span: &Span| {
             let parent = self.spans.get(&hex(&span.parent_span_id)).map_or("caller", |parent| parent.name.as_str());
             format!("{parent} > {} ({})", span.name, kind(span))
@@ -71,7 +83,11 @@ fn kind(span: &Span) -> &'static str {
 }
 
 /// An attribute as text; `None` where there is none.
-pub(crate) fn attribute(span: &Span, key: &str) -> Option<String> {
+///
+/// # Panics
+/// When it is neither text nor a number.
+#[must_use]
+pub fn attribute(span: &Span, key: &str) -> Option<String> {
     let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
     Some(match found.value.clone()?.value? {
         Value::StringValue(text) => text,
@@ -81,6 +97,7 @@ pub(crate) fn attribute(span: &Span, key: &str) -> Option<String> {
 }
 
 /// Whether a span is tied to another.
-pub(crate) fn is_linked(span: &Span, to: &Span) -> bool {
+#[must_use]
+pub fn is_linked(span: &Span, to: &Span) -> bool {
     span.links.iter().any(|link| link.span_id == to.span_id && link.trace_id == to.trace_id)
 }

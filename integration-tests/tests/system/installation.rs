@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use diptych_stack::{Product, ProductConfig, Server, Stack, StackConfig, Tools};
+use diptych_integration_tests::spans::Collector;
+use diptych_runtime::{Shutdown, Tasks};
+use diptych_stack::{Product, ProductConfig, Server, Stack, StackConfig, Tools, Tracing};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
@@ -15,9 +17,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 /// How long an import goes on while nobody answers.
 const PATIENCE_SECONDS: &str = "120";
 
-/// The program that is installed, and the stack that it runs on.
+/// The program that is installed, the stack that it runs on, and where its traces go.
 pub(crate) struct Installation {
     pub(crate) stack: Stack,
+    pub(crate) collector: Collector,
+    _collecting: Tasks,
     product: Product,
     program: PathBuf,
 }
@@ -46,8 +50,11 @@ impl Installation {
         let stack = Stack::start(config).await.unwrap();
         let mut config = ProductConfig::new(&program);
         config.instances = 1;
+        let collecting = Tasks::new(Shutdown::new());
+        let (collector, endpoint) = Collector::start(&collecting).await;
+        trace(&mut config, &endpoint);
         let product = stack.start_product(&config).await.unwrap();
-        Some(Self { stack, product, program })
+        Some(Self { stack, collector, _collecting: collecting, product, program })
     }
 
     /// Where calls are taken, as `host:port`.
@@ -119,6 +126,15 @@ impl Import {
         let is_equal = self.status == Some(0) && self.report["equal"] == true;
         assert!(is_equal, "status {:?}: {:#} {}", self.status, self.report, self.stderr);
     }
+}
+
+/// Callers who bring a trace with them have it traced; other calls are not.
+fn trace(config: &mut ProductConfig, endpoint: &str) {
+    let (_, port) = endpoint.rsplit_once(':').unwrap();
+    config.tracing = Some(Tracing { host: "127.0.0.1".into(), port: port.parse().unwrap(), sampled_per_million: 0 });
+    let settings = [("OTLP_ENDPOINT", endpoint), ("SAMPLING_RATIO", "0"), ("EXPORT_INTERVAL", "100ms")];
+    let settings = settings.map(|(name, value)| (format!("DIPTYCH_TELEMETRY__{name}"), value.to_owned()));
+    config.settings.extend(settings);
 }
 
 /// The real bank's file where it lies beside the checkout, and the made-up sample elsewhere; and whether it is the real one.

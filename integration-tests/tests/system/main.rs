@@ -7,6 +7,7 @@
 mod faults;
 mod installation;
 mod tools;
+mod traces;
 
 use diptych_integration_tests::clients::Client;
 use installation::Installation;
@@ -23,6 +24,7 @@ async fn the_product_on_real_servers() {
     installation.assert_verified().await;
 
     tools::curl_and_grpcurl(&installation).await;
+    traces::one_call_is_one_trace(&installation, &installation.collector).await;
     for client in [Client::python(), Client::go()].into_iter().flatten() {
         println!("{}", client.run(installation.address(), Some(installation.token())));
     }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_command::SequencerConfig;
 use diptych_embedded::{CACHE_BYTES_DEFAULT, Embedded, EmbeddedViewCache, Place};
+use diptych_integration_tests::spans::{Caller, with_headers};
 use diptych_kernel::{
     Partitions,
     domain::{Domain, ViewId},
@@ -31,10 +32,7 @@ use diptych_runtime::{
     grpc::{Limits, Server},
 };
 use tokio::net::TcpListener;
-use tonic::{
-    Request,
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::{Channel, Endpoint};
 use uuid::Uuid;
 
 const PARTITIONS: u16 = 4;
@@ -118,46 +116,4 @@ pub(crate) fn deposit(account_id: &str) -> DepositRequest {
 
 pub(crate) fn get_account(account_id: &str) -> GetAccountRequest {
     GetAccountRequest { account_id: account_id.to_owned(), consistency: None }
-}
-
-/// Who calls, and which span of theirs the call is made in.
-pub(crate) struct Caller {
-    pub(crate) trace_id: String,
-    pub(crate) span_id: String,
-    pub(crate) traceparent: String,
-}
-
-impl Caller {
-    /// Wants the trace.
-    pub(crate) fn sampled() -> Self {
-        Self::with_flags("01")
-    }
-
-    /// Does not.
-    pub(crate) fn unsampled() -> Self {
-        Self::with_flags("00")
-    }
-
-    fn with_flags(flags: &str) -> Self {
-        let trace_id = Uuid::new_v4().simple().to_string();
-        let span_id = Uuid::new_v4().simple().to_string()[..16].to_owned();
-        let traceparent = format!("00-{trace_id}-{span_id}-{flags}");
-        Self { trace_id, span_id, traceparent }
-    }
-
-    pub(crate) fn headers(&self) -> [(&'static str, &str); 1] {
-        [("traceparent", self.traceparent.as_str())]
-    }
-
-    pub(crate) fn request<M>(&self, message: M) -> Request<M> {
-        with_headers(message, &self.headers())
-    }
-}
-
-fn with_headers<M>(message: M, headers: &[(&'static str, &str)]) -> Request<M> {
-    let mut request = Request::new(message);
-    for (name, value) in headers {
-        request.metadata_mut().insert(*name, value.parse().unwrap());
-    }
-    request
 }

@@ -4,8 +4,6 @@
 //! traces that it has begun.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
-mod collector;
 mod installation;
 mod scenes;
 mod stage;
-mod tree;

@@ -1,15 +1,14 @@
 //! What callers do, and the traces that come of it.
 
-use diptych_ledger::views::{ACCOUNTS, ENTRIES, TOTALS};
+use diptych_integration_tests::spans::{Caller, Tree, attribute, below_deposit, hex, is_linked};
+use diptych_ledger::views::ACCOUNTS;
 use diptych_proto::ledger::command::v1::{ExecuteCommandsRequest, execute_commands_request::Command};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use tonic::Code;
 
 use super::{
-    collector::hex,
-    installation::{Caller, deposit, get_account},
+    installation::{deposit, get_account},
     stage::Stage,
-    tree::{Tree, attribute, is_linked},
 };
 
 const DEPOSIT: &str = "ledger.command.v1.CommandService/Deposit";
@@ -29,20 +28,6 @@ fn sorted(mut edges: Vec<String>) -> Vec<String> {
     edges
 }
 
-/// What every deposit leads to, below the span that hands the command over.
-fn below(command: &str) -> Vec<String> {
-    let mut edges = vec![
-        format!("{command} > INSERT events (client)"),
-        "INSERT events > send events (producer)".to_owned(),
-        "send events > process events (consumer)".to_owned(),
-    ];
-    for view in [ACCOUNTS, ENTRIES, TOTALS] {
-        edges.push(format!("process events > INSERT {view} (client)"));
-        edges.push("process events > set (client)".to_owned());
-    }
-    edges
-}
-
 #[test]
 fn one_command_is_one_trace() {
     let stage = Stage::shared();
@@ -51,7 +36,7 @@ fn one_command_is_one_trace() {
         stage.deposit(&account_id, &caller.headers()).await;
         let spans = stage.collector.trace(&caller.trace_id, is_through(DEPOSIT)).await;
         let tree = Tree::of(spans, &caller.span_id);
-        let mut expected = below(DEPOSIT);
+        let mut expected = below_deposit(DEPOSIT);
         expected.push(format!("caller > {DEPOSIT} (server)"));
         assert_eq!(tree.edges(), sorted(expected));
         check_attributes(&tree, &account_id);
@@ -169,7 +154,7 @@ fn each_command_of_a_stream_has_a_span_of_its_own() {
         let mut expected = vec![format!("caller > {EXECUTE} (server)")];
         for _ in 0..COMMANDS {
             expected.push(format!("{EXECUTE} > execute Deposit (internal)"));
-            expected.extend(below("execute Deposit"));
+            expected.extend(below_deposit("execute Deposit"));
         }
         assert_eq!(tree.edges(), sorted(expected));
         assert_eq!(attribute(tree.root(), "rpc.response.status_code").as_deref(), Some("OK"));

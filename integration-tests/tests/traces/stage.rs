@@ -8,10 +8,9 @@ use diptych_runtime::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::{
-    collector::Collector,
-    installation::{Installation, serve},
-};
+use diptych_integration_tests::spans::Collector;
+
+use super::installation::{Installation, serve};
 
 /// All of it.
 pub(crate) struct Stage {

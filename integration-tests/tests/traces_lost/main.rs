@@ -6,11 +6,12 @@ mod installation;
 
 use std::time::Duration;
 
+use diptych_integration_tests::spans::Caller;
 use diptych_runtime::{
     Shutdown, Tasks,
     telemetry::{LogFormat, TraceSettings, install_logs_and_traces},
 };
-use installation::{Caller, get_account, serve};
+use installation::{get_account, serve};
 use tokio::{
     net::TcpListener,
     time::{Instant, timeout},

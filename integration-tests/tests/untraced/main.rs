@@ -12,12 +12,13 @@ use std::{
     time::Duration,
 };
 
+use diptych_integration_tests::spans::Caller;
 use diptych_kernel::{
     Position,
     ports::{Consumer, EventLog, EventStore, LogEntry, LogSignal, Offset},
 };
 use diptych_runtime::{Shutdown, Tasks, trace};
-use installation::{Caller, Installation, get_account, serve};
+use installation::{Installation, get_account, serve};
 use tracing::{Metadata, Subscriber, span};
 
 const COMMANDS: usize = 20;
