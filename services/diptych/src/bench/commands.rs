@@ -8,14 +8,18 @@ use super::{
     Common, lanes,
     limit::Limit,
     measured::Measured,
+    own_writes,
     prepare::{Channels, open_accounts},
     report::{Report, Setting},
     stream,
+    visible::{Query, Visible},
     workload::{Workload, reason, with_deadline},
 };
 
 /// Into how many turns each side of a comparison is cut, so that both see the same machine.
 const ROUNDS: u32 = 5;
+/// How many ask at once how far the views are behind.
+const LANES_UNTIL_VISIBLE: u64 = 64;
 
 /// Sends deposits of one minor unit and measures from sending to the receipt.
 #[derive(Debug, clap::Args)]
@@ -50,6 +54,14 @@ pub(super) struct Args {
     /// How many commands to send, instead of --seconds.
     #[arg(long, value_name = "COMMANDS", conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+
+    /// At most how many commands per second, 1 to 1,000,000. Default: as many as are answered.
+    #[arg(long, value_name = "COMMANDS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: Option<u64>,
+
+    /// Asks, as soon as the last command is answered, for each account with the token of one more deposit: how far the views were behind.
+    #[arg(long, conflicts_with = "compare_hot")]
+    until_visible: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -66,6 +78,7 @@ impl Args {
             Some(count) => Limit::turns(count),
             None => Limit::time(Duration::from_secs(self.seconds)),
         }
+        .paced(self.rate)
     }
 }
 
@@ -76,7 +89,7 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
         mode: if args.mode == Mode::Unary { "unary" } else { "stream" },
         connections: args.common.connections,
         in_flight: Some(args.in_flight),
-        rate_per_second: None,
+        rate_per_second: args.rate,
         accounts: if args.hot { 1 } else { args.spread },
     };
     let sides: &[u64] = match (args.compare_hot, args.hot) {
@@ -88,14 +101,14 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
     for accounts in sides {
         let workload = Workload::new(*accounts);
         open_accounts(&channels, &workload).await?;
-        send(&args, &channels, &workload, &Limit::time(args.common.warm_up())).await?;
+        send(&args, &channels, &workload, &Limit::time(args.common.warm_up()).paced(args.rate)).await?;
         workloads.push((workload, Measured::new()?));
     }
     if args.compare_hot {
         let slice = Duration::from_secs(args.seconds) / ROUNDS;
         for _ in 0..ROUNDS {
             for (workload, measured) in &mut workloads {
-                measured.absorb(&send(&args, &channels, workload, &Limit::time(slice)).await?)?;
+                measured.absorb(&send(&args, &channels, workload, &Limit::time(slice).paced(args.rate)).await?)?;
             }
         }
     } else {
@@ -103,6 +116,10 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
             measured.absorb(&send(&args, &channels, workload, &args.limit()).await?)?;
         }
     }
+    let behind = match workloads.first() {
+        Some((workload, _)) if args.until_visible => Some(until_visible(&channels, workload).await?),
+        _ => None,
+    };
     let mut report = Report::new(setting);
     for (workload, measured) in &workloads {
         let name = if workload.accounts().len() == 1 { "commands, one hot account" } else { "commands, spread" };
@@ -111,7 +128,18 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
     if args.compare_hot {
         report.ratio("hot to spread", 1, 0);
     }
+    if let Some(behind) = behind {
+        report.series("then, receipt to visible", &behind.queries);
+        report.stale(behind.stale);
+    }
     Ok(report)
+}
+
+/// One more deposit on each account, and a query with its token: all partitions are asked for at once, so the longest answer says how far the
+/// views were behind.
+async fn until_visible(channels: &Channels, workload: &Workload) -> anyhow::Result<Visible> {
+    let lanes = LANES_UNTIL_VISIBLE.min(workload.accounts().len() as u64);
+    own_writes::pairs(channels, workload, lanes, Query::Account, &Limit::turns(workload.accounts().len() as u64)).await
 }
 
 async fn send(args: &Args, channels: &Channels, workload: &Workload, limit: &Limit) -> anyhow::Result<Measured> {

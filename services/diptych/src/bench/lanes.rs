@@ -36,7 +36,7 @@ where
 
 async fn turns(mut lane: impl AsyncFnMut(u64) -> Result<(), String>, limit: &Limit, measured: &RefCell<Measured>) {
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
-    while let Some(turn) = limit.take() {
+    while let Some(turn) = limit.next().await {
         let started_at = Instant::now();
         match lane(turn).await {
             Ok(()) => {

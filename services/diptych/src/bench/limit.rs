@@ -1,35 +1,83 @@
-//! When a measurement ends.
+//! When a measurement ends, and when its next call is due.
 
 use std::{cell::Cell, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-/// Hands out turns until a number of them or a moment is reached.
+/// Hands out turns until a number of them or a moment is reached, and no more per second than asked for.
 #[derive(Debug)]
 pub(crate) struct Limit {
     turns_max: u64,
     ends_at: Option<Instant>,
+    pace: Option<Pace>,
     turns: Cell<u64>,
+}
+
+/// Whether there is something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Yes; with its number from 0.
+    Now(u64),
+    /// Not before then.
+    At(Instant),
+    /// The measurement is over.
+    Over,
+}
+
+/// A steady rate. Whoever falls behind catches up.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    started_at: Instant,
+    interval: Duration,
+}
+
+impl Pace {
+    fn due_at(self, turn: u64) -> Instant {
+        self.started_at + self.interval.saturating_mul(u32::try_from(turn).unwrap_or(u32::MAX))
+    }
 }
 
 impl Limit {
     /// Ends after so long, counted from now.
     pub(crate) fn time(duration: Duration) -> Self {
-        Self { turns_max: u64::MAX, ends_at: Some(Instant::now() + duration), turns: Cell::new(0) }
+        Self { turns_max: u64::MAX, ends_at: Some(Instant::now() + duration), pace: None, turns: Cell::new(0) }
     }
 
     /// Ends after so many turns.
     pub(crate) fn turns(turns_max: u64) -> Self {
-        Self { turns_max, ends_at: None, turns: Cell::new(0) }
+        Self { turns_max, ends_at: None, pace: None, turns: Cell::new(0) }
     }
 
-    /// Takes a turn: its number from 0, or `None` at the end.
-    pub(crate) fn take(&self) -> Option<u64> {
-        let turn = self.turns.get();
-        if turn >= self.turns_max || self.ends_at.is_some_and(|end| Instant::now() >= end) {
-            return None;
+    /// The same with at most so many turns per second, counted from now; as many as there can be without a number.
+    pub(crate) fn paced(self, per_second: Option<u64>) -> Self {
+        let pace = per_second.map(|rate| Pace {
+            started_at: Instant::now(),
+            interval: Duration::from_nanos(1_000_000_000 / rate.max(1)),
+        });
+        Self { pace, ..self }
+    }
+
+    /// Takes a turn, if one is due.
+    pub(crate) fn take(&self) -> Turn {
+        let (turn, now) = (self.turns.get(), Instant::now());
+        if turn >= self.turns_max || self.ends_at.is_some_and(|end| now >= end) {
+            return Turn::Over;
+        }
+        if let Some(due_at) = self.pace.map(|pace| pace.due_at(turn)).filter(|due_at| *due_at > now) {
+            return Turn::At(self.ends_at.map_or(due_at, |end| due_at.min(end)));
         }
         self.turns.set(turn + 1);
-        Some(turn)
+        Turn::Now(turn)
+    }
+
+    /// Waits for a turn: its number from 0, or `None` at the end.
+    pub(crate) async fn next(&self) -> Option<u64> {
+        loop {
+            match self.take() {
+                Turn::Now(turn) => return Some(turn),
+                Turn::At(due_at) => sleep_until(due_at).await,
+                Turn::Over => return None,
+            }
+        }
     }
 }

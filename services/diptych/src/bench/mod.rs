@@ -51,6 +51,7 @@ Examples:
   diptych bench commands --in-flight 64                     unary calls
   diptych bench commands --mode stream --in-flight 1024     one stream
   diptych bench commands --mode stream --compare-hot        one hot account against many
+  diptych bench commands --mode stream --in-flight 1024 --rate 5000 --seconds 60 --until-visible
   diptych bench queries --in-flight 64
   diptych bench lag --rate 2000
   diptych bench own-writes --count 10000

@@ -46,8 +46,9 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
     let accounts = if args.hot { 1 } else { args.spread };
     let workload = Workload::new(accounts);
     open_accounts(&channels, &workload).await?;
-    run(&args, &channels, &workload, &Limit::time(args.common.warm_up())).await?;
-    let visible = run(&args, &channels, &workload, &Limit::turns(args.count)).await?;
+    let run = async |limit| pairs(&channels, &workload, args.in_flight, args.query, &limit).await;
+    run(Limit::time(args.common.warm_up())).await?;
+    let visible = run(Limit::turns(args.count)).await?;
     let mut report = Report::new(Setting {
         what: "own-writes",
         mode: "unary",
@@ -62,14 +63,21 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-async fn run(args: &Args, channels: &Channels, workload: &Workload, limit: &Limit) -> anyhow::Result<Visible> {
+/// Pairs of a deposit and a query with its token, so many at a time.
+pub(super) async fn pairs(
+    channels: &Channels,
+    workload: &Workload,
+    in_flight: u64,
+    query: Query,
+    limit: &Limit,
+) -> anyhow::Result<Visible> {
     let visible = RefCell::new(Visible::new()?);
-    let clients = channels.clients(args.in_flight, Both::new)?;
+    let clients = channels.clients(in_flight, Both::new)?;
     let pairs = lanes::run(clients, limit, |mut both| {
         let visible = &visible;
         async move |turn| {
             let account_id = workload.account(turn);
-            let outcome = both.deposit_and_ask(workload, account_id, args.query, Instant::now()).await;
+            let outcome = both.deposit_and_ask(workload, account_id, query, Instant::now()).await;
             visible.borrow_mut().add(&outcome);
             outcome.failure().map_or(Ok(()), |reason| Err(reason.to_owned()))
         }

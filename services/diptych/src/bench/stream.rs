@@ -8,13 +8,16 @@ use diptych_proto::ledger::command::v1::{
 };
 use diptych_runtime::{Backoff, pause};
 use futures::{StreamExt, future::join_all};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{
     lanes,
-    limit::Limit,
+    limit::{Limit, Turn},
     measured::Measured,
     prepare::Channels,
     workload::{Workload, reason},
@@ -69,33 +72,44 @@ impl OneStream<'_> {
     async fn run(&mut self, connection: &Connection) -> Result<(), Status> {
         let (commands, receiver) = mpsc::channel(self.window);
         self.answers = 0;
-        self.fill(&commands);
-        if self.sent_at.is_empty() {
+        if self.fill(&commands).is_none() && self.sent_at.is_empty() {
             return Ok(());
         }
         let call =
             CommandServiceClient::new(connection.clone()).execute_commands(ReceiverStream::new(receiver)).await?;
         let mut answers = call.into_inner().ready_chunks(ANSWERS_TOGETHER_MAX);
-        while !self.sent_at.is_empty() {
-            let together = answers.next().await.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
+        loop {
+            let due_at = self.fill(&commands);
+            if self.sent_at.is_empty() && due_at.is_none() {
+                return Ok(());
+            }
+            let together = tokio::select! {
+                together = answers.next() => together,
+                () = sleep_until(due_at.unwrap_or_else(Instant::now)), if due_at.is_some() => continue,
+            };
+            let together = together.ok_or_else(|| Status::unavailable("the server ended the stream"))?;
             let now = Instant::now();
             for answer in together {
                 self.take(answer?.result, now);
             }
-            self.fill(&commands);
         }
-        Ok(())
     }
 
-    fn fill(&mut self, commands: &mpsc::Sender<ExecuteCommandsRequest>) {
+    /// Sends what is due and may be unanswered. Returns when the next one is due, where there is room for it.
+    fn fill(&mut self, commands: &mpsc::Sender<ExecuteCommandsRequest>) -> Option<Instant> {
         let now = Instant::now();
         while self.sent_at.len() < self.window {
-            let Some(turn) = self.limit.take() else { return };
+            let turn = match self.limit.take() {
+                Turn::Now(turn) => turn,
+                Turn::At(due_at) => return Some(due_at),
+                Turn::Over => return None,
+            };
             let deposit = self.workload.deposit(self.workload.account(turn));
             // There is room for the whole window; where the call has ended, its error is on the way.
             let _ = commands.try_send(ExecuteCommandsRequest { command: Some(Command::Deposit(deposit)) });
             self.sent_at.push_back(now);
         }
+        None
     }
 
     fn take(&mut self, result: Option<execute_commands_response::Result>, now: Instant) {

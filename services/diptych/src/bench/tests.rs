@@ -76,6 +76,20 @@ fn a_failed_call_is_told_and_not_clean() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pace_is_kept_and_made_up_for() {
+    let limit = Limit::time(Duration::from_secs(10)).paced(Some(100));
+    let mut turns = 0;
+    while limit.next().await.is_some() {
+        turns += 1;
+        if turns == 100 {
+            // Held up for three seconds: what is due since then follows at once.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    }
+    assert!((995..=1_001).contains(&turns), "{turns}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn lanes_take_every_turn_once_and_no_more_are_under_way_than_there_are_lanes() {
     let (under_way, most) = (Cell::new(0), Cell::new(0));
     let (under_way, most) = (&under_way, &most);
