@@ -10,17 +10,17 @@ pub use tree::{Tree, attribute, is_linked};
 
 use diptych_ledger::views::{ACCOUNTS, ENTRIES, TOTALS};
 
-/// What every deposit leads to, below the span that hands the command over, as [`Tree::edges`] has it.
+/// What every deposit leads to, below the span that hands the command over, as [`Tree::edges`] has it, by way of a topic.
 #[must_use]
-pub fn below_deposit(command: &str) -> Vec<String> {
+pub fn below_deposit(command: &str, topic: &str) -> Vec<String> {
     let mut edges = vec![
         format!("{command} > INSERT events (client)"),
-        "INSERT events > send events (producer)".to_owned(),
-        "send events > process events (consumer)".to_owned(),
+        format!("INSERT events > send {topic} (producer)"),
+        format!("send {topic} > process {topic} (consumer)"),
     ];
     for view in [ACCOUNTS, ENTRIES, TOTALS] {
-        edges.push(format!("process events > INSERT {view} (client)"));
-        edges.push("process events > set (client)".to_owned());
+        edges.push(format!("process {topic} > INSERT {view} (client)"));
+        edges.push(format!("process {topic} > set (client)"));
     }
     edges
 }

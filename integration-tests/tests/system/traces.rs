@@ -25,6 +25,7 @@ use crate::installation::{Installation, PATIENCE};
 
 const DEPOSIT: &str = "ledger.command.v1.CommandService/Deposit";
 const GET_ACCOUNT: &str = "ledger.query.v1.QueryService/GetAccount";
+const TOPIC: &str = "diptych.events";
 /// Edge and gateway have two spans each: for the call and for its try.
 const SPANS_OF_ENVOY: usize = 4;
 
@@ -35,10 +36,10 @@ pub(crate) async fn one_call_is_one_trace(installation: &Installation, collector
     let caller = Caller::sampled();
     calls.deposit(&caller, &account_id).await;
     let spans = collector.trace(&caller.trace_id, |spans| {
-        has(spans, "process events", 1) && has(spans, &format!("/{DEPOSIT}"), SPANS_OF_ENVOY)
+        has(spans, &format!("process {TOPIC}"), 1) && has(spans, &format!("/{DEPOSIT}"), SPANS_OF_ENVOY)
     });
     let tree = Tree::of(spans.await, &caller.span_id);
-    assert_eq!(tree.edges(), through_envoy(DEPOSIT, below_deposit(DEPOSIT)));
+    assert_eq!(tree.edges(), through_envoy(DEPOSIT, below_deposit(DEPOSIT, TOPIC)));
 
     forget_all(&installation.stack).await;
     let read_row = vec![

@@ -14,6 +14,7 @@ use super::{
 const DEPOSIT: &str = "ledger.command.v1.CommandService/Deposit";
 const EXECUTE: &str = "ledger.command.v1.CommandService/ExecuteCommands";
 const GET_ACCOUNT: &str = "ledger.query.v1.QueryService/GetAccount";
+const TOPIC: &str = "events";
 /// The caller of a trace that begins here.
 const NOBODY: &str = "";
 
@@ -36,7 +37,7 @@ fn one_command_is_one_trace() {
         stage.deposit(&account_id, &caller.headers()).await;
         let spans = stage.collector.trace(&caller.trace_id, is_through(DEPOSIT)).await;
         let tree = Tree::of(spans, &caller.span_id);
-        let mut expected = below_deposit(DEPOSIT);
+        let mut expected = below_deposit(DEPOSIT, TOPIC);
         expected.push(format!("caller > {DEPOSIT} (server)"));
         assert_eq!(tree.edges(), sorted(expected));
         check_attributes(&tree, &account_id);
@@ -154,7 +155,7 @@ fn each_command_of_a_stream_has_a_span_of_its_own() {
         let mut expected = vec![format!("caller > {EXECUTE} (server)")];
         for _ in 0..COMMANDS {
             expected.push(format!("{EXECUTE} > execute Deposit (internal)"));
-            expected.extend(below_deposit("execute Deposit"));
+            expected.extend(below_deposit("execute Deposit", TOPIC));
         }
         assert_eq!(tree.edges(), sorted(expected));
         assert_eq!(attribute(tree.root(), "rpc.response.status_code").as_deref(), Some("OK"));
