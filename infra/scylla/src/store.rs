@@ -28,6 +28,7 @@ struct Shared {
     tables: Tables,
     progress: ProgressTable,
     changes: Changes,
+    partitions: Partitions,
 }
 
 impl ScyllaViewStore {
@@ -36,13 +37,29 @@ impl ScyllaViewStore {
     /// # Errors When no node can be reached (asking again may help), and for an operator: when the settings are wrong, the server refuses
     /// the user, the schema is missing, older or newer than this program's, or was made with another number of partitions.
     pub async fn open(config: ScyllaConfig, partitions: Partitions) -> PortResult<Self> {
+        let store = Self::open_as_made(config).await?;
+        migration::check_partitions(&store.shared.config.keyspace, store.partitions(), partitions)?;
+        Ok(store)
+    }
+
+    /// The same for whoever has no other store that knows the number of partitions: [`ScyllaViewStore::partitions`] tells it.
+    ///
+    /// # Errors
+    /// As [`ScyllaViewStore::open`], but for another number of partitions.
+    pub async fn open_as_made(config: ScyllaConfig) -> PortResult<Self> {
         let connection = Connection::open(&config).await?;
         connection.use_keyspace(&config.keyspace).await?;
-        migration::check(&connection, &config.keyspace, partitions).await?;
+        let partitions = migration::check(&connection, &config.keyspace).await?;
         let progress = ProgressTable::prepare(&connection).await?;
         let changes = Changes::new(config.progress_poll);
-        let shared = Shared { connection, config, tables: Tables::default(), progress, changes };
+        let shared = Shared { connection, config, tables: Tables::default(), progress, changes, partitions };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// How many partitions the installation has: written down when it was first migrated, and never changed.
+    #[must_use]
+    pub fn partitions(&self) -> Partitions {
+        self.shared.partitions
     }
 }
 

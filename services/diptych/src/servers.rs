@@ -39,11 +39,15 @@ pub(crate) async fn log(process: &Process) -> Arc<KafkaEventLog> {
     Arc::new(until_there("the event log (Kafka)", async || KafkaEventLog::open(kafka.into()).await).await)
 }
 
-/// The read database of an installation with so many partitions, with the tables of all views.
-pub(crate) async fn views(process: &Process, partitions: Partitions) -> Arc<ScyllaViewStore> {
+/// The read database of an installation with so many partitions, with the tables of all views. Of one whose write database is none of this
+/// process's, it says itself how many.
+pub(crate) async fn views(process: &Process, partitions: Option<Partitions>) -> Arc<ScyllaViewStore> {
     let scylla = &process.config.scylla;
     let open = async || {
-        let views = ScyllaViewStore::open(scylla.into(), partitions).await?;
+        let views = match partitions {
+            Some(partitions) => ScyllaViewStore::open(scylla.into(), partitions).await?,
+            None => ScyllaViewStore::open_as_made(scylla.into()).await?,
+        };
         has_tables(&views).await?;
         Ok(views)
     };
@@ -59,7 +63,7 @@ pub(crate) async fn cache(process: &Process) -> Arc<MemcachedViewCache> {
 /// All of them, for a process that has all parts.
 pub(crate) async fn all(process: &Process) -> ServerStores {
     let (events, log) = tokio::join!(events(process), log(process));
-    let (views, cache) = tokio::join!(views(process, events.partitions()), cache(process));
+    let (views, cache) = tokio::join!(views(process, Some(events.partitions())), cache(process));
     Stores { events, log, views, cache, group: format!("{}.projector", process.config.kafka.topic) }
 }
 

@@ -47,8 +47,8 @@ pub async fn migrate(config: &ScyllaConfig, partitions: Partitions) -> PortResul
     lock.release(applied).await
 }
 
-/// Checks that a keyspace is one that this program can use.
-pub(crate) async fn check(connection: &Connection, keyspace: &str, partitions: Partitions) -> PortResult<()> {
+/// Checks that a keyspace is one that this program can use. Returns how many partitions it was made with.
+pub(crate) async fn check(connection: &Connection, keyspace: &str) -> PortResult<Partitions> {
     let schema = Schema::new(connection, keyspace);
     if !schema.has_own_tables().await? {
         return Err(PortError::operator(format!("keyspace {keyspace} has no schema: run `diptych migrate`")));
@@ -62,12 +62,9 @@ pub(crate) async fn check(connection: &Connection, keyspace: &str, partitions: P
             newest()
         )));
     }
-    match schema.partitions().await? {
-        Some(stored) => check_partitions(keyspace, stored, partitions),
-        None => Err(PortError::operator(format!(
-            "the migration of keyspace {keyspace} has not ended: run `diptych migrate`"
-        ))),
-    }
+    schema.partitions().await?.ok_or_else(|| {
+        PortError::operator(format!("the migration of keyspace {keyspace} has not ended: run `diptych migrate`"))
+    })
 }
 
 /// Whether there is nothing to do. What is wrong is an error.
@@ -135,13 +132,14 @@ fn check_not_newer(keyspace: &str, present: usize) -> PortResult<()> {
     Ok(())
 }
 
-fn check_partitions(keyspace: &str, stored: u16, configured: Partitions) -> PortResult<()> {
-    if stored == configured.count() {
+/// Fails where the installation has another number of partitions.
+pub(crate) fn check_partitions(keyspace: &str, stored: Partitions, configured: Partitions) -> PortResult<()> {
+    if stored == configured {
         return Ok(());
     }
+    let (stored, configured) = (stored.count(), configured.count());
     Err(PortError::operator(format!(
-        "keyspace {keyspace} was made with {stored} partitions, but {} are configured: configure {stored}, or use another keyspace",
-        configured.count()
+        "keyspace {keyspace} was made with {stored} partitions, but {configured} are configured: configure {stored}, or use another keyspace"
     )))
 }
 

@@ -153,15 +153,15 @@ impl<'a> Schema<'a> {
     }
 
     /// The number of partitions that the installation has, if it was written down.
-    pub(super) async fn partitions(&self) -> PortResult<Option<u16>> {
+    pub(super) async fn partitions(&self) -> PortResult<Option<Partitions>> {
         if !self.tables().await?.contains("installation") {
             return Ok(None);
         }
         let select = self.connection.prepare(include_str!("../../queries/schema/partitions.cql")).await?;
         let rows: Vec<(i16,)> = self.connection.read("reading the number of partitions", &select, ()).await?;
-        rows.first()
-            .map(|(count,)| u16::try_from(*count).map_err(|_| error::garbled(format_args!("{count} partitions"))))
-            .transpose()
+        let Some((count,)) = rows.first() else { return Ok(None) };
+        let partitions = u16::try_from(*count).ok().and_then(|count| Partitions::new(count).ok());
+        partitions.map(Some).ok_or_else(|| error::garbled(format_args!("{count} partitions")))
     }
 
     pub(super) async fn set_partitions(&self, partitions: Partitions) -> PortResult<()> {

@@ -9,8 +9,13 @@ use futures::future::join_all;
 
 use crate::place::{Meddler, fresh_config, partitions, remove};
 
+/// Opens it in both ways, which find the same wrong.
 async fn open(config: &ScyllaConfig) -> Result<ScyllaViewStore, PortError> {
-    ScyllaViewStore::open(config.clone(), partitions()).await
+    let as_made = ScyllaViewStore::open_as_made(config.clone()).await;
+    let opened = ScyllaViewStore::open(config.clone(), partitions()).await;
+    let said = |result: &Result<_, PortError>| result.as_ref().err().map(ToString::to_string);
+    assert_eq!(said(&as_made), said(&opened));
+    opened
 }
 
 /// The error is for an operator, and says this.
@@ -31,6 +36,7 @@ async fn what_was_migrated_is_guarded() {
     let meddler = Meddler::inside(&config).await;
     migrating_again_changes_nothing(&config, &meddler).await;
     the_number_of_partitions_never_changes(&config).await;
+    the_number_of_partitions_is_told(&config, &meddler).await;
     a_changed_migration_is_refused(&config, &meddler).await;
     a_newer_schema_is_refused(&config, &meddler).await;
     a_dead_holder_of_the_lock_is_waited_for(&config, &meddler).await;
@@ -52,6 +58,17 @@ async fn the_number_of_partitions_never_changes(config: &ScyllaConfig) {
     let others = Partitions::new(17).unwrap();
     assert_says(migrate(config, others).await, &["16 partitions", "17 are configured"]);
     assert_says(ScyllaViewStore::open(config.clone(), others).await, &["16 partitions", "17 are configured"]);
+}
+
+/// To the query service, which has no other store that could know it.
+async fn the_number_of_partitions_is_told(config: &ScyllaConfig, meddler: &Meddler) {
+    assert_eq!(ScyllaViewStore::open_as_made(config.clone()).await.unwrap().partitions(), partitions());
+    for garbled in [0, -1, 257] {
+        meddler.run(&format!("UPDATE installation SET partitions = {garbled} WHERE id = 0")).await;
+        let says = format!("{garbled} partitions");
+        assert_says(ScyllaViewStore::open_as_made(config.clone()).await, &[&says, "changed from outside"]);
+    }
+    meddler.run("UPDATE installation SET partitions = 16 WHERE id = 0").await;
 }
 
 async fn a_changed_migration_is_refused(config: &ScyllaConfig, meddler: &Meddler) {

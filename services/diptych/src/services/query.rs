@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use diptych_kernel::Partitions;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -36,12 +35,11 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
-    let config = &process.config;
     let later = parts::queries_later();
     let health = process.serve(listener, |server| server.mount(later.clone())).await?;
-    let partitions = Partitions::new(config.partitions.u16())?;
-    let (views, cache) = tokio::join!(servers::views(process, partitions), servers::cache(process));
-    let (reader, queries) = parts::start_read_side(process, &views, &cache, partitions, (&config.query).into());
+    let (views, cache) = tokio::join!(servers::views(process, None), servers::cache(process));
+    let query = (&process.config.query).into();
+    let (reader, queries) = parts::start_read_side(process, &views, &cache, views.partitions(), query);
     later.set(queries);
     reader.ready().await;
     Ok(Running::ready(health).await)

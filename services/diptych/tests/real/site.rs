@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{database, process::diptych};
 
-/// As many as the tests need, and few enough for tables to be made soon.
+/// As many as the tests need, and few enough for tables to be made soon. Told to the migration only: no service may need the setting.
 pub(crate) const PARTITIONS: &str = "4";
 
 /// Names that no other test has, on servers that all share.
@@ -25,7 +25,6 @@ impl Site {
         let name = format!("diptych_{}", Uuid::new_v4().simple());
         let postgres = database::create(&postgres, &name);
         let settings = vec![
-            ("DIPTYCH_PARTITIONS", PARTITIONS.to_owned()),
             ("DIPTYCH_POSTGRES__URL", postgres),
             ("DIPTYCH_KAFKA__BOOTSTRAP_SERVERS", kafka),
             ("DIPTYCH_KAFKA__TOPIC", name.clone()),
