@@ -1,5 +1,5 @@
-//! What happens around every call: it is counted and timed, traced where its caller or a sampler wants that, shed when there are too many, and
-//! given a reason when it fails in the transport. Nothing is allocated here for a call that goes well and is not traced.
+//! What happens around every call: it is counted and timed, traced where its caller or a sampler wants that, shed when there are too many, ended
+//! at its deadline, and given a reason when it fails in the transport. Nothing is allocated here for a call that goes well and is not traced.
 
 use std::{
     collections::HashMap,
@@ -8,6 +8,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use http::{HeaderMap, Request, Response};
@@ -20,7 +21,7 @@ use tonic::{Code, Status, body::Body, service::Routes};
 use tower::{Service, ServiceExt, service_fn};
 use tracing::Instrument;
 
-use super::{call_span::CallSpan, code_name::code_name, reflection, with_reason};
+use super::{Limits, call_span::CallSpan, code_name::code_name, deadline::Deadline, reflection, with_reason};
 use crate::Failure;
 
 const CODES: usize = 17;
@@ -35,6 +36,7 @@ pub(super) struct Calls {
     in_flight: AtomicUsize,
     in_flight_max: usize,
     in_flight_gauge: Gauge,
+    duration_max: Duration,
 }
 
 struct Method {
@@ -53,7 +55,7 @@ struct Method {
 
 impl Calls {
     /// Knows the methods of the mounted services by the proto files.
-    pub(super) fn new(services: &[&str], in_flight_max: usize) -> Self {
+    pub(super) fn new(services: &[&str], limits: &Limits) -> Self {
         describe_metrics();
         let mut by_path = HashMap::new();
         for descriptors in reflection::DESCRIPTOR_SETS {
@@ -72,8 +74,9 @@ impl Calls {
             by_path,
             unknown: Method::new("other", "other", RPC_UNKNOWN.to_owned(), true),
             in_flight: AtomicUsize::new(0),
-            in_flight_max,
+            in_flight_max: limits.calls_in_flight_max,
             in_flight_gauge: gauge!("diptych_rpc_calls_in_flight"),
+            duration_max: limits.call_duration_max,
         }
     }
 
@@ -116,7 +119,7 @@ impl Method {
     }
 }
 
-/// A call that is being worked on. One that is dropped before it ended was cancelled by its caller, or ran out of time.
+/// A call that is being worked on. One that is dropped before it ended was cancelled by its caller.
 struct Call<'a> {
     calls: &'a Calls,
     method: &'a Method,
@@ -163,6 +166,7 @@ pub(super) fn watch(
 + 'static {
     service_fn(move |request: Request<Body>| {
         let (routes, calls) = (routes.clone(), Arc::clone(&calls));
+        let deadline = Deadline::begin(request.headers(), calls.duration_max);
         async move {
             let method = calls.method(request.uri().path());
             let mut span = method.span(request.headers());
@@ -173,19 +177,20 @@ pub(super) fn watch(
                     return Ok(Status::from(failure).into_http());
                 }
             };
-            let response = routes.oneshot(request).instrument(span.span().clone()).await?;
-            Ok(match failed(response.headers()) {
-                None => {
-                    call.code = Code::Ok;
-                    span.follow(response)
-                }
-                Some(status) => {
-                    let status = with_reason(status);
-                    call.code = status.code();
-                    span.end(status.code());
-                    status.into_http()
-                }
-            })
+            let answered = deadline.keep(routes.oneshot(request).instrument(span.span().clone())).await.transpose()?;
+            let status = match answered {
+                None => deadline.exceeded(&method.rpc),
+                Some(answer) => match failed(answer.headers()) {
+                    None => {
+                        call.code = Code::Ok;
+                        return Ok(span.follow(answer));
+                    }
+                    Some(status) => with_reason(status),
+                },
+            };
+            call.code = status.code();
+            span.end(status.code());
+            Ok(status.into_http())
         }
     })
 }

@@ -3,6 +3,7 @@
 mod call_span;
 mod calls;
 mod code_name;
+mod deadline;
 mod health;
 mod limits;
 mod reflection;
@@ -12,6 +13,7 @@ mod tests;
 mod transport_status;
 
 pub use call_span::CommandSpan;
+pub use deadline::timeout;
 pub use health::Health;
 pub use limits::Limits;
 pub use server::{Mounted, ServeError, Server};

@@ -74,7 +74,8 @@ impl Server {
         self.services.push(S::NAME);
         self
     }
-    /// Adds health and reflection for what is mounted. Health says "alive and not ready" until told otherwise.
+
+    /// Adds health and reflection. Health says "alive and not ready" until told otherwise.
     ///
     /// # Errors
     /// When the descriptor set built into this program is broken.
@@ -85,7 +86,7 @@ impl Server {
         self.services.extend(reflection::SERVICES);
         self.routes.add_service(health);
         reflection::mount(&mut self.routes, &self.services)?;
-        let calls = Calls::new(&self.services, self.limits.calls_in_flight_max);
+        let calls = Calls::new(&self.services, &self.limits);
         Ok(Mounted {
             routes: self.routes.routes().prepare(),
             calls: Arc::new(calls),
@@ -127,7 +128,6 @@ impl Mounted {
 
 fn builder(limits: &Limits) -> transport::Server {
     transport::Server::builder()
-        .timeout(limits.call_duration_max)
         .initial_stream_window_size(CALL_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(limits.calls_per_connection_max)

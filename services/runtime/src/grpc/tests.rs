@@ -3,6 +3,7 @@
 mod faults;
 mod theatre;
 mod traces;
+mod wire;
 
 use std::time::Duration;
 

@@ -18,11 +18,11 @@ use diptych_proto::{
     ledger::query::v1_encoded::{self as v1, query_service_server::QueryService},
 };
 use diptych_query::{Answer, QueryError, Reader};
-use diptych_runtime::Failure;
+use diptych_runtime::{Failure, grpc};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use super::{deadline, status, validate};
+use super::{status, validate};
 use crate::{
     domain::AccountId,
     views::{ACCOUNTS, account_key},
@@ -44,7 +44,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
     /// What every query says beside its own fields.
     fn terms(&self, metadata: &MetadataMap, consistency: Option<Consistency>) -> Result<Terms, Failure> {
         let token = validate::token(consistency, self.partitions)?;
-        Ok(Terms { token, deadline: self.reader.deadline(deadline::timeout(metadata)) })
+        Ok(Terms { token, deadline: self.reader.deadline(grpc::timeout(metadata.as_ref())) })
     }
 
     async fn account_row(&self, account_id: &AccountId, terms: &Terms) -> Result<Answer<Option<Bytes>>, Failure> {

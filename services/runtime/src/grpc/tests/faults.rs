@@ -1,9 +1,11 @@
 //! What goes wrong before a service sees the call.
 
+use std::time::Duration;
+
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::{super::Limits, Running};
+use super::{super::Limits, Running, wire};
 
 #[tokio::test]
 async fn a_message_that_cannot_be_read_is_the_callers_mistake() {
@@ -37,9 +39,23 @@ async fn an_unknown_method_says_where_to_look() {
 
 #[tokio::test]
 async fn a_call_without_end_is_ended() {
-    let call_duration_max = std::time::Duration::from_millis(50);
+    let call_duration_max = Duration::from_millis(50);
     let running = Running::start(Limits { call_duration_max, ..Limits::default() }).await;
     let status = running.call("Wait").await.unwrap_err();
-    assert!(matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded), "{status:?}");
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(status.message().contains("50ms, the most that this server gives"), "{status:?}");
     running.theatre.until_nobody_waits().await;
+}
+
+#[tokio::test]
+async fn a_caller_whose_deadline_has_come_is_told_so() {
+    let running = Running::start(Limits::default()).await;
+    // Many, because tonic's own deadline is due at the same moment.
+    for _ in 0..20 {
+        let status = wire::call(&running, "Wait", "20m").await;
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+        assert!(status.message().contains("took longer than 20ms, the caller's deadline"), "{status:?}");
+        running.theatre.until_nobody_waits().await;
+    }
+    assert_eq!(wire::call(&running, "Reserve", "20S").await.code(), Code::Ok);
 }
