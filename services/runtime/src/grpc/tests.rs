@@ -1,18 +1,29 @@
 //! A theatre's box office, served on a real socket.
 
+mod asking;
 mod faults;
 mod theatre;
 mod traces;
 mod wire;
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use http::{Request, Response};
 use theatre::{Running, metric};
 use tokio::net::TcpStream;
-use tonic::Code;
+use tonic::{Code, Status, body::Body, server::NamedService};
 use tonic_types::StatusExt;
+use tower::Service;
 
 use super::Limits;
+
+const COMMANDS: &str = "ledger.command.v1.CommandService";
+const QUERIES: &str = "ledger.query.v1.QueryService";
 
 #[tokio::test]
 async fn health_follows_the_life_of_the_process() {
@@ -35,6 +46,48 @@ async fn reflection_names_what_is_mounted() {
         let [v1, v1alpha] = super::reflection::SERVICES;
         assert_eq!(services, ["grpc.health.v1.Health", v1, v1alpha, theatre::NAME]);
     }
+}
+
+/// One of the product's services, of which this process has no other.
+#[derive(Clone)]
+struct Queries;
+
+impl NamedService for Queries {
+    const NAME: &'static str = QUERIES;
+}
+
+impl Service<Request<Body>> for Queries {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(Status::not_found("nothing here").into_http()))
+    }
+}
+
+#[tokio::test]
+async fn reflection_names_all_of_the_product_where_one_of_it_is_mounted() {
+    let running = Running::start_mounting(|server| server.mount(Queries)).await;
+    for version in super::reflection::SERVICES {
+        let services = running.services(version).await;
+        for name in [COMMANDS, QUERIES] {
+            assert!(services.iter().any(|listed| listed == name), "{name} is not in {services:?}");
+            assert!(running.describes(version, name).await, "{name}");
+        }
+        assert!(!running.describes(version, "nobody.v1.Nothing").await);
+    }
+    // It is named, and that is all.
+    assert!(!running.health(QUERIES).await.unwrap(), "it is mounted, and not ready yet");
+    assert_eq!(running.health(COMMANDS).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(running.call_path(&format!("/{QUERIES}/GetAccount"), &[]).await.unwrap_err().code(), Code::NotFound);
+    let elsewhere = running.call_path(&format!("/{COMMANDS}/Deposit"), &[]).await.unwrap_err();
+    assert_eq!(elsewhere.code(), Code::Unimplemented);
+    assert!(elsewhere.message().contains("another process"), "{elsewhere:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use crate::Failure;
 /// The field that a message which cannot be read at all is reported under.
 const WHOLE_MESSAGE: &str = "message";
 
-const NO_SUCH_METHOD: &str = "this server has no such method: `grpcurl -plaintext ADDRESS list` names what it has";
+const NO_SUCH_METHOD: &str = "this process serves no such method: `grpcurl -plaintext ADDRESS list` names the services that there are, of which \
+     another process, or a gateway, may serve this one";
 
 /// The status with a reason. One that has details already is returned as it is; so is one whose code says everything in itself, such
 /// as UNIMPLEMENTED or CANCELLED.

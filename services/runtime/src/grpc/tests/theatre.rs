@@ -10,7 +10,7 @@ use std::{
 
 use diptych_kernel::EventMetadata;
 use diptych_proto::Encoded;
-use futures::{future::BoxFuture, stream};
+use futures::future::BoxFuture;
 use http::{Request as HttpRequest, Response as HttpResponse, uri::PathAndQuery};
 use parking_lot::Mutex;
 use prost::bytes::Bytes;
@@ -28,7 +28,6 @@ use tonic::{
 };
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_prost::ProstCodec;
-use tonic_reflection::pb::{v1, v1alpha};
 use tower::Service;
 
 use super::super::{Health, Limits, Server};
@@ -133,7 +132,7 @@ pub(super) struct Running {
     pub(super) health: Health,
     pub(super) tasks: Tasks,
     pub(super) theatre: BoxOffice,
-    channel: Channel,
+    pub(super) channel: Channel,
 }
 
 impl Running {
@@ -142,6 +141,15 @@ impl Running {
     }
 
     pub(super) async fn start_with_drain(limits: Limits, drain_max: Duration) -> Self {
+        Self::start_with(limits, drain_max, |server| server).await
+    }
+
+    /// With what is mounted beside the theatre.
+    pub(super) async fn start_mounting(mount: impl FnOnce(Server) -> Server) -> Self {
+        Self::start_with(Limits::default(), Duration::from_secs(5), mount).await
+    }
+
+    async fn start_with(limits: Limits, drain_max: Duration, mount: impl FnOnce(Server) -> Server) -> Self {
         let theatre = BoxOffice {
             doors_open: Arc::new(watch::Sender::new(false)),
             waiting: Arc::new(watch::Sender::new(0)),
@@ -150,7 +158,7 @@ impl Running {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(limits).mount(theatre.clone()).finish().await.unwrap();
+        let server = mount(Server::new(limits).mount(theatre.clone())).finish().await.unwrap();
         let health = server.health();
         let tasks = Tasks::new(Shutdown::new());
         tasks.spawn_fallible("grpc", server.serve(listener, tasks.shutdown(), drain_max));
@@ -205,35 +213,6 @@ impl Running {
     pub(super) async fn until_refusing(&self) {
         while TcpStream::connect(self.address).await.is_ok() {
             pause(Duration::from_millis(1)).await;
-        }
-    }
-
-    /// The services that reflection lists.
-    pub(super) async fn services(&self, version: &str) -> Vec<String> {
-        if version.contains("alpha") {
-            let request = v1alpha::ServerReflectionRequest {
-                message_request: Some(v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())),
-                ..Default::default()
-            };
-            let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(self.channel.clone());
-            let mut answers = client.server_reflection_info(stream::iter([request])).await.unwrap().into_inner();
-            let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-            let v1alpha::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
-                panic!("not a list: {answer:?}")
-            };
-            list.service.into_iter().map(|service| service.name).collect()
-        } else {
-            let request = v1::ServerReflectionRequest {
-                message_request: Some(v1::server_reflection_request::MessageRequest::ListServices(String::new())),
-                ..Default::default()
-            };
-            let mut client = v1::server_reflection_client::ServerReflectionClient::new(self.channel.clone());
-            let mut answers = client.server_reflection_info(stream::iter([request])).await.unwrap().into_inner();
-            let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
-            let v1::server_reflection_response::MessageResponse::ListServicesResponse(list) = answer else {
-                panic!("not a list: {answer:?}")
-            };
-            list.service.into_iter().map(|service| service.name).collect()
         }
     }
 }
