@@ -1,6 +1,6 @@
 //! What the templates promise, read from the files themselves. What Envoy makes of them is in `tests/`.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use diptych_proto::google::rpc::{BadRequest, ErrorInfo, RetryInfo, Status, bad_request::FieldViolation};
@@ -140,8 +140,8 @@ fn any(full_name: &str, message: &impl Message) -> Any {
     Any { type_url: format!("type.googleapis.com/{full_name}"), value: message.encode_to_vec() }
 }
 
-fn error_info(reason: &str, key: &str, value: &str) -> Any {
-    let metadata = [(key.to_owned(), value.to_owned())].into();
+fn error_info(reason: &str, metadata: &[(&str, &str)]) -> Any {
+    let metadata = metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     any("google.rpc.ErrorInfo", &ErrorInfo { reason: reason.into(), domain: "diptych.v1".into(), metadata })
 }
 
@@ -156,9 +156,9 @@ fn details_say_what_the_texts_say() {
         ..FieldViolation::default()
     };
     let bad_request = any("google.rpc.BadRequest", &BadRequest { field_violations: vec![violation] });
-    let full = (8, vec![error_info("OVERLOADED", "what", "a limit of the gateway"), retry.clone()]);
-    let too_long = (3, vec![error_info("FIELD_TOO_LONG", "field", "message"), bad_request]);
-    let unavailable = (14, vec![retry]);
+    let full = (8, vec![error_info("OVERLOADED", &[("what", "a limit of the gateway")]), retry.clone()]);
+    let too_long = (3, vec![error_info("FIELD_TOO_LONG", &[("field", "message")]), bad_request]);
+    let unavailable = (14, vec![error_info("SERVICE_UNAVAILABLE", &[]), retry]);
 
     for (template, expected) in [(EDGE, vec![unavailable.clone()]), (GATEWAY, vec![full, too_long, unavailable])] {
         let statuses = statuses(template);
@@ -166,6 +166,43 @@ fn details_say_what_the_texts_say() {
         for ((text, code, status), (expected_code, details)) in statuses.into_iter().zip(expected) {
             assert_eq!(code, expected_code);
             assert_eq!(status, Status { code, message: text, details });
+        }
+    }
+}
+
+/// What stands after `reason: ` in the answers to callers of JSON, and in the details for callers of gRPC.
+fn reasons(template: &str) -> BTreeSet<(String, i32)> {
+    let mut reasons = BTreeSet::new();
+    let mut code = 0;
+    for line in template.lines() {
+        code = between(line, "code: ", " ").and_then(|code| code.parse().ok()).unwrap_or(code);
+        let reason = line.split("reason: ").nth(1).map(|rest| rest.split([',', '}']).next().unwrap_or(rest));
+        reasons.extend(reason.map(|reason| (reason.to_owned(), code)));
+    }
+    for (_, code, status) in statuses(template) {
+        let infos = status.details.iter().filter(|any| any.type_url.ends_with(".ErrorInfo"));
+        reasons.extend(infos.map(|any| (ErrorInfo::decode(any.value.as_slice()).unwrap().reason, code)));
+    }
+    reasons
+}
+
+#[test]
+fn every_reason_is_one_of_the_contract_with_its_code() {
+    let code_of = |reason: &str| {
+        let explained = diptych_runtime::reasons::explain(reason).unwrap();
+        explained.into_iter().find(|explained| explained.domain == "diptych.v1").map(|explained| explained.code)
+    };
+    for template in [EDGE, GATEWAY] {
+        let reasons = reasons(template);
+        assert!(reasons.iter().any(|(reason, _)| reason == "SERVICE_UNAVAILABLE"), "{reasons:?}");
+        for (reason, code) in reasons {
+            let name = match code {
+                3 => "INVALID_ARGUMENT",
+                8 => "RESOURCE_EXHAUSTED",
+                14 => "UNAVAILABLE",
+                other => panic!("{reason} comes with code {other}"),
+            };
+            assert_eq!(code_of(&reason).as_deref(), Some(name), "{reason}");
         }
     }
 }

@@ -8,6 +8,7 @@ use tonic_types::StatusExt;
 
 use super::{
     backend::SLOW,
+    calls::is_nobody_there,
     curl::curl,
     process::eventually,
     site::{ALL, Site},
@@ -50,7 +51,5 @@ async fn too_many_calls_in_flight_are_unavailable() {
     // Each of two gateways lets one through and one wait; nobody answers those.
     let calls = (0..6).map(|_| Box::pin(site.account(SLOW)));
     let (first_to_end, _, _) = select_all(calls).await;
-    let refused = first_to_end.unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
-    assert_eq!(refused.get_details_retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
+    is_nobody_there(&first_to_end.unwrap_err());
 }
