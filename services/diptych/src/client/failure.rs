@@ -13,7 +13,8 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
     /// What the server says to a person.
     pub(crate) message: String,
-    /// Whether the service gave the reason. Else it comes from the way to it: the transport, or a gateway.
+    /// Whether whoever answered gave the reason: a service, or a gateway for it. Else it comes from the way there: what a cut looks like
+    /// depends on the moment, and INTERNAL and UNKNOWN are among it.
     pub(crate) is_explained: bool,
 }
 
@@ -38,13 +39,15 @@ impl Failure {
         self.is_passing() || (is_of_the_way && !self.is_explained)
     }
 
-    /// Whether a call that ended with this will end so again, however often it is made. What a broken connection looks like
-    /// depends on the moment at which it broke, so everything else may pass.
+    /// Whether a call that ended with this will end so again, however often it is made: because it was answered, and so that it says, or by
+    /// what a cut never looks like.
     pub(crate) fn is_final_for_call(&self) -> bool {
-        matches!(
-            self.code,
-            Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument
-        )
+        let is_answer = self.is_explained && !self.is_passing();
+        is_answer
+            || matches!(
+                self.code,
+                Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument
+            )
     }
 }
 
@@ -118,6 +121,30 @@ mod tests {
         assert!(!Failure::from(&status(Code::Internal, "INTERNAL")).is_passing_for_question());
         for code in [Code::NotFound, Code::InvalidArgument, Code::Unauthenticated] {
             assert!(!Failure::from(&Status::new(code, "no")).is_passing_for_question(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_was_cut_is_made_again_and_one_that_was_answered_is_not() {
+        for cut in [
+            Status::new(Code::Internal, "h2 protocol error: error reading a body from connection"),
+            Status::new(Code::Unknown, "transport error"),
+            Status::cancelled("h2 protocol error: http2 error"),
+            Status::unavailable("the server ended the stream"),
+            Status::deadline_exceeded("took longer"),
+        ] {
+            assert!(!Failure::from(&cut).is_final_for_call(), "{cut:?}");
+        }
+        for passing in [status(Code::Unavailable, "SHUTTING_DOWN"), status(Code::ResourceExhausted, "OVERLOADED")] {
+            assert!(!Failure::from(&passing).is_final_for_call(), "{passing:?}");
+        }
+        for answer in [
+            status(Code::Internal, "INTERNAL"),
+            status(Code::InvalidArgument, "FIELD_MALFORMED"),
+            Status::unauthenticated("Jwt is missing"),
+            Status::unimplemented(""),
+        ] {
+            assert!(Failure::from(&answer).is_final_for_call(), "{answer:?}");
         }
     }
 

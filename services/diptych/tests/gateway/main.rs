@@ -1,6 +1,7 @@
 //! `import` and `bench` through a gateway: with a token, over several connections, and past calls that find no service.
 #![cfg(test)]
 
+mod cutter;
 #[path = "../support/gateway.rs"]
 mod gateway;
 #[path = "../support/process.rs"]
@@ -9,6 +10,7 @@ mod process;
 
 use std::{path::Path, process::Output};
 
+use cutter::Cutter;
 use gateway::Gateway;
 use process::{Dev, diptych};
 use serde_json::Value;
@@ -60,6 +62,22 @@ async fn calls_that_find_no_service_are_made_again() {
     let bench = ["bench", "own-writes", "--to", &gateway.url, "--count", "50", "--spread", "8", "--warm-up", "0"];
     let (status, report, errors) = run(&bench, TOKEN).await;
     assert_eq!((status, &report["stale"]), (0, &0.into()), "{report:#} {errors}");
+}
+
+/// What a caller sees of a cut depends on the moment: INTERNAL, UNKNOWN, UNAVAILABLE. None of it is an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_are_made_again() {
+    let dev = Dev::start(&[]);
+    let cutter = Cutter::start(&dev.url(), 12).await;
+    let (status, report, errors) = run(&["import", &sample(), "--to", &cutter.url], TOKEN).await;
+    assert_eq!((status, &report["equal"]), (0, &true.into()), "{report:#} {errors}");
+    assert!(cutter.cuts() >= 4, "it was cut {} times", cutter.cuts());
+
+    let cutter = Cutter::start(&dev.url(), 8).await;
+    let bench = ["bench", "commands", "--mode", "stream", "--to", &cutter.url, "--count", "200", "--spread", "64"];
+    let (status, report, errors) = run(&[&bench[..], &["--warm-up", "0"]].concat(), TOKEN).await;
+    assert!(report["series"][0]["answered"].as_u64() > Some(0), "{status} {report:#} {errors}");
+    assert!(cutter.cuts() >= 4, "it was cut {} times", cutter.cuts());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -123,8 +123,17 @@ fn text() -> String {
     text
 }
 
+/// Imports the file once; returns how it ended.
+async fn import_from(streams: &mut impl CommandStreams) -> Result<(), SendError> {
+    import_over(streams, 8).await.0
+}
+
 /// Imports the file once; returns how it ended and what was counted.
 async fn import(server: &SharedServer, window: usize) -> (Result<(), SendError>, Tally) {
+    import_over(&mut Streams(server.clone()), window).await
+}
+
+async fn import_over(streams: &mut impl CommandStreams, window: usize) -> (Result<(), SendError>, Tally) {
     let survey = survey_text(&text(), "").unwrap();
     let terms = Terms { names: Names::new(String::new()), currency_code: "CZK".into(), owner_id: "o".into() };
     let lines = file::lines(Box::new(std::io::Cursor::new(text().into_bytes())));
@@ -132,7 +141,7 @@ async fn import(server: &SharedServer, window: usize) -> (Result<(), SendError>,
     let progress = Progress::new(survey.rows);
     let options = SendOptions { window, patience: PATIENCE, progress: &progress };
     let steps = Steps::new(&terms, &survey, lines);
-    let ended = send_all(&mut Streams(server.clone()), steps, &survey, options, &mut tally).await;
+    let ended = send_all(streams, steps, &survey, options, &mut tally).await;
     (ended, tally)
 }
 
@@ -213,6 +222,31 @@ async fn patience_ends_and_says_how_to_go_on() {
     }
 }
 
+/// Says the same to every call.
+struct Saying(Status);
+
+impl CommandStreams for Saying {
+    type Answers = Pin<Box<dyn Stream<Item = Result<ExecuteCommandsResponse, Status>>>>;
+
+    async fn open(&mut self, _: mpsc::Receiver<ExecuteCommandsRequest>) -> Result<Self::Answers, Status> {
+        let said = self.0.clone();
+        Ok(Box::pin(futures::stream::iter([Err(said)])))
+    }
+}
+
+/// Whatever a cut looks like it is tried again until patience ends, and what the server says of itself is not.
+#[tokio::test(start_paused = true)]
+async fn a_cut_is_told_from_an_answer() {
+    for cut in [Code::Internal, Code::Unknown, Code::Cancelled] {
+        let ended = import_from(&mut Saying(Status::new(cut, "h2 protocol error"))).await;
+        assert!(matches!(&ended, Err(SendError::OutOfPatience { last, .. }) if last.contains("h2")), "{ended:?}");
+    }
+    let broken = status(Code::Internal, "INTERNAL");
+    let broken = Status::with_details(Code::Internal, "said the fake", broken.encode_to_vec().into());
+    let ended = import_from(&mut Saying(broken)).await;
+    assert!(matches!(&ended, Err(SendError::Rejected { reason, .. }) if reason == "INTERNAL"), "{ended:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_another_command_is_an_error() {
     struct Confused;
@@ -223,11 +257,6 @@ async fn an_answer_to_another_command_is_an_error() {
             Ok(Box::pin(futures::stream::iter([Ok(answer)])))
         }
     }
-    let survey = survey_text(&text(), "").unwrap();
-    let terms = Terms { names: Names::new(String::new()), currency_code: "CZK".into(), owner_id: "o".into() };
-    let lines = file::lines(Box::new(std::io::Cursor::new(text().into_bytes())));
-    let (mut tally, progress) = (Tally::new(&survey), Progress::new(30));
-    let options = SendOptions { window: 8, patience: PATIENCE, progress: &progress };
-    let ended = send_all(&mut Confused, Steps::new(&terms, &survey, lines), &survey, options, &mut tally).await;
+    let ended = import_from(&mut Confused).await;
     assert!(matches!(ended, Err(SendError::OutOfOrder { .. })), "{ended:?}");
 }
