@@ -12,7 +12,6 @@ use diptych_kernel::{
     ports::{CacheRead, CachedRow, Lease, PortResult, ViewCache},
 };
 use futures::future::join_all;
-use tracing::{Instrument, Span, field::Empty, info_span};
 
 use crate::{
     MemcachedConfig,
@@ -140,23 +139,23 @@ impl MemcachedViewCache {
     }
 }
 
+/// Without spans of its own: the stages have one around each call, in the trace that it belongs to.
 impl ViewCache for MemcachedViewCache {
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<CacheRead>> {
-        traced(span("get", view, keys.len()), self.read_all(self.keys.of_rows(view, keys))).await
+        self.read_all(self.keys.of_rows(view, keys)).await
     }
 
     async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
-        traced(span("fill", view, 1), self.fill_one(self.keys.of_row(view, key), lease, &row)).await
+        self.fill_one(self.keys.of_row(view, key), lease, &row).await
     }
 
     async fn refresh(&self, view: ViewId, rows: &[(RowKey, CachedRow)]) -> PortResult<()> {
-        let span = span("refresh", view, rows.len());
         let keys = self.keys.of_rows(view, rows.iter().map(|(key, _)| key));
-        traced(span, self.refresh_all(keys.into_iter().zip(rows.iter().map(|(_, row)| row)).collect())).await
+        self.refresh_all(keys.into_iter().zip(rows.iter().map(|(_, row)| row)).collect()).await
     }
 
     async fn invalidate(&self, view: ViewId, keys: &[RowKey]) -> PortResult<()> {
-        traced(span("delete", view, keys.len()), self.invalidate_all(self.keys.of_rows(view, keys))).await
+        self.invalidate_all(self.keys.of_rows(view, keys)).await
     }
 }
 
@@ -192,28 +191,4 @@ fn first_failure(outcomes: Vec<Result<(), Failure>>) -> PortResult<()> {
 
 fn only(mut replies: Vec<Reply>) -> Option<Reply> {
     replies.pop()
-}
-
-/// What a call looks like in a trace.
-fn span(operation: &'static str, view: ViewId, count: usize) -> Span {
-    info_span!(
-        "memcached",
-        otel.name = %format_args!("{operation} {view}"),
-        otel.kind = "client",
-        otel.status_code = Empty,
-        db.system.name = "memcached",
-        db.operation.name = operation,
-        db.collection.name = %view,
-        db.operation.batch.size = count,
-        error.type = Empty,
-    )
-}
-
-async fn traced<T>(span: Span, call: impl Future<Output = PortResult<T>>) -> PortResult<T> {
-    let outcome = call.instrument(span.clone()).await;
-    if outcome.is_err() {
-        span.record("otel.status_code", "ERROR");
-        span.record("error.type", "unavailable");
-    }
-    outcome
 }
