@@ -16,9 +16,17 @@ pub(crate) fn reading(what: impl Display, error: ExecutionError) -> PortError {
     }
 }
 
+/// What ScyllaDB says of a write timestamp that it takes for a mistake.
+const TOO_LATE: &str = "days into the future";
+
 /// A write that failed. The driver tries other nodes by itself and tells its last failure only, so whatever was sent may have happened.
 pub(crate) fn writing(what: impl Display, error: ExecutionError) -> PortError {
     match (remedy(&error), was_never_sent(&error)) {
+        (Remedy::Operator, _) if is_too_late(&error) => PortError::operator(format!(
+            "the read database refuses {what}: it takes a position from 2^62 on for a time in the future; set restrict_future_timestamp: \
+             false in scylla.yaml of every node"
+        ))
+        .caused_by(error),
         (Remedy::Operator, _) => PortError::operator(format!("the read database refuses {what}")).caused_by(error),
         (Remedy::Retry, true) => PortError::not_done(format!("{what} failed")).caused_by(error),
         (Remedy::Retry, false) => PortError::unknown(format!("{what} was interrupted")).caused_by(error),
@@ -66,6 +74,14 @@ pub(crate) fn garbled(what: impl Display) -> PortError {
 /// Nothing was sent before these, not even by an earlier attempt.
 fn was_never_sent(error: &ExecutionError) -> bool {
     matches!(error, ExecutionError::BadQuery(_) | ExecutionError::EmptyPlan | ExecutionError::PrepareError(_))
+}
+
+/// Whether the server takes the write timestamp for one in the future; see `timestamp`.
+fn is_too_late(error: &ExecutionError) -> bool {
+    let ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::Invalid, reason)) = error else {
+        return false;
+    };
+    reason.contains(TOO_LATE)
 }
 
 fn remedy(error: &ExecutionError) -> Remedy {
@@ -171,6 +187,19 @@ mod tests {
             assert_eq!(writing("writing", answer(error.clone())).remedy(), Remedy::Operator);
             let first_attempt = RequestAttemptError::DbError(error, "reason".into());
             assert_eq!(preparing(PrepareError::AllAttemptsFailed { first_attempt }).remedy(), Remedy::Operator);
+        }
+    }
+
+    /// The words are ScyllaDB's; Cassandra, which the tests have, takes every timestamp.
+    #[test]
+    fn a_position_that_looks_like_the_future_tells_what_to_do() {
+        let said = "Cannot provide a timestamp more than 3 days into the future. If this was not intended, make sure the timestamp is in \
+                    microseconds";
+        let refused = RequestAttemptError::DbError(DbError::Invalid, said.into());
+        let error = writing("writing a row in table a.b", ExecutionError::LastAttemptError(refused));
+        assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator));
+        for part in ["a.b", "2^62", "restrict_future_timestamp: false", said] {
+            assert!(error.to_string().contains(part), "{part:?} is not in: {error}");
         }
     }
 

@@ -2,9 +2,13 @@
 //!
 //! A cell is resolved by its write timestamp: the larger one wins, and of equal ones the larger value, byte by byte. So what must never
 //! go back gets its own number as its timestamp. ScyllaDB refuses what lies more than three days after the present in microseconds since
-//! 1970 (about 1.8 * 10^15), which positions would reach within weeks. So 2^62 is taken off, and the first 2^42 transactions (4.4 *
-//! 10^12) are all before
-//! 1970. -2^63, which stands for "no timestamp", is never reached.
+//! 1970 (about 1.8 * 10^15), which positions would reach within weeks. So 2^62 is taken off. -2^63, which stands for "no timestamp", is
+//! never reached.
+//!
+//! So ScyllaDB takes every position up to 2^62 + the present + three days: those of the first 2^42 transactions (4.4 * 10^12, which are all
+//! before 1970) at any time, and about 10^9 transactions more. Positions go on to 2^63 - 1, and what is beyond is refused with
+//! an error that says what to do: where `restrict_future_timestamp` is false in `scylla.yaml`, all of them are taken. Cassandra takes them
+//! as it is, and so a ScyllaDB must be set for the conformance suites, which write the largest position.
 
 use diptych_kernel::{Position, Timestamp, ports::Offset};
 
@@ -56,7 +60,12 @@ mod tests {
     #[test]
     fn nothing_that_an_installation_reaches_is_in_the_future() {
         let last = Position::new((1 << 42) - 1, (1 << 20) - 1).unwrap();
-        assert!(of_position(last) < 0);
+        assert_eq!(of_position(last), -1);
+        assert_eq!(of_position(Position::new(1 << 42, 0).unwrap()), 0);
+        // As many transactions more as there are between 1970 and the present: 2026.
+        let at_present = Position::new((1 << 42) + 1_600_000_000, 0).unwrap();
+        assert!(of_position(at_present) < 1_767_225_600_000_000);
+        assert!(of_position(Position::new((1 << 42) + 1_700_000_000, 0).unwrap()) > 1_767_225_600_000_000);
         // The year 5138.
         assert!(of_time(Timestamp::from_micros(100_000_000_000_000_000)) < THREE_DAYS_AFTER_1970);
         assert!(of_offset(Offset(1 << 61)) < THREE_DAYS_AFTER_1970);
