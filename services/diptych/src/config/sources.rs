@@ -14,8 +14,11 @@ use figment::{
 use super::mistake::Mistake;
 
 pub(super) const ENVIRONMENT_PREFIX: &str = "DIPTYCH_";
-/// Variables that are no settings: the name of the file, and the token that callers send.
-const NO_SETTINGS: [&str; 2] = ["CONFIG", "TOKEN"];
+/// Variables that are no settings: the name of the file, the token that callers send, and what `cargo stack` and the tests go by. After
+/// `eval "$(cargo stack env)"` they stand beside the settings of that stack.
+const NO_SETTINGS: [&str; 6] = ["CONFIG", "TOKEN", "STACK", "STACK_TOOLS", "SEED", "SEEDS"];
+/// What the names of others begin with: where the servers of tests are.
+const NO_SETTING_PREFIX: &str = "TEST_";
 /// The name of the layer of variables.
 pub(super) const ENVIRONMENT: &str = "environment";
 /// The name of the layer of flags.
@@ -87,7 +90,10 @@ impl Provider for FileText {
 
 /// The key that a variable of the environment sets: `grpc.connections_max` for `DIPTYCH_GRPC__CONNECTIONS_MAX`.
 pub(super) fn key_of(variable: &str) -> Option<String> {
-    let name = variable.strip_prefix(ENVIRONMENT_PREFIX).filter(|name| !NO_SETTINGS.contains(name))?;
+    let name = variable.strip_prefix(ENVIRONMENT_PREFIX)?;
+    if NO_SETTINGS.contains(&name) || name.starts_with(NO_SETTING_PREFIX) {
+        return None;
+    }
     Some(name.to_lowercase().replace("__", "."))
 }
 

@@ -44,6 +44,21 @@ fn the_later_source_wins() {
 }
 
 #[test]
+fn what_a_stack_sets_beside_its_settings_is_no_mistake() {
+    let of_stack = [
+        ("DIPTYCH_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:20533"),
+        ("DIPTYCH_TEST_KAFKA", "127.0.0.1:20533"),
+        ("DIPTYCH_STACK", "second"),
+        ("DIPTYCH_STACK_TOOLS", "/tools"),
+        ("DIPTYCH_TOKEN", "abc"),
+        ("DIPTYCH_SEEDS", "7"),
+    ];
+    let config = load(sources(None, &of_stack, &[])).unwrap().config;
+    assert_eq!(config.kafka.bootstrap_servers.to_string(), "127.0.0.1:20533");
+    assert_eq!(mistakes(sources(None, &[("DIPTYCH_TOKENS", "abc")], &[])).len(), 1);
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let file = file(
         "lisen = 'x'\npartitions = 0\n[grpc]\nconnections_max = 'many'\nkeepalive_interval = 5\n[theatre]\nseats = 7\n",
