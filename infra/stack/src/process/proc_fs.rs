@@ -9,6 +9,8 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     /// As /proc names it: R running, S sleeping, D in the disk's hands, T stopped, Z ended and not yet waited for.
     pub(super) state: char,
+    /// How many threads it has, one that has ended and stands for the process included.
+    threads: u32,
     /// When it started, in ticks since the machine did. With the pid it tells a process from a later one with the same pid.
     pub(super) start_ticks: u64,
 }
@@ -24,14 +26,16 @@ impl Stat {
         let mut fields = after_name.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        // The start is the 22nd field of the line; the parent is the 4th.
-        let start_ticks = fields.nth(17)?.parse().ok()?;
-        Some(Self { pid, parent, state, start_ticks })
+        // The parent is the 4th field of the line, the number of threads the 20th, the start the 22nd.
+        let threads = fields.nth(15)?.parse().ok()?;
+        let start_ticks = fields.nth(1)?.parse().ok()?;
+        Some(Self { pid, parent, state, threads, start_ticks })
     }
 
-    /// A process that has ended stays listed until its parent asks how.
+    /// A process that has ended stays listed until its parent asks how. The state is that of its first thread, and while others are still
+    /// on their way out, files and ports are not given back yet.
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.state, 'Z' | 'X')
+        matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -78,10 +82,18 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let text = "7 (a) b (c) d) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 424242 1000 5";
-        assert_eq!(Stat::parse(7, text), Some(Stat { pid: 7, parent: 3, state: 'S', start_ticks: 424_242 }));
+        let text = "7 (a) b (c) d) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 424242 1000 5";
+        let stat = Stat { pid: 7, parent: 3, state: 'S', threads: 9, start_ticks: 424_242 };
+        assert_eq!(Stat::parse(7, text), Some(stat));
         assert_eq!(Stat::parse(7, "7 (cut off"), None);
         assert_eq!(Stat::parse(7, "7 (x) S 3"), None);
+    }
+
+    #[test]
+    fn a_process_ends_with_its_last_thread() {
+        let stat = |threads: u32| Stat { pid: 7, parent: 3, state: 'Z', threads, start_ticks: 1 };
+        assert!(stat(1).has_ended());
+        assert!(!stat(2).has_ended(), "it may still have its ports");
     }
 
     #[test]
