@@ -26,8 +26,10 @@ use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap};
 pub(crate) const SLOW: &str = "slow";
 /// An account that every command about is refused for.
 pub(crate) const POOR: &str = "poor";
-/// An account that no instance can say anything of.
+/// An account that no instance can say anything of, but each thinks that another may.
 pub(crate) const AWAY: &str = "away";
+/// An account that no instance can say anything of, and each knows that no other can.
+pub(crate) const BEHIND: &str = "behind";
 
 /// One instance, in a runtime of its own, so that it can be killed. Ready when it has started.
 pub(crate) struct Backend {
@@ -114,6 +116,7 @@ impl Stub {
         match account_id {
             SLOW => std::future::pending().await,
             AWAY => Err(Failure::WriteUnavailable.into()),
+            BEHIND => Err(Failure::OutcomeUnknown.into()),
             POOR => Err(Failure::Refused(Refused {
                 domain: "ledger.command.v1",
                 reason: "INSUFFICIENT_FUNDS",

@@ -10,13 +10,14 @@ use diptych_proto::ledger::{
     command::v1::{ExecuteCommandsRequest, OpenAccountRequest},
     query::v1::GetAccountRequest,
 };
+use diptych_runtime::TRY_ELSEWHERE;
 use futures::{StreamExt, channel::mpsc};
 use tokio::time::Instant;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use super::{
-    backend::{AWAY, Backend, POOR, SLOW},
+    backend::{AWAY, BEHIND, Backend, POOR, SLOW},
     curl::curl,
     process::{Envoy, eventually},
     site::{ALL, Site, channel, deposit},
@@ -156,11 +157,12 @@ async fn a_large_message_is_refused_with_its_reason() {
 
 /// Only because a command carries its request_id is it right to send it again.
 #[tokio::test]
-async fn what_is_unavailable_is_tried_again_elsewhere() {
+async fn what_another_may_do_is_tried_again_elsewhere() {
     let Some(site) = Site::start().await else { return };
     let refused = site.deposit(AWAY).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(refused.get_details_error_info().unwrap().reason, "WRITE_UNAVAILABLE", "the service's own words");
+    assert!(!refused.metadata().contains_key(TRY_ELSEWHERE), "that is between service and gateway");
     let tries = |account_id: &str| -> Vec<usize> {
         site.backends.iter().map(|backend| backend.stub.calls(account_id).len()).collect()
     };
@@ -172,6 +174,10 @@ async fn what_is_unavailable_is_tried_again_elsewhere() {
 
     site.deposit(POOR).await.unwrap_err();
     assert_eq!(tries(POOR).iter().sum::<usize>(), 1, "a refusal is an answer");
+
+    let behind = site.account(BEHIND).await.unwrap_err();
+    assert_eq!(behind.get_details_error_info().unwrap().reason, "OUTCOME_UNKNOWN");
+    assert_eq!(tries(BEHIND).iter().sum::<usize>(), 1, "the caller's time may be up: he must hear why");
 }
 
 #[track_caller]

@@ -7,10 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use diptych_runtime::Failure;
+use diptych_runtime::{Failure, TRY_ELSEWHERE};
 use futures::future::Either;
 use http::{Request, Response};
-use tonic::{Status, body::Body, server::NamedService};
+use tonic::{Status, body::Body, metadata::MetadataValue, server::NamedService};
 use tower::Service;
 
 /// Stands in for a service until that is there, and answers its calls with a failure meanwhile. Every clone is the same service.
@@ -23,6 +23,13 @@ impl<S> Later<S> {
     /// Answers every call with this failure until the service is there.
     pub(crate) fn new(until_then: Failure) -> Self {
         Self { service: Arc::default(), until_then }
+    }
+
+    /// Another instance may be further.
+    fn not_yet(&self) -> Status {
+        let mut status = Status::from(self.until_then.clone());
+        status.metadata_mut().insert(TRY_ELSEWHERE, MetadataValue::from_static("true"));
+        status
     }
 
     /// From now on the service answers. The first one stays.
@@ -52,7 +59,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.service.get() {
             Some(service) => Either::Left(service.clone().call(request)),
-            None => Either::Right(ready(Ok(Status::from(self.until_then.clone()).into_http()))),
+            None => Either::Right(ready(Ok(self.not_yet().into_http()))),
         }
     }
 }
@@ -73,13 +80,14 @@ mod tests {
 
     #[tokio::test]
     async fn calls_fail_until_the_service_is_there() {
-        let later = Later::new(Failure::WriteUnavailable);
+        let later = Later::new(Failure::ReadUnavailable);
         let mounted = later.clone();
         let call = || mounted.clone().oneshot(Request::new(Body::empty()));
         let early = call().await.unwrap();
         let status = Status::from_header_map(early.headers()).unwrap();
-        assert_eq!(status.get_details_error_info().unwrap().reason, "WRITE_UNAVAILABLE");
+        assert_eq!(status.get_details_error_info().unwrap().reason, "READ_UNAVAILABLE");
         assert!(status.get_details_retry_info().is_some(), "it says when to come again");
+        assert!(status.metadata().contains_key(TRY_ELSEWHERE), "and that another instance may be further");
         later.set(service_fn(|_| ready(Ok(Response::new(Body::empty())))));
         assert!(Status::from_header_map(call().await.unwrap().headers()).is_none());
     }

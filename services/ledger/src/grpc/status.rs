@@ -63,9 +63,7 @@ pub(super) fn rpc_status(failure: &Failure) -> rpc::Status {
 
 /// The failure as the end of a call.
 pub(super) fn status(failure: &Failure) -> Status {
-    let status = rpc_status(failure);
-    let details = status.encode_to_vec();
-    Status::with_details(failure.code(), status.message, details.into())
+    failure.end_of_call(&rpc_status(failure))
 }
 
 /// The account that is not there, where that is the failure.

@@ -10,10 +10,16 @@ use std::borrow::Cow;
 
 use diptych_kernel::{Partition, Position, RequestId, StreamId, Version, domain::ViewId};
 use diptych_proto::{diptych::v1::ErrorReason, google::rpc};
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataValue};
 
 /// The domain of the reasons in `diptych.v1.ErrorReason`, as it stands in `google.rpc.ErrorInfo.domain`.
 pub(crate) const DOMAIN: &str = "diptych.v1";
+
+/// A header of answers by which a gateway knows that it may send the same call to another instance at once. Callers do not see it.
+///
+/// Without it the failure is everybody's, or the caller's time is up: whoever then asked elsewhere would end with a deadline that has
+/// passed, in the place of an answer that says why and when to ask again.
+pub const TRY_ELSEWHERE: &str = "x-diptych-try-elsewhere";
 
 /// Why a call fails. Every variant is one reason of `diptych.v1.ErrorReason`, or a refusal of a domain's rule.
 ///
@@ -172,6 +178,22 @@ impl Failure {
         table::row_of(self).code
     }
 
+    /// Whether another instance may do at once what this one cannot: it has a database connection, or a life, of its own.
+    fn may_pass_elsewhere(&self) -> bool {
+        matches!(self, Self::WriteUnavailable | Self::ShuttingDown)
+    }
+
+    /// The end of a call with this status: that of [`Failure::to_rpc_status`], or one with more details.
+    #[must_use]
+    pub fn end_of_call(&self, status: &rpc::Status) -> Status {
+        let details = prost::Message::encode_to_vec(status);
+        let mut ended = Status::with_details(self.code(), status.message.clone(), details.into());
+        if self.may_pass_elsewhere() {
+            ended.metadata_mut().insert(TRY_ELSEWHERE, MetadataValue::from_static("true"));
+        }
+        ended
+    }
+
     /// The failure as a message of its own, for answers on a stream: code, message and details are those of the
     /// [`tonic::Status`].
     #[must_use]
@@ -188,8 +210,6 @@ fn reason_name(reason: ErrorReason) -> &'static str {
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
-        let status = failure.to_rpc_status();
-        let details = prost::Message::encode_to_vec(&status);
-        Self::with_details(failure.code(), status.message, details.into())
+        failure.end_of_call(&failure.to_rpc_status())
     }
 }

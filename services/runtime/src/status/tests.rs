@@ -153,3 +153,10 @@ fn long_texts_are_cut_at_a_character() {
     }
     assert!(Status::from(refused).details().len() < 2_000);
 }
+
+#[test]
+fn only_what_may_pass_elsewhere_is_sent_elsewhere() {
+    let says_so = |failure: &Failure| Status::from(failure.clone()).metadata().contains_key(TRY_ELSEWHERE);
+    let passing: Vec<_> = one_of_each().into_iter().filter(says_so).collect();
+    assert_eq!(passing, [Failure::WriteUnavailable, Failure::ShuttingDown]);
+}
