@@ -1,6 +1,7 @@
 //! The product as it is installed: servers, services, gateways and an edge, and the program that feeds it.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
@@ -34,7 +35,7 @@ pub(crate) struct Import {
 }
 
 impl Installation {
-    /// Starts everything, one process of each service; `None`, with a line, where a server is not installed. In CI that is a failure.
+    /// Starts everything, two processes of each service; `None`, with a line, where a server is not installed. In CI that is a failure.
     pub(crate) async fn start() -> Option<Self> {
         let config = StackConfig::for_test(Server::ALL).unwrap();
         let tools = Tools::of(&config.places);
@@ -49,7 +50,7 @@ impl Installation {
         let program = program();
         let stack = Stack::start(config).await.unwrap();
         let mut config = ProductConfig::new(&program);
-        config.instances = 1;
+        config.settings = settings();
         let collecting = Tasks::new(Shutdown::new());
         let (collector, endpoint) = Collector::start(&collecting).await;
         trace(&mut config, &endpoint);
@@ -99,6 +100,24 @@ impl Installation {
         assert!(status.success(), "{} {}", text(&stdout), text(&stderr));
     }
 
+    /// Kills a process as a crash would, and starts it again.
+    pub(crate) async fn kill_and_start(&self, process: &str) {
+        self.stack.kill(process).await.unwrap();
+        self.stack.start_again(process).await.unwrap();
+    }
+
+    /// A port of a process, by the word for what is served there.
+    pub(crate) fn port(&self, process: &str, service: &str) -> u16 {
+        let processes = self.stack.status().unwrap();
+        let ports = processes.iter().find(|status| status.name == process).map(|status| &status.ports);
+        *ports.and_then(|ports| ports.get(service)).unwrap_or_else(|| panic!("{process} has no port for {service}"))
+    }
+
+    /// Where memcached listens.
+    pub(crate) fn cache_port(&self) -> u16 {
+        self.stack.port(Server::Memcached).unwrap()
+    }
+
     pub(crate) async fn stop(self) {
         self.stack.stop().await.unwrap();
     }
@@ -142,6 +161,13 @@ pub(crate) fn transactions() -> (PathBuf, bool) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let real = root.join("../shared/data/czech-bank/transactions.csv.gz");
     if real.exists() { (real, true) } else { (root.join("examples/sample-transactions.csv"), false) }
+}
+
+/// Who is silent is given up sooner than by default, so that tests need not wait so long: the group of the projectors as soon as Kafka
+/// allows.
+fn settings() -> BTreeMap<String, String> {
+    let settings = [("DIPTYCH_KAFKA__SESSION", "6s"), ("DIPTYCH_RELAY__LEASE", "4s")];
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// The program of this build: it lies beside the folder of this test.

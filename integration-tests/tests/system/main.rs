@@ -4,13 +4,19 @@
 //! skipped, but not in CI.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
+mod admin;
 mod faults;
 mod installation;
+mod model;
+mod outages;
 mod tools;
 mod traces;
+mod traffic;
+mod validate;
 
 use diptych_integration_tests::clients::Client;
 use installation::Installation;
+use traffic::{Kind, Traffic};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_product_on_real_servers() {
@@ -29,7 +35,16 @@ async fn the_product_on_real_servers() {
         println!("{}", client.run(installation.address(), Some(installation.token())));
     }
 
-    faults::each_part_is_killed_under_traffic(&installation).await;
-    installation.assert_verified().await;
+    faults::an_import_goes_on_after_a_kill(&installation).await;
+
+    let seed = rand::random();
+    println!("traffic begins, from the seed {seed}");
+    let traffic = Traffic::start(&installation, seed).await;
+    faults::each_part_is_killed(&installation, &traffic).await;
+
+    let (book, journal) = traffic.stop().await;
+    validate::all_is_as_told(&installation, &book, &journal).await;
+    let counts = [Kind::Command, Kind::OwnWrite, Kind::Query].map(|kind| journal.successes_count(kind));
+    println!("commands, own writes and queries answered: {counts:?}; all is as callers were told");
     installation.stop().await;
 }

@@ -1,0 +1,72 @@
+//! What processes tell those who run them: metrics of the services, what Envoys think of who is behind them, and a word to memcached.
+
+use std::io;
+
+use diptych_runtime::pause;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Duration,
+};
+
+use crate::installation::Installation;
+
+const ENVOYS: [&str; 3] = ["gateway-1", "gateway-2", "edge"];
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Returns when every Envoy takes everybody behind it for ready.
+pub(crate) async fn until_all_are_in_use(installation: &Installation) {
+    for envoy in ENVOYS {
+        let port = installation.port(envoy, "admin");
+        let is_ready = |line: &str| line.ends_with("::health_flags::healthy");
+        loop {
+            let clusters = get(port, "/clusters").await.unwrap_or_default();
+            let mut flags = clusters.lines().filter(|line| line.contains("::health_flags::")).peekable();
+            if flags.peek().is_some() && flags.all(is_ready) {
+                break;
+            }
+            pause(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// Returns when a metric of a service, summed over its labels, is as it should be.
+pub(crate) async fn until_metric(
+    installation: &Installation,
+    process: &str,
+    name: &str,
+    is_right: impl Fn(f64) -> bool,
+) {
+    while !metric(installation, process, name).await.is_some_and(&is_right) {
+        pause(LOOK_AGAIN).await;
+    }
+}
+
+/// A metric of a service, summed over its labels; `None` where the service does not answer or has none of the name.
+pub(crate) async fn metric(installation: &Installation, process: &str, name: &str) -> Option<f64> {
+    let text = get(installation.port(process, "metrics"), "/metrics").await.ok()?;
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let value = if rest.starts_with('{') { rest.rsplit_once("} ")?.1 } else { rest.strip_prefix(' ')? };
+        value.trim().parse::<f64>().ok()
+    });
+    values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
+}
+
+/// Makes memcached forget everything.
+pub(crate) async fn flush_cache(installation: &Installation) {
+    let mut stream = TcpStream::connect(("127.0.0.1", installation.cache_port())).await.unwrap();
+    stream.write_all(b"flush_all\r\n").await.unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"OK\r\n", "memcached does not forget");
+}
+
+async fn get(port: u16, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}

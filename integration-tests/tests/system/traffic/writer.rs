@@ -1,0 +1,207 @@
+//! A caller who changes his accounts, one command after another.
+
+use std::time::Duration;
+
+use diptych_proto::{
+    diptych::v1::{Outcome, Receipt},
+    ledger::command::v1::{DepositRequest, OpenAccountRequest, TransferRequest, WithdrawRequest},
+};
+use diptych_runtime::{Shutdown, pause};
+use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+use uuid::Uuid;
+
+use super::{
+    CURRENCY,
+    journal::Pen,
+    link::{Link, insist, reason},
+};
+use crate::model::{Book, Posting};
+
+/// How long from one command to the next: callers keep the product busy, and leave it the time to be killed and to start.
+const PACE: Duration = Duration::from_millis(100);
+const AMOUNT_MAX_MINOR: i64 = 10_000;
+
+/// A command that was acknowledged, and what it made of an account.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) account_id: String,
+    pub(super) version: i64,
+    pub(super) token: String,
+    pub(super) acknowledged_at: Instant,
+}
+
+pub(super) struct Writer {
+    pub(super) link: Link,
+    pub(super) pen: Pen,
+    pub(super) book: Book,
+    pub(super) account_ids: Vec<String>,
+    pub(super) dice: SmallRng,
+    /// To the one who looks whether it shows.
+    pub(super) written: UnboundedSender<Written>,
+}
+
+/// What can be asked for.
+#[derive(Clone)]
+enum Command {
+    Open(OpenAccountRequest),
+    Deposit(DepositRequest),
+    Withdraw(WithdrawRequest),
+    Transfer(TransferRequest),
+}
+
+impl Writer {
+    /// Opens the accounts, then posts until it is told to stop; everything that was asked for is acknowledged then.
+    pub(super) async fn run(mut self, stop: Shutdown) {
+        for account_id in self.account_ids.clone() {
+            self.open(account_id).await;
+        }
+        while !stop.has_begun() {
+            match self.dice.random_range(0..20) {
+                0 => self.overdraw().await,
+                _ => self.post().await,
+            }
+            pause(PACE).await;
+        }
+    }
+
+    async fn open(&mut self, account_id: String) {
+        let request_id = Uuid::new_v4().to_string();
+        let owner_id = "traffic".to_owned();
+        let (id, currency_code) = (account_id.clone(), CURRENCY.to_owned());
+        let open = OpenAccountRequest { request_id, account_id: id, owner_id, currency_code, overdraft_limit_minor: 0 };
+        let (receipt, _) = self.insist(&Command::Open(open)).await.unwrap();
+        self.note(&receipt, account_id, 1);
+    }
+
+    /// More than there is: refused, with the balance that there is (G8).
+    async fn overdraw(&mut self) {
+        let account_id = self.any_account();
+        let balance_minor = self.book.balance_minor(&account_id);
+        let withdraw = withdraw(&account_id, balance_minor + 1);
+        let began_at = Instant::now();
+        let status = self.insist(&Command::Withdraw(withdraw)).await.unwrap_err();
+        let balance = status.get_details_error_info().and_then(|info| info.metadata.get("balance_minor").cloned());
+        let told = (status.code(), reason(&status), balance.as_deref().map(str::to_owned));
+        let expected = (Code::FailedPrecondition, "INSUFFICIENT_FUNDS".to_owned(), Some(balance_minor.to_string()));
+        assert_eq!(told, expected, "{status:?}");
+        self.pen.succeeded(began_at);
+    }
+
+    /// A deposit, a withdrawal or a transfer that no rule speaks against.
+    async fn post(&mut self) {
+        let (command, postings) = self.draw();
+        let began_at = Instant::now();
+        let versions: Vec<i64> =
+            postings.iter().map(|(account_id, posting)| self.book.expect(account_id, posting.clone())).collect();
+        let (receipt, _) = self.insist(&command).await.unwrap_or_else(|status| panic!("refused: {status:?}"));
+        self.pen.succeeded(began_at);
+        let expected: Vec<(String, i64)> = postings
+            .iter()
+            .zip(&versions)
+            .map(|((account_id, _), version)| (stream_id(account_id), *version))
+            .collect();
+        assert_eq!(streams(&receipt), expected, "{receipt:?}");
+        for ((account_id, _), version) in postings.into_iter().zip(versions) {
+            self.note(&receipt, account_id, version);
+        }
+        // Asked again, it is not done again.
+        if self.dice.random_bool(0.1) {
+            let again = self.insist(&command).await.unwrap();
+            assert_eq!(again, (receipt, true), "the same request gets the same receipt");
+        }
+    }
+
+    fn draw(&mut self) -> (Command, Vec<(String, Posting)>) {
+        let account_id = self.any_account();
+        let balance_minor = self.book.balance_minor(&account_id);
+        if balance_minor == 0 || self.dice.random_bool(0.5) {
+            let amount = self.dice.random_range(1..=AMOUNT_MAX_MINOR);
+            let request = deposit(&account_id, amount);
+            let posting = Posting::new(&request.request_id, amount, false);
+            return (Command::Deposit(request), vec![(account_id, posting)]);
+        }
+        let amount = self.dice.random_range(1..=balance_minor.min(AMOUNT_MAX_MINOR));
+        let other_id = self.any_account();
+        if other_id == account_id {
+            let request = withdraw(&account_id, amount);
+            let posting = Posting::new(&request.request_id, -amount, false);
+            return (Command::Withdraw(request), vec![(account_id, posting)]);
+        }
+        let request = transfer(&account_id, &other_id, amount);
+        let [sent, received] = [-amount, amount].map(|amount| Posting::new(&request.request_id, amount, true));
+        (Command::Transfer(request), vec![(account_id, sent), (other_id, received)])
+    }
+
+    fn any_account(&mut self) -> String {
+        self.account_ids.choose(&mut self.dice).unwrap().clone()
+    }
+
+    fn note(&self, receipt: &Receipt, account_id: String, version: i64) {
+        let token = receipt.written_at.as_ref().unwrap().value.clone();
+        assert_eq!(receipt.outcome(), Outcome::Committed, "{receipt:?}");
+        self.book.acknowledge(&account_id, version, &token);
+        // Nobody listens any more where the one who looks has found something wrong.
+        let _ = self.written.send(Written { account_id, version, token, acknowledged_at: Instant::now() });
+    }
+
+    /// Sends it with the same request id until it is acknowledged or refused. Returns the receipt, and whether it had been stored before.
+    async fn insist(&self, command: &Command) -> Result<(Receipt, bool), Status> {
+        macro_rules! send {
+            ($request:expr, $method:ident) => {{
+                let call = |request| {
+                    let mut commands = self.link.commands.clone();
+                    async move { commands.$method(request).await }
+                };
+                insist(&self.pen, $request, call).await.map(|answer| (answer.receipt.unwrap(), answer.repeated))
+            }};
+        }
+        match command {
+            Command::Open(request) => send!(request, open_account),
+            Command::Deposit(request) => send!(request, deposit),
+            Command::Withdraw(request) => send!(request, withdraw),
+            Command::Transfer(request) => send!(request, transfer),
+        }
+    }
+}
+
+fn deposit(account_id: &str, amount_minor: i64) -> DepositRequest {
+    DepositRequest {
+        request_id: Uuid::new_v4().to_string(),
+        account_id: account_id.to_owned(),
+        amount_minor,
+        currency_code: CURRENCY.to_owned(),
+        ..DepositRequest::default()
+    }
+}
+
+fn withdraw(account_id: &str, amount_minor: i64) -> WithdrawRequest {
+    WithdrawRequest {
+        request_id: Uuid::new_v4().to_string(),
+        account_id: account_id.to_owned(),
+        amount_minor,
+        currency_code: CURRENCY.to_owned(),
+        ..WithdrawRequest::default()
+    }
+}
+
+fn transfer(from: &str, to: &str, amount_minor: i64) -> TransferRequest {
+    TransferRequest {
+        request_id: Uuid::new_v4().to_string(),
+        from_account_id: from.to_owned(),
+        to_account_id: to.to_owned(),
+        amount_minor,
+        currency_code: CURRENCY.to_owned(),
+        ..TransferRequest::default()
+    }
+}
+
+fn stream_id(account_id: &str) -> String {
+    format!("account-{account_id}")
+}
+
+fn streams(receipt: &Receipt) -> Vec<(String, i64)> {
+    receipt.streams.iter().map(|stream| (stream.stream_id.clone(), stream.version)).collect()
+}
