@@ -5,13 +5,13 @@ use diptych_proto::{
     diptych::v1::Receipt,
     ledger::command::v1::{self, command_service_server::CommandService},
 };
-use diptych_runtime::{Failure, Shutdown, traceparent};
+use diptych_runtime::{Failure, Shutdown, grpc, traceparent};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     answer,
     command_stream::{self, Answers},
-    status,
+    deadline, status,
     validate::{self, CommandRequest},
 };
 use crate::{Ledger, domain::Refusal};
@@ -32,10 +32,12 @@ impl CommandFace {
     }
 
     async fn execute<R: CommandRequest>(&self, request: Request<R>) -> Result<(Option<Receipt>, bool), Status> {
-        let metadata = traceparent(request.metadata());
+        let (metadata, wait) = (traceparent(request.metadata()), grpc::timeout(request.metadata().as_ref()));
         let checked = validate::check(request.into_inner()).map_err(|failure| status::status(&failure))?;
         let pending = self.commands.submit(checked.into_submission(metadata)).map_err(command_status)?;
-        let Done { receipt, repeated } = pending.await.map_err(command_status)?;
+        // The command goes on: whoever asks again with its request id is told what became of it.
+        let ended = deadline::in_time(wait, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
+        let Done { receipt, repeated } = ended.map_err(command_status)?;
         Ok((Some(answer::receipt(&receipt)), repeated))
     }
 }
@@ -104,7 +106,9 @@ impl CommandService for CommandFace {
     ) -> Result<Response<v1::GetReceiptResponse>, Status> {
         let request_id =
             validate::request_id(&request.get_ref().request_id).map_err(|failure| status::status(&failure))?;
-        match self.commands.receipt(request_id).await.map_err(command_status)? {
+        let wait = grpc::timeout(request.metadata().as_ref());
+        let known = deadline::in_time(wait, self.commands.receipt(request_id)).await;
+        match known.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
             Some(receipt) => Ok(Response::new(v1::GetReceiptResponse { receipt: Some(answer::receipt(&receipt)) })),
             None => Err(status::status(&Failure::ReceiptNotFound { request_id })),
         }

@@ -6,6 +6,7 @@
 mod answer;
 mod command_face;
 mod command_stream;
+mod deadline;
 mod in_order;
 mod page_token;
 mod query_face;

@@ -1,0 +1,32 @@
+//! How long a command's caller waits.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+/// How long before the caller's own deadline it is told that there is no answer, so that it hears why, and when to ask again.
+const ANSWER_MARGIN: Duration = Duration::from_millis(20);
+
+/// The answer, or `None` where it does not come before the caller's deadline.
+pub(super) async fn in_time<T>(wait: Option<Duration>, answer: impl Future<Output = T>) -> Option<T> {
+    let deadline = wait.and_then(|wait| Instant::now().checked_add(wait.saturating_sub(ANSWER_MARGIN)));
+    match deadline {
+        Some(deadline) => timeout_at(deadline, answer).await.ok(),
+        None => Some(answer.await),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_hears_before_his_deadline_that_there_is_no_answer() {
+        let (began_at, wait) = (Instant::now(), Duration::from_secs(3));
+        assert_eq!(in_time(Some(wait), std::future::pending::<()>()).await, None);
+        assert!(began_at.elapsed() < wait, "{:?}", began_at.elapsed());
+        for wait in [None, Some(wait), Some(Duration::MAX)] {
+            assert_eq!(in_time(wait, async { 7 }).await, Some(7));
+        }
+    }
+}
