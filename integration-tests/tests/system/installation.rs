@@ -25,6 +25,7 @@ pub(crate) struct Installation {
     _collecting: Tasks,
     product: Product,
     program: PathBuf,
+    partitions: u16,
 }
 
 /// How an import ended.
@@ -55,7 +56,14 @@ impl Installation {
         let (collector, endpoint) = Collector::start(&collecting).await;
         trace(&mut config, &endpoint);
         let product = stack.start_product(&config).await.unwrap();
-        Some(Self { stack, collector, _collecting: collecting, product, program })
+        Some(Self {
+            stack,
+            collector,
+            _collecting: collecting,
+            product,
+            program,
+            partitions: config.partitions,
+        })
     }
 
     /// Where calls are taken, as `host:port`.
@@ -66,6 +74,11 @@ impl Installation {
     /// What a caller sends as a bearer token.
     pub(crate) fn token(&self) -> &str {
         &self.product.token
+    }
+
+    /// How many there are.
+    pub(crate) fn partitions(&self) -> u16 {
+        self.partitions
     }
 
     /// A subcommand of the program, told where the servers and the edge are.

@@ -5,10 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod admin;
+mod cold;
+mod down;
+mod drain;
 mod faults;
 mod installation;
+mod members;
 mod model;
 mod outages;
+mod probe;
 mod tools;
 mod traces;
 mod traffic;
@@ -42,9 +47,15 @@ async fn the_product_on_real_servers() {
     let traffic = Traffic::start(&installation, seed).await;
     faults::each_part_is_killed(&installation, &traffic).await;
 
+    members::projectors_leave_and_come_back(&installation, &traffic).await;
+    members::a_leading_relay_stands_still(&installation, &traffic).await;
+    down::each_server_stays_away(&installation, &traffic).await;
+    drain::nobody_feels_a_stop_in_order(&installation, &traffic).await;
+    cold::caches_begin_empty(&installation, &traffic).await;
+
     let (book, journal) = traffic.stop().await;
     validate::all_is_as_told(&installation, &book, &journal).await;
-    let counts = [Kind::Command, Kind::OwnWrite, Kind::Query].map(|kind| journal.successes_count(kind));
+    let counts = Kind::ALL.map(|kind| journal.successes_count(kind));
     println!("commands, own writes and queries answered: {counts:?}; all is as callers were told");
     installation.stop().await;
 }

@@ -6,9 +6,8 @@ use tokio::time::Instant;
 
 use crate::traffic::{Journal, Kind};
 
-/// The columns, as callers see them.
-const KINDS: [(Kind, &str); 3] =
-    [(Kind::Command, "commands"), (Kind::OwnWrite, "own writes"), (Kind::Query, "queries")];
+/// The columns: [`Kind::ALL`].
+const NAMES: [&str; 3] = ["commands", "own writes", "queries"];
 
 /// What was felt, by part.
 #[derive(Debug, Default)]
@@ -20,13 +19,13 @@ pub(crate) struct Outages {
 struct Row {
     part: String,
     /// By round, then by kind.
-    felt: Vec<[Duration; KINDS.len()]>,
+    felt: Vec<[Duration; NAMES.len()]>,
 }
 
 impl Outages {
     /// Notes what callers felt from a time until now: the longest time between two successes of any of them, by kind.
     pub(crate) fn note(&mut self, part: &str, journal: &Journal, from: Instant) {
-        let felt = KINDS.map(|(kind, _)| journal.longest_gap(kind, from));
+        let felt = Kind::ALL.map(|kind| journal.longest_gap(kind, from));
         match self.rows.iter_mut().find(|row| row.part == part) {
             Some(row) => row.felt.push(felt),
             None => self.rows.push(Row { part: part.to_owned(), felt: vec![felt] }),
@@ -35,11 +34,11 @@ impl Outages {
 
     /// A line for each part, in seconds.
     pub(crate) fn print(&self) {
-        let header: String = KINDS.iter().map(|(_, name)| format!("{name:>12} {:>8}", "max")).collect();
+        let header: String = NAMES.iter().map(|name| format!("{name:>12} {:>8}", "max")).collect();
         println!("{:<14} {:>6}{header}", "killed", "rounds");
         for Row { part, felt } in &self.rows {
             let cells: String =
-                (0..KINDS.len()).map(|kind| cells(felt.iter().map(|felt| felt[kind]).collect())).collect();
+                (0..NAMES.len()).map(|kind| cells(felt.iter().map(|felt| felt[kind]).collect())).collect();
             println!("{part:<14} {:>6}{cells}", felt.len());
         }
     }

@@ -17,6 +17,10 @@ pub(crate) enum Kind {
     Query,
 }
 
+impl Kind {
+    pub(crate) const ALL: [Self; 3] = [Self::Command, Self::OwnWrite, Self::Query];
+}
+
 /// Everything that all callers have noted.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -56,10 +60,11 @@ impl Journal {
         Pen { page, changes: self.changes.clone() }
     }
 
-    /// Returns when every caller has had so many successes of every kind with what was wanted after a time.
-    pub(crate) async fn until_all_succeed(&self, count: usize, since: Instant) {
+    /// Returns when every caller has had so many successes of each of these kinds with what was wanted after a time.
+    pub(crate) async fn until_all_succeed(&self, kinds: &[Kind], count: usize, since: Instant) {
         let mut changes = self.changes.subscribe();
-        while !self.pages.lock().iter().all(|page| page.has_succeeded(count, since)) {
+        let is_through = |page: &Arc<Page>| !kinds.contains(&page.kind) || page.has_succeeded(count, since);
+        while !self.pages.lock().iter().all(is_through) {
             changes.changed().await.unwrap();
         }
     }
@@ -68,6 +73,12 @@ impl Journal {
     pub(crate) fn longest_gap(&self, kind: Kind, from: Instant) -> Duration {
         let pages = self.pages.lock();
         pages.iter().filter(|page| page.kind == kind).map(|page| page.longest_gap(from)).max().unwrap_or_default()
+    }
+
+    /// What callers have felt from a time until now, as words.
+    pub(crate) fn felt(&self, from: Instant) -> String {
+        let [commands, own_writes, queries] = Kind::ALL.map(|kind| self.longest_gap(kind, from).as_secs_f32());
+        format!("longest pauses: commands {commands:.1} s, own writes {own_writes:.1} s, queries {queries:.1} s")
     }
 
     /// How many calls have succeeded.

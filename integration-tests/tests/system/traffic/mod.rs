@@ -16,7 +16,7 @@ use tokio::{
 };
 
 pub(crate) use journal::{Journal, Kind};
-pub(crate) use link::{Link, at_least, insist};
+pub(crate) use link::{Link, at_least, insist, reason, retry_delay};
 pub(crate) use readers::{get_account, list_entries};
 
 use self::{
@@ -88,7 +88,13 @@ impl Traffic {
 
     /// Returns when every caller has had a few successes with what he wanted after a time.
     pub(crate) async fn until_all_succeed(&self, since: Instant) {
-        self.while_all_is_right("every caller is answered", self.journal.until_all_succeed(SUCCESSES, since)).await;
+        self.until_these_succeed(&Kind::ALL, since).await;
+    }
+
+    /// The same for some kinds of calls, while others may fail.
+    pub(crate) async fn until_these_succeed(&self, kinds: &[Kind], since: Instant) {
+        let succeed = self.journal.until_all_succeed(kinds, SUCCESSES, since);
+        self.while_all_is_right(&format!("every caller is answered ({kinds:?})"), succeed).await;
     }
 
     /// Returns when everything is in use again and every caller is answered, from now on.
@@ -107,11 +113,11 @@ impl Traffic {
                 come = until => come,
             }
         });
-        let failures = |since: Instant| self.journal.failures(since).into_iter().rev().take(20).collect::<Vec<_>>();
         let began_at = Instant::now();
+        let failures = || self.journal.failures(began_at).into_iter().rev().take(20).collect::<Vec<_>>();
         match waited.await {
             Ok(come) => come,
-            Err(_elapsed) => panic!("waited {PATIENCE:?} until {what}; failures: {:#?}", failures(began_at)),
+            Err(_elapsed) => panic!("waited {PATIENCE:?} until {what}; failures: {:#?}", failures()),
         }
     }
 
