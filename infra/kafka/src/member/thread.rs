@@ -365,10 +365,11 @@ impl MemberThread {
                         }
                     }
                 }
+                // One is told, and what stands behind it is heard all the same: while brokers are away every attempt to reach one leaves a
+                // failure in the queue, hundreds in a minute, and the change of the group comes after the last of them.
                 Err(error) => {
                     if let Some(failure) = self.judge(error) {
                         self.failure = Some(failure);
-                        break;
                     }
                 }
             }

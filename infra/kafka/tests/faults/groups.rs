@@ -89,3 +89,30 @@ async fn brokers_that_are_away_are_told_of_and_come_back() {
     }
     panic!("the record does not come");
 }
+
+/// Each attempt to reach a broker leaves a failure in the queue, before what the group does later. A caller who pauses after each of them must
+/// not have to hear them all.
+#[tokio::test]
+async fn many_failures_in_a_row_are_told_once() {
+    let (cluster, log) = cluster(|config| config.session = Duration::from_secs(30)).await;
+    let mut consumer = log.join("group", "ada").await.unwrap();
+    take_all(&mut consumer).await;
+    for partition in 0..site::PARTITIONS {
+        consumer.start_at(Partition::new(partition), Offset(0)).await.unwrap();
+    }
+    cluster.broker_down(1).unwrap();
+    while consumer.next(10, site::BOUND).await.is_ok() {}
+    // As long as a caller pauses who has failed a few times.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    cluster.broker_up(1).unwrap();
+    log.append(&[site::event(1, 71)]).await.unwrap();
+    let mut failures = Vec::new();
+    loop {
+        match consumer.next(10, site::BOUND).await {
+            Ok(LogSignal::Records(_)) => break,
+            Ok(_) => {}
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    assert!(failures.len() <= 2, "{failures:#?}");
+}
