@@ -1,5 +1,8 @@
 //! The whole product on real servers, through Envoy: what its users do, and what goes wrong around them.
 //!
+//! Callers work all the time while parts are killed, paused and stopped, and check every answer. Each part is killed once; the environment's
+//! `DIPTYCH_FAULT_ROUNDS` sets how often. The table at the end of that says how long callers felt it.
+//!
 //! One stack serves all of it, as starting one takes longer than using it. Without the servers installed (`cargo stack install`) it is
 //! skipped, but not in CI.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]

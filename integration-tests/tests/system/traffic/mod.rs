@@ -4,6 +4,7 @@
 mod journal;
 mod link;
 mod readers;
+mod requests;
 mod writer;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_proto::{
     diptych::v1::{Outcome, Receipt},
-    ledger::command::v1::{DepositRequest, OpenAccountRequest, TransferRequest, WithdrawRequest},
+    ledger::command::v1::OpenAccountRequest,
 };
 use diptych_runtime::{Shutdown, pause};
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
@@ -17,6 +17,7 @@ use super::{
     CURRENCY,
     journal::Pen,
     link::{Link, insist, reason},
+    requests::{Command, deposit, transfer, withdraw},
 };
 use crate::model::{Book, Posting};
 
@@ -41,15 +42,6 @@ pub(super) struct Writer {
     pub(super) dice: SmallRng,
     /// To the one who looks whether it shows.
     pub(super) written: UnboundedSender<Written>,
-}
-
-/// What can be asked for.
-#[derive(Clone)]
-enum Command {
-    Open(OpenAccountRequest),
-    Deposit(DepositRequest),
-    Withdraw(WithdrawRequest),
-    Transfer(TransferRequest),
 }
 
 impl Writer {
@@ -165,37 +157,6 @@ impl Writer {
             Command::Withdraw(request) => send!(request, withdraw),
             Command::Transfer(request) => send!(request, transfer),
         }
-    }
-}
-
-fn deposit(account_id: &str, amount_minor: i64) -> DepositRequest {
-    DepositRequest {
-        request_id: Uuid::new_v4().to_string(),
-        account_id: account_id.to_owned(),
-        amount_minor,
-        currency_code: CURRENCY.to_owned(),
-        ..DepositRequest::default()
-    }
-}
-
-fn withdraw(account_id: &str, amount_minor: i64) -> WithdrawRequest {
-    WithdrawRequest {
-        request_id: Uuid::new_v4().to_string(),
-        account_id: account_id.to_owned(),
-        amount_minor,
-        currency_code: CURRENCY.to_owned(),
-        ..WithdrawRequest::default()
-    }
-}
-
-fn transfer(from: &str, to: &str, amount_minor: i64) -> TransferRequest {
-    TransferRequest {
-        request_id: Uuid::new_v4().to_string(),
-        from_account_id: from.to_owned(),
-        to_account_id: to.to_owned(),
-        amount_minor,
-        currency_code: CURRENCY.to_owned(),
-        ..TransferRequest::default()
     }
 }
 
