@@ -56,14 +56,7 @@ impl Installation {
         let (collector, endpoint) = Collector::start(&collecting).await;
         trace(&mut config, &endpoint);
         let product = stack.start_product(&config).await.unwrap();
-        Some(Self {
-            stack,
-            collector,
-            _collecting: collecting,
-            product,
-            program,
-            partitions: config.partitions,
-        })
+        Some(Self { stack, collector, _collecting: collecting, product, program, partitions: config.partitions })
     }
 
     /// Where calls are taken, as `host:port`.

@@ -6,6 +6,8 @@ use diptych_kernel::{
     ports::{CachedRow, EventStore, ProgressStore, ProgressUpdate, ViewCache, ViewStore},
 };
 
+use tokio::time::Instant;
+
 use crate::{
     engine::Engine,
     error::Stop,
@@ -70,14 +72,18 @@ where
         let writes = rows.writes(&self.tables);
         if !writes.is_empty() {
             let traced = spans.begin_write(writes.len(), |index| self.tables.get(index).map(|table| table.view));
+            let began_at = Instant::now();
             let mut retry = self.retry("write rows");
             while let Err(error) = self.store.write(&writes).await {
                 self.show_ages();
                 retry.after(error).await.inspect_err(|_| traced.fail("not_stored"))?;
             }
             drop(traced);
+            self.metrics.rows_seconds.record(began_at.elapsed());
             self.metrics.rows_written.increment(u64::try_from(writes.len()).unwrap_or(u64::MAX));
+            let began_at = Instant::now();
             self.refresh_cache(&rows, live, spans).await;
+            self.metrics.cache_seconds.record(began_at.elapsed());
         }
         rows.keep(&mut self.hot, &self.tables);
         self.save_progress(touched).await
@@ -120,11 +126,13 @@ where
         if updates.is_empty() {
             return Ok(());
         }
+        let began_at = Instant::now();
         let mut retry = self.retry("save progress");
         while let Err(error) = self.progress.save(updates).await {
             self.show_ages();
             retry.after(error).await?;
         }
+        self.metrics.progress_seconds.record(began_at.elapsed());
         Ok(())
     }
 

@@ -19,12 +19,17 @@ pub(crate) struct ProjectorMetrics {
     pub(crate) cache_failures: Counter,
     pub(crate) commits_fenced: Counter,
     pub(crate) batch_records: Histogram,
+    /// How long a batch took in each of its steps, which come one after the other.
+    pub(crate) rows_seconds: Histogram,
+    pub(crate) cache_seconds: Histogram,
+    pub(crate) progress_seconds: Histogram,
     partitions_owned: Gauge,
     parked: HashMap<Partition, Gauge>,
     ages: HashMap<Partition, Gauge>,
 }
 
 const AGE: &str = "diptych_projector_oldest_unprojected_age_seconds";
+const STEP: &str = "diptych_projector_step_seconds";
 const PARKED: &str = "diptych_projector_parked_streams";
 
 impl ProjectorMetrics {
@@ -40,6 +45,9 @@ impl ProjectorMetrics {
             cache_failures: counter!("diptych_projector_cache_failures_total"),
             commits_fenced: counter!("diptych_projector_commits_fenced_total"),
             batch_records: histogram!("diptych_projector_batch_records"),
+            rows_seconds: histogram!(STEP, "step" => "rows"),
+            cache_seconds: histogram!(STEP, "step" => "cache"),
+            progress_seconds: histogram!(STEP, "step" => "progress"),
             partitions_owned: gauge!("diptych_projector_partitions_owned"),
             parked: HashMap::new(),
             ages: HashMap::new(),
@@ -80,6 +88,11 @@ fn describe() {
     );
     describe_counter!("diptych_projector_failures_total", "calls that failed and were repeated, by call");
     describe_histogram!("diptych_projector_batch_records", "records taken from the log at once");
+    describe_histogram!(
+        STEP,
+        Unit::Seconds,
+        "how long a batch took to write its rows, to refresh the cache, to save its progress"
+    );
     describe_gauge!("diptych_projector_partitions_owned", "partitions that this member owns");
     describe_gauge!(PARKED, "streams that stand still in a view, by partition, counted once per view");
     describe_gauge!(
