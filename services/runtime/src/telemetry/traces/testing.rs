@@ -1,6 +1,9 @@
 //! Traces of one thread, kept in memory.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+};
 
 use opentelemetry::{KeyValue, trace::SpanId};
 use opentelemetry_sdk::{
@@ -8,7 +11,10 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanData, SpanExporter},
 };
 use parking_lot::Mutex;
-use tracing::subscriber::DefaultGuard;
+use tracing::{
+    Dispatch,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 use super::{Traces, registry, sampler};
 
@@ -32,6 +38,7 @@ pub(crate) struct Recording {
 impl Recording {
     /// Of traces that begin here, this share.
     pub(crate) fn begin(ratio: f64) -> Self {
+        keep_others();
         let kept = Kept::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).with_sampler(sampler(ratio));
         let provider = provider.build();
@@ -43,6 +50,13 @@ impl Recording {
     pub(crate) fn spans(&self) -> Vec<SpanData> {
         self.kept.0.lock().clone()
     }
+}
+
+/// With one subscriber in the process `tracing` asks only the thread that comes to a span first whether anybody wants it. Where that was a
+/// test without a recording, nobody ever got one. With more it asks all of them.
+fn keep_others() {
+    static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    OTHERS.get_or_init(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
 }
 
 /// An attribute of a span, as text.
