@@ -15,6 +15,6 @@ mod trace_context;
 pub use backoff::Backoff;
 pub use clock::{SystemClock, TokioClock, pause};
 pub use shutdown::Shutdown;
-pub use status::{Failure, Refused, TRY_ELSEWHERE};
+pub use status::{Failure, Refused, TRY_ELSEWHERE, let_try_elsewhere};
 pub use tasks::{Tasks, Unfinished};
 pub use trace_context::traceparent;

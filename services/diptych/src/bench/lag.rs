@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Common,
     prepare::{Channels, open_accounts},
     report::{Report, Setting},
+    schedule::Schedule,
     visible::{Both, Query, Visible},
     workload::Workload,
 };
@@ -65,7 +66,7 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
 /// Sends what is due until the time is over, then waits for the answers. Returns too how many were late.
 async fn run(args: &Args, clients: &[Both], workload: &Workload, duration: Duration) -> anyhow::Result<(Visible, u64)> {
     let mut visible = Visible::new()?;
-    let schedule = Schedule { started_at: Instant::now(), rate_per_second: args.rate };
+    let schedule = Schedule::begin(args.rate);
     let due_in_all = schedule.due(duration);
     let in_flight_max = usize::try_from(args.in_flight)?;
     let mut ticks = interval(TICK);
@@ -76,7 +77,7 @@ async fn run(args: &Args, clients: &[Both], workload: &Workload, duration: Durat
     while number < due_in_all || !under_way.is_empty() {
         tokio::select! {
             _ = ticks.tick(), if number < due_in_all => {
-                let due = schedule.due(schedule.started_at.elapsed()).min(due_in_all);
+                let due = schedule.due(schedule.elapsed()).min(due_in_all);
                 for command in number..due {
                     let Some(client) = clients.next().filter(|_| under_way.len() < in_flight_max) else {
                         late += 1;
@@ -93,40 +94,6 @@ async fn run(args: &Args, clients: &[Both], workload: &Workload, duration: Durat
             Some(outcome) = under_way.next(), if !under_way.is_empty() => visible.add(&outcome),
         }
     }
-    visible.lasted(schedule.started_at.elapsed());
+    visible.lasted(schedule.elapsed());
     Ok((visible, late))
-}
-
-/// When each command is due.
-struct Schedule {
-    started_at: Instant,
-    rate_per_second: u64,
-}
-
-impl Schedule {
-    /// How many commands are due after so long.
-    fn due(&self, elapsed: Duration) -> u64 {
-        let due = elapsed.as_micros() * u128::from(self.rate_per_second) / 1_000_000;
-        u64::try_from(due).unwrap_or(u64::MAX)
-    }
-
-    /// When a command is due, from 0. Latencies count from here, so that a command that waited for its turn shows it.
-    fn planned_at(&self, command: u64) -> Instant {
-        let micros = u128::from(command) * 1_000_000 / u128::from(self.rate_per_second.max(1));
-        self.started_at + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_due_at_the_rate() {
-        let schedule = Schedule { started_at: Instant::now(), rate_per_second: 2_000 };
-        assert_eq!(schedule.due(Duration::from_micros(499)), 0);
-        assert_eq!(schedule.due(Duration::from_millis(1)), 2);
-        assert_eq!(schedule.due(Duration::from_secs(10)), 20_000);
-        assert_eq!(schedule.planned_at(3) - schedule.started_at, Duration::from_micros(1_500));
-    }
 }

@@ -4,12 +4,14 @@ use std::{cell::Cell, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
+use super::schedule::Schedule;
+
 /// Hands out turns until a number of them or a moment is reached, and no more per second than asked for.
 #[derive(Debug)]
 pub(crate) struct Limit {
     turns_max: u64,
     ends_at: Option<Instant>,
-    pace: Option<Pace>,
+    schedule: Option<Schedule>,
     turns: Cell<u64>,
 }
 
@@ -24,37 +26,20 @@ pub(crate) enum Turn {
     Over,
 }
 
-/// A steady rate. Whoever falls behind catches up.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    started_at: Instant,
-    interval: Duration,
-}
-
-impl Pace {
-    fn due_at(self, turn: u64) -> Instant {
-        self.started_at + self.interval.saturating_mul(u32::try_from(turn).unwrap_or(u32::MAX))
-    }
-}
-
 impl Limit {
     /// Ends after so long, counted from now.
     pub(crate) fn time(duration: Duration) -> Self {
-        Self { turns_max: u64::MAX, ends_at: Some(Instant::now() + duration), pace: None, turns: Cell::new(0) }
+        Self { turns_max: u64::MAX, ends_at: Some(Instant::now() + duration), schedule: None, turns: Cell::new(0) }
     }
 
     /// Ends after so many turns.
     pub(crate) fn turns(turns_max: u64) -> Self {
-        Self { turns_max, ends_at: None, pace: None, turns: Cell::new(0) }
+        Self { turns_max, ends_at: None, schedule: None, turns: Cell::new(0) }
     }
 
     /// The same with at most so many turns per second, counted from now; as many as there can be without a number.
     pub(crate) fn paced(self, per_second: Option<u64>) -> Self {
-        let pace = per_second.map(|rate| Pace {
-            started_at: Instant::now(),
-            interval: Duration::from_nanos(1_000_000_000 / rate.max(1)),
-        });
-        Self { pace, ..self }
+        Self { schedule: per_second.map(Schedule::begin), ..self }
     }
 
     /// Takes a turn, if one is due.
@@ -63,7 +48,7 @@ impl Limit {
         if turn >= self.turns_max || self.ends_at.is_some_and(|end| now >= end) {
             return Turn::Over;
         }
-        if let Some(due_at) = self.pace.map(|pace| pace.due_at(turn)).filter(|due_at| *due_at > now) {
+        if let Some(due_at) = self.schedule.map(|schedule| schedule.planned_at(turn)).filter(|due_at| *due_at > now) {
             return Turn::At(self.ends_at.map_or(due_at, |end| due_at.min(end)));
         }
         self.turns.set(turn + 1);

@@ -12,6 +12,7 @@ mod own_writes;
 mod prepare;
 mod queries;
 mod report;
+mod schedule;
 mod stream;
 mod visible;
 mod workload;

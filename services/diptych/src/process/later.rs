@@ -7,10 +7,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use diptych_runtime::{Failure, TRY_ELSEWHERE};
+use diptych_runtime::{Failure, let_try_elsewhere};
 use futures::future::Either;
 use http::{Request, Response};
-use tonic::{Status, body::Body, metadata::MetadataValue, server::NamedService};
+use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
 /// Stands in for a service until that is there, and answers its calls with a failure meanwhile. Every clone is the same service.
@@ -28,7 +28,7 @@ impl<S> Later<S> {
     /// Another instance may be further.
     fn not_yet(&self) -> Status {
         let mut status = Status::from(self.until_then.clone());
-        status.metadata_mut().insert(TRY_ELSEWHERE, MetadataValue::from_static("true"));
+        let_try_elsewhere(&mut status);
         status
     }
 
@@ -73,6 +73,7 @@ impl<S> Clone for Later<S> {
 
 #[cfg(test)]
 mod tests {
+    use diptych_runtime::TRY_ELSEWHERE;
     use tonic_types::StatusExt;
     use tower::{ServiceExt, service_fn};
 

@@ -21,6 +21,11 @@ pub(crate) const DOMAIN: &str = "diptych.v1";
 /// passed, in the place of an answer that says why and when to ask again.
 pub const TRY_ELSEWHERE: &str = "x-diptych-try-elsewhere";
 
+/// Has the gateway send the call to another instance: see [`TRY_ELSEWHERE`].
+pub fn let_try_elsewhere(status: &mut Status) {
+    status.metadata_mut().insert(TRY_ELSEWHERE, MetadataValue::from_static("true"));
+}
+
 /// Why a call fails. Every variant is one reason of `diptych.v1.ErrorReason`, or a refusal of a domain's rule.
 ///
 /// Texts in it are sent to the caller: name what the caller sent, never what went wrong inside.
@@ -189,7 +194,7 @@ impl Failure {
         let details = prost::Message::encode_to_vec(status);
         let mut ended = Status::with_details(self.code(), status.message.clone(), details.into());
         if self.may_pass_elsewhere() {
-            ended.metadata_mut().insert(TRY_ELSEWHERE, MetadataValue::from_static("true"));
+            let_try_elsewhere(&mut ended);
         }
         ended
     }
