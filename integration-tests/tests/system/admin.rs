@@ -6,10 +6,10 @@ use diptych_runtime::pause;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::Duration,
+    time::{Duration, timeout},
 };
 
-use crate::installation::Installation;
+use crate::installation::{Installation, PATIENCE};
 
 const ENVOYS: [&str; 3] = ["gateway-1", "gateway-2", "edge"];
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -55,11 +55,14 @@ pub(crate) async fn metric(installation: &Installation, process: &str, name: &st
 
 /// Makes memcached forget everything.
 pub(crate) async fn flush_cache(installation: &Installation) {
-    let mut stream = TcpStream::connect(("127.0.0.1", installation.cache_port())).await.unwrap();
-    stream.write_all(b"flush_all\r\n").await.unwrap();
-    let mut answer = [0; 4];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"OK\r\n", "memcached does not forget");
+    let flush = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", installation.cache_port())).await.unwrap();
+        stream.write_all(b"flush_all\r\n").await.unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"OK\r\n", "memcached does not forget");
+    };
+    timeout(PATIENCE, flush).await.expect("memcached does not answer");
 }
 
 async fn get(port: u16, path: &str) -> io::Result<String> {

@@ -5,32 +5,24 @@ use std::time::Duration;
 use diptych_integration_tests::spans::{Caller, Collector, Tree, below_deposit};
 use diptych_ledger::views::ACCOUNTS;
 use diptych_proto::ledger::{
-    command::v1::{DepositRequest, OpenAccountRequest, command_service_client::CommandServiceClient},
-    query::v1::{GetAccountRequest, query_service_client::QueryServiceClient},
+    command::v1::{DepositRequest, OpenAccountRequest},
+    query::v1::GetAccountRequest,
 };
-use diptych_stack::{Server, Stack};
 use opentelemetry_proto::tonic::trace::v1::Span;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
-use tonic::{
-    Request,
-    transport::{Channel, Endpoint},
-};
+use tonic::Request;
 use uuid::Uuid;
 
-use crate::installation::{Installation, PATIENCE};
+use crate::{admin, installation::Installation, traffic::Link};
 
 const DEPOSIT: &str = "ledger.command.v1.CommandService/Deposit";
 const GET_ACCOUNT: &str = "ledger.query.v1.QueryService/GetAccount";
 const TOPIC: &str = "diptych.events";
 /// Edge and gateway have two spans each: for the call and for its try.
 const SPANS_OF_ENVOY: usize = 4;
+const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn one_call_is_one_trace(installation: &Installation, collector: &Collector) {
-    let calls = Calls::new(installation);
+    let calls = Calls(Link::to(installation));
     let account_id = calls.open().await;
 
     let caller = Caller::sampled();
@@ -41,7 +33,8 @@ pub(crate) async fn one_call_is_one_trace(installation: &Installation, collector
     let tree = Tree::of(spans.await, &caller.span_id);
     assert_eq!(tree.edges(), through_envoy(DEPOSIT, below_deposit(DEPOSIT, TOPIC)));
 
-    forget_all(&installation.stack).await;
+    // So that the row must be read.
+    admin::flush_cache(installation).await;
     let read_row = vec![
         format!("{GET_ACCOUNT} > get (client)"),
         format!("{GET_ACCOUNT} > SELECT {ACCOUNTS} (client)"),
@@ -76,37 +69,10 @@ fn through_envoy(method: &str, below: Vec<String>) -> Vec<String> {
     edges
 }
 
-/// Empties the cache, so that a row must be read.
-async fn forget_all(stack: &Stack) {
-    let forget = async {
-        let mut connection = TcpStream::connect(stack.address(Server::Memcached).unwrap()).await.unwrap();
-        connection.write_all(b"flush_all\r\n").await.unwrap();
-        let mut answer = [0; 4];
-        connection.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"OK\r\n");
-    };
-    timeout(PATIENCE, forget).await.expect("memcached does not answer");
-}
-
-/// A caller of the edge, whose calls must succeed.
-struct Calls {
-    channel: Channel,
-    authorization: String,
-}
+/// Calls of the edge that bring a trace along, and must succeed.
+struct Calls(Link);
 
 impl Calls {
-    fn new(installation: &Installation) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{}", installation.address())).unwrap();
-        Self { channel: endpoint.connect_lazy(), authorization: format!("Bearer {}", installation.token()) }
-    }
-
-    fn request<M>(&self, caller: &Caller, message: M) -> Request<M> {
-        let mut request = caller.request(message);
-        request.metadata_mut().insert("authorization", self.authorization.parse().unwrap());
-        request.set_timeout(Duration::from_secs(20));
-        request
-    }
-
     async fn open(&self) -> String {
         let account_id = format!("traced-{}", Uuid::new_v4().simple());
         let open = OpenAccountRequest {
@@ -116,8 +82,7 @@ impl Calls {
             currency_code: "CZK".to_owned(),
             ..OpenAccountRequest::default()
         };
-        let request = self.request(&Caller::unsampled(), open);
-        CommandServiceClient::new(self.channel.clone()).open_account(request).await.unwrap();
+        self.0.commands.clone().open_account(request(&Caller::unsampled(), open)).await.unwrap();
         account_id
     }
 
@@ -129,13 +94,17 @@ impl Calls {
             currency_code: "CZK".to_owned(),
             ..DepositRequest::default()
         };
-        let request = self.request(caller, deposit);
-        CommandServiceClient::new(self.channel.clone()).deposit(request).await.unwrap();
+        self.0.commands.clone().deposit(request(caller, deposit)).await.unwrap();
     }
 
     async fn get_account(&self, caller: &Caller, account_id: &str) {
         let get = GetAccountRequest { account_id: account_id.to_owned(), consistency: None };
-        let request = self.request(caller, get);
-        QueryServiceClient::new(self.channel.clone()).get_account(request).await.unwrap();
+        self.0.queries.clone().get_account(request(caller, get)).await.unwrap();
     }
+}
+
+fn request<M>(caller: &Caller, message: M) -> Request<M> {
+    let mut request = caller.request(message);
+    request.set_timeout(DEADLINE);
+    request
 }
