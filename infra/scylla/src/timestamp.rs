@@ -10,29 +10,15 @@
 //! an error that says what to do: where `restrict_future_timestamp` is false in `scylla.yaml`, all of them are taken. Cassandra takes them
 //! as it is, and so a ScyllaDB must be set for the conformance suites, which write the largest position.
 
-use diptych_kernel::{Position, Timestamp, ports::Offset};
+use diptych_kernel::Position;
 
 /// What is taken off.
 const ORIGIN: i64 = 1 << 62;
 
-/// Of the cells of a row, and of the position up to which a view has got.
+/// Of the cells of a row that has everything up to this position.
 pub(crate) fn of_position(position: Position) -> i64 {
-    of_number(position.as_i64())
-}
-
-/// Of a time that must not go back.
-pub(crate) fn of_time(time: Timestamp) -> i64 {
-    of_number(time.as_micros())
-}
-
-/// Of an offset that must not go back. One that CQL cannot store is refused before it comes here.
-pub(crate) fn of_offset(offset: Offset) -> i64 {
-    of_number(i64::try_from(offset.0).unwrap_or(i64::MAX))
-}
-
-/// Saturates for numbers below -2^62, which no position and no offset is, and no time of the last 146,000 years.
-fn of_number(number: i64) -> i64 {
-    number.saturating_sub(ORIGIN).max(i64::MIN + 1)
+    // No position is below 0.
+    position.as_i64() - ORIGIN
 }
 
 #[cfg(test)]
@@ -41,19 +27,16 @@ mod tests {
 
     use super::*;
 
-    /// The smallest bound that ScyllaDB's could ever be, as it is counted from the present.
-    const THREE_DAYS_AFTER_1970: i64 = 3 * 24 * 3_600 * 1_000_000;
-
     #[test]
     fn it_grows_with_the_position() {
+        let at = |number| of_position(Position::from_i64(number).unwrap());
         let mut dice = SmallRng::seed_from_u64(1);
         for _ in 0..10_000 {
             let (one, other) = (dice.random_range(0..=i64::MAX), dice.random_range(0..=i64::MAX));
-            let at = |number| of_position(Position::from_i64(number).unwrap());
             assert_eq!(at(one).cmp(&at(other)), one.cmp(&other), "{one} and {other}");
         }
         for number in [0, 1, ORIGIN - 1, ORIGIN, i64::MAX - 1] {
-            assert_eq!(of_number(number) + 1, of_number(number + 1));
+            assert_eq!(at(number) + 1, at(number + 1));
         }
     }
 
@@ -66,18 +49,11 @@ mod tests {
         let at_present = Position::new((1 << 42) + 1_600_000_000, 0).unwrap();
         assert!(of_position(at_present) < 1_767_225_600_000_000);
         assert!(of_position(Position::new((1 << 42) + 1_700_000_000, 0).unwrap()) > 1_767_225_600_000_000);
-        // The year 5138.
-        assert!(of_time(Timestamp::from_micros(100_000_000_000_000_000)) < THREE_DAYS_AFTER_1970);
-        assert!(of_offset(Offset(1 << 61)) < THREE_DAYS_AFTER_1970);
     }
 
     #[test]
     fn the_forbidden_value_is_never_used() {
         assert_eq!(of_position(Position::START), -(1 << 62));
         assert_eq!(of_position(Position::from_i64(i64::MAX).unwrap()), (1 << 62) - 1);
-        for micros in [i64::MIN, i64::MIN + 1, -1] {
-            assert_ne!(of_time(Timestamp::from_micros(micros)), i64::MIN);
-        }
-        assert_eq!(of_offset(Offset(u64::MAX)), (1 << 62) - 1);
     }
 }

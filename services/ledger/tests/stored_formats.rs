@@ -129,5 +129,5 @@ fn streams_and_views_are_named_as_ever() {
     assert_eq!(stream("acc-1").as_str(), "account-acc-1");
     let mut names: Vec<String> = Ledger::views().iter().map(|view| view.id().to_string()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["accounts_by_owner_g1", "accounts_g1", "entries_g1", "totals_g1"]);
+    assert_eq!(names, ["accounts_by_owner_g1", "accounts_g2", "entries_g2", "totals_g1"]);
 }

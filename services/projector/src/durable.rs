@@ -1,11 +1,11 @@
-//! Making things durable, in this order: rows, then the cache, then progress.
+//! Making things durable, in this order: rows, then the cache and progress.
 
 use diptych_kernel::{
     Partition,
     domain::{Domain, RowKey},
     ports::{CachedRow, EventStore, ProgressStore, ProgressUpdate, ViewCache, ViewStore},
 };
-
+use futures::future::join;
 use tokio::time::Instant;
 
 use crate::{
@@ -81,19 +81,25 @@ where
             drop(traced);
             self.metrics.rows_seconds.record(began_at.elapsed());
             self.metrics.rows_written.increment(u64::try_from(writes.len()).unwrap_or(u64::MAX));
-            let began_at = Instant::now();
-            self.refresh_cache(&rows, live, spans).await;
-            self.metrics.cache_seconds.record(began_at.elapsed());
         }
+        // Both say what the read database has acknowledged, and neither needs the other.
+        let ((), saved) = join(self.refresh_cache(&rows, live, spans), self.put_progress(touched)).await;
+        saved?;
         rows.keep(&mut self.hot, &self.tables);
-        self.save_progress(touched).await
+        self.note_progress(touched);
+        Ok(())
     }
 
     /// Stores the progress of all views in partitions, whose rows are stored.
-    ///
+    pub(crate) async fn save_progress(&mut self, partitions: &[Partition]) -> Result<(), Stop> {
+        self.put_progress(partitions).await?;
+        self.note_progress(partitions);
+        Ok(())
+    }
+
     /// The progress of a partition as a whole says where the log is read on. Where a stream was parked it is stored last: a view must not
     /// lose that it stands still by a save of which only a part has happened, so until all of that is stored the log is read again.
-    pub(crate) async fn save_progress(&mut self, partitions: &[Partition]) -> Result<(), Stop> {
+    async fn put_progress(&self, partitions: &[Partition]) -> Result<(), Stop> {
         let (mut of_partitions, mut of_views) = (Vec::new(), Vec::new());
         let mut has_parked_anew = false;
         for partition in partitions {
@@ -106,11 +112,15 @@ where
         }
         if has_parked_anew {
             self.save(&of_views).await?;
-            self.save(&of_partitions).await?;
+            self.save(&of_partitions).await
         } else {
             of_views.append(&mut of_partitions);
-            self.save(&of_views).await?;
+            self.save(&of_views).await
         }
+    }
+
+    /// Everything that was read of these partitions is in the views, and progress says so.
+    fn note_progress(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             let Some(state) = self.owned.get_mut(partition) else { continue };
             state.oldest = None;
@@ -119,10 +129,9 @@ where
             self.metrics.show_age(*partition, state.oldest_undone());
             self.metrics.show_parked(*partition, parked);
         }
-        Ok(())
     }
 
-    async fn save(&mut self, updates: &[ProgressUpdate]) -> Result<(), Stop> {
+    async fn save(&self, updates: &[ProgressUpdate]) -> Result<(), Stop> {
         if updates.is_empty() {
             return Ok(());
         }
@@ -138,7 +147,8 @@ where
 
     /// Brings the cache up to date. Where that fails a reader may find an older row there, and sees by its position that it is.
     async fn refresh_cache(&self, rows: &WorkingSet, live: bool, spans: &BatchSpans) {
-        for (index, view) in self.views.iter().enumerate() {
+        let began_at = Instant::now();
+        for (index, view) in self.views.iter().enumerate().filter(|(_, view)| view.is_cached()) {
             let changed = rows.changed().filter(|slot| slot.table == index);
             let cached: Vec<_> = changed.filter_map(|slot| self.cached(slot, live)).collect();
             if cached.is_empty() {
@@ -151,6 +161,7 @@ where
                 tracing::debug!(view = %view.id(), %error, "the cache did not take the rows");
             }
         }
+        self.metrics.cache_seconds.record(began_at.elapsed());
     }
 
     /// A row as the cache keeps it: right up to where the partition is, if nothing in the view stands still; up to its own last event

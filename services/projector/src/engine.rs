@@ -166,7 +166,7 @@ where
         }
     }
 
-    pub(crate) fn show_ages(&mut self) {
+    pub(crate) fn show_ages(&self) {
         for (partition, state) in &self.owned {
             self.metrics.show_age(*partition, state.oldest_undone());
         }

@@ -7,6 +7,7 @@ use diptych_runtime::SystemClock;
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
+use parking_lot::Mutex;
 
 /// The numbers of a projector.
 pub(crate) struct ProjectorMetrics {
@@ -19,13 +20,14 @@ pub(crate) struct ProjectorMetrics {
     pub(crate) cache_failures: Counter,
     pub(crate) commits_fenced: Counter,
     pub(crate) batch_records: Histogram,
-    /// How long a batch took in each of its steps, which come one after the other.
+    /// How long a batch took in each of its steps: the rows, and then the other two at the same time.
     pub(crate) rows_seconds: Histogram,
     pub(crate) cache_seconds: Histogram,
     pub(crate) progress_seconds: Histogram,
     partitions_owned: Gauge,
     parked: HashMap<Partition, Gauge>,
-    ages: HashMap<Partition, Gauge>,
+    /// They are also shown while several things are under way.
+    ages: Mutex<HashMap<Partition, Gauge>>,
 }
 
 const AGE: &str = "diptych_projector_oldest_unprojected_age_seconds";
@@ -50,7 +52,7 @@ impl ProjectorMetrics {
             progress_seconds: histogram!(STEP, "step" => "progress"),
             partitions_owned: gauge!("diptych_projector_partitions_owned"),
             parked: HashMap::new(),
-            ages: HashMap::new(),
+            ages: Mutex::default(),
         }
     }
 
@@ -59,8 +61,9 @@ impl ProjectorMetrics {
     }
 
     /// Shows how old the oldest event of a partition is that is not in the views.
-    pub(crate) fn show_age(&mut self, partition: Partition, oldest: Option<Timestamp>) {
-        let gauge = self.ages.entry(partition).or_insert_with(|| gauge!(AGE, "partition" => partition.to_string()));
+    pub(crate) fn show_age(&self, partition: Partition, oldest: Option<Timestamp>) {
+        let mut ages = self.ages.lock();
+        let gauge = ages.entry(partition).or_insert_with(|| gauge!(AGE, "partition" => partition.to_string()));
         gauge.set(oldest.map_or(0.0, |oldest| SystemClock.now().seconds_since(oldest)));
     }
 

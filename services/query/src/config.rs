@@ -12,8 +12,6 @@ pub struct QueryConfig {
     pub wait_default: Duration,
     /// How long a call may take whatever deadline it brings. Default 30 s.
     pub wait_max: Duration,
-    /// How long before the caller's own deadline the answer is given, so that the caller hears why there is none. Default 20 ms.
-    pub answer_margin: Duration,
     /// How long progress is not looked at where no signal comes. Default 100 ms.
     pub progress_patience: Duration,
     /// The same while a call waits for progress. A store in another process gives no signals, so a caller waits up to that much longer than he
@@ -42,7 +40,6 @@ impl Default for QueryConfig {
         Self {
             wait_default: Duration::from_secs(2),
             wait_max: Duration::from_secs(30),
-            answer_margin: Duration::from_millis(20),
             progress_patience: Duration::from_millis(100),
             progress_patience_waiting: Duration::from_millis(2),
             pending_waits_max: 4_096,

@@ -11,7 +11,7 @@ use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{CachedRow, ProgressStore, ViewCache, ViewStore},
 };
-use diptych_runtime::Tasks;
+use diptych_runtime::{Tasks, grpc::time_to_answer};
 use tokio::time::Instant;
 use tracing::error;
 
@@ -89,7 +89,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
     pub fn deadline(&self, asked: Option<Duration>) -> Instant {
         let config = &self.shared.config;
         let allowed = match asked {
-            Some(asked) => asked.saturating_sub(config.answer_margin).min(config.wait_max),
+            Some(asked) => time_to_answer(asked).min(config.wait_max),
             None => config.wait_default,
         };
         Instant::now() + allowed

@@ -9,6 +9,7 @@ use metrics::{
 use tokio::time::{Instant, timeout};
 
 const OLDEST_UNPUBLISHED_AGE: &str = "diptych_relay_oldest_unpublished_age_seconds";
+const STEP: &str = "diptych_relay_step_seconds";
 /// How often ages are brought up to date while the log takes its time.
 const AGE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -17,6 +18,10 @@ pub(crate) struct RelayMetrics {
     pub(crate) events: Counter,
     pub(crate) watermarks: Counter,
     pub(crate) batch_events: Histogram,
+    /// How long each step of the loop takes.
+    pub(crate) read_seconds: Histogram,
+    pub(crate) publish_seconds: Histogram,
+    pub(crate) cursor_seconds: Histogram,
     pub(crate) lease_held: Gauge,
     pub(crate) failures: Counter,
     /// In the order of the partitions.
@@ -28,6 +33,11 @@ impl RelayMetrics {
         describe_counter!("diptych_relay_events_published_total", "events acknowledged by the log, repeats too");
         describe_counter!("diptych_relay_watermarks_published_total", "watermarks acknowledged by the log");
         describe_histogram!("diptych_relay_batch_events", "events put on the log at once");
+        describe_histogram!(
+            STEP,
+            Unit::Seconds,
+            "how long it took to read events, to put them on the log, to move the cursor"
+        );
         describe_gauge!("diptych_relay_lease_held", "1 while this relay leads");
         describe_counter!(
             "diptych_relay_failures_total",
@@ -42,6 +52,9 @@ impl RelayMetrics {
             events: counter!("diptych_relay_events_published_total"),
             watermarks: counter!("diptych_relay_watermarks_published_total"),
             batch_events: histogram!("diptych_relay_batch_events"),
+            read_seconds: histogram!(STEP, "step" => "read"),
+            publish_seconds: histogram!(STEP, "step" => "publish"),
+            cursor_seconds: histogram!(STEP, "step" => "cursor"),
             lease_held: gauge!("diptych_relay_lease_held"),
             failures: counter!("diptych_relay_failures_total"),
             oldest_unpublished_ages: partitions

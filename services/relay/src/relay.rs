@@ -242,8 +242,10 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
 
     async fn read(&mut self, mut lead: Lead) -> Step {
         let limit = self.config.read_events_max.max(1);
+        let began_at = Instant::now();
         match self.store.read_after(lead.read.up_to, limit).await {
             Ok(tail) => {
+                self.metrics.read_seconds.record(began_at.elapsed());
                 let batch = lead.take(tail, limit);
                 Ok(self.with_batch(lead, batch))
             }
@@ -271,6 +273,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     async fn publish(&mut self, mut lead: Lead, mut batch: Batch) -> Step {
         let limit = self.config.read_events_max.max(1);
         batch.begin_spans();
+        let began_at = Instant::now();
         let appended = if batch.more && lead.ahead.is_none() {
             let append = self.metrics.while_unpublished(&batch.oldest, self.log.append(&batch.entries));
             let (appended, tail) = futures::join!(append, self.store.read_after(lead.read.up_to, limit));
@@ -294,6 +297,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 error,
             );
         }
+        self.metrics.publish_seconds.record(began_at.elapsed());
         lead.acknowledged(&batch, &self.config);
         self.count(&batch);
         Ok(self.after_publishing(lead, batch.more))
@@ -323,9 +327,10 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 
     async fn move_cursor(&mut self, mut lead: Lead, batch: Option<Batch>) -> Step {
-        let cursor = lead.cursor();
+        let (cursor, began_at) = (lead.cursor(), Instant::now());
         match self.store.move_cursor(lead.fence, &cursor, self.config.lease).await {
             Ok(CursorOutcome::Moved) => {
+                self.metrics.cursor_seconds.record(began_at.elapsed());
                 lead.moved(cursor, &self.config);
                 Ok(match batch {
                     Some(batch) => State::Publishing(lead, batch),

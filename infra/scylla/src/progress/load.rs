@@ -8,42 +8,59 @@ use diptych_kernel::{
     ports::{Offset, Parked, PortResult, Progress, ProgressUpdate},
 };
 
-use super::{ParkedColumn, ProgressTable};
+use super::{ProgressTable, together::SEPARATOR};
 use crate::{connection::Connection, error};
 
-/// How many views are asked for in one request, at most. ScyllaDB refuses more than 100.
-const LOAD_VIEWS_MAX: usize = 64;
+/// What a row says: when it was saved, position, time, offset, and name, version and reason of each parked stream.
+pub(super) type SavedColumn = (i64, i64, i64, i64, Vec<(String, i64, String)>);
 
-/// View, partition, position, time, offset, parked streams. The last four may not be written yet.
-pub(super) type Columns = (String, i16, Option<i64>, Option<i64>, Option<i64>, Option<ParkedColumn>);
+/// A row: partition, the names of the views, and what was saved of them. A row without that last one is as good as none.
+pub(super) type Columns = (i16, String, Option<SavedColumn>);
 
-/// A row that was read.
+/// The last that was saved of a view in a partition.
 pub(super) struct Stored {
-    pub(super) view: ViewId,
-    pub(super) partition: Partition,
     pub(super) progress: Progress,
-    /// When the list of parked streams was saved.
+    /// When it was saved.
     pub(super) stamp: i64,
 }
 
-impl Stored {
-    /// `None` for a row of another view, and for one that has no position: that comes first, so the row is as good as none.
-    pub(super) fn from_columns(columns: Columns, views: &BTreeMap<&str, ViewId>) -> PortResult<Option<Self>> {
-        let (view_name, partition, position, as_of, next_offset, parked) = columns;
-        let (Some(view), Some(position)) = (views.get(&*view_name), position) else { return Ok(None) };
-        let (stamp, parked) = parked.unwrap_or_default();
-        let next_offset = next_offset.unwrap_or_default();
-        let progress = Progress {
-            position: Position::from_i64(position).map_err(error::garbled)?,
-            as_of: Timestamp::from_micros(as_of.unwrap_or_default()),
-            next_offset: u64::try_from(next_offset)
-                .map(Offset)
-                .map_err(|_| error::garbled(format_args!("offset {next_offset}")))?,
-            parked: parked.into_iter().map(read_parked).collect::<PortResult<_>>()?,
-        };
-        let partition = u16::try_from(partition).map_err(|_| error::garbled(format_args!("partition {partition}")))?;
-        Ok(Some(Self { view: *view, partition: Partition::new(partition), progress, stamp }))
+/// What was saved of each view and partition, for the views that are asked for.
+pub(super) struct Found<'a> {
+    views: BTreeMap<&'a str, ViewId>,
+    pub(super) stored: BTreeMap<(ViewId, Partition), Stored>,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn new(views: impl IntoIterator<Item = (&'a str, ViewId)>) -> Self {
+        Self { views: views.into_iter().collect(), stored: BTreeMap::new() }
     }
+
+    /// Takes in what a row says of those of its views that are asked for.
+    pub(super) fn take(&mut self, columns: Columns) -> PortResult<()> {
+        let (partition, names, Some(saved)) = columns else { return Ok(()) };
+        let partition = u16::try_from(partition).map_err(|_| error::garbled(format_args!("partition {partition}")))?;
+        let (stamp, progress) = (saved.0, read(saved)?);
+        for name in names.split(SEPARATOR) {
+            let Some(view) = self.views.get(name) else { continue };
+            let age = |stored: &Stored| (stored.progress.position, stored.stamp);
+            let key = (*view, Partition::new(partition));
+            if self.stored.get(&key).is_none_or(|stored| age(stored) < (progress.position, stamp)) {
+                self.stored.insert(key, Stored { progress: progress.clone(), stamp });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read((_, position, as_of, next_offset, parked): SavedColumn) -> PortResult<Progress> {
+    Ok(Progress {
+        position: Position::from_i64(position).map_err(error::garbled)?,
+        as_of: Timestamp::from_micros(as_of),
+        next_offset: u64::try_from(next_offset)
+            .map(Offset)
+            .map_err(|_| error::garbled(format_args!("offset {next_offset}")))?,
+        parked: parked.into_iter().map(read_parked).collect::<PortResult<_>>()?,
+    })
 }
 
 fn read_parked((stream_id, version, reason): (String, i64, String)) -> PortResult<Parked> {
@@ -57,21 +74,17 @@ fn read_parked((stream_id, version, reason): (String, i64, String)) -> PortResul
 }
 
 impl ProgressTable {
+    /// Reads all of it, as there is little, and views of which each row speaks cannot be asked for.
     pub(crate) async fn load(&self, connection: &Connection, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
-        let names: Vec<_> = views.iter().map(ToString::to_string).collect();
-        let views: BTreeMap<_, _> = names.iter().map(|name| &**name).zip(views.iter().copied()).collect();
-        let names: Vec<_> = views.keys().copied().collect();
-        let mut updates = Vec::new();
-        for names in names.chunks(LOAD_VIEWS_MAX) {
-            for columns in connection.read("loading progress", &self.load, (names,)).await? {
-                let stored = Stored::from_columns(columns, &views)?;
-                updates.extend(stored.map(|Stored { view, partition, progress, .. }| ProgressUpdate {
-                    view,
-                    partition,
-                    progress,
-                }));
-            }
+        if views.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(updates)
+        let names: Vec<_> = views.iter().map(ToString::to_string).collect();
+        let mut found = Found::new(names.iter().map(|name| &**name).zip(views.iter().copied()));
+        for columns in connection.read("loading progress", &self.load, ()).await? {
+            found.take(columns)?;
+        }
+        let update = |((view, partition), Stored { progress, .. })| ProgressUpdate { view, partition, progress };
+        Ok(found.stored.into_iter().map(update).collect())
     }
 }

@@ -2,7 +2,9 @@
 
 mod changes;
 mod load;
+mod looks;
 mod save;
+mod together;
 
 use diptych_kernel::ports::PortResult;
 use futures::try_join;
@@ -12,28 +14,22 @@ use crate::connection::Connection;
 
 pub(crate) use changes::Changes;
 
-/// The list of parked streams as it is stored: when it was saved, and name, version and reason of each.
-type ParkedColumn = (i64, Vec<(String, i64, String)>);
-
 /// The table of progress.
 pub(crate) struct ProgressTable {
     load: PreparedStatement,
     look: PreparedStatement,
-    put_position: PreparedStatement,
-    put_as_of: PreparedStatement,
-    put_next_offset: PreparedStatement,
+    put: PreparedStatement,
     stamps: save::Stamps,
+    looks: looks::Looks,
 }
 
 impl ProgressTable {
     pub(crate) async fn prepare(connection: &Connection) -> PortResult<Self> {
-        let (load, look, put_position, put_as_of, put_next_offset) = try_join!(
+        let (load, look, put) = try_join!(
             connection.prepare(include_str!("../../queries/progress/load.cql")),
             connection.prepare(include_str!("../../queries/progress/look.cql")),
-            connection.prepare(include_str!("../../queries/progress/put_position.cql")),
-            connection.prepare(include_str!("../../queries/progress/put_as_of.cql")),
-            connection.prepare(include_str!("../../queries/progress/put_next_offset.cql")),
+            connection.prepare(include_str!("../../queries/progress/put.cql")),
         )?;
-        Ok(Self { load, look, put_position, put_as_of, put_next_offset, stamps: save::Stamps::default() })
+        Ok(Self { load, look, put, stamps: save::Stamps::default(), looks: looks::Looks::default() })
     }
 }

@@ -1,15 +1,22 @@
 //! Writing rows.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
-use diptych_kernel::ports::{PortResult, RowWrite};
+use diptych_kernel::{
+    domain::ViewId,
+    ports::{PortResult, RowWrite},
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use scylla::statement::batch::{Batch, BatchType};
 
 use super::{Tables, statements::Statements};
 use crate::{connection::Connection, timestamp};
 
-/// How many rows of a group go in one request, at most.
+/// How many rows of a partition key go in one request, at most.
 const BATCH_ROWS_MAX: usize = 100;
 /// How many bytes of bodies, at most, if it is more than one row. Far below what a server takes as one mutation (megabytes).
 const BATCH_BYTES_MAX: usize = 128 * 1024;
@@ -17,55 +24,64 @@ const BATCH_BYTES_MAX: usize = 128 * 1024;
 /// A row as the statement wants it: keys, position, whether it is deleted, body, write timestamp.
 type Values<'a> = (&'a str, &'a [u8], i64, bool, &'a [u8], i64);
 
-/// Rows of one group that go in one request.
+/// Rows of one partition key that go in one request.
 struct Piece<'a> {
-    statements: Arc<Statements>,
+    statements: &'a HashMap<ViewId, Arc<Statements>>,
     rows: &'a [&'a RowWrite],
 }
 
 impl Tables {
     /// Writes rows, many requests at a time. After a failure some are written and some are not; those under way may still be.
     ///
-    /// Rows of one group go together: the server makes one mutation of them. Rows of different groups do not, as that would make one node
-    /// a go-between for all others.
+    /// Rows of one partition key go together, also where they are of several views: they are on the same nodes, and a server makes one
+    /// mutation of them. Rows of different keys do not, as that would make one node a go-between for all others.
     pub(crate) async fn write(&self, connection: &Connection, rows: &[RowWrite]) -> PortResult<()> {
-        let rows = newest_of_each(rows);
-        let mut pieces = Vec::with_capacity(rows.len());
-        for of_view in rows.chunk_by(|one, other| one.view == other.view) {
-            let Some(first) = of_view.first() else { continue };
-            let statements = self.statements(connection, first.view).await?;
-            for group in of_view.chunk_by(|one, other| one.key.partition_key == other.key.partition_key) {
-                let cut = cut(group).map(|rows| Piece { statements: Arc::clone(&statements), rows });
-                pieces.extend(cut);
+        let mut statements = HashMap::new();
+        for view in rows.iter().map(|write| write.view) {
+            if let Entry::Vacant(vacant) = statements.entry(view) {
+                vacant.insert(self.statements(connection, view).await?);
             }
         }
+        let rows = newest_of_each(rows);
+        let groups = rows.chunk_by(|one, other| one.key.partition_key == other.key.partition_key);
+        let pieces = groups.flat_map(cut).map(|rows| Piece { statements: &statements, rows });
         stream::iter(pieces)
             .map(Ok)
-            .try_for_each_concurrent(connection.requests_max(), |piece| async move { piece.write(connection).await })
+            .try_for_each_concurrent(connection.requests_max(), |piece| piece.write(connection))
             .await
     }
 }
 
 impl Piece<'_> {
-    async fn write(&self, connection: &Connection) -> PortResult<()> {
-        let statement = &self.statements.write;
-        if let [only] = self.rows {
+    async fn write(self, connection: &Connection) -> PortResult<()> {
+        let statement = |write: &&RowWrite| self.statements.get(&write.view).map(|statements| &statements.write);
+        let statements: Vec<_> = self.rows.iter().filter_map(statement).collect();
+        if let ([only], [statement]) = (self.rows, &*statements) {
             return connection.execute("writing a row", statement, values(only)).await.map(|_| ());
         }
-        let statements = vec![statement.clone().into(); self.rows.len()];
+        let statements = statements.into_iter().map(|statement| statement.clone().into()).collect();
         let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_is_idempotent(true);
         let values: Vec<_> = self.rows.iter().map(|row| values(row)).collect();
-        connection.execute_batch("writing rows of a group", &batch, values).await
+        connection.execute_batch("writing rows of a partition key", &batch, values).await
     }
 }
 
-/// In the order of views and keys. Where a key is there more than once, the larger position is all that would be left of it.
+/// In the order of partition keys and views. Where a key is there more than once, the larger position is all that would be left of it.
 fn newest_of_each(rows: &[RowWrite]) -> Vec<&RowWrite> {
     let mut rows: Vec<_> = rows.iter().collect();
-    rows.sort_unstable_by_key(|write| (write.view, &write.key, Reverse(write.row.position)));
-    rows.dedup_by_key(|write| (write.view, &write.key));
+    rows.sort_unstable_by(|one, other| {
+        let newest_first = other.row.position.cmp(&one.row.position);
+        compare(one, other).then(newest_first)
+    });
+    rows.dedup_by(|one, other| compare(one, other).is_eq());
     rows
+}
+
+/// By partition key, view and sort key.
+fn compare(one: &RowWrite, other: &RowWrite) -> Ordering {
+    let by_partition_key = one.key.partition_key.cmp(&other.key.partition_key);
+    by_partition_key.then(one.view.cmp(&other.view)).then_with(|| one.key.sort_key.cmp(&other.key.sort_key))
 }
 
 /// Cuts a group into pieces that are not too large.
@@ -114,7 +130,7 @@ mod tests {
     fn the_newest_of_a_key_is_written_once() {
         let other_view = RowWrite { view: ViewId { name: "other", generation: 1 }, ..write("a", 1, 2, 0) };
         let rows = [write("b", 1, 1, 0), write("a", 1, 3, 0), write("a", 1, 5, 0), write("a", 1, 4, 0), other_view];
-        assert_eq!(newest_of_each(&rows), [&rows[4], &rows[2], &rows[0]]);
+        assert_eq!(newest_of_each(&rows), [&rows[4], &rows[2], &rows[0]], "those of a partition key stand together");
     }
 
     #[test]

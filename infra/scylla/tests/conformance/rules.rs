@@ -79,7 +79,7 @@ fn every_write_has_a_timestamp() {
             }
         }
     }
-    assert_eq!(writes, 4, "one for rows, and three for progress");
+    assert_eq!(writes, 2, "one for rows, and one for progress");
 }
 
 /// A row is always one that somebody wrote, if every write sets every cell.

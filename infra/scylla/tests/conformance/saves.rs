@@ -19,8 +19,8 @@ async fn saves_of_progress() {
     let Some(place) = ScyllaPlace::new().await else { return };
     nothing_goes_back_while_many_save(&place).await;
     the_list_of_a_clock_that_is_ahead_is_replaced(&place).await;
-    every_cell_has_its_own_timestamp_and_a_value(&place).await;
-    half_a_save_promises_less(&place).await;
+    views_that_go_together_share_a_row(&place).await;
+    a_row_without_a_save_is_none(&place).await;
     all_progress_fits_into_one_call(&place).await;
     a_save_of_another_process_is_found_by_looking(&place).await;
     place.remove().await;
@@ -49,9 +49,11 @@ async fn load_one(store: &ScyllaViewStore, view: ViewId) -> Progress {
     updates.remove(0).progress
 }
 
-/// Owners that save at the same time, among them some that were replaced: nothing goes back, for anybody who looks meanwhile.
+/// Owners that save at the same time, among them some that were replaced: no position goes back for anybody who looks meanwhile, and all that is
+/// seen is what somebody saved.
 async fn nothing_goes_back_while_many_save(place: &ScyllaPlace) {
-    let (handles, table, seed) = ([place.handle().await, place.handle().await, place.handle().await], view("busy"), 3);
+    let (handles, seed) = ([place.handle().await, place.handle().await, place.handle().await], 3);
+    let tables = [view("busy"), view("busy_too")];
     let race = async {
         let mut dice = SmallRng::seed_from_u64(seed);
         let saves: Vec<Vec<_>> = (0..4)
@@ -61,34 +63,32 @@ async fn nothing_goes_back_while_many_save(place: &ScyllaPlace) {
                     position += dice.random_range(0..5);
                     as_of += dice.random_range(0..5);
                     next_offset += dice.random_range(0..5);
-                    update(table, 0, position, as_of, next_offset)
+                    // Sometimes in a row of its own, and sometimes together with the other view.
+                    let tables = &tables[..dice.random_range(1..=tables.len())];
+                    tables.iter().map(|table| update(*table, 0, position, as_of, next_offset)).collect::<Vec<_>>()
                 };
                 (0..40).map(|_| next()).collect()
             })
             .collect();
-        let furthest = saves.iter().flatten().map(|update| update.progress.position).max().unwrap();
-        let save = async |handle: &ScyllaViewStore, saves: &[ProgressUpdate]| {
-            for update in saves {
-                handle.save(std::slice::from_ref(update)).await.unwrap();
+        let of_table = saves.iter().flatten().map(|updates| &updates[0].progress);
+        let furthest = of_table.clone().map(|progress| progress.position).max().unwrap();
+        let save = async |handle: &ScyllaViewStore, saves: &[Vec<ProgressUpdate>]| {
+            for updates in saves {
+                handle.save(updates).await.unwrap();
             }
         };
         let save_all = join_all(saves.iter().zip(handles.iter().cycle()).map(|(saves, handle)| save(handle, saves)));
         let look = async {
             let mut seen = Progress::default();
             while seen.position < furthest {
-                let Some(update) = handles[2].load(&[table]).await.unwrap().pop() else { continue };
-                let Progress { position, as_of, next_offset, .. } = update.progress;
-                assert!(position >= seen.position && as_of >= seen.as_of && next_offset >= seen.next_offset);
+                let Some(update) = handles[2].load(&tables[..1]).await.unwrap().pop() else { continue };
+                assert!(update.progress.position >= seen.position, "{:?} after {seen:?}", update.progress);
+                assert!(of_table.clone().any(|saved| *saved == update.progress), "nobody saved {:?}", update.progress);
                 seen = update.progress;
             }
         };
         futures::join!(save_all, look);
-        // Whoever was furthest has saved last of all that counted, or another one who was not behind it.
-        let own =
-            saves.iter().filter_map(|saves| saves.last()).find(|last| last.progress.position == furthest).unwrap();
-        let left = load_one(&handles[0], table).await;
-        assert_eq!(left.position, furthest);
-        assert!(left.as_of >= own.progress.as_of && left.next_offset >= own.progress.next_offset);
+        assert_eq!(load_one(&handles[0], tables[0]).await.position, furthest);
     };
     with_seed(seed, race).await;
 }
@@ -104,8 +104,8 @@ async fn the_list_of_a_clock_that_is_ahead_is_replaced(place: &ScyllaPlace) {
     let ahead = i64::try_from(now).unwrap() + SOME_HOURS_IN_MICROS;
     let timestamp = 9 - (1_i64 << 62);
     let meddle = format!(
-        "UPDATE progress USING TIMESTAMP {timestamp} SET position = 9, parked = ({ahead}, [('Z9', 1, 'ahead')])
-         WHERE bucket = 0 AND view_name = 'clocks_g1' AND partition = 0"
+        "UPDATE progress USING TIMESTAMP {timestamp} SET saved = ({ahead}, 9, 1, 1, [('Z9', 1, 'ahead')])
+         WHERE bucket = 0 AND partition = 0 AND views = 'another_g1,clocks_g1'"
     );
     let meddler = Meddler::inside(&place.config).await;
     meddler.run(&meddle).await;
@@ -121,32 +121,29 @@ async fn the_list_of_a_clock_that_is_ahead_is_replaced(place: &ScyllaPlace) {
     assert_eq!(load_one(&store, table).await, update(table, 0, 10, 1, 1).progress);
 }
 
-/// The rules of write timestamps, as the server sees them.
-async fn every_cell_has_its_own_timestamp_and_a_value(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("stamped"));
-    store.save(&[update(table, 1, 5 << 20, 1_767_225_600_000_000, 42), update(table, 2, 0, 0, 0)]).await.unwrap();
-    type Cells = (i64, i64, i64, i64, i64, i64, i64);
-    let select = "SELECT position, as_of, next_offset, WRITETIME(position), WRITETIME(as_of), WRITETIME(next_offset),
-                  WRITETIME(parked) FROM progress WHERE bucket = 0 AND view_name = 'stamped_g1'";
-    let rows: Vec<Cells> = Meddler::inside(&place.config).await.rows(select).await;
-    assert_eq!(rows.len(), 2);
-    for (position, as_of, next_offset, position_at, as_of_at, next_offset_at, parked_at) in rows {
-        assert_eq!((position_at, parked_at), (position - (1 << 62), position - (1 << 62)));
-        assert_eq!((as_of_at, next_offset_at), (as_of - (1 << 62), next_offset - (1 << 62)));
-    }
+/// One row for all that have got equally far, with their position as its write timestamp. Whoever leaves has a row of its own.
+async fn views_that_go_together_share_a_row(place: &ScyllaPlace) {
+    let (store, one, other) = (place.handle().await, view("one"), view("other"));
+    let both = |partition, position| [one, other].map(|view| update(view, partition, position, 2, 3));
+    store.save(&[both(40, 5 << 20), both(41, 0)].concat()).await.unwrap();
+    store.save(&[update(other, 41, 1, 2, 3)]).await.unwrap();
+
+    let select = "SELECT partition, views, WRITETIME(saved) FROM progress WHERE bucket = 0 AND partition IN (40, 41)";
+    let rows: Vec<(i16, String, i64)> = Meddler::inside(&place.config).await.rows(select).await;
+    let at = |position: i64| position - (1 << 62);
+    let expected = [(40, "one_g1,other_g1", at(5 << 20)), (41, "one_g1,other_g1", at(0)), (41, "other_g1", at(1))];
+    assert_eq!(rows, expected.map(|(partition, views, timestamp)| (partition, views.to_owned(), timestamp)));
+    let mut loaded = store.load(&[other]).await.unwrap();
+    loaded.sort_unstable_by_key(|update| update.partition);
+    assert_eq!(loaded, [update(other, 40, 5 << 20, 2, 3), update(other, 41, 1, 2, 3)]);
 }
 
-/// A process that died in the middle of its first save has left a position alone. The rest promises nothing then.
-async fn half_a_save_promises_less(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("half"));
-    let timestamp = 7 - (1_i64 << 62);
-    let meddler = Meddler::inside(&place.config).await;
-    let half = format!(
-        "UPDATE progress USING TIMESTAMP {timestamp} SET position = 7, parked = (1, [])
-         WHERE bucket = 0 AND view_name = 'half_g1' AND partition = 0"
-    );
-    meddler.run(&half).await;
-    assert_eq!(load_one(&store, table).await, update(table, 0, 7, 0, 0).progress);
+/// What a server makes of a row whose cell it has not got.
+async fn a_row_without_a_save_is_none(place: &ScyllaPlace) {
+    let (store, table) = (place.handle().await, view("empty"));
+    let insert = "INSERT INTO progress (bucket, partition, views) VALUES (0, 0, 'empty_g1')";
+    Meddler::inside(&place.config).await.run(insert).await;
+    assert_eq!(store.load(&[table]).await.unwrap(), []);
     store.save(&[update(table, 0, 7, 3, 4)]).await.unwrap();
     assert_eq!(load_one(&store, table).await, update(table, 0, 7, 3, 4).progress);
 }

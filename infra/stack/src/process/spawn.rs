@@ -3,10 +3,14 @@
 use std::{
     env,
     fs::{self, File},
+    io,
+    num::NonZeroU64,
     path::Path,
     process::Stdio,
+    time::Duration,
 };
 
+use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use tokio::process::{Child, Command};
 
 use super::{Identity, ProcessSpec};
@@ -44,14 +48,34 @@ pub(crate) fn spawn(spec: &ProcessSpec, folder: &Path, log: &Path) -> StackResul
         command.gid(user.group_id).uid(user.user_id);
     }
     let starting = format!("start {} ({})", spec.name, spec.program.display());
+    let slack = spec.timer_slack.map(TimerSlack::lend).transpose().map_err(StackError::io(starting.clone()))?;
     let child = command.spawn().map_err(StackError::io(starting.clone()))?;
+    drop(slack);
     // Nobody has waited for it yet, so that it is listed even if it has ended at once.
     let identity = child.id().and_then(Identity::of);
-    let identity = identity.ok_or_else(|| StackError::Io {
-        doing: starting,
-        source: std::io::Error::other("it is not listed in /proc"),
-    })?;
+    let identity = identity
+        .ok_or_else(|| StackError::Io { doing: starting, source: io::Error::other("it is not listed in /proc") })?;
     Ok(Started { identity, log_offset, child })
+}
+
+/// The timer slack of this thread while it starts a process, which inherits it with all its threads. Then it is as before.
+struct TimerSlack {
+    before_ns: u64,
+}
+
+impl TimerSlack {
+    fn lend(slack: Duration) -> io::Result<Self> {
+        let before_ns = current_timer_slack()?;
+        set_current_timer_slack(u64::try_from(slack.as_nanos()).ok().and_then(NonZeroU64::new))?;
+        Ok(Self { before_ns })
+    }
+}
+
+impl Drop for TimerSlack {
+    fn drop(&mut self) {
+        // It was possible a moment ago. If it is not any more, this thread's pauses stay a little longer, and that is all.
+        let _ = set_current_timer_slack(NonZeroU64::new(self.before_ns));
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +98,20 @@ mod tests {
         let text = fs::read_to_string(&log).unwrap();
         let inner = inner.canonicalize().unwrap();
         assert_eq!(text, format!("before\nset-\n{}\nto-errors\n", inner.display()));
+    }
+
+    #[tokio::test]
+    async fn a_process_has_the_timer_slack_that_it_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = current_timer_slack().unwrap();
+        for (given, expected) in [(Some(Duration::from_micros(700)), 700_000), (None, own)] {
+            let log = folder.path().join(format!("{expected}.log"));
+            let mut spec = ProcessSpec::new("slack", "/bin/cat").arguments(["/proc/self/timerslack_ns"]);
+            spec.timer_slack = given;
+            assert!(spawn(&spec, folder.path(), &log).unwrap().child.wait().await.unwrap().success());
+            assert_eq!(fs::read_to_string(&log).unwrap().trim(), expected.to_string());
+        }
+        assert_eq!(current_timer_slack().unwrap(), own);
     }
 
     #[tokio::test]

@@ -33,6 +33,8 @@ pub struct ProcessSpec {
     pub stop: StopSignal,
     /// How long it may take to end before it is killed. Default: 10 s.
     pub stop_timeout: Duration,
+    /// By how much longer the kernel may let its pauses be, so that it ends several at once. Default: as its starter's, 50 microseconds.
+    pub timer_slack: Option<Duration>,
     /// Where it runs. Default: its own folder in the stack's.
     pub folder: Option<PathBuf>,
     /// Who it runs as. Default: whoever starts it.
@@ -138,6 +140,7 @@ impl ProcessSpec {
             ready_timeout: Duration::from_secs(30),
             stop: StopSignal::Terminate,
             stop_timeout: Duration::from_secs(10),
+            timer_slack: None,
             folder: None,
             user: None,
             lock_files: Vec::new(),

@@ -95,7 +95,7 @@ async fn a_row_that_is_not_a_message_is_named() {
     let views = views().await;
     views.write(&[write(ACCOUNTS, RowKey::single("broken"), 7, vec![0xff])]).await.unwrap();
     let error = format!("{:#}", audit(&views, &views).await.unwrap_err());
-    assert!(error.contains("row broken of view accounts_g1"), "{error}");
+    assert!(error.contains("row broken of view accounts_g2"), "{error}");
 }
 
 #[tokio::test]

@@ -87,6 +87,12 @@ pub trait View<E>: Send + Sync {
         false
     }
 
+    /// Whether its rows are read one by one, by their keys, so that they are worth keeping in the cache. Rows that are only ever scanned are
+    /// not: `false` saves the projector from refreshing them there.
+    fn is_cached(&self) -> bool {
+        true
+    }
+
     /// The row that the event concerns, or `None` where it concerns none.
     fn key(&self, event: Recorded<'_, E>) -> Option<RowKey>;
 

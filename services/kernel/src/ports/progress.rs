@@ -46,8 +46,9 @@ pub struct ProgressUpdate {
 /// How far each view has got, in the read database beside its rows.
 ///
 /// - Saved only after the rows are durable: it never promises what is not there.
-/// - Position, time and offset never go back: saving an older position changes nothing and is no error. The list of parked streams is replaced
-///   by a save with the same or a larger position.
+/// - The position never goes back: saving an older one changes nothing and is no error. A save with the same or a larger position replaces what
+///   is there as a whole, so what is loaded is always what somebody saved. Time and offset go back only with a writer that knew less, and
+///   promise less than is true then.
 pub trait ProgressStore: Send + Sync + 'static {
     /// Stores progress, and returns when it is durable.
     fn save(&self, updates: &[ProgressUpdate]) -> impl Future<Output = PortResult<()>> + Send;

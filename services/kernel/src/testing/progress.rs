@@ -26,6 +26,7 @@ pub async fn suite<P: Place<Handle: ProgressStore>>(place: &P, seed: u64) {
     progress_never_goes_back(trial).await;
     the_list_of_parked_streams_is_replaced(trial).await;
     views_and_partitions_are_apart(trial).await;
+    views_go_together_and_apart(trial).await;
     waiting_ends_with_a_save(trial).await;
     random_saves_agree_with_a_model(trial).await;
 }
@@ -94,12 +95,12 @@ async fn progress_never_goes_back<P: Place<Handle: ProgressStore>>(trial: &Trial
     trial.save(&other, table, 0, &newest).await;
     assert_eq!(trial.load_one(&mine, table, 0).await, Some(newest));
 
-    trial.save(&mine, table, 0, &progress(100, 55, 11, &["A1"])).await;
     let idle = progress(100, 55, 11, &["A1"]);
+    trial.save(&mine, table, 0, &idle).await;
     assert_eq!(trial.load_one(&other, table, 0).await, Some(idle), "time and offset go on while nothing happens");
-    trial.save(&mine, table, 0, &progress(101, 54, 10, &["A1"])).await;
-    let kept = progress(101, 55, 11, &["A1"]);
-    assert_eq!(trial.load_one(&other, table, 0).await, Some(kept), "none of the three goes back");
+    let knows_less = progress(101, 54, 10, &[]);
+    trial.save(&mine, table, 0, &knows_less).await;
+    assert_eq!(trial.load_one(&other, table, 0).await, Some(knows_less), "a save is kept as a whole");
 
     // In one call too.
     let update = |position| ProgressUpdate {
@@ -147,6 +148,40 @@ async fn views_and_partitions_are_apart<P: Place<Handle: ProgressStore>>(trial: 
     assert_eq!(trial.load_all(&store, &tables[1..2]).await, expected, "only the views that were asked for");
 }
 
+/// Views may be saved together, as long as nobody sees a difference.
+async fn views_go_together_and_apart<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let handles = [trial.place.handle().await, trial.place.handle().await];
+    let tables @ [one, other, third] = [view("one"), view("other"), view("third")];
+    let steps = [
+        (vec![one, other, third], progress(5, 1, 1, &[])),
+        (vec![other], progress(6, 2, 1, &["A1"])),
+        (vec![one, third], progress(6, 2, 2, &[])),
+        // Again as before, and once more with a part of it.
+        (vec![one, other, third], progress(7, 3, 3, &[])),
+        (vec![other, third], progress(7, 3, 3, &["B2"])),
+        (vec![one, other, third], progress(7, 3, 3, &[])),
+        (vec![one], progress(8, 4, 4, &[])),
+        // From before.
+        (vec![one, third], progress(7, 4, 4, &["A1"])),
+        (vec![one, other, third], progress(6, 9, 9, &[])),
+    ];
+    let mut expected = BTreeMap::<(ViewId, u16), Progress>::new();
+    for ((views, progress), store) in steps.into_iter().zip(handles.iter().cycle()) {
+        let update = |view| ProgressUpdate { view, partition: Partition::new(2), progress: progress.clone() };
+        let updates: Vec<_> = views.into_iter().map(update).collect();
+        trial.ask("save", async || store.save(&updates).await).await;
+        for update in updates {
+            let kept = expected.entry((update.view, 2)).or_default();
+            if update.progress.position >= kept.position {
+                *kept = update.progress;
+            }
+        }
+        for reader in &handles {
+            assert_eq!(trial.load_all(reader, &tables).await, expected);
+        }
+    }
+}
+
 async fn waiting_ends_with_a_save<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
     let (store, table) = (trial.place.handle().await, view("waiting"));
     let mut seen = 0;
@@ -181,11 +216,7 @@ async fn random_saves_agree_with_a_model<P: Place<Handle: ProgressStore>>(trial:
         trial.save(&**trial.pick(&handles), table, partition, &saved).await;
         let kept = model.entry((table, partition)).or_insert_with(|| saved.clone());
         if saved.position >= kept.position {
-            *kept = Progress {
-                as_of: saved.as_of.max(kept.as_of),
-                next_offset: saved.next_offset.max(kept.next_offset),
-                ..saved
-            };
+            *kept = saved;
         }
         assert_eq!(trial.load_all(&**trial.pick(&handles), &tables).await, model);
     }

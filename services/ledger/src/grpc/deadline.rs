@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use diptych_runtime::grpc::time_to_answer;
 use tokio::time::{Instant, timeout_at};
-
-/// How long before the caller's own deadline it is told that there is no answer, so that it hears why, and when to ask again.
-const ANSWER_MARGIN: Duration = Duration::from_millis(20);
 
 /// The answer, or `None` where it does not come before the caller's deadline.
 pub(super) async fn in_time<T>(wait: Option<Duration>, answer: impl Future<Output = T>) -> Option<T> {
-    let deadline = wait.and_then(|wait| Instant::now().checked_add(wait.saturating_sub(ANSWER_MARGIN)));
+    let deadline = wait.and_then(|wait| Instant::now().checked_add(time_to_answer(wait)));
     match deadline {
         Some(deadline) => timeout_at(deadline, answer).await.ok(),
         None => Some(answer.await),

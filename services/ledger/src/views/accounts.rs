@@ -12,12 +12,12 @@ use super::{account_of, fold_error, read_row, recorded_at};
 use crate::domain::{AccountId, Event};
 
 /// The table of accounts.
-pub const ACCOUNTS: ViewId = ViewId { name: "accounts", generation: 1 };
+pub const ACCOUNTS: ViewId = ViewId { name: "accounts", generation: 2 };
 
-/// Where an account's row is.
+/// Where an account's row is: by the name of its stream, as that of the stream's head is, so that a store can write both at once.
 #[must_use]
 pub fn account_key(account_id: &AccountId) -> RowKey {
-    RowKey::single(account_id.as_str())
+    RowKey::single(account_id.stream_id().as_str())
 }
 
 /// Accounts by id: a row is an `Account`.

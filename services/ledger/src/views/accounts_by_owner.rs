@@ -25,6 +25,11 @@ impl View<Event> for AccountsByOwner {
         Scope::Stream
     }
 
+    /// They are scanned.
+    fn is_cached(&self) -> bool {
+        false
+    }
+
     fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
         let Event::AccountOpened(opened) = event.event else { return None };
         let account_id = account_of(event.record)?;

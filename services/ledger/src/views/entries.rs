@@ -15,7 +15,7 @@ use super::{account_of, fold_error, recorded_at};
 use crate::domain::{AccountId, Event};
 
 /// The table of entries.
-pub const ENTRIES: ViewId = ViewId { name: "entries", generation: 1 };
+pub const ENTRIES: ViewId = ViewId { name: "entries", generation: 2 };
 
 /// How many versions of an account's stream share one group of rows. Every group is bounded by it, however long the statement grows.
 pub const BUCKET_VERSIONS: u32 = 1_000;
@@ -58,10 +58,12 @@ impl Place {
         self.version
     }
 
-    /// The group that holds a bucket of an account. Ids have no '/', so no two groups share a name.
+    /// The group that holds a bucket of an account. The first bucket, which is all that most accounts have, stands under the name of the
+    /// stream, as the account does: so a store can write both at once. Ids have no '/', so no two groups share a name.
     #[must_use]
     pub fn partition_key(account_id: &AccountId, bucket: u32) -> String {
-        format!("{account_id}/{bucket}")
+        let stream_id = account_id.stream_id();
+        if bucket == 0 { stream_id.as_str().to_owned() } else { format!("{stream_id}/{bucket}") }
     }
 }
 
@@ -76,6 +78,11 @@ impl View<Event> for Entries {
 
     fn scope(&self) -> Scope {
         Scope::Stream
+    }
+
+    /// They are scanned.
+    fn is_cached(&self) -> bool {
+        false
     }
 
     fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {

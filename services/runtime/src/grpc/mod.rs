@@ -13,7 +13,7 @@ mod tests;
 mod transport_status;
 
 pub use call_span::CommandSpan;
-pub use deadline::timeout;
+pub use deadline::{time_to_answer, timeout};
 pub use health::Health;
 pub use limits::Limits;
 pub use server::{Mounted, ServeError, Server};
