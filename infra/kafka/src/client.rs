@@ -8,6 +8,8 @@ use crate::config::KafkaConfig;
 
 /// A heartbeat goes out so many times in a session: a rebalance is noticed with the next one.
 const HEARTBEATS_PER_SESSION: u32 = 10;
+/// For how many sessions a member may be busy with what it has heard.
+const BUSY_SESSIONS_MAX: u32 = 4;
 
 /// How long a broken connection is left alone, at most. The default of 10 seconds would add to every outage.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -113,8 +115,8 @@ pub(crate) fn member(config: &KafkaConfig, group: &str, member: &str) -> ClientC
         .set("group.instance.id", member)
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", &session)
-        // The member's thread keeps this time too, and more exactly. This one counts should the thread itself be stuck.
-        .set("max.poll.interval.ms", &session)
+        // Who is busy may say so for a while instead of polling (`Consumer::stay_alive`). For as long a rebalance may wait for it.
+        .set("max.poll.interval.ms", millis(config.session * BUSY_SESSIONS_MAX))
         .set("heartbeat.interval.ms", millis(config.session / HEARTBEATS_PER_SESSION))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")

@@ -1,13 +1,13 @@
 //! The loop: listen to the log, do what it says, tell the group how far it is.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use diptych_kernel::{
     Partition,
     domain::Domain,
     ports::{
-        Consumer, Effect, EventLog, EventStore, LogSignal, Offset, OffsetCommit, PortError, ProgressStore, ViewCache,
-        ViewStore,
+        Assignment, Consumer, Effect, EventLog, EventStore, LogSignal, Offset, OffsetCommit, PortError, ProgressStore,
+        ViewCache, ViewStore,
     },
 };
 use diptych_runtime::{Shutdown, pause};
@@ -17,7 +17,7 @@ use crate::{
     Ports, ProjectorConfig, ProjectorError,
     engine::{Engine, Worked},
     error::Stop,
-    retry::Retry,
+    retry::{Pulse, Retry},
 };
 
 /// How many pieces of other work are done between two polls of the log.
@@ -68,6 +68,29 @@ where
 async fn after(shutdown: &Shutdown, wait_max: Duration) {
     shutdown.begun().await;
     pause(wait_max).await;
+}
+
+/// Does a piece of work that takes as long as its stores are away. As long as calls come back, if only as failures, the group hears that this
+/// member is there: its partitions stay where the rows of them are in memory, and nothing has to be joined anew when the stores are back.
+/// A member that is hung in a call is dead to the group after its session.
+async fn alive_while<T>(
+    consumer: &mut impl Consumer,
+    (every, pulse): (Duration, Pulse),
+    work: impl Future<Output = T>,
+) -> T {
+    let (mut work, mut heard) = (pin!(work), pulse.count());
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = pause(every) => {}
+        }
+        let now = pulse.count();
+        if now != heard {
+            heard = now;
+            consumer.stay_alive().await;
+        }
+    }
 }
 
 /// A member of the group.
@@ -164,21 +187,16 @@ where
     ) -> Result<(), Stop> {
         match signal {
             LogSignal::Records(records) => {
-                let taken = self.engine.project(records).await?;
+                let life = self.life();
+                let taken = alive_while(consumer, life, self.engine.project(records)).await?;
                 self.pending.extend(taken);
                 self.commit_at.get_or_insert_with(|| Instant::now() + self.engine.config.commit_interval);
                 Ok(())
             }
             LogSignal::Assigned(assignments) => {
                 self.pending.retain(|partition, _| assignments.iter().all(|given| given.partition != *partition));
-                let mut retry = self.engine.retry("look up the ends of the log");
-                let ends = loop {
-                    match log.ends().await {
-                        Ok(ends) => break ends,
-                        Err(error) => retry.after(error).await?,
-                    }
-                };
-                self.engine.assign(&assignments, &ends).await
+                let life = self.life();
+                alive_while(consumer, life, self.take_over(log, &assignments)).await
             }
             LogSignal::Revoked(partitions, guard) => {
                 // Nothing is in flight here. The group goes on when the guard is dropped.
@@ -196,10 +214,23 @@ where
         }
     }
 
+    /// Takes over partitions that the group has given to this member.
+    async fn take_over<L: EventLog>(&mut self, log: &L, assignments: &[Assignment]) -> Result<(), Stop> {
+        let mut retry = self.engine.retry("look up the ends of the log");
+        let ends = loop {
+            match log.ends().await {
+                Ok(ends) => break ends,
+                Err(error) => retry.after(error).await?,
+            }
+        };
+        self.engine.assign(assignments, &ends).await
+    }
+
     /// What is due beside listening, in small pieces.
     async fn do_other_work(&mut self, consumer: &mut impl Consumer) -> Result<(), Stop> {
         for _ in 0..PIECES_PER_POLL {
-            match self.engine.work().await? {
+            let life = self.life();
+            match alive_while(consumer, life, self.engine.work()).await? {
                 Worked::Nothing => break,
                 Worked::Done => {}
                 Worked::Start(partition, offset) => match consumer.start_at(partition, offset).await {
@@ -211,6 +242,11 @@ where
             }
         }
         Ok(())
+    }
+
+    /// How often signs of life are given while work goes on, and what they are taken from.
+    fn life(&self) -> (Duration, Pulse) {
+        (self.engine.config.poll_patience, self.engine.pulse.clone())
     }
 
     fn patience(&self) -> Duration {

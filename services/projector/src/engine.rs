@@ -17,7 +17,7 @@ use crate::{
     log_limit::LogLimit,
     metrics::ProjectorMetrics,
     partition::{PartitionState, Phase, ViewState},
-    retry::Retry,
+    retry::{Pulse, Retry},
     rows::{HotRows, Table, TableIndex},
 };
 
@@ -29,6 +29,7 @@ pub(crate) struct Engine<D: Domain, S, V, P, C> {
     pub(crate) cache: Arc<C>,
     pub(crate) config: ProjectorConfig,
     pub(crate) shutdown: Shutdown,
+    pub(crate) pulse: Pulse,
     pub(crate) views: Vec<Box<dyn View<D::Event>>>,
     /// Those of the views, in order, then that of the stream heads.
     pub(crate) tables: Vec<Table>,
@@ -84,6 +85,7 @@ where
             owned: BTreeMap::new(),
             metrics: ProjectorMetrics::new(),
             worked_last: Partition::default(),
+            pulse: Pulse::default(),
             events,
             store,
             progress,
@@ -106,7 +108,7 @@ where
     }
 
     pub(crate) fn retry(&self, what: &'static str) -> Retry {
-        Retry::new(what, &self.config, &self.shutdown)
+        Retry::new(what, &self.config, &self.shutdown, &self.pulse)
     }
 
     /// Does one piece of what is to be done without a record from the log, in one partition after the other.

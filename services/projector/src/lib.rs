@@ -7,14 +7,18 @@
 //!      -> decode each event once                                    apply.rs
 //!      -> rows: from memory, or one read per view                   rows.rs
 //!      -> fold, where row.position < event.position                 apply.rs
-//!      -> one write of all changed rows; then the cache             durable.rs
-//!      -> progress of every view in every partition, in one call    durable.rs
+//!      -> one write of all changed rows                             durable.rs
+//!      -> progress of every view in every partition, in one call,
+//!         and meanwhile the cache                                   durable.rs
 //!      -> offsets, now and then, in one call                        consume.rs
 //! ```
 //!
 //! Each arrow waits for the one before it to be durable, so a crash between any two repeats work and loses none. Repeats, rebalances and
 //! owners that do not know that they were replaced do no harm: a row is absolute, its bytes at a position are always the same, and
 //! the larger position wins.
+//!
+//! A member whose stores are away tries again for as long as it takes, and lets the group know that it is alive, so its partitions stay where
+//! their rows are in memory. One that hangs in a call loses them.
 //!
 //! **Gaps.** Versions of a stream are dense. The table [`STREAM_HEADS`] holds the version that each stream has got to, so an event that
 //! would skip one is seen. So are missing offsets, and a watermark that names a last event which never came. What is missing

@@ -1,5 +1,10 @@
 //! Trying again until it works.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use diptych_kernel::ports::{PortError, Remedy};
 use diptych_runtime::{Backoff, Shutdown, pause};
 use metrics::{Counter, counter};
@@ -10,9 +15,24 @@ use crate::{
     log_limit::LogLimit,
 };
 
+/// Counts the calls that failed and came back. As long as they do, their caller is not hung.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    fn beat(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The tries of one call.
 pub(crate) struct Retry {
     what: &'static str,
+    pulse: Pulse,
     backoff: Backoff,
     shutdown: Shutdown,
     logged: LogLimit,
@@ -20,9 +40,10 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    pub(crate) fn new(what: &'static str, config: &ProjectorConfig, shutdown: &Shutdown) -> Self {
+    pub(crate) fn new(what: &'static str, config: &ProjectorConfig, shutdown: &Shutdown, pulse: &Pulse) -> Self {
         Self {
             what,
+            pulse: pulse.clone(),
             backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             shutdown: shutdown.clone(),
             logged: LogLimit::default(),
@@ -33,6 +54,7 @@ impl Retry {
     /// After a failure: waits until it is time for the next try.
     pub(crate) async fn after(&mut self, error: PortError) -> Result<(), Stop> {
         self.failures.increment(1);
+        self.pulse.beat();
         if error.remedy() == Remedy::Operator {
             return Err(Stop::Failed(ProjectorError::Operator(error)));
         }

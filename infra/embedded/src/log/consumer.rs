@@ -159,6 +159,15 @@ impl Consumer for EmbeddedConsumer {
         }
     }
 
+    async fn stay_alive(&mut self) {
+        if self.quiet_time_left().is_zero()
+            && let Err(error) = self.show_life().await
+        {
+            // It is tried again with the next call, which says so too.
+            tracing::debug!(%error, "a sign of life was not written");
+        }
+    }
+
     async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         if !self.own.contains_key(&partition) {
             return Err(PortError::operator(format!("partition {partition} is not this member's")));

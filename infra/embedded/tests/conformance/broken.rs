@@ -44,6 +44,8 @@ enum Fault {
     CannotGoBack,
     /// Every member is a new one.
     ForgetsNames,
+    /// Takes a busy member for dead.
+    IsDeafToSignsOfLife,
 }
 
 struct BrokenLog {
@@ -106,6 +108,12 @@ impl Consumer for BrokenConsumer {
             }
             other => other,
         })
+    }
+
+    async fn stay_alive(&mut self) {
+        if self.fault != Fault::IsDeafToSignsOfLife {
+            self.consumer.stay_alive().await;
+        }
     }
 
     async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
@@ -184,6 +192,7 @@ fn a_broken_log_is_caught() {
         Fault::IgnoresTheGuard,
         Fault::CannotGoBack,
         Fault::ForgetsNames,
+        Fault::IsDeafToSignsOfLife,
     ];
     for fault in faults {
         assert!(!passes(fault), "the suite is content with {fault:?}");

@@ -18,6 +18,8 @@ pub(super) enum Command {
     Next { limit: usize, until: Instant, reply: oneshot::Sender<PortResult<LogSignal>> },
     /// Stop polling: nobody waits for the next signal.
     Hush,
+    /// The user is busy, and there.
+    StayAlive,
     /// Read a partition from here.
     StartAt { partition: Partition, offset: Offset, reply: oneshot::Sender<PortResult<()>> },
     /// Store offsets.

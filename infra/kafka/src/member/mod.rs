@@ -4,9 +4,10 @@
 //! port hands out only sends it commands and waits for the answers, so that a future can be dropped at any time: what the thread had to
 //! tell is told by the next call.
 //!
-//! **Who asks for its next signal is alive.** librdkafka is polled only while [`Consumer::next`] is waited for. A member that has not
-//! asked for a session is dead: its thread closes the consumer, which ends the heartbeats, and what it commits then is fenced. When it
-//! asks again it hears that it has lost everything, and joins anew under its name.
+//! **Who asks for its next signal is alive**, and so is who says so ([`Consumer::stay_alive`]). librdkafka is polled only while
+//! [`Consumer::next`] is waited for; its heartbeats go on without. A member that has done neither for a session is dead: its thread closes
+//! the consumer, which ends the heartbeats, and what it commits then is fenced. When it asks again it hears that it has lost everything, and
+//! joins anew under its name.
 
 mod committing;
 mod inbox;
@@ -114,6 +115,11 @@ impl Consumer for KafkaConsumer {
                 other => return Ok(other),
             }
         }
+    }
+
+    async fn stay_alive(&mut self) {
+        // A thread that has ended is noticed by the next call.
+        let _ = self.commands.send(Command::StayAlive);
     }
 
     async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {

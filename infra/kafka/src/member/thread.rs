@@ -163,6 +163,7 @@ impl MemberThread {
                     let _ = reply.send(self.commit(&offsets));
                 }
                 Some(Command::LetGo(guard)) => self.let_go(guard),
+                Some(Command::StayAlive) => self.heard_at = Instant::now(),
                 Some(Command::Hush) => {}
                 Some(Command::Leave) => break,
             }

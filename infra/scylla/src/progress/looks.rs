@@ -1,11 +1,9 @@
 //! When a save has to look at what is there.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// How long a look at a partition lasts, where nothing depends on it.
 const LASTS: Duration = Duration::from_secs(1);

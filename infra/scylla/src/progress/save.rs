@@ -6,12 +6,13 @@
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use diptych_kernel::ports::{PortError, PortResult, ProgressUpdate, Remedy};
 use futures::future::try_join;
 use scylla::statement::batch::{Batch, BatchType};
+use tokio::time::Instant;
 
 use super::{
     Changes, ProgressTable,

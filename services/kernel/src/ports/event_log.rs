@@ -143,6 +143,10 @@ pub trait Consumer: Send + 'static {
     /// also the sign of life.
     fn next(&mut self, limit: usize, patience: Duration) -> impl Future<Output = PortResult<LogSignal>> + Send;
 
+    /// Another sign of life, for a member that is busy with what it has heard, and asks for nothing. What the group wants of it waits until it
+    /// does; a log may take who lets it wait for several session times for dead all the same.
+    fn stay_alive(&mut self) -> impl Future<Output = ()> + Send;
+
     /// Starts, or goes on, reading a partition of this member's at an offset. Where retention has taken that offset, reading starts at the
     /// first record there is.
     fn start_at(&mut self, partition: Partition, offset: Offset) -> impl Future<Output = PortResult<()>> + Send;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use diptych_embedded::GroupTimes;
 use diptych_kernel::{
     RecordedEvent,
     domain::RowKey,
@@ -126,6 +127,42 @@ async fn a_member_that_hung_writes_on_and_does_no_harm() {
         stage.until_projected::<Theatre>().await;
     };
     playing::<Theatre, _, _, _, _, _, _>(gated(&stage, &zombie), config("one"), story).await;
+    stage.assert_right().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_store_is_away_keeps_its_partitions() {
+    let stage = Stage::new();
+    let [one, two] = [(); 2].map(|()| GatedViews::open(&stage.views));
+    let story = async {
+        a_round(&stage, 0).await;
+        stage.until_projected::<Theatre>().await;
+        let others = async {
+            let mut number = 1;
+            let both_work = async || {
+                let before = (one.writes_count(), two.writes_count());
+                a_round(&stage, number).await;
+                number += 1;
+                stage.until_projected::<Theatre>().await;
+                one.writes_count() > before.0 && two.writes_count() > before.1
+            };
+            stage.until("both members work", both_work).await;
+            one.set_away(true);
+            let newest = a_round(&stage, number).await;
+            // Several sessions: who said nothing would be replaced.
+            tokio::time::sleep(5 * GroupTimes::default().session).await;
+            let mut missing = 0;
+            for event in &newest {
+                let row = stage.row(SEATS, &RowKey::single(event.stream_id.as_str())).await;
+                missing += usize::from(row.is_none_or(|row| row.position < event.position));
+            }
+            assert!((1..newest.len()).contains(&missing), "{missing} of {} partitions stand still", newest.len());
+            one.set_away(false);
+            stage.until_projected::<Theatre>().await;
+        };
+        playing::<Theatre, _, _, _, _, _, _>(gated(&stage, &two), config("two"), others).await;
+    };
+    playing::<Theatre, _, _, _, _, _, _>(gated(&stage, &one), config("one"), story).await;
     stage.assert_right().await;
 }
 

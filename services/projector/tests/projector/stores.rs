@@ -110,10 +110,11 @@ impl EventStore for ScreenedEvents {
     }
 }
 
-/// A read database with a gate before its writes: those that come while it is shut wait until it opens.
+/// A read database with a gate before its writes: those that come while it is shut wait until it opens, or fail while it is away.
 pub(crate) struct GatedViews {
     store: Arc<EmbeddedViewStore>,
     is_open: watch::Sender<bool>,
+    is_away: AtomicBool,
     waiting: AtomicUsize,
     writes: AtomicUsize,
 }
@@ -121,11 +122,16 @@ pub(crate) struct GatedViews {
 impl GatedViews {
     pub(crate) fn open(store: &Arc<EmbeddedViewStore>) -> Arc<Self> {
         let (waiting, writes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { store: Arc::clone(store), is_open: watch::Sender::new(true), waiting, writes })
+        let (is_open, is_away) = (watch::Sender::new(true), AtomicBool::new(false));
+        Arc::new(Self { store: Arc::clone(store), is_open, is_away, waiting, writes })
     }
 
     pub(crate) fn set_open(&self, is_open: bool) {
         self.is_open.send_replace(is_open);
+    }
+
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.is_away.store(is_away, Ordering::SeqCst);
     }
 
     /// How many writes of rows wait.
@@ -145,6 +151,9 @@ impl ViewStore for GatedViews {
     }
 
     async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(PortError::not_done("it is away"));
+        }
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let opened = self.is_open.subscribe().wait_for(|is_open| *is_open).await.map(|_| ());
         self.waiting.fetch_sub(1, Ordering::SeqCst);

@@ -221,6 +221,11 @@ impl<P: Place<Handle: EventLog>> Trial<'_, P> {
         panic!("commit failed {ATTEMPTS_MAX} times");
     }
 
+    /// The member is busy, and says so.
+    pub(super) async fn stay_alive(&self, member: &mut Member<P>) {
+        member.consumer.stay_alive().await;
+    }
+
     /// Commits everything that the member has read of what it has.
     pub(super) async fn commit_all(&self, member: &mut Member<P>) -> OffsetCommit {
         let offsets: Vec<_> = member.own.iter().map(|(partition, next)| (*partition, *next)).collect();

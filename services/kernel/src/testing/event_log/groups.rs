@@ -147,6 +147,26 @@ pub(super) async fn a_zombie_is_fenced<P: Place<Handle: EventLog>>(trial: &Trial
     }
 }
 
+/// Busy for longer than a session, and alive.
+pub(super) async fn a_busy_member_keeps_its_partitions<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let (mut ada, mut bob) = pair(trial, "busy").await;
+    let (of_ada, of_bob) = (own(&ada), own(&bob));
+    ada.revoked.clear();
+    for _ in 0..7 {
+        trial.place.advance(trial.place.session() / 4).await;
+        trial.stay_alive(&mut ada).await;
+        for _ in 0..5 {
+            trial.poll(&mut bob, 100).await;
+        }
+    }
+    assert!(own(&bob).is_subset(&of_bob), "bob was given what is ada's");
+    assert_eq!(trial.commit_all(&mut ada).await, OffsetCommit::Committed);
+    if trial.is_honest() {
+        assert_eq!(own(&ada), of_ada);
+        assert_eq!(ada.revoked, [], "ada was told that it lost something");
+    }
+}
+
 /// For each partition the newest offset that a member was given, in order.
 fn last_assignments<P: Place<Handle: EventLog>>(member: &Member<P>) -> Vec<(Partition, Offset)> {
     let newest: BTreeMap<_, _> =

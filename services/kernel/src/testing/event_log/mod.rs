@@ -28,6 +28,7 @@ pub async fn suite<P: Place<Handle: EventLog>>(place: &P, seed: u64) {
     groups::members_share_the_partitions(trial).await;
     groups::a_guard_holds_the_group_up(trial).await;
     groups::a_zombie_is_fenced(trial).await;
+    groups::a_busy_member_keeps_its_partitions(trial).await;
     groups::a_commit_is_stored_whole_or_not(trial).await;
     groups::a_member_that_comes_back_gets_its_partitions(trial).await;
     groups::a_member_that_leaves_is_replaced(trial).await;

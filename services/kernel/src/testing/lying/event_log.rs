@@ -184,6 +184,10 @@ impl<C: Consumer> Consumer for LyingConsumer<C> {
         }
     }
 
+    async fn stay_alive(&mut self) {
+        self.consumer.stay_alive().await;
+    }
+
     async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         let fate = self.liar.fate();
         if matches!(fate, Fate::Done | Fate::DoneUnreported) {
