@@ -9,7 +9,10 @@ use scylla::{
     policies::load_balancing::DefaultPolicy,
     response::{PagingState, query_result::QueryResult},
     serialize::{batch::BatchValues, row::SerializeRow},
-    statement::{batch::Batch, prepared::PreparedStatement},
+    statement::{
+        batch::{Batch, BatchType},
+        prepared::PreparedStatement,
+    },
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -96,10 +99,18 @@ impl Connection {
             .map_err(|error| error::writing(in_table(what, statement), error))
     }
 
-    /// Writes, in one request. The caller sees to it that all of it belongs to one partition of a table: then it is one mutation.
-    pub(crate) async fn execute_batch(&self, what: &str, batch: &Batch, values: impl BatchValues) -> PortResult<()> {
+    /// Writes, in one request. The caller sees to it that all of it has one partition key: then it is one mutation.
+    pub(crate) async fn execute_batch<'a>(
+        &self,
+        what: &str,
+        statements: impl IntoIterator<Item = &'a PreparedStatement>,
+        values: impl BatchValues,
+    ) -> PortResult<()> {
+        let statements = statements.into_iter().map(|statement| statement.clone().into()).collect();
+        let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
+        batch.set_is_idempotent(true);
         let _permit = self.permit().await;
-        self.session.batch(batch, values).await.map(|_| ()).map_err(|error| error::writing(what, error))
+        self.session.batch(&batch, values).await.map(|_| ()).map_err(|error| error::writing(what, error))
     }
 
     /// Reads rows, `page_rows` at a time, until there are no more or `take` has enough.

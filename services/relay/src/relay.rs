@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Partitions,
-    ports::{CursorOutcome, EventLog, EventStore, Fence, LeaseOutcome, PortError, RelayCursor, RelayState, Remedy},
+    ports::{
+        CursorOutcome, EventLog, EventStore, Fence, LeaseOutcome, PortError, PortResult, RelayCursor, RelayState,
+        Remedy, Tail,
+    },
 };
 use diptych_runtime::{Backoff, Shutdown, pause};
 use tokio::time::Instant;
@@ -128,7 +131,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             metrics: RelayMetrics::new(partitions),
             store,
             log,
-            config,
+            config: RelayConfig { read_events_max: config.read_events_max.max(1), ..config },
             partitions,
             shutdown,
         }
@@ -241,12 +244,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 
     async fn read(&mut self, mut lead: Lead) -> Step {
-        let limit = self.config.read_events_max.max(1);
-        let began_at = Instant::now();
-        match self.store.read_after(lead.read.up_to, limit).await {
+        match self.read_after(&lead).await {
             Ok(tail) => {
-                self.metrics.read_seconds.record(began_at.elapsed());
-                let batch = lead.take(tail, limit);
+                let batch = lead.take(tail, self.config.read_events_max);
                 Ok(self.with_batch(lead, batch))
             }
             Err(error) => {
@@ -255,6 +255,22 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 again(state, error)
             }
         }
+    }
+
+    /// What comes after that which was read.
+    async fn read_after(&self, lead: &Lead) -> PortResult<Tail> {
+        let began_at = Instant::now();
+        let tail = self.store.read_after(lead.read.up_to, self.config.read_events_max).await?;
+        self.metrics.read_seconds.record(began_at.elapsed());
+        Ok(tail)
+    }
+
+    /// Puts a batch on the log.
+    async fn append(&self, batch: &Batch) -> PortResult<()> {
+        let began_at = Instant::now();
+        self.metrics.while_unpublished(&batch.oldest, self.log.append(&batch.entries)).await?;
+        self.metrics.publish_seconds.record(began_at.elapsed());
+        Ok(())
     }
 
     fn with_batch(&mut self, mut lead: Lead, batch: Batch) -> State {
@@ -271,14 +287,11 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
 
     /// Puts a batch on the log; where more is known to be there, reads it meanwhile.
     async fn publish(&mut self, mut lead: Lead, mut batch: Batch) -> Step {
-        let limit = self.config.read_events_max.max(1);
         batch.begin_spans();
-        let began_at = Instant::now();
         let appended = if batch.more && lead.ahead.is_none() {
-            let append = self.metrics.while_unpublished(&batch.oldest, self.log.append(&batch.entries));
-            let (appended, tail) = futures::join!(append, self.store.read_after(lead.read.up_to, limit));
+            let (appended, tail) = futures::join!(self.append(&batch), self.read_after(&lead));
             match tail {
-                Ok(tail) => lead.ahead = Some(lead.take(tail, limit)),
+                Ok(tail) => lead.ahead = Some(lead.take(tail, self.config.read_events_max)),
                 // It is read again in its turn, and the failure counted there.
                 Err(error) => {
                     tracing::debug!(%error, "could not read ahead");
@@ -287,7 +300,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             }
             appended
         } else {
-            self.metrics.while_unpublished(&batch.oldest, self.log.append(&batch.entries)).await
+            self.append(&batch).await
         };
         if let Err(error) = appended {
             self.metrics.show_ages(&batch.oldest);
@@ -297,7 +310,6 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 error,
             );
         }
-        self.metrics.publish_seconds.record(began_at.elapsed());
         lead.acknowledged(&batch, &self.config);
         self.count(&batch);
         Ok(self.after_publishing(lead, batch.more))

@@ -1,6 +1,6 @@
 //! Reading progress.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diptych_kernel::{
     Partition, Position, StreamId, Timestamp, Version,
@@ -18,21 +18,25 @@ pub(super) type SavedColumn = (i64, i64, i64, i64, Vec<(String, i64, String)>);
 pub(super) type Columns = (i16, String, Option<SavedColumn>);
 
 /// The last that was saved of a view in a partition.
-pub(super) struct Stored {
+pub(super) struct Last {
     pub(super) progress: Progress,
     /// When it was saved.
     pub(super) stamp: i64,
 }
 
-/// What was saved of each view and partition, for the views that are asked for.
-pub(super) struct Found<'a> {
-    views: BTreeMap<&'a str, ViewId>,
-    pub(super) stored: BTreeMap<(ViewId, Partition), Stored>,
+/// What was saved of views.
+pub(super) type Stored = BTreeMap<(ViewId, Partition), Last>;
+
+/// Finds out of rows what was saved of the views that are asked for.
+pub(super) struct Found {
+    views: BTreeMap<String, ViewId>,
+    pub(super) stored: Stored,
 }
 
-impl<'a> Found<'a> {
-    pub(super) fn new(views: impl IntoIterator<Item = (&'a str, ViewId)>) -> Self {
-        Self { views: views.into_iter().collect(), stored: BTreeMap::new() }
+impl Found {
+    pub(super) fn of(views: impl IntoIterator<Item = ViewId>) -> Self {
+        let views: BTreeSet<_> = views.into_iter().collect();
+        Self { views: views.into_iter().map(|view| (view.to_string(), view)).collect(), stored: Stored::new() }
     }
 
     /// Takes in what a row says of those of its views that are asked for.
@@ -42,10 +46,10 @@ impl<'a> Found<'a> {
         let (stamp, progress) = (saved.0, read(saved)?);
         for name in names.split(SEPARATOR) {
             let Some(view) = self.views.get(name) else { continue };
-            let age = |stored: &Stored| (stored.progress.position, stored.stamp);
+            let age = |last: &Last| (last.progress.position, last.stamp);
             let key = (*view, Partition::new(partition));
-            if self.stored.get(&key).is_none_or(|stored| age(stored) < (progress.position, stamp)) {
-                self.stored.insert(key, Stored { progress: progress.clone(), stamp });
+            if self.stored.get(&key).is_none_or(|last| age(last) < (progress.position, stamp)) {
+                self.stored.insert(key, Last { progress: progress.clone(), stamp });
             }
         }
         Ok(())
@@ -79,12 +83,11 @@ impl ProgressTable {
         if views.is_empty() {
             return Ok(Vec::new());
         }
-        let names: Vec<_> = views.iter().map(ToString::to_string).collect();
-        let mut found = Found::new(names.iter().map(|name| &**name).zip(views.iter().copied()));
+        let mut found = Found::of(views.iter().copied());
         for columns in connection.read("loading progress", &self.load, ()).await? {
             found.take(columns)?;
         }
-        let update = |((view, partition), Stored { progress, .. })| ProgressUpdate { view, partition, progress };
+        let update = |((view, partition), Last { progress, .. })| ProgressUpdate { view, partition, progress };
         Ok(found.stored.into_iter().map(update).collect())
     }
 }

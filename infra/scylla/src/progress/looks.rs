@@ -20,7 +20,7 @@ pub(super) struct Looks {
 
 struct Look {
     at: Instant,
-    /// Whether streams were parked in what was saved then, or since.
+    /// Whether streams were parked in what was saved then: who saves them always looks.
     has_parked: bool,
 }
 

@@ -5,18 +5,18 @@
 //! where that matters (see [`super::looks`]), and where it is overruled it writes once more, with a moment after that.
 
 use std::{
+    iter,
     sync::atomic::{AtomicI64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use diptych_kernel::ports::{PortError, PortResult, ProgressUpdate, Remedy};
 use futures::future::try_join;
-use scylla::statement::batch::{Batch, BatchType};
 use tokio::time::Instant;
 
 use super::{
     Changes, ProgressTable,
-    load::{Found, SavedColumn},
+    load::{Found, SavedColumn, Stored},
     together::Together,
 };
 use crate::{connection::Connection, timestamp};
@@ -45,15 +45,13 @@ impl ProgressTable {
             return Ok(());
         }
         let rows = Together::of(updates).into_iter().map(Row::new).collect::<PortResult<Vec<_>>>()?;
-        let names: Vec<_> = updates.iter().map(|update| (update.view.to_string(), update.view)).collect();
-        let found = Found::new(names.iter().map(|(name, view)| (&**name, *view)));
         let _announcement = changes.announce_at_the_end();
         let (stamp, now) = (self.stamps.next(0), Instant::now());
         let due: Vec<_> = parked_by_partition(&rows)
             .filter(|(partition, has_parked)| self.looks.is_due(*partition, *has_parked, now))
             .collect();
         let put = self.put(connection, rows.iter().map(|row| (row, stamp)));
-        let (found, ()) = try_join(self.look(connection, &due, found), put).await.map_err(in_part)?;
+        let (found, ()) = try_join(self.look(connection, &due, &rows), put).await.map_err(in_part)?;
 
         let overruled = rows.iter().filter_map(|row| Some((row, self.stamps.next(row.overruled_by(stamp, &found)?))));
         self.put(connection, overruled).await.map_err(in_part)?;
@@ -63,30 +61,27 @@ impl ProgressTable {
         Ok(())
     }
 
-    /// Reads what is there in these partitions.
-    async fn look<'a>(
-        &self,
-        connection: &Connection,
-        due: &[(i16, bool)],
-        mut found: Found<'a>,
-    ) -> PortResult<Found<'a>> {
+    /// Reads what is there of the views of these rows, in these partitions.
+    async fn look(&self, connection: &Connection, due: &[(i16, bool)], rows: &[Row]) -> PortResult<Stored> {
+        if due.is_empty() {
+            return Ok(Stored::new());
+        }
+        let mut found = Found::of(rows.iter().flat_map(|row| row.together.views.iter().copied()));
         let partitions: Vec<_> = due.iter().map(|(partition, _)| *partition).collect();
         for partitions in partitions.chunks(LOOK_PARTITIONS_MAX) {
             for columns in connection.read("looking at progress", &self.look, (partitions,)).await? {
                 found.take(columns)?;
             }
         }
-        Ok(found)
+        Ok(found.stored)
     }
 
     /// Writes rows, each with the moment of its save.
     async fn put<'a>(&self, connection: &Connection, rows: impl Iterator<Item = (&'a Row, i64)>) -> PortResult<()> {
         let values: Vec<_> = rows.map(|(row, stamp)| row.values(stamp)).collect();
         for values in values.chunks(BATCH_ROWS_MAX) {
-            let statements = vec![self.put.clone().into(); values.len()];
-            let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
-            batch.set_is_idempotent(true);
-            connection.execute_batch("saving progress", &batch, values).await?;
+            let statements = iter::repeat_n(&self.put, values.len());
+            connection.execute_batch("saving progress", statements, values).await?;
         }
         Ok(())
     }
@@ -111,9 +106,9 @@ impl Row {
     }
 
     /// The latest moment of what was found of its views at its position, where that is not before its own.
-    fn overruled_by(&self, stamp: i64, found: &Found<'_>) -> Option<i64> {
+    fn overruled_by(&self, stamp: i64, found: &Stored) -> Option<i64> {
         let Together { partition, views, progress } = &self.together;
-        let of_views = views.iter().filter_map(|view| found.stored.get(&(*view, *partition)));
+        let of_views = views.iter().filter_map(|view| found.get(&(*view, *partition)));
         let overruling = of_views.filter(|stored| {
             let is_ours = stored.stamp == stamp && stored.progress == *progress;
             stored.progress.position == progress.position && stored.stamp >= stamp && !is_ours

@@ -11,7 +11,6 @@ use diptych_kernel::{
     ports::{PortResult, RowWrite},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use scylla::statement::batch::{Batch, BatchType};
 
 use super::{Tables, statements::Statements};
 use crate::{connection::Connection, timestamp};
@@ -59,11 +58,8 @@ impl Piece<'_> {
         if let ([only], [statement]) = (self.rows, &*statements) {
             return connection.execute("writing a row", statement, values(only)).await.map(|_| ());
         }
-        let statements = statements.into_iter().map(|statement| statement.clone().into()).collect();
-        let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
-        batch.set_is_idempotent(true);
         let values: Vec<_> = self.rows.iter().map(|row| values(row)).collect();
-        connection.execute_batch("writing rows of a partition key", &batch, values).await
+        connection.execute_batch("writing rows of a partition key", statements, values).await
     }
 }
 
