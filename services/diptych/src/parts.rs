@@ -15,6 +15,7 @@ use diptych_ledger::{
     grpc::{CommandFace, QueryFace},
     views,
 };
+use diptych_projector::ProjectorConfig;
 use diptych_proto::ledger::{
     command::v1::command_service_server::CommandServiceServer,
     query::v1_encoded::query_service_server::QueryServiceServer,
@@ -68,11 +69,11 @@ impl<V: ViewStore + ProgressStore, C: ViewCache> Services<V, C> {
         &self,
         process: &Process,
         stores: &Stores<S, L, V, C>,
-        query: QueryConfig,
+        (projector, query): (ProjectorConfig, QueryConfig),
     ) -> Reader<V, V, C> {
         self.commands.set(start_write_side(process, &stores.events));
         start_relay(process, &stores.events, &stores.log);
-        start_projector(process, stores);
+        start_projector(process, stores, projector);
         let partitions = stores.events.partitions();
         let (reader, queries) = start_read_side(process, &stores.views, &stores.cache, partitions, query);
         self.queries.set(queries);
@@ -114,15 +115,20 @@ pub(crate) fn start_relay<S: EventStore + RelayState, L: EventLog>(process: &Pro
     stages.relay.tasks().spawn_fallible("relay", relay);
 }
 
+/// The settings of this process's projector.
+pub(crate) fn projector_config<S, L, V, C>(process: &Process, stores: &Stores<S, L, V, C>) -> ProjectorConfig {
+    process.config.projector.named(&stores.group, &process.instance)
+}
+
 /// Starts what folds events into rows.
-pub(crate) fn start_projector<S, L, V, C>(process: &Process, stores: &Stores<S, L, V, C>)
+pub(crate) fn start_projector<S, L, V, C>(process: &Process, stores: &Stores<S, L, V, C>, config: ProjectorConfig)
 where
     S: EventStore,
     L: EventLog,
     V: ViewStore + ProgressStore,
     C: ViewCache,
 {
-    let Process { config, stages, instance, .. } = process;
+    let stages = &process.stages;
     let ports = diptych_projector::Ports {
         events: Arc::clone(&stores.events),
         log: Arc::clone(&stores.log),
@@ -130,8 +136,7 @@ where
         progress: Arc::clone(&stores.views),
         cache: Arc::clone(&stores.cache),
     };
-    let settings = config.projector.named(&stores.group, instance);
-    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, settings, stages.project.shutdown());
+    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, stages.project.shutdown());
     stages.project.tasks().spawn_fallible("projector", projector);
 }
 

@@ -83,6 +83,7 @@ where
             }
         }
         self.hot.forget(partitions);
+        self.unsaved.forget(partitions);
         self.metrics.show_owned(self.owned.len());
     }
 

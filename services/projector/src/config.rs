@@ -21,6 +21,9 @@ pub struct ProjectorConfig {
     pub park_retry: Duration,
     /// How long to wait for records at a time; also how soon anything else that is due is noticed.
     pub poll_patience: Duration,
+    /// How long progress that was told through the cache may wait to be saved; with what comes meanwhile that is one save. Zero saves it with every
+    /// batch and tells nothing, which is right where the store of progress signals every save, as one in the same process does.
+    pub progress_interval: Duration,
     /// How far committed offsets may lag behind saved progress. They only matter to others: progress is what a restart goes by.
     pub commit_interval: Duration,
     /// The shortest pause before something that failed is tried again.
@@ -44,6 +47,7 @@ impl ProjectorConfig {
             parked_streams_max: 1_000,
             park_retry: Duration::from_secs(30),
             poll_patience: Duration::from_millis(500),
+            progress_interval: Duration::from_millis(10),
             commit_interval: Duration::from_millis(100),
             retry_delay_min: Duration::from_millis(10),
             retry_delay_max: Duration::from_secs(1),

@@ -124,6 +124,7 @@ where
             let mut consumer = self.join(log).await?;
             let left = self.listen(log, &mut consumer).await;
             // Also when the work is broken off: what is pending is stored.
+            self.engine.save_rest().await;
             self.commit(&mut consumer).await?;
             left?;
             self.engine.release_all();
@@ -200,6 +201,7 @@ where
             }
             LogSignal::Revoked(partitions, guard) => {
                 // Nothing is in flight here. The group goes on when the guard is dropped.
+                self.engine.save_rest().await;
                 self.commit(consumer).await?;
                 self.pending.retain(|partition, _| !partitions.contains(partition));
                 self.engine.release(&partitions);
@@ -228,6 +230,8 @@ where
 
     /// What is due beside listening, in small pieces.
     async fn do_other_work(&mut self, consumer: &mut impl Consumer) -> Result<(), Stop> {
+        let life = self.life();
+        alive_while(consumer, life, self.engine.save_due()).await?;
         for _ in 0..PIECES_PER_POLL {
             let life = self.life();
             match alive_while(consumer, life, self.engine.work()).await? {
@@ -251,7 +255,8 @@ where
 
     fn patience(&self) -> Duration {
         let now = Instant::now();
-        let until = self.commit_at.into_iter().chain(self.engine.next_work()).min();
+        let due = [self.commit_at, self.engine.unsaved.due_at(), self.engine.next_work()];
+        let until = due.into_iter().flatten().min();
         let patience = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
         patience.min(self.engine.config.poll_patience)
     }

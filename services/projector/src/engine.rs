@@ -19,6 +19,7 @@ use crate::{
     partition::{PartitionState, Phase, ViewState},
     retry::{Pulse, Retry},
     rows::{HotRows, Table, TableIndex},
+    unsaved::Unsaved,
 };
 
 /// Everything but the log.
@@ -35,6 +36,7 @@ pub(crate) struct Engine<D: Domain, S, V, P, C> {
     pub(crate) tables: Vec<Table>,
     pub(crate) hot: HotRows,
     pub(crate) owned: BTreeMap<Partition, PartitionState>,
+    pub(crate) unsaved: Unsaved,
     pub(crate) metrics: ProjectorMetrics,
     /// Failures of the write side do not hold the log up: what needs it is put off.
     write_side: Backoff,
@@ -83,6 +85,7 @@ where
             write_side: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             write_side_logged: LogLimit::default(),
             owned: BTreeMap::new(),
+            unsaved: Unsaved::default(),
             metrics: ProjectorMetrics::new(),
             worked_last: Partition::default(),
             pulse: Pulse::default(),

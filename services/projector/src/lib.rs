@@ -8,12 +8,13 @@
 //!      -> rows: from memory, or one read per view                   rows.rs
 //!      -> fold, where row.position < event.position                 apply.rs
 //!      -> one write of all changed rows                             durable.rs
-//!      -> progress of every view in every partition, in one call,
-//!         and meanwhile the cache                                   durable.rs
+//!      -> the cache, and through it to those who wait how far      durable.rs
+//!         every view is in every partition
+//!      -> the same saved, many times in a second, in one call      unsaved.rs
 //!      -> offsets, now and then, in one call                        consume.rs
 //! ```
 //!
-//! Each arrow waits for the one before it to be durable, so a crash between any two repeats work and loses none. Repeats, rebalances and
+//! Rows come first, and progress is told and saved of durable rows only, so a crash between any two repeats work and loses none. Repeats, rebalances and
 //! owners that do not know that they were replaced do no harm: a row is absolute, its bytes at a position are always the same, and
 //! the larger position wins.
 //!
@@ -50,6 +51,7 @@ mod remake;
 mod retry;
 mod rows;
 mod trace;
+mod unsaved;
 
 pub use config::{Ports, ProjectorConfig};
 pub use consume::run;

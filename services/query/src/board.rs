@@ -1,21 +1,29 @@
-//! The board: how far each view has got in each partition, as one task keeps it for all calls of the process.
+//! The board: how far each view has got in each partition, as two tasks keep it for all calls of the process: one by what is stored, and one by
+//! what projectors tell through the cache, which is sooner.
 //!
 //! A call takes a [`Snapshot`] before it reads rows, and judges by that alone: the progress in it and the parked streams in it belong
 //! together. Progress only grows, so an old snapshot is a lower bound: while progress cannot be loaded, answers stay right, and calls that
 //! need more than the snapshot shows wait.
 
 mod follow;
+mod news;
 mod snapshot;
 mod waiters;
 
 use std::sync::Arc;
 
-use diptych_kernel::{Partition, Partitions, Position, domain::ViewId, ports::ProgressStore};
+use diptych_kernel::{
+    Partition, Partitions, Position,
+    domain::ViewId,
+    ports::{ProgressStore, ViewCache},
+};
 use diptych_runtime::Tasks;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{config::QueryConfig, metrics::Metrics};
 use follow::{Follower, Publisher};
+use news::NewsListener;
 pub(crate) use snapshot::{Slot, Snapshot};
 use waiters::Waiters;
 
@@ -31,9 +39,10 @@ pub(crate) struct ProgressBoard {
 }
 
 impl ProgressBoard {
-    /// Starts the task that follows the progress of these views.
-    pub(crate) fn start<P: ProgressStore>(
+    /// Starts the tasks that follow the progress of these views.
+    pub(crate) fn start<P: ProgressStore, C: ViewCache>(
         progress: Arc<P>,
+        cache: Arc<C>,
         views: Vec<ViewId>,
         partitions: Partitions,
         config: &QueryConfig,
@@ -42,16 +51,14 @@ impl ProgressBoard {
     ) -> Self {
         let views: Arc<[ViewId]> = views.into();
         let (publisher, snapshots, reached) = Publisher::new(Arc::clone(&views), partitions);
-        let waiters = Waiters::default();
-        let follower = Follower::new(progress, publisher, waiters.clone(), config, metrics);
-        let shutdown = tasks.shutdown();
-        tasks.spawn("query-progress", async move {
-            // When this ends, the senders are gone, and whoever waits for progress stops waiting.
-            tokio::select! {
-                () = shutdown.begun() => {}
-                () = follower.follow() => {}
-            }
-        });
+        let (publisher, waiters) = (Arc::new(Mutex::new(publisher)), Waiters::new(partitions));
+        if !config.is_told_of_progress() {
+            let (views, publisher) = (Arc::clone(&views), Arc::clone(&publisher));
+            let news = NewsListener::new(cache, views, publisher, waiters.clone(), config, Arc::clone(&metrics));
+            spawn(tasks, "query-news", news.listen());
+        }
+        let follower = Follower::new(progress, Arc::clone(&views), publisher, waiters.clone(), config, metrics);
+        spawn(tasks, "query-progress", follower.follow());
         Self { snapshots, reached: reached.into(), waiters, views, partitions }
     }
 
@@ -75,7 +82,7 @@ impl ProgressBoard {
     pub(crate) async fn reached(&self, view: usize, partition: Partition, position: Position) -> bool {
         let Some(place) = snapshot::place(self.partitions, view, partition) else { return false };
         let Some(reached) = self.reached.get(place) else { return false };
-        let _waiting = self.waiters.enter();
+        let _waiting = self.waiters.enter(partition);
         reached.clone().wait_for(|reached| *reached >= position).await.is_ok()
     }
 
@@ -83,4 +90,16 @@ impl ProgressBoard {
     pub(crate) fn partitions(&self) -> Partitions {
         self.partitions
     }
+}
+
+/// Runs a task that keeps the board until the process stops. When both have ended, the senders are gone, and whoever waits for progress stops
+/// waiting.
+fn spawn(tasks: &Tasks, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    let shutdown = tasks.shutdown();
+    tasks.spawn(name, async move {
+        tokio::select! {
+            () = shutdown.begun() => {}
+            () = task => {}
+        }
+    });
 }

@@ -9,10 +9,11 @@
 //! - **What is parked is said.** Progress passes a parked stream by, so whether a stream is parked and how far the view has got are always
 //!   taken from the same picture of progress, see [`Reader`].
 //! - **Every wait is bounded**: by the caller's deadline, in number, and in what one try at a store may take. Nothing polls on behalf of a
-//!   request: one task follows progress and wakes those that wait for the partition that moved.
+//!   request: two tasks follow progress, as it is saved and as projectors tell it through the cache, and wake those that wait for the partition
+//!   that moved.
 //!
 //! The layers, from the outside: [`Reader`] checks freshness and waits; below it the rows with the cache as a decorator over the read
-//! database, one read at a time for each key; beside both the board, the picture of progress that one task keeps.
+//! database, one read at a time for each key; beside both the board, the picture of progress that those tasks keep.
 
 mod answer;
 mod board;

@@ -53,7 +53,7 @@ struct Wanted {
 }
 
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
-    /// Starts to follow the progress of these views, as a task that ends with `tasks`. Install the recorder of metrics before.
+    /// Starts to follow the progress of these views, as tasks that end with `tasks`. Install the recorder of metrics before.
     #[must_use]
     pub fn start(
         views: Arc<V>,
@@ -65,7 +65,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         tasks: &Tasks,
     ) -> Self {
         let metrics = Arc::new(Metrics::new(&view_ids, partitions));
-        let board = ProgressBoard::start(progress, view_ids, partitions, &config, Arc::clone(&metrics), tasks);
+        let news = Arc::clone(&cache);
+        let board = ProgressBoard::start(progress, news, view_ids, partitions, &config, Arc::clone(&metrics), tasks);
         let store = Store::new(views, &config, Arc::clone(&metrics));
         let rows = CachedRows::new(store, cache, board.clone(), &config, Arc::clone(&metrics));
         let waits = Waits::new(board.clone(), config.pending_waits_max, Arc::clone(&metrics));

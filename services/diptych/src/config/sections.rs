@@ -104,6 +104,7 @@ pub(crate) struct Projector {
     hot_rows_max: Count<1, 10_000_000>,
     parked_streams_max: Count<1, 1_000_000>,
     park_retry: Span<100, DAY>,
+    progress_interval: Span<0, SECOND>,
 }
 
 /// The query path. See [`QueryConfig`].
@@ -117,6 +118,7 @@ pub(crate) struct Query {
     cached_age_max: Span<10, DAY>,
     progress_patience: Span<1, MINUTE>,
     progress_patience_waiting: Span<1, MINUTE>,
+    news_patience: Span<1, SECOND>,
 }
 
 /// The cache in front of the views.
@@ -279,6 +281,7 @@ impl Default for Projector {
             hot_rows_max: Count::near(projector.hot_rows_max),
             parked_streams_max: Count::near(projector.parked_streams_max),
             park_retry: Span::near(projector.park_retry),
+            progress_interval: Span::near(projector.progress_interval),
         }
     }
 }
@@ -291,6 +294,7 @@ impl Projector {
             hot_rows_max: self.hot_rows_max.usize(),
             parked_streams_max: self.parked_streams_max.usize(),
             park_retry: self.park_retry.duration(),
+            progress_interval: self.progress_interval.duration(),
             ..ProjectorConfig::new(group, member)
         }
     }
@@ -307,6 +311,7 @@ impl Default for Query {
             cached_age_max: Span::near(query.cached_age_max),
             progress_patience: Span::near(query.progress_patience),
             progress_patience_waiting: Span::near(query.progress_patience_waiting),
+            news_patience: Span::near(query.news_patience),
         }
     }
 }
@@ -321,6 +326,7 @@ impl From<&Query> for QueryConfig {
             cached_age_max: query.cached_age_max.duration(),
             progress_patience: query.progress_patience.duration(),
             progress_patience_waiting: query.progress_patience_waiting.duration(),
+            news_patience: query.news_patience.duration(),
             ..Self::default()
         }
     }

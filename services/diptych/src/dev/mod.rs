@@ -9,6 +9,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use diptych_embedded::{Embedded, EmbeddedViewCache, Place};
 use diptych_kernel::Partitions;
+use diptych_projector::ProjectorConfig;
 use diptych_query::QueryConfig;
 use tokio::{net::TcpListener, time::timeout};
 
@@ -17,7 +18,7 @@ use data_lock::DataLock;
 
 use crate::{
     config::Config,
-    parts::{Services, Stores},
+    parts::{Services, Stores, projector_config},
     process::{self, Process, Role, Running, banner},
 };
 
@@ -42,7 +43,8 @@ async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Runni
     let query = QueryConfig::from(&config.query);
     // The stores are in this process, and tell of every change.
     let query = QueryConfig { progress_patience_waiting: query.progress_patience, ..query };
-    let reader = services.start(process, &stores, query);
+    let projector = ProjectorConfig { progress_interval: Duration::ZERO, ..projector_config(process, &stores) };
+    let reader = services.start(process, &stores, (projector, query));
     let trim = upkeep::trim_log(Arc::clone(&stores.log), process.stages.relay.shutdown());
     process.stages.relay.tasks().spawn("trim the log", trim);
 

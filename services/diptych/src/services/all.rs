@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use crate::{
     config::{Config, Flag},
     migrate,
-    parts::Services,
+    parts::{Services, projector_config},
     process::{self, Process, Role, Running, ServiceFlags, after_help, banner, until_there},
     servers,
 };
@@ -46,7 +46,8 @@ async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Runni
     let health = process.serve(listener, |server| services.mount(server)).await?;
     migrate_all(&process.config).await;
     let stores = servers::all(process).await;
-    let reader = services.start(process, &stores, (&process.config.query).into());
+    let projector = projector_config(process, &stores);
+    let reader = services.start(process, &stores, (projector, (&process.config.query).into()));
     reader.ready().await;
     let running = Running::ready(health).await;
     banner::print(&banner::text(process, &places(&process.config)));

@@ -38,6 +38,6 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
     let health = process.serve(listener, |server| server).await?;
     let stores = servers::all(process).await;
-    parts::start_projector(process, &stores);
+    parts::start_projector(process, &stores, parts::projector_config(process, &stores));
     Ok(Running::ready(health).await)
 }

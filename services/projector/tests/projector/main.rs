@@ -10,6 +10,7 @@ mod holes;
 mod liars;
 mod limits;
 mod look;
+mod news;
 mod parking;
 mod stage;
 mod stores;

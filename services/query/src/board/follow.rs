@@ -1,4 +1,4 @@
-//! The task that keeps the board.
+//! The task that keeps the board by what is stored.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use diptych_kernel::{
     ports::{PortError, PortResult, ProgressStore, ProgressUpdate},
 };
 use diptych_runtime::{Backoff, SystemClock, pause};
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -16,8 +17,8 @@ use tokio::{
 use super::{snapshot::Snapshot, waiters::Waiters};
 use crate::{config::QueryConfig, metrics::Metrics, outage::Outage};
 
-const RETRY_MIN: Duration = Duration::from_millis(10);
-const RETRY_MAX: Duration = Duration::from_secs(1);
+pub(super) const RETRY_MIN: Duration = Duration::from_millis(10);
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How often ages are shown, at most: there is one for each view and partition, and progress may move a thousand times a second.
 const AGES_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -39,11 +40,22 @@ impl Publisher {
         (Self { views, current, snapshots, reached }, snapshots_read, reached_read)
     }
 
-    pub(super) fn publish(&mut self, updates: Vec<ProgressUpdate>) {
-        let next = self.current.updated(&self.views, updates);
-        if next == *self.current && self.snapshots.borrow().is_some() {
-            return;
+    /// Takes in what is stored.
+    pub(super) fn take_stored(&mut self, updates: Vec<ProgressUpdate>) {
+        let next = self.current.with_stored(&self.views, updates);
+        if next != *self.current || self.snapshots.borrow().is_none() {
+            self.publish(next);
         }
+    }
+
+    /// Takes in what is told.
+    pub(super) fn take_news(&mut self, updates: Vec<ProgressUpdate>) {
+        if let Some(next) = self.current.with_news(&self.views, updates) {
+            self.publish(next);
+        }
+    }
+
+    fn publish(&mut self, next: Snapshot) {
         self.current = Arc::new(next);
         // The picture first: whoever is woken finds in it what he was woken for.
         self.snapshots.send_replace(Some(Arc::clone(&self.current)));
@@ -57,7 +69,8 @@ impl Publisher {
 /// so. While calls wait for progress it looks more often, with one load for all of them.
 pub(super) struct Follower<P> {
     progress: Arc<P>,
-    publisher: Publisher,
+    views: Arc<[ViewId]>,
+    publisher: Arc<Mutex<Publisher>>,
     waiters: Waiters,
     metrics: Arc<Metrics>,
     outage: Outage,
@@ -72,20 +85,22 @@ pub(super) struct Follower<P> {
 impl<P: ProgressStore> Follower<P> {
     pub(super) fn new(
         progress: Arc<P>,
-        publisher: Publisher,
+        views: Arc<[ViewId]>,
+        publisher: Arc<Mutex<Publisher>>,
         waiters: Waiters,
         config: &QueryConfig,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (patience, patience_waiting) = (config.progress_patience, config.progress_patience_waiting);
+        let patience = config.progress_patience;
         Self {
             progress,
+            views,
             publisher,
             waiters,
             metrics,
             outage: Outage::new("loading progress"),
             patience,
-            patience_waiting: (patience_waiting < patience).then_some(patience_waiting),
+            patience_waiting: (!config.is_told_of_progress()).then_some(config.progress_patience_waiting),
             load_timeout: config.store_timeout,
             backoff: Backoff::seeded(RETRY_MIN, RETRY_MAX, config.jitter_seed),
             ages_noted_at: None,
@@ -100,7 +115,7 @@ impl<P: ProgressStore> Follower<P> {
                 Ok(updates) => {
                     self.outage.note_success();
                     self.backoff.reset();
-                    self.publisher.publish(updates);
+                    self.publisher.lock().take_stored(updates);
                     self.note_ages();
                     self.rest(&mut seen).await;
                 }
@@ -129,7 +144,7 @@ impl<P: ProgressStore> Follower<P> {
     }
 
     async fn load(&self) -> PortResult<Vec<ProgressUpdate>> {
-        match timeout(self.load_timeout, self.progress.load(&self.publisher.views)).await {
+        match timeout(self.load_timeout, self.progress.load(&self.views)).await {
             Ok(loaded) => loaded,
             Err(_) => Err(PortError::not_done("loading progress took too long")),
         }
@@ -141,6 +156,7 @@ impl<P: ProgressStore> Follower<P> {
             return;
         }
         self.ages_noted_at = Some(Instant::now());
-        self.metrics.progress_ages(self.publisher.current.complete_up_to(), SystemClock.now());
+        let current = Arc::clone(&self.publisher.lock().current);
+        self.metrics.progress_ages(current.complete_up_to(), SystemClock.now());
     }
 }

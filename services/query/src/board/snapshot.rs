@@ -1,8 +1,16 @@
 //! One picture of all progress.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use diptych_kernel::{Partition, Partitions, Position, StreamId, Timestamp, domain::ViewId, ports::ProgressUpdate};
+use diptych_kernel::{
+    Partition, Partitions, Position, StreamId, Timestamp,
+    domain::ViewId,
+    ports::{Progress, ProgressUpdate},
+};
+
+/// How much later than what is stored news is believed to be. Progress is stored many times in a second; news that is far ahead of it is left over
+/// from a read database that has been replaced since.
+const NEWS_AHEAD_MAX: Duration = Duration::from_secs(10);
 
 /// How far one view has got in one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,9 +21,34 @@ pub(crate) struct Slot {
     pub(crate) as_of: Option<Timestamp>,
     /// Sorted. `None` where it would be empty, which it nearly always is.
     parked: Option<Arc<[StreamId]>>,
+    /// The time of the progress that was stored last, as far as is known here.
+    stored_as_of: Option<Timestamp>,
 }
 
 impl Slot {
+    /// What was stored replaces what was known at the same position: a stream may have been parked there.
+    fn take_stored(&mut self, progress: Progress) {
+        self.stored_as_of = self.stored_as_of.max(time_of(&progress));
+        if progress.position >= self.position {
+            self.take(progress);
+        }
+    }
+
+    /// News counts only where it is new: it is told once, and what is stored may have changed since.
+    fn is_news(&self, progress: &Progress) -> bool {
+        let ahead_max_micros = i64::try_from(NEWS_AHEAD_MAX.as_micros()).unwrap_or(i64::MAX);
+        let stored = self.stored_as_of.map(|as_of| as_of.plus_micros(ahead_max_micros));
+        progress.position > self.position && stored.is_some_and(|latest| progress.as_of <= latest)
+    }
+
+    fn take(&mut self, progress: Progress) {
+        self.position = progress.position;
+        self.as_of = self.as_of.max(time_of(&progress));
+        let mut parked: Vec<_> = progress.parked.into_iter().map(|parked| parked.stream_id).collect();
+        parked.sort_unstable();
+        self.parked = (!parked.is_empty()).then(|| parked.into());
+    }
+
     /// The streams that stand still, sorted.
     pub(crate) fn parked(&self) -> &[StreamId] {
         self.parked.as_deref().unwrap_or_default()
@@ -74,33 +107,50 @@ impl Snapshot {
         self.slots.iter().map(|slot| slot.as_of)
     }
 
-    /// The picture after these updates. Nothing in it goes back, whatever was loaded.
-    pub(super) fn updated(&self, views: &[ViewId], updates: Vec<ProgressUpdate>) -> Self {
+    /// The picture with what is stored. Nothing in it goes back, whatever was loaded.
+    pub(super) fn with_stored(&self, views: &[ViewId], updates: Vec<ProgressUpdate>) -> Self {
         let mut next = self.clone();
-        for ProgressUpdate { view, partition, progress } in updates {
-            let Some(view) = views.iter().position(|known| *known == view) else { continue };
-            let Some(slot) = place(self.partitions, view, partition).and_then(|place| next.slots.get_mut(place)) else {
-                continue;
-            };
-            if progress.position < slot.position {
-                continue;
+        for update in updates {
+            if let Some(slot) = next.slot_of(views, &update) {
+                slot.take_stored(update.progress);
             }
-            slot.position = progress.position;
-            slot.as_of = slot.as_of.max((progress.as_of > Timestamp::default()).then_some(progress.as_of));
-            let mut parked: Vec<_> = progress.parked.into_iter().map(|parked| parked.stream_id).collect();
-            parked.sort_unstable();
-            slot.parked = (!parked.is_empty()).then(|| parked.into());
         }
         next
     }
+
+    /// The picture with what is told; `None` where there is nothing new in it.
+    pub(super) fn with_news(&self, views: &[ViewId], updates: Vec<ProgressUpdate>) -> Option<Self> {
+        let mut next = None;
+        for update in updates {
+            let slot = self.place_of(views, &update).and_then(|place| self.slots.get(place));
+            if slot.is_some_and(|slot| slot.is_news(&update.progress))
+                && let Some(slot) = next.get_or_insert_with(|| self.clone()).slot_of(views, &update)
+            {
+                slot.take(update.progress);
+            }
+        }
+        next
+    }
+
+    fn place_of(&self, views: &[ViewId], update: &ProgressUpdate) -> Option<usize> {
+        let view = views.iter().position(|known| *known == update.view)?;
+        place(self.partitions, view, update.partition)
+    }
+
+    fn slot_of(&mut self, views: &[ViewId], update: &ProgressUpdate) -> Option<&mut Slot> {
+        let place = self.place_of(views, update)?;
+        self.slots.get_mut(place)
+    }
+}
+
+/// `None` before the first progress.
+fn time_of(progress: &Progress) -> Option<Timestamp> {
+    (progress.as_of > Timestamp::default()).then_some(progress.as_of)
 }
 
 #[cfg(test)]
 mod tests {
-    use diptych_kernel::{
-        Version,
-        ports::{Parked, Progress},
-    };
+    use diptych_kernel::{Version, ports::Parked};
 
     use super::*;
 
@@ -119,7 +169,11 @@ mod tests {
     }
 
     fn updated(snapshot: &Snapshot, update: ProgressUpdate) -> Snapshot {
-        snapshot.updated(&[SEATS, TOTALS], vec![update])
+        snapshot.with_stored(&[SEATS, TOTALS], vec![update])
+    }
+
+    fn told(snapshot: &Snapshot, update: ProgressUpdate) -> Option<Snapshot> {
+        snapshot.with_news(&[SEATS, TOTALS], vec![update])
     }
 
     fn empty() -> Snapshot {
@@ -160,5 +214,49 @@ mod tests {
         assert_eq!(updated(&empty(), update(SEATS, 2, 5, &[])), empty());
         assert_eq!(empty().slot(0, Partition::new(2)), None);
         assert_eq!(empty().slot(2, Partition::new(0)), None);
+    }
+
+    #[test]
+    fn news_moves_the_picture_before_it_is_stored() {
+        let snapshot = updated(&empty(), update(SEATS, 1, 5, &["seat-1"]));
+        let news = told(&snapshot, update(SEATS, 1, 6, &[])).unwrap();
+        let slot = news.slot(0, Partition::new(1)).unwrap();
+        assert_eq!((slot.position.as_i64(), slot.as_of, slot.parked().len()), (6, Some(Timestamp::from_micros(6)), 0));
+        assert_eq!(
+            updated(&news, update(SEATS, 1, 5, &[])).position(0, Partition::new(1)).as_i64(),
+            6,
+            "nor back again"
+        );
+    }
+
+    #[test]
+    fn what_is_known_already_is_no_news() {
+        let snapshot = updated(&empty(), update(SEATS, 1, 5, &["seat-1"]));
+        // Told before the stream was parked, as the event was there all the same.
+        assert_eq!(told(&snapshot, update(SEATS, 1, 5, &[])), None);
+        assert_eq!(told(&snapshot, update(SEATS, 1, 4, &[])), None);
+        assert_eq!(told(&snapshot, update(SEATS, 2, 9, &[])), None, "there is no such partition");
+    }
+
+    #[test]
+    fn what_is_stored_later_at_the_same_position_replaces_news() {
+        let snapshot = updated(&empty(), update(SEATS, 1, 5, &[]));
+        let news = told(&snapshot, update(SEATS, 1, 6, &[])).unwrap();
+        let parked = updated(&news, update(SEATS, 1, 6, &["seat-1"]));
+        assert!(!parked.slot(0, Partition::new(1)).unwrap().is_whole(None));
+        assert_eq!(told(&parked, update(SEATS, 1, 6, &[])), None);
+    }
+
+    #[test]
+    fn news_far_ahead_of_what_is_stored_is_of_another_read_database() {
+        let later = |at: i64| update(SEATS, 1, 5 + at, &[]);
+        assert_eq!(told(&empty(), later(1)), None, "nothing is stored");
+        let snapshot = updated(&empty(), later(0));
+        let ahead_max = i64::try_from(NEWS_AHEAD_MAX.as_micros()).unwrap();
+        let news = told(&snapshot, later(ahead_max)).unwrap();
+        assert_eq!(told(&snapshot, later(ahead_max + 1)), None);
+        assert_eq!(told(&news, later(ahead_max + 1)), None, "news is no ground for more of it");
+        let stored = updated(&news, later(1));
+        assert!(told(&stored, later(ahead_max + 1)).is_some());
     }
 }

@@ -5,6 +5,7 @@ mod cache;
 mod failures;
 mod liars;
 mod many;
+mod news;
 mod own_writes;
 mod parked;
 mod polling;
