@@ -116,6 +116,11 @@ impl Stack {
         &self.tools
     }
 
+    /// Whether data and logs stay when the stack is stopped.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keep
+    }
+
     /// Gives a process its ports, one for each of `services`, which are words for what is served there. A process keeps its ports; one that
     /// is down gets others when somebody else listens on them.
     ///
