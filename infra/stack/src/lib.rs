@@ -36,6 +36,6 @@ pub use error::{StackError, StackResult};
 pub use install::{Package, Say, Tools, install};
 pub use places::{Places, TOOLS_VARIABLE};
 pub use process::{ProcessSpec, ProcessState, Readiness, RunAs, StopSignal};
-pub use product::{PARTITIONS_DEFAULT, Product, ProductConfig, Tracing};
+pub use product::{Product, ProductConfig, Tracing};
 pub use servers::Server;
 pub use stack::{ProcessStatus, Stack, StackConfig, Stopped};

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use diptych_stack::{PARTITIONS_DEFAULT, Places, Stack, StackConfig};
+use diptych_stack::{Places, Stack, StackConfig};
 use tokio::time::Instant;
 
 use super::{
@@ -40,7 +40,7 @@ pub(super) struct Product {
     pub(super) program: Option<PathBuf>,
 
     /// How many partitions a new stack gets, 1 to 256. Fixed from then on.
-    #[arg(long, value_name = "COUNT", default_value_t = PARTITIONS_DEFAULT, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) partitions: u16,
 }
 

@@ -18,18 +18,12 @@ const DATABASE: &str = "diptych";
 /// How long the making of tables, topic and keyspace may take.
 const MIGRATED_WITHIN: Duration = Duration::from_secs(180);
 
-/// How many partitions a new stack gets where nobody says. Fewer than the product's own default, as all of the stack is on one machine: two
-/// for each projector. A batch of events is a Kafka request for each of its partitions, one after the other, and with 16 of them on two cores
-/// that is half of the way from a commit to its row.
-pub const PARTITIONS_DEFAULT: u16 = 4;
-
 /// What of the product is to run.
 #[derive(Clone, Debug)]
 pub struct ProductConfig {
     /// The program `diptych`.
     pub program: PathBuf,
-    /// How many partitions a new stack gets, 1 to 256. One that has data keeps its number, and must be given the same. Default:
-    /// [`PARTITIONS_DEFAULT`].
+    /// How many partitions a new stack gets, 1 to 256. One that has data keeps its number, and must be given the same. Default: 16.
     pub partitions: u16,
     /// How many processes of each service. Default: 2.
     pub instances: u16,
@@ -58,7 +52,7 @@ impl ProductConfig {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
-            partitions: PARTITIONS_DEFAULT,
+            partitions: 16,
             instances: 2,
             gateways: 2,
             settings: BTreeMap::new(),
