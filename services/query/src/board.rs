@@ -52,7 +52,7 @@ impl ProgressBoard {
         let views: Arc<[ViewId]> = views.into();
         let (publisher, snapshots, reached) = Publisher::new(Arc::clone(&views), partitions);
         let (publisher, waiters) = (Arc::new(Mutex::new(publisher)), Waiters::new(partitions));
-        if !config.is_told_of_progress() {
+        if !config.store_signals_progress() {
             let (views, publisher) = (Arc::clone(&views), Arc::clone(&publisher));
             let news = NewsListener::new(cache, views, publisher, waiters.clone(), config, Arc::clone(&metrics));
             spawn(tasks, "query-news", news.listen());

@@ -40,7 +40,7 @@ pub struct QueryConfig {
 
 impl QueryConfig {
     /// Whether the store signals every change of progress.
-    pub(crate) fn is_told_of_progress(&self) -> bool {
+    pub(crate) fn store_signals_progress(&self) -> bool {
         self.progress_patience_waiting >= self.progress_patience
     }
 }

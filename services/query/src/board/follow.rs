@@ -100,7 +100,7 @@ impl<P: ProgressStore> Follower<P> {
             metrics,
             outage: Outage::new("loading progress"),
             patience,
-            patience_waiting: (!config.is_told_of_progress()).then_some(config.progress_patience_waiting),
+            patience_waiting: (!config.store_signals_progress()).then_some(config.progress_patience_waiting),
             load_timeout: config.store_timeout,
             backoff: Backoff::seeded(RETRY_MIN, RETRY_MAX, config.jitter_seed),
             ages_noted_at: None,
