@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_command::{CommandHandle, SequencerConfig};
-use diptych_embedded::{Embedded, EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, Place};
+use diptych_embedded::{Embedded, EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, Storage};
 use diptych_kernel::{
     Partitions, Timestamp,
     domain::{Domain, ViewId},
-    testing::lying::{Liar, LyingEventLog, LyingEventStore, LyingViewCache, LyingViewStore},
+    testing::faulty::{FaultInjector, FaultyEventLog, FaultyEventStore, FaultyViewCache, FaultyViewStore},
 };
 use diptych_projector::{Ports, ProjectorConfig};
 use diptych_query::{QueryConfig, Reader};
@@ -34,7 +34,7 @@ impl Site {
         // 2026-01-01: any moment will do, as long as it is always the same.
         let clock = Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_767_225_600_000_000)));
         let partitions = Partitions::new(PARTITIONS).unwrap();
-        Self { stores: Embedded::open(&Place::Memory, partitions, clock).unwrap() }
+        Self { stores: Embedded::open(&Storage::Memory, partitions, clock).unwrap() }
     }
 
     /// The same place after its cache was lost, as with a restart of the process that holds it.
@@ -54,7 +54,7 @@ impl Default for Site {
 
 /// The reader of a [`Process`].
 pub type SiteReader =
-    Reader<LyingViewStore<EmbeddedViewStore>, LyingViewStore<EmbeddedViewStore>, LyingViewCache<EmbeddedViewCache>>;
+    Reader<FaultyViewStore<EmbeddedViewStore>, FaultyViewStore<EmbeddedViewStore>, FaultyViewCache<EmbeddedViewCache>>;
 
 /// A process with all stages in it, behind stores that may lie.
 pub struct Process<D: Domain> {
@@ -63,19 +63,19 @@ pub struct Process<D: Domain> {
     /// Answers queries.
     pub reader: SiteReader,
     /// Decides who is lied to, and when the process dies.
-    pub liar: Liar,
+    pub faults: FaultInjector,
     tasks: Tasks,
 }
 
 impl<D: Domain> Process<D> {
     /// Starts every stage. `name` tells processes of one site apart.
     #[must_use]
-    pub fn start(site: &Site, name: &str, liar: Liar) -> Self {
+    pub fn start(site: &Site, name: &str, faults: FaultInjector) -> Self {
         let Embedded { events, log, views, cache } = site.stores.clone();
-        let events: Arc<LyingEventStore<EmbeddedEventStore>> = Arc::new(LyingEventStore::new(events, liar.clone()));
-        let log: Arc<LyingEventLog<EmbeddedEventLog>> = Arc::new(LyingEventLog::new(log, liar.clone()));
-        let views = Arc::new(LyingViewStore::new(views, liar.clone()));
-        let cache = Arc::new(LyingViewCache::new(cache, liar.clone()));
+        let events: Arc<FaultyEventStore<EmbeddedEventStore>> = Arc::new(FaultyEventStore::new(events, faults.clone()));
+        let log: Arc<FaultyEventLog<EmbeddedEventLog>> = Arc::new(FaultyEventLog::new(log, faults.clone()));
+        let views = Arc::new(FaultyViewStore::new(views, faults.clone()));
+        let cache = Arc::new(FaultyViewCache::new(cache, faults.clone()));
         let tasks = Tasks::new(Shutdown::new());
 
         let config = SequencerConfig { snapshot_every_events: 4, ..SequencerConfig::default() };
@@ -93,7 +93,7 @@ impl<D: Domain> Process<D> {
         let ids: Vec<ViewId> = D::views().iter().map(|view| view.id()).collect();
         let partitions = Partitions::new(PARTITIONS).unwrap();
         let reader = Reader::start(Arc::clone(&views), views, cache, ids, partitions, QueryConfig::default(), &tasks);
-        Self { commands, reader, liar, tasks }
+        Self { commands, reader, faults, tasks }
     }
 
     /// Stops in good order.
@@ -107,7 +107,7 @@ impl<D: Domain> Process<D> {
 
     /// Dies: nothing that it still does reaches a store.
     pub async fn die(self) {
-        self.liar.crash_after(0);
+        self.faults.crash_after(0);
         self.tasks.shutdown().begin();
         // Whatever did not end well is dead now.
         let _dead = self.tasks.finish(STOP_MAX).await;

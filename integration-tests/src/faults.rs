@@ -1,6 +1,6 @@
 //! What goes wrong, drawn from a seed.
 
-use diptych_kernel::testing::lying::Liar;
+use diptych_kernel::testing::faulty::FaultInjector;
 use rand::{Rng, rngs::SmallRng};
 
 /// How a process is treated during its life.
@@ -13,7 +13,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Any of: quiet, lying, dying, and both.
+    /// Any of: quiet, faulty, dying, and both.
     #[must_use]
     pub fn draw(dice: &mut SmallRng) -> Self {
         let lies_share = *[0.0, 0.05, 0.2].get(dice.random_range(0..3)).unwrap();
@@ -23,11 +23,11 @@ impl Fault {
 
     /// The liar that does it.
     #[must_use]
-    pub fn liar(&self, seed: u64) -> Liar {
-        let liar = Liar::new(seed, self.lies_share);
+    pub fn faults(&self, seed: u64) -> FaultInjector {
+        let faults = FaultInjector::new(seed, self.lies_share);
         if let Some(calls) = self.dies_after {
-            liar.crash_after(calls);
+            faults.crash_after(calls);
         }
-        liar
+        faults
     }
 }

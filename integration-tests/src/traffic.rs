@@ -60,7 +60,7 @@ pub async fn ask(process: &Process<Theatre>, asked: &Asked) -> Told {
                 panic!("an answer that no caller should get to {asked:?}")
             }
             // Not known, not possible at the moment, or in each other's way: ask again.
-            Err(_) if process.liar.has_crashed() => return Told::Nothing,
+            Err(_) if process.faults.has_crashed() => return Told::Nothing,
             Err(_) => pause(AGAIN_AFTER).await,
         }
     }

@@ -12,7 +12,7 @@ use diptych_integration_tests::{
 use diptych_kernel::{
     domain::RowKey,
     testing::{
-        lying::Liar,
+        faulty::FaultInjector,
         theatre::{SEATS, SeatRow, Theatre},
         with_seed,
     },
@@ -36,7 +36,7 @@ fn paused() -> Runtime {
 /// Callers who send a few commands at a time, until all are sent or the process is dead.
 async fn busy(process: &Process<Theatre>, dice: &mut SmallRng, knowledge: &mut Knowledge) {
     let mut left = COMMANDS_PER_LIFE;
-    while left > 0 && !process.liar.has_crashed() {
+    while left > 0 && !process.faults.has_crashed() {
         let together = dice.random_range(1..=5).min(left);
         left -= together;
         let asked: Vec<_> = (0..together).map(|_| traffic::draw(dice)).collect();
@@ -61,17 +61,17 @@ async fn lives(seed: u64) -> u64 {
     let mut knowledge = Knowledge::default();
     let mut lies = 0;
     for life in 0..3 {
-        let liar = Fault::draw(&mut dice).liar(seed.wrapping_mul(31).wrapping_add(life));
-        let process = Process::<Theatre>::start(&site, "first", liar);
+        let faults = Fault::draw(&mut dice).faults(seed.wrapping_mul(31).wrapping_add(life));
+        let process = Process::<Theatre>::start(&site, "first", faults);
         settle(&process, &mut knowledge).await;
         busy(&process, &mut dice, &mut knowledge).await;
-        lies += process.liar.lies_count();
+        lies += process.faults.faults_count();
         process.die().await;
         if dice.random_bool(0.5) {
             site = site.with_cold_cache();
         }
     }
-    let process = Process::<Theatre>::start(&site, "first", Liar::truthful(seed));
+    let process = Process::<Theatre>::start(&site, "first", FaultInjector::crash_only(seed));
     settle(&process, &mut knowledge).await;
     validate::receipts(&site, &knowledge).await;
     validate::events(&site, &knowledge).await;
@@ -96,8 +96,8 @@ fn two_processes_share_the_work_and_each_other_s_writes() {
         paused().block_on(with_seed(seed, async {
             let mut dice = SmallRng::seed_from_u64(seed);
             let site = Site::new();
-            let first = Process::<Theatre>::start(&site, "first", Liar::new(seed, 0.05));
-            let second = Process::<Theatre>::start(&site, "second", Liar::new(seed + 1, 0.05));
+            let first = Process::<Theatre>::start(&site, "first", FaultInjector::new(seed, 0.05));
+            let second = Process::<Theatre>::start(&site, "second", FaultInjector::new(seed + 1, 0.05));
             let mut knowledge = Knowledge::default();
             for _ in 0..20 {
                 let asked = [traffic::draw(&mut dice), traffic::draw(&mut dice)];
@@ -108,7 +108,7 @@ fn two_processes_share_the_work_and_each_other_s_writes() {
                 }
             }
             first.die().await;
-            second.liar.honest();
+            second.faults.disable();
             validate::receipts(&site, &knowledge).await;
             validate::events(&site, &knowledge).await;
             // The cache of a process is its own, so its answers are only as fresh as asked for: which is what the token is for.
@@ -126,7 +126,7 @@ fn no_answer_is_older_than_its_token_while_the_stores_limp() {
         paused().block_on(with_seed(seed, async {
             let mut dice = SmallRng::seed_from_u64(seed);
             let site = Site::new();
-            let process = Process::<Theatre>::start(&site, "first", Liar::new(seed, 0.4));
+            let process = Process::<Theatre>::start(&site, "first", FaultInjector::new(seed, 0.4));
             for _ in 0..20 {
                 let asked = traffic::draw(&mut dice);
                 let Told::Stored(receipt) = traffic::ask(&process, &asked).await else { continue };

@@ -8,7 +8,7 @@ mod cache;
 mod database;
 mod events;
 mod log;
-mod place;
+mod storage;
 mod views;
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use diptych_kernel::{Clock, Partitions, ports::PortResult};
 pub use cache::EmbeddedViewCache;
 pub use events::EmbeddedEventStore;
 pub use log::{EmbeddedConsumer, EmbeddedEventLog, GroupTimes};
-pub use place::Place;
+pub use storage::Storage;
 pub use views::EmbeddedViewStore;
 
 /// How many bytes of rows [`Embedded::open`] lets the cache hold.
@@ -42,11 +42,11 @@ impl Embedded {
     ///
     /// # Errors
     /// When the folder cannot be used, was made with another number of partitions, or by a newer version of this program.
-    pub fn open(place: &Place, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
+    pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
         Ok(Self {
-            events: Arc::new(EmbeddedEventStore::open(place, partitions, Arc::clone(&clock))?),
-            log: Arc::new(EmbeddedEventLog::open(place, partitions, clock)?),
-            views: Arc::new(EmbeddedViewStore::open(place, partitions)?),
+            events: Arc::new(EmbeddedEventStore::open(storage, partitions, Arc::clone(&clock))?),
+            log: Arc::new(EmbeddedEventLog::open(storage, partitions, clock)?),
+            views: Arc::new(EmbeddedViewStore::open(storage, partitions)?),
             cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)),
         })
     }

@@ -107,7 +107,7 @@ impl ProgressStore for ScyllaViewStore {
         self.shared.progress.load(&self.shared.connection, views).await
     }
 
-    async fn wait_for_change(&self, seen: &mut u64, patience: Duration) {
-        self.shared.changes.wait(seen, patience).await;
+    async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
+        self.shared.changes.wait(seen, wait_max).await;
     }
 }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_command::SequencerConfig;
-use diptych_embedded::{CACHE_BYTES_DEFAULT, Embedded, EmbeddedViewCache, Place};
+use diptych_embedded::{CACHE_BYTES_DEFAULT, Embedded, EmbeddedViewCache, Storage};
 use diptych_integration_tests::spans::{Caller, with_headers};
 use diptych_kernel::{
     Partitions,
@@ -79,7 +79,7 @@ impl Installation {
 /// Starts all stages and both services. The projector's cache is not the reader's, so that a first query always misses.
 pub(crate) async fn serve(tasks: &Tasks) -> Installation {
     let partitions = Partitions::new(PARTITIONS).unwrap();
-    let stores = Embedded::open(&Place::Memory, partitions, Arc::new(SystemClock)).unwrap();
+    let stores = Embedded::open(&Storage::Memory, partitions, Arc::new(SystemClock)).unwrap();
     let Embedded { events, log, views, cache } = stores.clone();
     let commands = diptych_command::start::<Ledger, _>(Arc::clone(&events), SequencerConfig::default(), tasks);
     let relay =

@@ -4,20 +4,20 @@
 mod common;
 
 use common::*;
-use diptych_kernel::testing::{Given, given};
+use diptych_kernel::testing::{Fixture, fixture};
 use diptych_ledger::{
     Ledger,
     domain::{Command, Deposit, Event, Refusal, Transfer},
 };
 
 /// Account `a` with these events.
-fn a(events: impl IntoIterator<Item = Event>) -> Given<Ledger> {
-    given([(stream("a"), events.into_iter().collect())])
+fn a(events: impl IntoIterator<Item = Event>) -> Fixture<Ledger> {
+    fixture([(stream("a"), events.into_iter().collect())])
 }
 
 /// Accounts `a` and `b` with these events.
-fn a_and_b(a: impl IntoIterator<Item = Event>, b: impl IntoIterator<Item = Event>) -> Given<Ledger> {
-    given([(stream("a"), a.into_iter().collect()), (stream("b"), b.into_iter().collect())])
+fn a_and_b(a: impl IntoIterator<Item = Event>, b: impl IntoIterator<Item = Event>) -> Fixture<Ledger> {
+    fixture([(stream("a"), a.into_iter().collect()), (stream("b"), b.into_iter().collect())])
 }
 
 /// Everything that can be asked of account `a` but opening it.

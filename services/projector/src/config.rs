@@ -20,7 +20,7 @@ pub struct ProjectorConfig {
     /// How long until parked streams, and views that stand still, are tried again.
     pub park_retry: Duration,
     /// How long to wait for records at a time; also how soon anything else that is due is noticed.
-    pub poll_patience: Duration,
+    pub poll_wait_max: Duration,
     /// How long progress that was told through the cache may wait to be saved; with what comes meanwhile that is one save. Zero saves it with every
     /// batch and tells nothing, which is right where the store of progress signals every save, as one in the same process does.
     pub progress_interval: Duration,
@@ -46,7 +46,7 @@ impl ProjectorConfig {
             catch_up_events_max: 1_000,
             parked_streams_max: 1_000,
             park_retry: Duration::from_secs(30),
-            poll_patience: Duration::from_millis(500),
+            poll_wait_max: Duration::from_millis(500),
             progress_interval: Duration::from_millis(10),
             commit_interval: Duration::from_millis(100),
             retry_delay_min: Duration::from_millis(10),

@@ -159,9 +159,9 @@ where
             if self.commit_at.is_some_and(|at| at <= Instant::now()) {
                 self.commit(consumer).await?;
             }
-            let (limit, patience) = (self.engine.config.batch_records_max.max(1), self.patience());
+            let (limit, wait_max) = (self.engine.config.batch_records_max.max(1), self.wait_max());
             let heard = tokio::select! {
-                heard = consumer.next(limit, patience) => heard,
+                heard = consumer.next(limit, wait_max) => heard,
                 () = self.engine.shutdown.begun() => return Ok(()),
             };
             match heard {
@@ -250,15 +250,15 @@ where
 
     /// How often signs of life are given while work goes on, and what they are taken from.
     fn life(&self) -> (Duration, Pulse) {
-        (self.engine.config.poll_patience, self.engine.pulse.clone())
+        (self.engine.config.poll_wait_max, self.engine.pulse.clone())
     }
 
-    fn patience(&self) -> Duration {
+    fn wait_max(&self) -> Duration {
         let now = Instant::now();
         let due = [self.commit_at, self.engine.unsaved.due_at(), self.engine.next_work()];
         let until = due.into_iter().flatten().min();
-        let patience = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
-        patience.min(self.engine.config.poll_patience)
+        let wait_max = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
+        wait_max.min(self.engine.config.poll_wait_max)
     }
 
     /// Tells the group how far it is. A failure puts it off: the progress in the read database is what a restart goes by.

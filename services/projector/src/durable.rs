@@ -5,7 +5,7 @@ use diptych_kernel::{
     domain::{Domain, RowKey, ViewId},
     ports::{CachedRow, EventStore, ProgressStore, ProgressUpdate, RowWrite, ViewCache, ViewStore},
 };
-use diptych_runtime::{PROGRESS_NEWS, encode_progress_news, progress_news_key};
+use diptych_runtime::{PROGRESS_ANNOUNCEMENTS, encode_progress_announcement, progress_announcement_key};
 use futures::future::{join, join_all};
 use tokio::time::{Instant, timeout};
 
@@ -129,7 +129,7 @@ where
         if rest.is_empty() {
             return;
         }
-        match timeout(self.config.poll_patience, self.progress.save(&rest)).await {
+        match timeout(self.config.poll_wait_max, self.progress.save(&rest)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the last progress was not saved"),
             Err(_) => tracing::debug!("the last progress was not saved in time"),
@@ -219,11 +219,11 @@ where
         let of_partitions = news.chunk_by(|one, next| one.partition == next.partition);
         let row = |updates: &[ProgressUpdate]| {
             let partition = updates.first()?.partition;
-            Some((progress_news_key(partition), encode_progress_news(updates)))
+            Some((progress_announcement_key(partition), encode_progress_announcement(updates)))
         };
         let rows: Vec<_> = of_partitions.filter_map(row).collect();
         if !rows.is_empty() {
-            self.refresh(PROGRESS_NEWS, &rows).await;
+            self.refresh(PROGRESS_ANNOUNCEMENTS, &rows).await;
         }
     }
 

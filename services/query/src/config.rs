@@ -13,13 +13,13 @@ pub struct QueryConfig {
     /// How long a call may take whatever deadline it brings. Default 30 s.
     pub wait_max: Duration,
     /// How long progress is not looked at where no signal comes. Default 100 ms.
-    pub progress_patience: Duration,
+    pub progress_wait_max: Duration,
     /// The same while a call waits for progress and the cache has no news of it. Default 10 ms, about as often as projectors save it. As long as
-    /// [`QueryConfig::progress_patience`] it says that the store signals every change, as one in the same process does: then nobody looks for news.
-    pub progress_patience_waiting: Duration,
+    /// [`QueryConfig::progress_wait_max`] it says that the store signals every change, as one in the same process does: then nobody looks for news.
+    pub progress_wait_max_while_calls_wait: Duration,
     /// How long the cache is not looked at for news of progress while a call waits: a caller waits up to that much longer than he need. Default 2 ms; a
     /// look is one small call for all who wait, and 500 of them in a second are not noticed.
-    pub news_patience: Duration,
+    pub announcement_poll_interval: Duration,
     /// How many calls may wait for progress at a time. More are refused. Default 4,096.
     pub pending_waits_max: usize,
     /// How many reads of the read database may be under way at a time. More are refused. Default 1,024.
@@ -41,7 +41,7 @@ pub struct QueryConfig {
 impl QueryConfig {
     /// Whether the store signals every change of progress.
     pub(crate) fn store_signals_progress(&self) -> bool {
-        self.progress_patience_waiting >= self.progress_patience
+        self.progress_wait_max_while_calls_wait >= self.progress_wait_max
     }
 }
 
@@ -50,9 +50,9 @@ impl Default for QueryConfig {
         Self {
             wait_default: Duration::from_secs(2),
             wait_max: Duration::from_secs(30),
-            progress_patience: Duration::from_millis(100),
-            progress_patience_waiting: Duration::from_millis(10),
-            news_patience: Duration::from_millis(2),
+            progress_wait_max: Duration::from_millis(100),
+            progress_wait_max_while_calls_wait: Duration::from_millis(10),
+            announcement_poll_interval: Duration::from_millis(2),
             pending_waits_max: 4_096,
             pending_reads_max: 1_024,
             cached_age_max: Duration::from_secs(30),

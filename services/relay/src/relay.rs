@@ -365,9 +365,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             let delay = self.nothing.next_delay();
             self.rest(delay).await;
         }
-        let patience = lead.wake_at().saturating_duration_since(Instant::now());
+        let wait_max = lead.wake_at().saturating_duration_since(Instant::now());
         tokio::select! {
-            () = self.store.wait_for_events(lead.read.up_to, patience) => {}
+            () = self.store.wait_for_events(lead.read.up_to, wait_max) => {}
             () = self.shutdown.begun() => {}
         }
         if lead.wake_at() <= Instant::now() {

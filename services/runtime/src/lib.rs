@@ -4,7 +4,7 @@ mod backoff;
 mod clock;
 mod connection;
 pub mod grpc;
-mod progress_news;
+mod progress_announcement;
 pub mod reasons;
 mod shutdown;
 mod status;
@@ -15,7 +15,9 @@ mod trace_context;
 
 pub use backoff::Backoff;
 pub use clock::{SystemClock, TokioClock, pause};
-pub use progress_news::{PROGRESS_NEWS, decode_progress_news, encode_progress_news, progress_news_key};
+pub use progress_announcement::{
+    PROGRESS_ANNOUNCEMENTS, decode_progress_announcement, encode_progress_announcement, progress_announcement_key,
+};
 pub use shutdown::Shutdown;
 pub use status::{Failure, Refused, TRY_ELSEWHERE, let_try_elsewhere};
 pub use tasks::{Tasks, Unfinished};

@@ -20,7 +20,7 @@ use diptych_kernel::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::place::Place;
+use crate::storage::Storage;
 pub(crate) use error::Trouble;
 use error::failed_commit;
 use file::FileDatabase;
@@ -55,9 +55,9 @@ enum Engine {
 
 impl Database {
     /// Opens the database of this blueprint in a place.
-    pub(crate) fn open(place: &Place, blueprint: &Blueprint, partitions: Partitions) -> PortResult<Self> {
-        match place {
-            Place::Memory => {
+    pub(crate) fn open(storage: &Storage, blueprint: &Blueprint, partitions: Partitions) -> PortResult<Self> {
+        match storage {
+            Storage::Memory => {
                 let mut connection = Connection::open_in_memory()
                     .map_err(|error| PortError::operator("cannot open a database in memory").caused_by(error))?;
                 file::prepare_cache(&connection);
@@ -65,7 +65,7 @@ impl Database {
                 let engine = Engine::Memory(Arc::new(Mutex::new(connection)));
                 Ok(Self { engine, signals: Arc::new(Signals::default()) })
             }
-            Place::Directory(folder) => {
+            Storage::Directory(folder) => {
                 let file = FileDatabase::open(folder, blueprint, partitions)?;
                 let signals = Signals::of_file(file.path());
                 Ok(Self { engine: Engine::File(Arc::new(file)), signals })

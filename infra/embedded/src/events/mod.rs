@@ -27,7 +27,7 @@ use recent::{Horizon, Recent};
 
 use crate::{
     database::{Blueprint, Database, Migration},
-    place::Place,
+    storage::Storage,
 };
 
 const BLUEPRINT: Blueprint = Blueprint {
@@ -57,8 +57,8 @@ impl EmbeddedEventStore {
     ///
     /// # Errors
     /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
-    pub fn open(place: &Place, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let database = Database::open(place, &BLUEPRINT, partitions)?;
+    pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        let database = Database::open(storage, &BLUEPRINT, partitions)?;
         Ok(Self { database, partitions, clock, recent: Arc::default() })
     }
 
@@ -154,8 +154,8 @@ impl EventStore for EmbeddedEventStore {
             .await
     }
 
-    async fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
+        let deadline = Instant::now() + wait_max;
         let signals = self.database.signals();
         let strangers = self.database.may_have_strangers();
         loop {

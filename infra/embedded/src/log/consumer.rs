@@ -128,8 +128,8 @@ impl EmbeddedConsumer {
 }
 
 impl Consumer for EmbeddedConsumer {
-    async fn next(&mut self, limit: usize, patience: Duration) -> PortResult<LogSignal> {
-        let deadline = Instant::now() + patience;
+    async fn next(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+        let deadline = Instant::now() + wait_max;
         let signals = Arc::clone(self.database.signals());
         loop {
             let seen = signals.changed.count();

@@ -16,7 +16,7 @@ pub use consumer::EmbeddedConsumer;
 
 use crate::{
     database::{Blueprint, Database, Migration},
-    place::Place,
+    storage::Storage,
 };
 
 const BLUEPRINT: Blueprint = Blueprint {
@@ -57,8 +57,8 @@ impl EmbeddedEventLog {
     ///
     /// # Errors
     /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
-    pub fn open(place: &Place, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let database = Database::open(place, &BLUEPRINT, partitions)?;
+    pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        let database = Database::open(storage, &BLUEPRINT, partitions)?;
         Ok(Self { database, partitions, clock, times: GroupTimes::default() })
     }
 

@@ -1,8 +1,8 @@
 //! Every suite of every port: in memory, in a folder, in a folder shared with strangers, and behind a liar.
 
 use diptych_kernel::testing::{
-    LyingPlace, event_log, event_store,
-    lying::{Liar, LyingEventLog, LyingEventStore, LyingRelayState, LyingViewCache, LyingViewStore},
+    FaultyTestEnv, event_log, event_store,
+    faulty::{FaultInjector, FaultyEventLog, FaultyEventStore, FaultyRelayState, FaultyViewCache, FaultyViewStore},
     progress, relay_state, view_cache, view_store, with_seed,
 };
 
@@ -16,7 +16,7 @@ const LIES: f64 = 0.1;
 
 /// The tests of one suite, which is called with a place, further arguments and a seed.
 macro_rules! conforms {
-    ($port:ident, $part:ty, $liar:expr, $($suite:ident)::+ ( $($argument:expr)? )) => {
+    ($port:ident, $part:ty, $faults:expr, $($suite:ident)::+ ( $($argument:expr)? )) => {
         mod $port {
             use super::*;
 
@@ -39,10 +39,10 @@ macro_rules! conforms {
             }
 
             #[tokio::test(start_paused = true)]
-            async fn behind_a_liar() {
+            async fn with_faults() {
                 for seed in 0..LYING_SEEDS {
                     let site = Site::<$part>::memory();
-                    let place = LyingPlace::new(&site, Liar::new(seed, LIES), $liar);
+                    let place = FaultyTestEnv::new(&site, FaultInjector::new(seed, LIES), $faults);
                     with_seed(seed, $($suite)::+(&place, $($argument,)? seed)).await;
                 }
             }
@@ -50,11 +50,11 @@ macro_rules! conforms {
     };
 }
 
-conforms!(of_event_store, EmbeddedEventStore, LyingEventStore::new, event_store::suite());
-conforms!(of_relay_state, EmbeddedEventStore, LyingRelayState::new, relay_state::suite(sixteen()));
-conforms!(of_event_log, EmbeddedEventLog, LyingEventLog::new, event_log::suite());
-conforms!(of_view_store, EmbeddedViewStore, LyingViewStore::new, view_store::suite());
-conforms!(of_progress, EmbeddedViewStore, LyingViewStore::new, progress::suite());
+conforms!(of_event_store, EmbeddedEventStore, FaultyEventStore::new, event_store::suite());
+conforms!(of_relay_state, EmbeddedEventStore, FaultyRelayState::new, relay_state::suite(sixteen()));
+conforms!(of_event_log, EmbeddedEventLog, FaultyEventLog::new, event_log::suite());
+conforms!(of_view_store, EmbeddedViewStore, FaultyViewStore::new, view_store::suite());
+conforms!(of_progress, EmbeddedViewStore, FaultyViewStore::new, progress::suite());
 
 /// A cache has no folder, and only its own handles.
 mod of_view_cache {
@@ -66,10 +66,10 @@ mod of_view_cache {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn behind_a_liar() {
+    async fn with_faults() {
         for seed in 0..LYING_SEEDS {
             let site = Site::<EmbeddedViewCache>::memory();
-            let place = LyingPlace::new(&site, Liar::new(seed, LIES), LyingViewCache::new);
+            let place = FaultyTestEnv::new(&site, FaultInjector::new(seed, LIES), FaultyViewCache::new);
             with_seed(seed, view_cache::suite(&place, seed)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Places for the suites.
+//! Storages for the suites.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use diptych_kernel::{
 use tempfile::TempDir;
 
 use crate::{
-    EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, GroupTimes, Place, database::Signals,
+    EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, GroupTimes, Storage, database::Signals,
 };
 
 pub(super) fn sixteen() -> Partitions {
@@ -19,29 +19,29 @@ pub(super) fn sixteen() -> Partitions {
 
 /// Something that a place has handles to.
 pub(super) trait Part: Send + Sync + Sized + 'static {
-    fn open(place: &Place, clock: Arc<dyn Clock>) -> PortResult<Self>;
+    fn open(place: &Storage, clock: Arc<dyn Clock>) -> PortResult<Self>;
 }
 
 impl Part for EmbeddedEventStore {
-    fn open(place: &Place, clock: Arc<dyn Clock>) -> PortResult<Self> {
+    fn open(place: &Storage, clock: Arc<dyn Clock>) -> PortResult<Self> {
         Self::open(place, sixteen(), clock)
     }
 }
 
 impl Part for EmbeddedEventLog {
-    fn open(place: &Place, clock: Arc<dyn Clock>) -> PortResult<Self> {
+    fn open(place: &Storage, clock: Arc<dyn Clock>) -> PortResult<Self> {
         Self::open(place, sixteen(), clock)
     }
 }
 
 impl Part for EmbeddedViewStore {
-    fn open(place: &Place, _: Arc<dyn Clock>) -> PortResult<Self> {
+    fn open(place: &Storage, _: Arc<dyn Clock>) -> PortResult<Self> {
         Self::open(place, sixteen())
     }
 }
 
 impl Part for EmbeddedViewCache {
-    fn open(_: &Place, _: Arc<dyn Clock>) -> PortResult<Self> {
+    fn open(_: &Storage, _: Arc<dyn Clock>) -> PortResult<Self> {
         Ok(Self::new(1 << 20))
     }
 }
@@ -65,7 +65,7 @@ pub(super) struct Site<T> {
 impl<T: Part> Site<T> {
     pub(super) fn memory() -> Self {
         let clock = Arc::new(ManualClock::default());
-        let first = T::open(&Place::Memory, Arc::clone(&clock) as _).unwrap();
+        let first = T::open(&Storage::Memory, Arc::clone(&clock) as _).unwrap();
         Self { handles: Handles::Share(Arc::new(first)), clock }
     }
 
@@ -79,12 +79,12 @@ impl<T: Part> Site<T> {
     }
 
     fn open(&self, folder: &TempDir) -> Arc<T> {
-        let place = Place::Directory(folder.path().to_owned());
+        let place = Storage::Directory(folder.path().to_owned());
         Arc::new(T::open(&place, Arc::clone(&self.clock) as _).unwrap())
     }
 }
 
-impl<T: Part> testing::Place for Site<T> {
+impl<T: Part> testing::TestEnv for Site<T> {
     type Handle = T;
 
     async fn handle(&self) -> Arc<T> {

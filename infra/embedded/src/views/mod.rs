@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     database::{Blueprint, Database, Migration},
-    place::Place,
+    storage::Storage,
 };
 
 const BLUEPRINT: Blueprint = Blueprint {
@@ -38,8 +38,8 @@ impl EmbeddedViewStore {
     ///
     /// # Errors
     /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
-    pub fn open(place: &Place, partitions: Partitions) -> PortResult<Self> {
-        Ok(Self { database: Database::open(place, &BLUEPRINT, partitions)? })
+    pub fn open(storage: &Storage, partitions: Partitions) -> PortResult<Self> {
+        Ok(Self { database: Database::open(storage, &BLUEPRINT, partitions)? })
     }
 
     /// Learns of what other processes saved.
@@ -121,8 +121,8 @@ impl ProgressStore for EmbeddedViewStore {
         self.database.read(move |connection| progress::load(connection, &views)).await
     }
 
-    async fn wait_for_change(&self, seen: &mut u64, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
+        let deadline = Instant::now() + wait_max;
         let signals = self.database.signals();
         let strangers = self.database.may_have_strangers();
         loop {

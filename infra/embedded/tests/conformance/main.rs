@@ -3,15 +3,15 @@
 //! `DIPTYCH_SEEDS` says how many seeds the liars run with, `DIPTYCH_SEED` picks a single one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
-mod broken;
-mod lying;
+mod faulty;
+mod mutants;
 mod parallel;
-mod place;
+mod test_env;
 
 use std::future::Future;
 
 use diptych_kernel::testing::{event_log, event_store, progress, relay_state, view_cache, view_store, with_seed};
-use place::{EmbeddedPlace, PARTITIONS, partitions};
+use test_env::{EmbeddedTestEnv, PARTITIONS, partitions};
 
 /// Tells tests in memory, where time stands still until everybody waits.
 fn run_paused<T>(seed: u64, test: impl Future<Output = T>) -> T {
@@ -27,56 +27,56 @@ fn run<T>(seed: u64, test: impl Future<Output = T>) -> T {
 
 #[test]
 fn event_store_in_memory() {
-    run_paused(1, event_store::suite(&EmbeddedPlace::events_in_memory(), 1));
+    run_paused(1, event_store::suite(&EmbeddedTestEnv::events_in_memory(), 1));
 }
 
 #[test]
 fn event_store_in_a_folder() {
-    run(1, event_store::suite(&EmbeddedPlace::events_in_a_folder(), 1));
+    run(1, event_store::suite(&EmbeddedTestEnv::events_in_a_folder(), 1));
 }
 
 #[test]
 fn relay_state_in_memory() {
-    run_paused(1, relay_state::suite(&EmbeddedPlace::events_in_memory(), partitions(), 1));
+    run_paused(1, relay_state::suite(&EmbeddedTestEnv::events_in_memory(), partitions(), 1));
 }
 
 #[test]
 fn relay_state_in_a_folder() {
-    run(1, relay_state::suite(&EmbeddedPlace::events_in_a_folder(), partitions(), 1));
+    run(1, relay_state::suite(&EmbeddedTestEnv::events_in_a_folder(), partitions(), 1));
 }
 
 #[test]
 fn event_log_in_memory() {
-    run_paused(1, event_log::suite(&EmbeddedPlace::log_in_memory(), 1));
+    run_paused(1, event_log::suite(&EmbeddedTestEnv::log_in_memory(), 1));
 }
 
 #[test]
 fn event_log_in_a_folder() {
-    run(1, event_log::suite(&EmbeddedPlace::log_in_a_folder(), 1));
+    run(1, event_log::suite(&EmbeddedTestEnv::log_in_a_folder(), 1));
 }
 
 #[test]
 fn view_store_in_memory() {
-    run_paused(1, view_store::suite(&EmbeddedPlace::views_in_memory(), 1));
+    run_paused(1, view_store::suite(&EmbeddedTestEnv::views_in_memory(), 1));
 }
 
 #[test]
 fn view_store_in_a_folder() {
-    run(1, view_store::suite(&EmbeddedPlace::views_in_a_folder(), 1));
+    run(1, view_store::suite(&EmbeddedTestEnv::views_in_a_folder(), 1));
 }
 
 #[test]
 fn progress_in_memory() {
-    run_paused(1, progress::suite(&EmbeddedPlace::views_in_memory(), 1));
+    run_paused(1, progress::suite(&EmbeddedTestEnv::views_in_memory(), 1));
 }
 
 #[test]
 fn progress_in_a_folder() {
-    run(1, progress::suite(&EmbeddedPlace::views_in_a_folder(), 1));
+    run(1, progress::suite(&EmbeddedTestEnv::views_in_a_folder(), 1));
 }
 
 #[test]
 fn view_cache() {
     assert_eq!(partitions().count(), PARTITIONS);
-    run_paused(1, view_cache::suite(&EmbeddedPlace::cache(), 1));
+    run_paused(1, view_cache::suite(&EmbeddedTestEnv::cache(), 1));
 }

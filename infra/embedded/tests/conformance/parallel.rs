@@ -13,13 +13,13 @@ use diptych_kernel::{
     Fingerprint, NewEvent, Position, RequestId, StreamId, Version,
     ports::{AppendOutcome, AppendUnit, Effect, EventStore, Remedy},
     testing::{
-        LyingPlace, Place, block_on, event_store,
-        lying::{Liar, LyingEventStore},
+        FaultyTestEnv, TestEnv, block_on, event_store,
+        faulty::{FaultInjector, FaultyEventStore},
     },
 };
 use uuid::Uuid;
 
-use crate::{place::EmbeddedPlace, run};
+use crate::{run, test_env::EmbeddedTestEnv};
 
 const WRITERS: usize = 4;
 const APPENDS: u32 = 60;
@@ -89,9 +89,9 @@ async fn follow(store: &EmbeddedEventStore, writing: &AtomicUsize) -> Vec<Positi
     }
 }
 
-fn none_missed_by_threads(place: &EmbeddedPlace<EmbeddedEventStore>) {
+fn none_missed_by_threads(env: &EmbeddedTestEnv<EmbeddedEventStore>) {
     let writing = Arc::new(AtomicUsize::new(WRITERS));
-    let open = || block_on(place.handle());
+    let open = || block_on(env.handle());
     let (told, stored) = thread::scope(|scope| {
         let readers: Vec<_> = (0..2)
             .map(|_| {
@@ -121,17 +121,17 @@ fn none_missed_by_threads(place: &EmbeddedPlace<EmbeddedEventStore>) {
 
 #[test]
 fn none_missed_by_threads_in_memory() {
-    none_missed_by_threads(&EmbeddedPlace::events_in_memory());
+    none_missed_by_threads(&EmbeddedTestEnv::events_in_memory());
 }
 
 #[test]
 fn none_missed_by_threads_in_a_folder() {
-    none_missed_by_threads(&EmbeddedPlace::events_in_a_folder());
+    none_missed_by_threads(&EmbeddedTestEnv::events_in_a_folder());
 }
 
 #[test]
 fn none_missed_by_tasks_in_a_folder() {
     // Behind a liar, as handles to a file that keep each other waiting for too long fail too.
-    let (place, liar) = (EmbeddedPlace::events_in_a_folder(), Liar::new(1, 0.05));
-    run(1, event_store::none_missed(&LyingPlace::new(&place, liar, LyingEventStore::new), 1, 8, 20));
+    let (env, faults) = (EmbeddedTestEnv::events_in_a_folder(), FaultInjector::new(1, 0.05));
+    run(1, event_store::none_missed(&FaultyTestEnv::new(&env, faults, FaultyEventStore::new), 1, 8, 20));
 }

@@ -97,8 +97,8 @@ impl KafkaConsumer {
 }
 
 impl Consumer for KafkaConsumer {
-    async fn next(&mut self, limit: usize, patience: Duration) -> PortResult<LogSignal> {
-        let (limit, until) = (limit.max(1), Instant::now() + patience.min(PATIENCE_MAX));
+    async fn next(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+        let (limit, until) = (limit.max(1), Instant::now() + wait_max.min(PATIENCE_MAX));
         loop {
             if !self.left.is_empty() {
                 return Ok(LogSignal::Records(self.take_left(limit)));

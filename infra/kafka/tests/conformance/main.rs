@@ -5,19 +5,19 @@
 //! Every run has a topic of its own, so that all of them go on side by side: most of a run is waiting for sessions to end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
-mod place;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "../site/mod.rs"]
 mod site;
+mod test_env;
 
 use std::{future::Future, thread};
 
 use diptych_kernel::testing::{
-    LyingPlace, event_log,
-    lying::{Liar, LyingEventLog},
+    FaultyTestEnv, event_log,
+    faulty::{FaultInjector, FaultyEventLog},
     with_seed,
 };
-use place::KafkaPlace;
+use test_env::KafkaTestEnv;
 
 const SEEDS_DEFAULT: u64 = 3;
 
@@ -40,20 +40,20 @@ fn run<T>(seed: u64, test: impl Future<Output = T>) -> T {
 fn event_log_as_it_is() {
     let Some(servers) = site::servers() else { return };
     run(1, async {
-        let place = KafkaPlace::new(&servers).await;
-        event_log::suite(&place, 1).await;
+        let env = KafkaTestEnv::new(&servers).await;
+        event_log::suite(&env, 1).await;
     });
 }
 
 #[test]
-fn event_log_behind_a_liar() {
+fn event_log_with_faults() {
     let Some(servers) = site::servers() else { return };
     let lies: u64 = thread::scope(|scope| {
         let runs: Vec<_> = seeds()
             .map(|seed| {
                 scope.spawn({
                     let servers = &servers;
-                    move || lying(servers, seed)
+                    move || faulty(servers, seed)
                 })
             })
             .collect();
@@ -63,11 +63,11 @@ fn event_log_behind_a_liar() {
 }
 
 /// Runs the suite behind a liar. Returns how often it lied.
-fn lying(servers: &str, seed: u64) -> u64 {
+fn faulty(servers: &str, seed: u64) -> u64 {
     run(seed, async {
-        let place = KafkaPlace::new(servers).await;
-        let liar = Liar::new(seed, [0.02, 0.1, 0.2][usize::try_from(seed % 3).unwrap()]);
-        event_log::suite(&LyingPlace::new(&place, liar.clone(), LyingEventLog::new), seed).await;
-        liar.lies_count()
+        let env = KafkaTestEnv::new(servers).await;
+        let faults = FaultInjector::new(seed, [0.02, 0.1, 0.2][usize::try_from(seed % 3).unwrap()]);
+        event_log::suite(&FaultyTestEnv::new(&env, faults.clone(), FaultyEventLog::new), seed).await;
+        faults.faults_count()
     })
 }

@@ -4,33 +4,33 @@
 //! `DIPTYCH_SEEDS` says how many seeds the liars run with, `DIPTYCH_SEED` picks a single one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
-mod lying;
-mod place;
+mod faulty;
+mod test_env;
 
 use diptych_kernel::testing::{view_cache, with_seed};
-use place::MemcachedPlace;
+use test_env::MemcachedTestEnv;
 
 /// Several seeds, as half of them run the suite's zombies.
 #[tokio::test]
 async fn view_cache() {
     for seed in 1..=8 {
-        let Some(place) = MemcachedPlace::new() else { return };
-        with_seed(seed, view_cache::suite(&place, seed)).await;
+        let Some(env) = MemcachedTestEnv::new() else { return };
+        with_seed(seed, view_cache::suite(&env, seed)).await;
     }
 }
 
 #[tokio::test]
 async fn view_cache_over_several_connections() {
     for seed in 1..=4 {
-        let Some(place) = MemcachedPlace::with(|config| config.connections_per_server = 3) else { return };
-        with_seed(seed, view_cache::suite(&place, seed)).await;
+        let Some(env) = MemcachedTestEnv::with(|config| config.connections_per_server = 3) else { return };
+        with_seed(seed, view_cache::suite(&env, seed)).await;
     }
 }
 
 #[tokio::test]
 async fn view_cache_that_takes_only_what_is_read() {
     for seed in 1..=4 {
-        let Some(place) = MemcachedPlace::with(|config| config.refresh_puts_absent = false) else { return };
-        with_seed(seed, view_cache::suite(&place, seed)).await;
+        let Some(env) = MemcachedTestEnv::with(|config| config.refresh_puts_absent = false) else { return };
+        with_seed(seed, view_cache::suite(&env, seed)).await;
     }
 }

@@ -121,8 +121,8 @@ impl EventStore for PostgresEventStore {
         read::stream_after(&self.inner, stream_id, version_exclusive, limit).await
     }
 
-    async fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) {
-        self.inner.wake.wait(cursor_exclusive, patience, || read::look(&self.inner)).await;
+    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
+        self.inner.wake.wait(cursor_exclusive, wait_max, || read::look(&self.inner)).await;
     }
 
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {

@@ -64,8 +64,8 @@ impl EventStore for NaiveReader {
         self.0.read_stream_after(stream_id, version_exclusive, limit).await
     }
 
-    async fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) {
-        self.0.wait_for_events(cursor_exclusive, patience).await;
+    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
+        self.0.wait_for_events(cursor_exclusive, wait_max).await;
     }
 
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {

@@ -130,11 +130,11 @@ impl Wake {
     }
 
     /// Returns when there may be events after a position, or at the deadline; `look` tells the last position that can be read.
-    pub(crate) async fn wait<F>(&self, cursor_exclusive: Position, patience: Duration, look: impl Fn() -> F)
+    pub(crate) async fn wait<F>(&self, cursor_exclusive: Position, wait_max: Duration, look: impl Fn() -> F)
     where
         F: Future<Output = PortResult<Position>>,
     {
-        let deadline = Instant::now().checked_add(patience);
+        let deadline = Instant::now().checked_add(wait_max);
         self.listen();
         loop {
             let (seen, line) = (self.known.count(), self.known.line());

@@ -6,20 +6,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod lying;
+mod faulty;
 mod naive;
 
 use diptych_kernel::testing::{event_store, relay_state, with_seed};
-use support::{PostgresPlace, partitions, with_database};
+use support::{PostgresTestEnv, partitions, with_database};
 
 #[test]
 fn event_store() {
-    with_database(|database| with_seed(1, async { event_store::suite(&PostgresPlace(database), 1).await }));
+    with_database(|database| with_seed(1, async { event_store::suite(&PostgresTestEnv(database), 1).await }));
 }
 
 #[test]
 fn relay_state() {
     with_database(|database| {
-        with_seed(1, async { relay_state::suite(&PostgresPlace(database), partitions(), 1).await })
+        with_seed(1, async { relay_state::suite(&PostgresTestEnv(database), partitions(), 1).await })
     });
 }

@@ -8,7 +8,7 @@ use std::{
 
 use diptych_kernel::{
     ports::EventStore,
-    testing::{Place, event_store, with_seed},
+    testing::{TestEnv, event_store, with_seed},
 };
 use diptych_postgres::{
     PostgresEventStore,
@@ -26,12 +26,12 @@ const WRITERS: usize = 16;
 const READERS: usize = 2;
 
 /// A database where commits take their time.
-struct SlowPlace<R> {
+struct SlowTestEnv<R> {
     database: Arc<Database>,
     reader: R,
 }
 
-impl<H: Send + Sync + 'static, F: Future<Output = H>, R: Fn(Arc<Database>) -> F + Sync> Place for SlowPlace<R> {
+impl<H: Send + Sync + 'static, F: Future<Output = H>, R: Fn(Arc<Database>) -> F + Sync> TestEnv for SlowTestEnv<R> {
     type Handle = H;
 
     async fn handle(&self) -> Arc<H> {
@@ -58,8 +58,8 @@ fn none_missed_by_the_reader() {
         let reader = |database: Arc<Database>| async move {
             Settled::new(database.open().await, database.connect().await, Satisfied::WithAny)
         };
-        let place = SlowPlace { database, reader };
-        with_seed(1, event_store::none_missed(&place, 1, 8, 10)).await;
+        let env = SlowTestEnv { database, reader };
+        with_seed(1, event_store::none_missed(&env, 1, 8, 10)).await;
     });
 }
 
@@ -70,8 +70,8 @@ fn the_suite_catches_a_naive_reader() {
             with_database(|database| async move {
                 slow(&database).await;
                 let reader = |database: Arc<Database>| async move { NaiveReader(database.open().await) };
-                let place = SlowPlace { database, reader };
-                event_store::none_missed(&place, seed, 8, 10).await;
+                let env = SlowTestEnv { database, reader };
+                event_store::none_missed(&env, seed, 8, 10).await;
             });
         };
         catch_unwind(AssertUnwindSafe(run)).is_ok()

@@ -151,9 +151,9 @@ async fn connect(url: &str) -> Client {
 }
 
 /// A database as a place for suites.
-pub(crate) struct PostgresPlace(pub(crate) Arc<Database>);
+pub(crate) struct PostgresTestEnv(pub(crate) Arc<Database>);
 
-impl testing::Place for PostgresPlace {
+impl testing::TestEnv for PostgresTestEnv {
     type Handle = Settled;
 
     async fn handle(&self) -> Arc<Settled> {

@@ -31,9 +31,9 @@ impl Changes {
         AtTheEnd(self)
     }
 
-    pub(crate) async fn wait(&self, seen: &mut u64, patience: Duration) {
+    pub(crate) async fn wait(&self, seen: &mut u64, wait_max: Duration) {
         let mut count = self.count.subscribe();
-        let told = timeout(patience.max(self.poll), count.wait_for(|count| count != seen)).await;
+        let told = timeout(wait_max.max(self.poll), count.wait_for(|count| count != seen)).await;
         // The sender is ours, so it is not gone.
         drop(told);
         *seen = *self.count.borrow();

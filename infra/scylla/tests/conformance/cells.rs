@@ -4,26 +4,26 @@ use bytes::Bytes;
 use diptych_kernel::{
     domain::RowKey,
     ports::{Effect, PortError, Remedy, ViewStore},
-    testing::Place,
+    testing::TestEnv,
 };
 use futures::future::join_all;
 
-use crate::place::{Meddler, ScyllaPlace, at, view, write};
+use crate::test_env::{Meddler, ScyllaTestEnv, at, view, write};
 
 #[tokio::test]
 async fn what_is_in_the_cells() {
-    let Some(place) = ScyllaPlace::new().await else { return };
-    every_cell_has_the_timestamp_of_its_position(&place).await;
-    large_bodies_are_kept_and_too_large_ones_refused(&place).await;
-    keys_are_any_text_and_any_bytes(&place).await;
-    tables_are_made_once(&place).await;
-    what_an_operator_has_to_repair_is_told_so(&place).await;
-    place.remove().await;
+    let Some(env) = ScyllaTestEnv::new().await else { return };
+    every_cell_has_the_timestamp_of_its_position(&env).await;
+    large_bodies_are_kept_and_too_large_ones_refused(&env).await;
+    keys_are_any_text_and_any_bytes(&env).await;
+    tables_are_made_once(&env).await;
+    what_an_operator_has_to_repair_is_told_so(&env).await;
+    env.remove().await;
 }
 
 /// The rules of write timestamps, as the server sees them: every cell has a value and the position's timestamp, and nothing expires.
-async fn every_cell_has_the_timestamp_of_its_position(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("cells"));
+async fn every_cell_has_the_timestamp_of_its_position(env: &ScyllaTestEnv) {
+    let (store, table) = (env.handle().await, view("cells"));
     store.ensure_views(&[table]).await.unwrap();
     let keys = ["alone", "deleted", "again", "group"].map(RowKey::single);
     let in_group = RowKey::new("group", &b"2"[..]);
@@ -42,7 +42,7 @@ async fn every_cell_has_the_timestamp_of_its_position(place: &ScyllaPlace) {
     let select =
         "SELECT partition_key, position, is_deleted, body, WRITETIME(position), WRITETIME(is_deleted), WRITETIME(body),
                   TTL(position), TTL(body) FROM cells_g1";
-    let rows: Vec<Flat> = Meddler::inside(&place.config).await.rows(select).await;
+    let rows: Vec<Flat> = Meddler::inside(&env.config).await.rows(select).await;
     let rows: Vec<Cells> =
         rows.into_iter().map(|(a, b, c, d, e, f, g, h, i)| (a, b, c, d, (e, f, g), (h, i))).collect();
     assert_eq!(rows.len(), 5);
@@ -55,8 +55,8 @@ async fn every_cell_has_the_timestamp_of_its_position(place: &ScyllaPlace) {
     }
 }
 
-async fn large_bodies_are_kept_and_too_large_ones_refused(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("large"));
+async fn large_bodies_are_kept_and_too_large_ones_refused(env: &ScyllaTestEnv) {
+    let (store, table) = (env.handle().await, view("large"));
     store.ensure_views(&[table]).await.unwrap();
     // Together more than a server takes at once, so they are not sent together.
     let body = |number: u8| vec![number; 700 * 1024];
@@ -82,8 +82,8 @@ async fn large_bodies_are_kept_and_too_large_ones_refused(place: &ScyllaPlace) {
     assert_eq!(store.read(table, &[key]).await.unwrap()[0].as_ref().unwrap().position, at(2));
 }
 
-async fn keys_are_any_text_and_any_bytes(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("keys"));
+async fn keys_are_any_text_and_any_bytes(env: &ScyllaTestEnv) {
+    let (store, table) = (env.handle().await, view("keys"));
     store.ensure_views(&[table]).await.unwrap();
     let groups =
         ["\0", "\u{10ffff}", "größer", "e\u{301}", "é", "🦀 \u{200d} \"'; --", &"ü".repeat(127), &"k".repeat(255)];
@@ -101,8 +101,8 @@ async fn keys_are_any_text_and_any_bytes(place: &ScyllaPlace) {
 }
 
 /// Tables are made by everybody who comes, at once, and each is one table then.
-async fn tables_are_made_once(place: &ScyllaPlace) {
-    let (one, other, third) = (place.handle().await, place.handle().await, place.handle().await);
+async fn tables_are_made_once(env: &ScyllaTestEnv) {
+    let (one, other, third) = (env.handle().await, env.handle().await, env.handle().await);
     let views = ["made_a", "made_b", "made_c"].map(view);
     let all = [&views[..], &views[1..], &[views[2], views[0], views[2]], &views[..2]];
     let handles = [&one, &other, &third, &one];
@@ -118,8 +118,8 @@ async fn tables_are_made_once(place: &ScyllaPlace) {
     }
 }
 
-async fn what_an_operator_has_to_repair_is_told_so(place: &ScyllaPlace) {
-    let (store, missing) = (place.handle().await, view("missing"));
+async fn what_an_operator_has_to_repair_is_told_so(env: &ScyllaTestEnv) {
+    let (store, missing) = (env.handle().await, view("missing"));
     let key = RowKey::single("key");
     let is_for_operator = |error: &PortError| (error.effect(), error.remedy()) == (Effect::None, Remedy::Operator);
     let error = store.write(&[write(missing, &key, 1, None)]).await.unwrap_err();
@@ -132,7 +132,7 @@ async fn what_an_operator_has_to_repair_is_told_so(place: &ScyllaPlace) {
     // Somebody wrote by hand, and left a cell out.
     let table = view("garbled");
     store.ensure_views(&[table]).await.unwrap();
-    let meddler = Meddler::inside(&place.config).await;
+    let meddler = Meddler::inside(&env.config).await;
     meddler.run("INSERT INTO garbled_g1 (partition_key, sort_key, position) VALUES ('key', 0x, 5)").await;
     let error = store.read(table, &[key]).await.unwrap_err();
     assert!(is_for_operator(&error) && error.to_string().contains("garbled_g1"), "{error}");

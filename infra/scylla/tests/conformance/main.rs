@@ -5,22 +5,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod cells;
-mod lying;
+mod faulty;
 mod migration;
-mod place;
 mod rules;
 mod saves;
 mod scans;
+mod test_env;
 mod zombies;
 
 use diptych_kernel::testing::{progress, view_store, with_seed};
-use place::ScyllaPlace;
+use test_env::ScyllaTestEnv;
 
 /// Both on one place: none has to do with what the other one writes.
 #[tokio::test]
 async fn view_store_and_progress() {
-    let Some(place) = ScyllaPlace::new().await else { return };
-    with_seed(1, view_store::suite(&place, 1)).await;
-    with_seed(1, progress::suite(&place, 1)).await;
-    place.remove().await;
+    let Some(env) = ScyllaTestEnv::new().await else { return };
+    with_seed(1, view_store::suite(&env, 1)).await;
+    with_seed(1, progress::suite(&env, 1)).await;
+    env.remove().await;
 }

@@ -7,7 +7,7 @@ use diptych_kernel::{
 use diptych_scylla::{Migrated, ScyllaConfig, ScyllaViewStore, migrate};
 use futures::future::join_all;
 
-use crate::place::{Meddler, fresh_config, partitions, remove};
+use crate::test_env::{Meddler, fresh_config, partitions, remove};
 
 /// Opens it in both ways, which find the same wrong.
 async fn open(config: &ScyllaConfig) -> Result<ScyllaViewStore, PortError> {

@@ -6,24 +6,24 @@ use diptych_kernel::{
     Partition, StreamId, Timestamp, Version,
     domain::ViewId,
     ports::{Offset, Parked, Progress, ProgressStore, ProgressUpdate},
-    testing::{Place, with_seed},
+    testing::{TestEnv, with_seed},
 };
 use diptych_scylla::ScyllaViewStore;
 use futures::future::join_all;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use crate::place::{Meddler, ScyllaPlace, at, view};
+use crate::test_env::{Meddler, ScyllaTestEnv, at, view};
 
 #[tokio::test]
 async fn saves_of_progress() {
-    let Some(place) = ScyllaPlace::new().await else { return };
-    nothing_goes_back_while_many_save(&place).await;
-    the_list_of_a_clock_that_is_ahead_is_replaced(&place).await;
-    views_that_go_together_share_a_row(&place).await;
-    a_row_without_a_save_is_none(&place).await;
-    all_progress_fits_into_one_call(&place).await;
-    a_save_of_another_process_is_found_by_looking(&place).await;
-    place.remove().await;
+    let Some(env) = ScyllaTestEnv::new().await else { return };
+    nothing_goes_back_while_many_save(&env).await;
+    the_list_of_a_clock_that_is_ahead_is_replaced(&env).await;
+    views_that_go_together_share_a_row(&env).await;
+    a_row_without_a_save_is_none(&env).await;
+    all_progress_fits_into_one_call(&env).await;
+    a_save_of_another_process_is_found_by_looking(&env).await;
+    env.remove().await;
 }
 
 const SOME_HOURS_IN_MICROS: i64 = 5 * 3_600 * 1_000_000;
@@ -51,8 +51,8 @@ async fn load_one(store: &ScyllaViewStore, view: ViewId) -> Progress {
 
 /// Owners that save at the same time, among them some that were replaced: no position goes back for anybody who looks meanwhile, and all that is
 /// seen is what somebody saved.
-async fn nothing_goes_back_while_many_save(place: &ScyllaPlace) {
-    let (handles, seed) = ([place.handle().await, place.handle().await, place.handle().await], 3);
+async fn nothing_goes_back_while_many_save(env: &ScyllaTestEnv) {
+    let (handles, seed) = ([env.handle().await, env.handle().await, env.handle().await], 3);
     let tables = [view("busy"), view("busy_too")];
     let race = async {
         let mut dice = SmallRng::seed_from_u64(seed);
@@ -94,8 +94,8 @@ async fn nothing_goes_back_while_many_save(place: &ScyllaPlace) {
 }
 
 /// Of two lists at one position the one that was saved later is kept, also where the clock of the earlier one is hours ahead.
-async fn the_list_of_a_clock_that_is_ahead_is_replaced(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("clocks"));
+async fn the_list_of_a_clock_that_is_ahead_is_replaced(env: &ScyllaTestEnv) {
+    let (store, table) = (env.handle().await, view("clocks"));
     let mut saved = update(table, 0, 9, 1, 1);
     saved.progress.parked = parked(&["A1"]);
     store.save(std::slice::from_ref(&saved)).await.unwrap();
@@ -107,7 +107,7 @@ async fn the_list_of_a_clock_that_is_ahead_is_replaced(place: &ScyllaPlace) {
         "UPDATE progress USING TIMESTAMP {timestamp} SET saved = ({ahead}, 9, 1, 1, [('Z9', 1, 'ahead')])
          WHERE bucket = 0 AND partition = 0 AND views = 'another_g1,clocks_g1'"
     );
-    let meddler = Meddler::inside(&place.config).await;
+    let meddler = Meddler::inside(&env.config).await;
     meddler.run(&meddle).await;
     assert_eq!(load_one(&store, table).await.parked[0].stream_id.as_str(), "Z9");
 
@@ -122,14 +122,14 @@ async fn the_list_of_a_clock_that_is_ahead_is_replaced(place: &ScyllaPlace) {
 }
 
 /// One row for all that have got equally far, with their position as its write timestamp. Whoever leaves has a row of its own.
-async fn views_that_go_together_share_a_row(place: &ScyllaPlace) {
-    let (store, one, other) = (place.handle().await, view("one"), view("other"));
+async fn views_that_go_together_share_a_row(env: &ScyllaTestEnv) {
+    let (store, one, other) = (env.handle().await, view("one"), view("other"));
     let both = |partition, position| [one, other].map(|view| update(view, partition, position, 2, 3));
     store.save(&[both(40, 5 << 20), both(41, 0)].concat()).await.unwrap();
     store.save(&[update(other, 41, 1, 2, 3)]).await.unwrap();
 
     let select = "SELECT partition, views, WRITETIME(saved) FROM progress WHERE bucket = 0 AND partition IN (40, 41)";
-    let rows: Vec<(i16, String, i64)> = Meddler::inside(&place.config).await.rows(select).await;
+    let rows: Vec<(i16, String, i64)> = Meddler::inside(&env.config).await.rows(select).await;
     let at = |position: i64| position - (1 << 62);
     let expected = [(40, "one_g1,other_g1", at(5 << 20)), (41, "one_g1,other_g1", at(0)), (41, "other_g1", at(1))];
     assert_eq!(rows, expected.map(|(partition, views, timestamp)| (partition, views.to_owned(), timestamp)));
@@ -139,18 +139,18 @@ async fn views_that_go_together_share_a_row(place: &ScyllaPlace) {
 }
 
 /// What a server makes of a row whose cell it has not got.
-async fn a_row_without_a_save_is_none(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("empty"));
+async fn a_row_without_a_save_is_none(env: &ScyllaTestEnv) {
+    let (store, table) = (env.handle().await, view("empty"));
     let insert = "INSERT INTO progress (bucket, partition, views) VALUES (0, 0, 'empty_g1')";
-    Meddler::inside(&place.config).await.run(insert).await;
+    Meddler::inside(&env.config).await.run(insert).await;
     assert_eq!(store.load(&[table]).await.unwrap(), []);
     store.save(&[update(table, 0, 7, 3, 4)]).await.unwrap();
     assert_eq!(load_one(&store, table).await, update(table, 0, 7, 3, 4).progress);
 }
 
 /// The largest installation: many views in as many partitions as there can be.
-async fn all_progress_fits_into_one_call(place: &ScyllaPlace) {
-    let (store, other) = (place.handle().await, place.handle().await);
+async fn all_progress_fits_into_one_call(env: &ScyllaTestEnv) {
+    let (store, other) = (env.handle().await, env.handle().await);
     let views: Vec<_> = ["a", "b", "c", "d", "e", "f"].into_iter().map(view).collect();
     let all = |add: i64| -> Vec<_> {
         let of_view = |view: &ViewId| {
@@ -169,8 +169,8 @@ async fn all_progress_fits_into_one_call(place: &ScyllaPlace) {
 }
 
 /// Saves of other processes are found by looking, and looking has a pause.
-async fn a_save_of_another_process_is_found_by_looking(place: &ScyllaPlace) {
-    let (mine, other, table) = (place.handle().await, place.handle().await, view("polled"));
+async fn a_save_of_another_process_is_found_by_looking(env: &ScyllaTestEnv) {
+    let (mine, other, table) = (env.handle().await, env.handle().await, view("polled"));
     let mut seen = 0;
     // What this handle has saved before.
     mine.wait_for_change(&mut seen, Duration::ZERO).await;
@@ -185,5 +185,5 @@ async fn a_save_of_another_process_is_found_by_looking(place: &ScyllaPlace) {
     assert_eq!(seen, own, "nothing was saved by this handle");
     let begin = tokio::time::Instant::now();
     mine.wait_for_change(&mut seen, Duration::ZERO).await;
-    assert!(begin.elapsed() >= place.config.progress_poll, "no pause");
+    assert!(begin.elapsed() >= env.config.progress_poll, "no pause");
 }

@@ -9,21 +9,21 @@ use bytes::Bytes;
 use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{Row, ViewStore},
-    testing::{Place, with_seed},
+    testing::{TestEnv, with_seed},
 };
 use diptych_scylla::ScyllaViewStore;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-use crate::place::{Meddler, ScyllaPlace, view, write};
+use crate::test_env::{Meddler, ScyllaTestEnv, view, write};
 
 #[tokio::test]
 async fn scans_of_groups_and_tables() {
-    let Some(place) = ScyllaPlace::new().await else { return };
-    a_group_is_scanned_from_anywhere(&place).await;
-    pages_of_the_server_are_put_together(&place).await;
-    the_audit_goes_on_from_anywhere(&place).await;
-    groups_of_one_token_are_all_seen(&place).await;
-    place.remove().await;
+    let Some(env) = ScyllaTestEnv::new().await else { return };
+    a_group_is_scanned_from_anywhere(&env).await;
+    pages_of_the_server_are_put_together(&env).await;
+    the_audit_goes_on_from_anywhere(&env).await;
+    groups_of_one_token_are_all_seen(&env).await;
+    env.remove().await;
 }
 
 /// Bytes of any length up to 255, with many that are the beginning of others.
@@ -37,8 +37,8 @@ fn random_sort_key(dice: &mut SmallRng) -> Vec<u8> {
     sort_key
 }
 
-async fn a_group_is_scanned_from_anywhere(place: &ScyllaPlace) {
-    let (store, table, seed) = (place.handle().await, view("scans"), 7);
+async fn a_group_is_scanned_from_anywhere(env: &ScyllaTestEnv) {
+    let (store, table, seed) = (env.handle().await, view("scans"), 7);
     store.ensure_views(&[table]).await.unwrap();
     let scan = async {
         let mut dice = SmallRng::seed_from_u64(seed);
@@ -72,8 +72,8 @@ async fn a_group_is_scanned_from_anywhere(place: &ScyllaPlace) {
 }
 
 /// More rows than the server sends at a time, and more deleted ones in a row than that.
-async fn pages_of_the_server_are_put_together(place: &ScyllaPlace) {
-    let (store, table) = (place.handle().await, view("pages"));
+async fn pages_of_the_server_are_put_together(env: &ScyllaTestEnv) {
+    let (store, table) = (env.handle().await, view("pages"));
     store.ensure_views(&[table]).await.unwrap();
     let is_deleted = |number: u16| (100..1_400).contains(&number) || number >= 2_400;
     let key = |number: u16| RowKey::new("group", number.to_be_bytes().to_vec());
@@ -109,8 +109,8 @@ async fn scan_table(store: &ScyllaViewStore, table: ViewId, limit: usize) -> Vec
     }
 }
 
-async fn the_audit_goes_on_from_anywhere(place: &ScyllaPlace) {
-    let (store, other, table) = (place.handle().await, place.handle().await, view("audit"));
+async fn the_audit_goes_on_from_anywhere(env: &ScyllaTestEnv) {
+    let (store, other, table) = (env.handle().await, env.handle().await, view("audit"));
     store.ensure_views(&[table]).await.unwrap();
     let keys: BTreeSet<_> = (0..150_u8).map(|number| RowKey::new(&format!("{}", number / 3), vec![number])).collect();
     let writes: Vec<_> = keys.iter().map(|key| write(table, key, 1, None)).collect();
@@ -139,9 +139,9 @@ async fn the_audit_goes_on_from_anywhere(place: &ScyllaPlace) {
 }
 
 /// Groups may share a token, by chance or because somebody searched for such names. These were searched for.
-async fn groups_of_one_token_are_all_seen(place: &ScyllaPlace) {
+async fn groups_of_one_token_are_all_seen(env: &ScyllaTestEnv) {
     const GROUPS: [&str; 3] = ["the same token 1", "gelteS}%MpY@/l; ", ": Y#P4FrQQ'r[erY"];
-    let (store, table) = (place.handle().await, view("tokens"));
+    let (store, table) = (env.handle().await, view("tokens"));
     store.ensure_views(&[table]).await.unwrap();
     let neighbours = ["one", "two", "three", "four"];
     let keys: BTreeSet<_> = GROUPS
@@ -152,7 +152,7 @@ async fn groups_of_one_token_are_all_seen(place: &ScyllaPlace) {
     let writes: Vec<_> = keys.iter().map(|key| write(table, key, 1, Some(b"body"))).collect();
     store.write(&writes).await.unwrap();
     let tokens: Vec<(i64,)> =
-        Meddler::inside(&place.config).await.rows("SELECT DISTINCT token(partition_key) FROM tokens_g1").await;
+        Meddler::inside(&env.config).await.rows("SELECT DISTINCT token(partition_key) FROM tokens_g1").await;
     assert_eq!(tokens.into_iter().collect::<BTreeSet<_>>().len(), 1 + neighbours.len(), "they do not share a token");
 
     let order = scan_table(&store, table, 1_000).await;

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use diptych_kernel::{
     domain::RowKey,
     ports::{Row, RowWrite, ViewStore},
-    testing::{Place, with_seed},
+    testing::{TestEnv, with_seed},
 };
 use futures::future::join_all;
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
-use crate::place::{ScyllaPlace, view, write};
+use crate::test_env::{ScyllaTestEnv, view, write};
 
 #[tokio::test]
 async fn zombies_change_nothing() {
-    let Some(place) = ScyllaPlace::new().await else { return };
-    the_largest_position_is_left(&place).await;
-    a_row_is_whole_and_goes_forward_while_it_is_written(&place).await;
-    a_deleted_row_does_not_come_back(&place).await;
-    place.remove().await;
+    let Some(env) = ScyllaTestEnv::new().await else { return };
+    the_largest_position_is_left(&env).await;
+    a_row_is_whole_and_goes_forward_while_it_is_written(&env).await;
+    a_deleted_row_does_not_come_back(&env).await;
+    env.remove().await;
 }
 
 const SEEDS: u64 = 4;
@@ -32,10 +32,10 @@ fn row_at(key: &RowKey, position: i64) -> RowWrite {
 }
 
 /// G7: whatever order rows arrive in, from however many owners, and however often, the largest position is what is there.
-async fn the_largest_position_is_left(place: &ScyllaPlace) {
+async fn the_largest_position_is_left(env: &ScyllaTestEnv) {
     let mut handles = Vec::new();
     for _ in 0..HANDLES {
-        handles.push(place.handle().await);
+        handles.push(env.handle().await);
     }
     handles[0].ensure_views(&[view("zombies")]).await.unwrap();
     for seed in 0..SEEDS {
@@ -70,8 +70,8 @@ async fn the_largest_position_is_left(place: &ScyllaPlace) {
 }
 
 /// A reader never sees a row that is half of one write and half of another, nor one that goes back.
-async fn a_row_is_whole_and_goes_forward_while_it_is_written(place: &ScyllaPlace) {
-    let (one, other, reader) = (place.handle().await, place.handle().await, place.handle().await);
+async fn a_row_is_whole_and_goes_forward_while_it_is_written(env: &ScyllaTestEnv) {
+    let (one, other, reader) = (env.handle().await, env.handle().await, env.handle().await);
     one.ensure_views(&[view("zombies")]).await.unwrap();
     let key = RowKey::new("busy", &b"row"[..]);
     let owner = async {
@@ -102,8 +102,8 @@ async fn a_row_is_whole_and_goes_forward_while_it_is_written(place: &ScyllaPlace
 }
 
 /// A row that was deleted stays so when an older write comes, also one at the position before.
-async fn a_deleted_row_does_not_come_back(place: &ScyllaPlace) {
-    let (owner, zombie) = (place.handle().await, place.handle().await);
+async fn a_deleted_row_does_not_come_back(env: &ScyllaTestEnv) {
+    let (owner, zombie) = (env.handle().await, env.handle().await);
     let table = view("zombies");
     owner.ensure_views(&[table]).await.unwrap();
     for (key, order) in [("a", [8, 9, 7]), ("b", [9, 8, 7]), ("c", [9, 9, 8])] {
@@ -112,7 +112,7 @@ async fn a_deleted_row_does_not_come_back(place: &ScyllaPlace) {
             let body = (position != 9).then_some(&b"body"[..]);
             zombie.write(&[write(table, &key, position, body)]).await.unwrap();
         }
-        let deleted = Row { position: crate::place::at(9), body: None };
+        let deleted = Row { position: crate::test_env::at(9), body: None };
         assert_eq!(owner.read(table, &[key]).await.unwrap(), [Some(deleted)]);
     }
 }

@@ -184,8 +184,8 @@ impl<S: EventStore> EventStore for Probe<S> {
         self.inner.read_stream_after(stream_id, version_exclusive, limit).await
     }
 
-    async fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) {
-        self.inner.wait_for_events(cursor_exclusive, patience).await;
+    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
+        self.inner.wait_for_events(cursor_exclusive, wait_max).await;
     }
 
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {

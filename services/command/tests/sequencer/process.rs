@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_command::{CommandError, CommandHandle, Done, Pending, SequencerConfig, Submission, start};
-use diptych_embedded::{EmbeddedEventStore, Place};
+use diptych_embedded::{EmbeddedEventStore, Storage};
 use diptych_kernel::{
     EventMetadata, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     domain::Domain,
@@ -20,10 +20,10 @@ pub(crate) type Answer = Result<Done, CommandError<Refusal>>;
 pub(crate) type Store = Probe<EmbeddedEventStore>;
 
 pub(crate) fn embedded() -> Arc<EmbeddedEventStore> {
-    embedded_at(&Place::Memory)
+    embedded_at(&Storage::Memory)
 }
 
-pub(crate) fn embedded_at(place: &Place) -> Arc<EmbeddedEventStore> {
+pub(crate) fn embedded_at(place: &Storage) -> Arc<EmbeddedEventStore> {
     let clock = Arc::new(TokioClock::starting_at(start_of_time()));
     Arc::new(EmbeddedEventStore::open(place, Partitions::new(4).unwrap(), clock).unwrap())
 }

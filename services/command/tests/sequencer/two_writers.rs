@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diptych_command::{CommandError, SequencerConfig};
-use diptych_embedded::Place;
+use diptych_embedded::Storage;
 use diptych_kernel::{
     Version,
     testing::{
@@ -74,7 +74,7 @@ async fn commands_of_two_processes_on_two_threads_are_stored_once_each() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_of_two_processes_on_one_folder_are_stored_once_each() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Arc::new(Probe::new(embedded_at(&Place::Directory(folder.path().to_owned()))));
+    let open = || Arc::new(Probe::new(embedded_at(&Storage::Directory(folder.path().to_owned()))));
     with_seed(200, everything_is_stored_once(200, [open(), open()])).await;
     // Another start finds it all.
     let process = Process::new(&open());

@@ -66,7 +66,7 @@ impl Default for Config {
             listen: Listen(([127, 0, 0, 1], 7_400).into()),
             metrics_listen: Listen(([127, 0, 0, 1], 7_401).into()),
             instance: Instance::default(),
-            data: Data(diptych_embedded::Place::Memory),
+            data: Data(diptych_embedded::Storage::Memory),
             partitions: Count::near(16),
             worker_threads: Count::near(2),
             drain_delay: Span::near(std::time::Duration::ZERO),

@@ -116,9 +116,9 @@ pub(crate) struct Query {
     pending_waits_max: Count<1, 1_000_000>,
     pending_reads_max: Count<1, 1_000_000>,
     cached_age_max: Span<10, DAY>,
-    progress_patience: Span<1, MINUTE>,
-    progress_patience_waiting: Span<1, MINUTE>,
-    news_patience: Span<1, SECOND>,
+    progress_wait_max: Span<1, MINUTE>,
+    progress_wait_max_while_calls_wait: Span<1, MINUTE>,
+    announcement_poll_interval: Span<1, SECOND>,
 }
 
 /// The cache in front of the views.
@@ -309,9 +309,9 @@ impl Default for Query {
             pending_waits_max: Count::near(query.pending_waits_max),
             pending_reads_max: Count::near(query.pending_reads_max),
             cached_age_max: Span::near(query.cached_age_max),
-            progress_patience: Span::near(query.progress_patience),
-            progress_patience_waiting: Span::near(query.progress_patience_waiting),
-            news_patience: Span::near(query.news_patience),
+            progress_wait_max: Span::near(query.progress_wait_max),
+            progress_wait_max_while_calls_wait: Span::near(query.progress_wait_max_while_calls_wait),
+            announcement_poll_interval: Span::near(query.announcement_poll_interval),
         }
     }
 }
@@ -324,9 +324,9 @@ impl From<&Query> for QueryConfig {
             pending_waits_max: query.pending_waits_max.usize(),
             pending_reads_max: query.pending_reads_max.usize(),
             cached_age_max: query.cached_age_max.duration(),
-            progress_patience: query.progress_patience.duration(),
-            progress_patience_waiting: query.progress_patience_waiting.duration(),
-            news_patience: query.news_patience.duration(),
+            progress_wait_max: query.progress_wait_max.duration(),
+            progress_wait_max_while_calls_wait: query.progress_wait_max_while_calls_wait.duration(),
+            announcement_poll_interval: query.announcement_poll_interval.duration(),
             ..Self::default()
         }
     }

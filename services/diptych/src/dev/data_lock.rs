@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use diptych_embedded::Place;
+use diptych_embedded::Storage;
 
 const FILE: &str = "dev.lock";
 
@@ -22,8 +22,8 @@ impl DataLock {
     ///
     /// # Errors
     /// When another process has it, or the folder cannot be written to.
-    pub(super) fn take(place: &Place) -> anyhow::Result<Self> {
-        let Place::Directory(folder) = place else { return Ok(Self { _file: None }) };
+    pub(super) fn take(place: &Storage) -> anyhow::Result<Self> {
+        let Storage::Directory(folder) = place else { return Ok(Self { _file: None }) };
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let path = folder.join(FILE);
         let mut file = open(&path).with_context(|| format!("cannot write to {}", path.display()))?;
@@ -66,21 +66,21 @@ mod tests {
     #[test]
     fn a_folder_is_held_by_one() {
         let parent = tempfile::tempdir().unwrap();
-        let place = Place::Directory(parent.path().join("data"));
+        let place = Storage::Directory(parent.path().join("data"));
         let first = DataLock::take(&place).unwrap();
         let error = DataLock::take(&place).unwrap_err().to_string();
         assert!(error.contains("in use by another `diptych dev`") && error.contains("--data DIR"), "{error}");
         assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
         drop(first);
         DataLock::take(&place).unwrap();
-        DataLock::take(&Place::Memory).unwrap();
-        DataLock::take(&Place::Memory).unwrap();
+        DataLock::take(&Storage::Memory).unwrap();
+        DataLock::take(&Storage::Memory).unwrap();
     }
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = DataLock::take(&Place::Directory(file.path().join("data"))).unwrap_err();
+        let error = DataLock::take(&Storage::Directory(file.path().join("data"))).unwrap_err();
         assert!(format!("{error:#}").contains("cannot make the folder"), "{error:#}");
     }
 }

@@ -7,7 +7,7 @@ mod upkeep;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use diptych_embedded::{Embedded, EmbeddedViewCache, Place};
+use diptych_embedded::{Embedded, EmbeddedViewCache, Storage};
 use diptych_kernel::Partitions;
 use diptych_projector::ProjectorConfig;
 use diptych_query::QueryConfig;
@@ -42,7 +42,7 @@ async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Runni
 
     let query = QueryConfig::from(&config.query);
     // The stores are in this process, and tell of every change.
-    let query = QueryConfig { progress_patience_waiting: query.progress_patience, ..query };
+    let query = QueryConfig { progress_wait_max_while_calls_wait: query.progress_wait_max, ..query };
     let projector = ProjectorConfig { progress_interval: Duration::ZERO, ..projector_config(process, &stores) };
     let reader = services.start(process, &stores, (projector, query));
     let trim = upkeep::trim_log(Arc::clone(&stores.log), process.stages.relay.shutdown());
@@ -76,7 +76,7 @@ fn open(process: &Process) -> anyhow::Result<EmbeddedStores> {
 
 fn kept_in(config: &Config) -> String {
     match &config.data.0 {
-        Place::Memory => "in memory, gone when this process ends (--data DIR keeps it)".to_owned(),
-        Place::Directory(folder) => format!("{} (events.db, log.db, views.db)", folder.display()),
+        Storage::Memory => "in memory, gone when this process ends (--data DIR keeps it)".to_owned(),
+        Storage::Directory(folder) => format!("{} (events.db, log.db, views.db)", folder.display()),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore, Place};
+use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore, Storage};
 use diptych_kernel::{
     Partitions,
     ports::{EventStore, ProgressStore, ViewStore},
@@ -110,7 +110,7 @@ async fn of_folder(folder: &Path, partitions: u16, differences_max: usize) -> an
     if let Some(missing) = FILES.iter().find(|file| !folder.join(file).is_file()) {
         bail!("{} has no {missing}: name the folder that `diptych dev --data DIR` was given", folder.display());
     }
-    let place = Place::Directory(folder.to_owned());
+    let place = Storage::Directory(folder.to_owned());
     let partitions = Partitions::new(partitions)?;
     let opened = || format!("cannot open {} (how many partitions it has is told with --partitions)", folder.display());
     let events = EmbeddedEventStore::open(&place, partitions, Arc::new(SystemClock)).with_context(opened)?;

@@ -22,7 +22,7 @@ fn partitions() -> Partitions {
 }
 
 async fn views() -> EmbeddedViewStore {
-    let views = EmbeddedViewStore::open(&Place::Memory, partitions()).unwrap();
+    let views = EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap();
     let ids: Vec<ViewId> = diptych_ledger::views::all().iter().map(|view| view.id()).collect();
     views.ensure_views(&ids).await.unwrap();
     views
@@ -100,7 +100,7 @@ async fn a_row_that_is_not_a_message_is_named() {
 
 #[tokio::test]
 async fn what_is_not_projected_yet_is_no_difference_and_a_row_without_an_event_is_one() {
-    let events = EmbeddedEventStore::open(&Place::Memory, partitions(), Arc::new(SystemClock)).unwrap();
+    let events = EmbeddedEventStore::open(&Storage::Memory, partitions(), Arc::new(SystemClock)).unwrap();
     let views = views().await;
     let opened = AccountOpened { account_id: "a".to_owned(), ..AccountOpened::default() };
     let event = NewEvent {

@@ -141,7 +141,7 @@ pub trait EventLog: Send + Sync + 'static {
 pub trait Consumer: Send + 'static {
     /// The next thing to know, waiting up to `patience`. At most `limit` records come at once. Must be called regularly: it is
     /// also the sign of life.
-    fn next(&mut self, limit: usize, patience: Duration) -> impl Future<Output = PortResult<LogSignal>> + Send;
+    fn next(&mut self, limit: usize, wait_max: Duration) -> impl Future<Output = PortResult<LogSignal>> + Send;
 
     /// Another sign of life, for a member that is busy with what it has heard, and asks for nothing. What the group wants of it waits until it
     /// does; a log may take who lets it wait for several session times for dead all the same.

@@ -173,7 +173,7 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Returns when there may be events after `cursor_exclusive`, or after `patience` at the latest. It may return for no reason;
     /// it must not sleep through an append of this handle, and should not through others'.
-    fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) -> impl Future<Output = ()> + Send;
+    fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) -> impl Future<Output = ()> + Send;
 
     /// Forgets requests recorded before a moment: their ids count as new from then on. At most `limit` at a time, so that nobody
     /// waits long; returns how many went. Events stay.

@@ -58,5 +58,5 @@ pub trait ProgressStore: Send + Sync + 'static {
 
     /// Returns when progress may have been saved since `load` was last called by this reader, or after `patience` at the latest. `seen` is the
     /// reader's own, 0 at first; it is brought up to date. May return for no reason; must not sleep through a save of this handle.
-    fn wait_for_change(&self, seen: &mut u64, patience: Duration) -> impl Future<Output = ()> + Send;
+    fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) -> impl Future<Output = ()> + Send;
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, slice, time::Duration};
 use futures::future::join;
 
 use super::{
-    Place,
+    TestEnv,
     support::{BOUND, Trial},
     theatre::seat,
     yield_now,
@@ -20,8 +20,8 @@ use crate::{
 ///
 /// # Panics
 /// When the adapter breaks the contract.
-pub async fn suite<P: Place<Handle: ProgressStore>>(place: &P, seed: u64) {
-    let trial = &Trial::new(place, seed);
+pub async fn suite<P: TestEnv<Handle: ProgressStore>>(env: &P, seed: u64) {
+    let trial = &Trial::new(env, seed);
     what_is_saved_is_loaded_by_everybody(trial).await;
     progress_never_goes_back(trial).await;
     the_list_of_parked_streams_is_replaced(trial).await;
@@ -50,7 +50,7 @@ fn progress(position: i64, as_of: i64, next_offset: u64, parked: &[&str]) -> Pro
     }
 }
 
-impl<P: Place<Handle: ProgressStore>> Trial<'_, P> {
+impl<P: TestEnv<Handle: ProgressStore>> Trial<'_, P> {
     async fn save(&self, store: &P::Handle, view: ViewId, partition: u16, progress: &Progress) {
         let update = ProgressUpdate { view, partition: Partition::new(partition), progress: progress.clone() };
         self.ask("save", async || store.save(slice::from_ref(&update)).await).await;
@@ -70,13 +70,13 @@ impl<P: Place<Handle: ProgressStore>> Trial<'_, P> {
     }
 }
 
-async fn what_is_saved_is_loaded_by_everybody<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.place.handle().await, trial.place.handle().await);
+async fn what_is_saved_is_loaded_by_everybody<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
     let table = view("saved");
     assert_eq!(trial.load_all(&mine, &[table]).await.len(), 0, "what was never saved is left out");
     let saved = progress(i64::MAX, 1_767_225_600_000_000, 9, &["A1", "B2"]);
     trial.save(&mine, table, 3, &saved).await;
-    for store in [&mine, &other, &trial.place.handle().await] {
+    for store in [&mine, &other, &trial.env.handle().await] {
         let all = trial.load_all(store, &[table]).await;
         assert_eq!(all, BTreeMap::from([((table, 3), saved.clone())]));
         assert_eq!(trial.load_all(store, &[]).await.len(), 0);
@@ -85,8 +85,8 @@ async fn what_is_saved_is_loaded_by_everybody<P: Place<Handle: ProgressStore>>(t
     trial.ask("save", async || mine.save(&[]).await).await;
 }
 
-async fn progress_never_goes_back<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.place.handle().await, trial.place.handle().await);
+async fn progress_never_goes_back<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
     let table = view("forward");
     let newest = progress(100, 50, 10, &["A1"]);
     trial.save(&mine, table, 0, &newest).await;
@@ -112,8 +112,8 @@ async fn progress_never_goes_back<P: Place<Handle: ProgressStore>>(trial: &Trial
     assert_eq!(trial.load_one(&other, table, 1).await, Some(progress(6, 1, 1, &[])));
 }
 
-async fn the_list_of_parked_streams_is_replaced<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.place.handle().await, view("parked"));
+async fn the_list_of_parked_streams_is_replaced<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let (store, table) = (trial.env.handle().await, view("parked"));
     let steps: [(i64, &[&str], &[&str]); 6] = [
         (5, &["A1"], &["A1"]),
         (5, &["A1", "B2"], &["A1", "B2"]),
@@ -129,8 +129,8 @@ async fn the_list_of_parked_streams_is_replaced<P: Place<Handle: ProgressStore>>
     }
 }
 
-async fn views_and_partitions_are_apart<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+async fn views_and_partitions_are_apart<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let tables = [view("apart"), ViewId { name: "apart", generation: 2 }, view("apart_too")];
     let mut expected = BTreeMap::new();
     let mut updates = Vec::new();
@@ -149,8 +149,8 @@ async fn views_and_partitions_are_apart<P: Place<Handle: ProgressStore>>(trial: 
 }
 
 /// Views may be saved together, as long as nobody sees a difference.
-async fn views_go_together_and_apart<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let handles = [trial.place.handle().await, trial.place.handle().await];
+async fn views_go_together_and_apart<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let handles = [trial.env.handle().await, trial.env.handle().await];
     let tables @ [one, other, third] = [view("one"), view("other"), view("third")];
     let steps = [
         (vec![one, other, third], progress(5, 1, 1, &[])),
@@ -182,30 +182,30 @@ async fn views_go_together_and_apart<P: Place<Handle: ProgressStore>>(trial: &Tr
     }
 }
 
-async fn waiting_ends_with_a_save<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.place.handle().await, view("waiting"));
+async fn waiting_ends_with_a_save<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let (store, table) = (trial.env.handle().await, view("waiting"));
     let mut seen = 0;
     for position in 1..4 {
         let before = trial.load_all(&store, &[table]).await;
         // Saved after the load and before the wait.
         trial.save(&store, table, 0, &progress(position, 1, 1, &[])).await;
-        let there = trial.place.within(BOUND, store.wait_for_change(&mut seen, BOUND * 100)).await;
+        let there = trial.env.within(BOUND, store.wait_for_change(&mut seen, BOUND * 100)).await;
         assert!(there.is_some(), "a save after the last load was slept through");
         assert_ne!(trial.load_all(&store, &[table]).await, before);
     }
     store.wait_for_change(&mut seen, Duration::from_millis(1)).await;
-    let wait = trial.place.within(BOUND, store.wait_for_change(&mut seen, BOUND * 100));
+    let wait = trial.env.within(BOUND, store.wait_for_change(&mut seen, BOUND * 100));
     let save = async {
         yield_now().await;
         trial.save(&store, table, 0, &progress(9, 1, 1, &[])).await;
     };
     assert!(join(wait, save).await.0.is_some(), "a save of the same handle was slept through");
-    let bored = trial.place.within(BOUND, store.wait_for_change(&mut seen, Duration::from_millis(1))).await;
-    assert!(bored.is_some(), "waited longer than its patience");
+    let bored = trial.env.within(BOUND, store.wait_for_change(&mut seen, Duration::from_millis(1))).await;
+    assert!(bored.is_some(), "waited longer than its wait_max");
 }
 
-async fn random_saves_agree_with_a_model<P: Place<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let handles = [trial.place.handle().await, trial.place.handle().await];
+async fn random_saves_agree_with_a_model<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
+    let handles = [trial.env.handle().await, trial.env.handle().await];
     let tables = [view("random"), view("random_too")];
     let mut model = BTreeMap::<(ViewId, u16), Progress>::new();
     for _ in 0..40 {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use uuid::Uuid;
 
-use super::{Failures, Place};
+use super::{Failures, TestEnv};
 use crate::{
     ports::{PortResult, Remedy},
     vocabulary::RequestId,
@@ -72,15 +72,15 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// One run of a suite.
 pub(super) struct Trial<'a, P> {
-    pub(super) place: &'a P,
+    pub(super) env: &'a P,
     seed: u64,
     requests: AtomicU64,
     dice: Mutex<SmallRng>,
 }
 
-impl<'a, P: Place> Trial<'a, P> {
-    pub(super) fn new(place: &'a P, seed: u64) -> Self {
-        Self { place, seed, requests: AtomicU64::new(1), dice: Mutex::new(SmallRng::seed_from_u64(seed)) }
+impl<'a, P: TestEnv> Trial<'a, P> {
+    pub(super) fn new(env: &'a P, seed: u64) -> Self {
+        Self { env, seed, requests: AtomicU64::new(1), dice: Mutex::new(SmallRng::seed_from_u64(seed)) }
     }
 
     pub(super) fn seed(&self) -> u64 {
@@ -88,7 +88,7 @@ impl<'a, P: Place> Trial<'a, P> {
     }
 
     pub(super) fn is_honest(&self) -> bool {
-        self.place.failures() == Failures::Never
+        self.env.failures() == Failures::Never
     }
 
     /// A request id that no other call of this run gives.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use diptych_command::SequencerConfig;
-use diptych_embedded::{Embedded, EmbeddedViewCache, EmbeddedViewStore, Place};
+use diptych_embedded::{Embedded, EmbeddedViewCache, EmbeddedViewStore, Storage};
 use diptych_kernel::{
     Partitions, Position, RecordedEvent,
     domain::{Domain, Recorded, RowKey, View, ViewId},
@@ -58,7 +58,7 @@ struct Projected {
 impl Harness {
     pub(crate) async fn start() -> Self {
         let partitions = Partitions::new(4).unwrap();
-        let embedded = Embedded::open(&Place::Memory, partitions, Arc::new(SystemClock)).unwrap();
+        let embedded = Embedded::open(&Storage::Memory, partitions, Arc::new(SystemClock)).unwrap();
         let tasks = Tasks::new(Shutdown::new());
         let views: Vec<ViewId> = Ledger::views().iter().map(|view| view.id()).collect();
         embedded.views.ensure_views(&views).await.unwrap();

@@ -6,7 +6,7 @@ use diptych_embedded::{EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, 
 use diptych_kernel::{
     domain::Domain,
     testing::{
-        lying::{Liar, LyingEventLog, LyingEventStore, LyingViewCache, LyingViewStore},
+        faulty::{FaultInjector, FaultyEventLog, FaultyEventStore, FaultyViewCache, FaultyViewStore},
         theatre::{Event, Theatre},
     },
 };
@@ -20,24 +20,24 @@ use crate::{
 /// More calls than any of these stories takes.
 const CALLS_MAX: u64 = 2_000;
 
-pub(crate) type LyingPorts = Ports<
-    LyingEventStore<EmbeddedEventStore>,
-    LyingEventLog<EmbeddedEventLog>,
-    LyingViewStore<EmbeddedViewStore>,
-    LyingViewStore<EmbeddedViewStore>,
-    LyingViewCache<EmbeddedViewCache>,
+pub(crate) type FaultyPorts = Ports<
+    FaultyEventStore<EmbeddedEventStore>,
+    FaultyEventLog<EmbeddedEventLog>,
+    FaultyViewStore<EmbeddedViewStore>,
+    FaultyViewStore<EmbeddedViewStore>,
+    FaultyViewCache<EmbeddedViewCache>,
 >;
 
 /// All ports of one process behind one liar.
-pub(crate) fn lying(stage: &Stage, liar: &Liar) -> LyingPorts {
+pub(crate) fn faulty(stage: &Stage, faults: &FaultInjector) -> FaultyPorts {
     let honest = stage.ports();
-    let views = Arc::new(LyingViewStore::new(honest.views, liar.clone()));
+    let views = Arc::new(FaultyViewStore::new(honest.views, faults.clone()));
     Ports {
-        events: Arc::new(LyingEventStore::new(honest.events, liar.clone())),
-        log: Arc::new(LyingEventLog::new(honest.log, liar.clone())),
+        events: Arc::new(FaultyEventStore::new(honest.events, faults.clone())),
+        log: Arc::new(FaultyEventLog::new(honest.log, faults.clone())),
         views: Arc::clone(&views),
         progress: views,
-        cache: Arc::new(LyingViewCache::new(honest.cache, liar.clone())),
+        cache: Arc::new(FaultyViewCache::new(honest.cache, faults.clone())),
     }
 }
 
@@ -54,18 +54,18 @@ enum Meanwhile {
 async fn die_everywhere<D: Domain>(meanwhile: Meanwhile, set_up: impl AsyncFn() -> Stage) -> u64 {
     for calls in 0..CALLS_MAX {
         let stage = set_up().await;
-        let liar = Liar::truthful(calls);
-        liar.crash_after(calls);
+        let faults = FaultInjector::crash_only(calls);
+        faults.crash_after(calls);
         let ends = async {
             let all = stage.until_projected::<D>();
-            let dead = stage.until("it dies", async || liar.has_crashed());
+            let dead = stage.until("it dies", async || faults.has_crashed());
             tokio::select! {
                 biased;
                 () = dead => {}
                 () = all => {}
             }
         };
-        playing::<D, _, _, _, _, _, _>(lying(&stage, &liar), config("one"), ends).await;
+        playing::<D, _, _, _, _, _, _>(faulty(&stage, &faults), config("one"), ends).await;
         if meanwhile == Meanwhile::Right {
             let report = stage.audit::<D>().await;
             assert_eq!(report.differences_count, 0, "after {calls} calls: {:#?}", report.differences);
@@ -77,7 +77,7 @@ async fn die_everywhere<D: Domain>(meanwhile: Meanwhile, set_up: impl AsyncFn() 
         };
         playing::<D, _, _, _, _, _, _>(stage.ports(), config("one"), rest).await;
         stage.assert_right_in::<D>().await;
-        if !liar.has_crashed() {
+        if !faults.has_crashed() {
             return calls;
         }
     }

@@ -4,10 +4,10 @@
 mod amended;
 mod audit;
 mod crash;
+mod faulty;
 mod generations;
 mod group;
 mod holes;
-mod liars;
 mod limits;
 mod look;
 mod news;

@@ -9,7 +9,7 @@ use diptych_kernel::{
     testing::theatre::{Event, HOUSES, SEATS, Theatre, VISITS},
 };
 use diptych_projector::{ProjectorConfig, run};
-use diptych_runtime::{PROGRESS_NEWS, Shutdown, decode_progress_news, progress_news_key};
+use diptych_runtime::{PROGRESS_ANNOUNCEMENTS, Shutdown, decode_progress_announcement, progress_announcement_key};
 
 use crate::stage::{Stage, config, partition, playing, seat};
 
@@ -22,9 +22,11 @@ fn saving_every(progress_interval: Duration) -> ProjectorConfig {
 
 impl Stage {
     async fn news(&self, view: ViewId, partition: Partition) -> Option<Progress> {
-        let keys = [progress_news_key(partition)];
-        let CacheRead::Hit(row) = self.cache.read(PROGRESS_NEWS, &keys).await.unwrap().remove(0) else { return None };
-        decode_progress_news(&row, partition, &[view]).pop().map(|update| update.progress)
+        let keys = [progress_announcement_key(partition)];
+        let CacheRead::Hit(row) = self.cache.read(PROGRESS_ANNOUNCEMENTS, &keys).await.unwrap().remove(0) else {
+            return None;
+        };
+        decode_progress_announcement(&row, partition, &[view]).pop().map(|update| update.progress)
     }
 
     async fn until_told(&self, number: u16, position: Position) {

@@ -3,7 +3,7 @@
 use std::{cell::Cell, future::Future, sync::Arc, time::Duration};
 
 use diptych_embedded::{
-    CACHE_BYTES_DEFAULT, EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, Place,
+    CACHE_BYTES_DEFAULT, EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, Storage,
 };
 use diptych_kernel::{
     Clock, EventMetadata, Fingerprint, NewEvent, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId,
@@ -62,9 +62,9 @@ impl Stage {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000)));
         Self {
-            events: Arc::new(EmbeddedEventStore::open(&Place::Memory, partitions(), clock.clone()).unwrap()),
-            log: Arc::new(EmbeddedEventLog::open(&Place::Memory, partitions(), clock.clone()).unwrap()),
-            views: Arc::new(EmbeddedViewStore::open(&Place::Memory, partitions()).unwrap()),
+            events: Arc::new(EmbeddedEventStore::open(&Storage::Memory, partitions(), clock.clone()).unwrap()),
+            log: Arc::new(EmbeddedEventLog::open(&Storage::Memory, partitions(), clock.clone()).unwrap()),
+            views: Arc::new(EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap()),
             cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)),
             clock,
             requests: Cell::new(0),
@@ -73,12 +73,12 @@ impl Stage {
 
     /// Throws the log away and makes an empty one.
     pub(crate) fn make_log_anew(&mut self) {
-        self.log = Arc::new(EmbeddedEventLog::open(&Place::Memory, partitions(), self.clock.clone()).unwrap());
+        self.log = Arc::new(EmbeddedEventLog::open(&Storage::Memory, partitions(), self.clock.clone()).unwrap());
     }
 
     /// Throws away what the read side has.
     pub(crate) fn make_views_anew(&mut self) {
-        self.views = Arc::new(EmbeddedViewStore::open(&Place::Memory, partitions()).unwrap());
+        self.views = Arc::new(EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap());
         self.cache = Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT));
     }
 

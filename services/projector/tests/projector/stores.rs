@@ -101,8 +101,8 @@ impl EventStore for ScreenedEvents {
         Ok(self.screen(self.store.read_stream_after(stream_id, version_exclusive, limit).await?))
     }
 
-    async fn wait_for_events(&self, cursor_exclusive: Position, patience: Duration) {
-        self.store.wait_for_events(cursor_exclusive, patience).await;
+    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
+        self.store.wait_for_events(cursor_exclusive, wait_max).await;
     }
 
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
@@ -185,7 +185,7 @@ impl ProgressStore for GatedViews {
         self.store.load(views).await
     }
 
-    async fn wait_for_change(&self, seen: &mut u64, patience: Duration) {
-        self.store.wait_for_change(seen, patience).await;
+    async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
+        self.store.wait_for_change(seen, wait_max).await;
     }
 }

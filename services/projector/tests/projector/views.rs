@@ -197,7 +197,7 @@ async fn stores_of_different_places_are_refused() {
     let stage = Stage::new();
     let clock = Arc::new(diptych_runtime::TokioClock::starting_at(stage.now()));
     let other = diptych_kernel::Partitions::new(5).unwrap();
-    let log = diptych_embedded::EmbeddedEventLog::open(&diptych_embedded::Place::Memory, other, clock).unwrap();
+    let log = diptych_embedded::EmbeddedEventLog::open(&diptych_embedded::Storage::Memory, other, clock).unwrap();
     let ports = diptych_projector::Ports { log: Arc::new(log), ..stage.ports() };
     let ended = run::<Theatre, _, _, _, _, _>(ports, config("one"), Shutdown::new()).await;
     assert!(matches!(ended, Err(ProjectorError::PartitionsDiffer { .. })), "{ended:?}");

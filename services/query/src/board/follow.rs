@@ -74,7 +74,7 @@ pub(super) struct Follower<P> {
     waiters: Waiters,
     metrics: Arc<Metrics>,
     outage: Outage,
-    patience: Duration,
+    wait_max: Duration,
     /// The patience while somebody waits; `None` where the store tells of every change.
     patience_waiting: Option<Duration>,
     load_timeout: Duration,
@@ -91,7 +91,7 @@ impl<P: ProgressStore> Follower<P> {
         config: &QueryConfig,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let patience = config.progress_patience;
+        let wait_max = config.progress_wait_max;
         Self {
             progress,
             views,
@@ -99,8 +99,8 @@ impl<P: ProgressStore> Follower<P> {
             waiters,
             metrics,
             outage: Outage::new("loading progress"),
-            patience,
-            patience_waiting: (!config.store_signals_progress()).then_some(config.progress_patience_waiting),
+            wait_max,
+            patience_waiting: (!config.store_signals_progress()).then_some(config.progress_wait_max_while_calls_wait),
             load_timeout: config.store_timeout,
             backoff: Backoff::seeded(RETRY_MIN, RETRY_MAX, config.jitter_seed),
             ages_noted_at: None,
@@ -131,12 +131,12 @@ impl<P: ProgressStore> Follower<P> {
 
     /// Returns when it is time to look again.
     async fn rest(&self, seen: &mut u64) {
-        let change = |seen, patience| self.progress.wait_for_change(seen, patience);
+        let change = |seen, wait_max| self.progress.wait_for_change(seen, wait_max);
         match self.patience_waiting {
-            None => change(seen, self.patience).await,
-            Some(patience) if !self.waiters.is_empty() => change(seen, patience).await,
+            None => change(seen, self.wait_max).await,
+            Some(wait_max) if !self.waiters.is_empty() => change(seen, wait_max).await,
             Some(_) => tokio::select! {
-                () = change(seen, self.patience) => {}
+                () = change(seen, self.wait_max) => {}
                 // What the first to come waits for may have been saved since progress was loaded last.
                 () = self.waiters.somebody() => {}
             },

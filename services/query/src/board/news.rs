@@ -6,7 +6,9 @@ use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{CacheRead, PortError, PortResult, ProgressUpdate, ViewCache},
 };
-use diptych_runtime::{Backoff, PROGRESS_NEWS, decode_progress_news, pause, progress_news_key};
+use diptych_runtime::{
+    Backoff, PROGRESS_ANNOUNCEMENTS, decode_progress_announcement, pause, progress_announcement_key,
+};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
@@ -23,7 +25,7 @@ pub(super) struct NewsListener<C> {
     views: Arc<[ViewId]>,
     publisher: Arc<Mutex<Publisher>>,
     waiters: Waiters,
-    patience: Duration,
+    wait_max: Duration,
     timeout: Duration,
     metrics: Arc<Metrics>,
     outage: Outage,
@@ -44,7 +46,7 @@ impl<C: ViewCache> NewsListener<C> {
             views,
             publisher,
             waiters,
-            patience: config.news_patience,
+            wait_max: config.announcement_poll_interval,
             timeout: config.cache_timeout,
             metrics,
             outage: Outage::new("news of progress"),
@@ -61,7 +63,7 @@ impl<C: ViewCache> NewsListener<C> {
                     self.outage.note_success();
                     self.backoff.reset();
                     self.publisher.lock().take_news(updates);
-                    pause(self.patience).await;
+                    pause(self.wait_max).await;
                 }
                 Err(error) => {
                     self.metrics.cache_failures.increment(1);
@@ -74,11 +76,11 @@ impl<C: ViewCache> NewsListener<C> {
 
     async fn look(&self) -> PortResult<Vec<ProgressUpdate>> {
         let awaited = self.waiters.awaited();
-        let keys: Vec<RowKey> = awaited.iter().copied().map(progress_news_key).collect();
-        let read = timeout(self.timeout, self.cache.read(PROGRESS_NEWS, &keys));
+        let keys: Vec<RowKey> = awaited.iter().copied().map(progress_announcement_key).collect();
+        let read = timeout(self.timeout, self.cache.read(PROGRESS_ANNOUNCEMENTS, &keys));
         let read = read.await.unwrap_or_else(|_| Err(PortError::not_done("the cache took too long")))?;
         let news = awaited.into_iter().zip(read).filter_map(|(partition, read)| match read {
-            CacheRead::Hit(row) => Some(decode_progress_news(&row, partition, &self.views)),
+            CacheRead::Hit(row) => Some(decode_progress_announcement(&row, partition, &self.views)),
             // Nobody has told anything lately. What a lease would be for comes from the projector only.
             CacheRead::Miss(_) | CacheRead::Filling => None,
         });

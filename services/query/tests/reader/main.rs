@@ -3,7 +3,7 @@
 
 mod cache;
 mod failures;
-mod liars;
+mod faulty;
 mod many;
 mod news;
 mod own_writes;

@@ -7,7 +7,7 @@ use diptych_kernel::{
     ports::{Progress, ProgressUpdate, ViewCache},
 };
 use diptych_query::{QueryConfig, QueryError};
-use diptych_runtime::{PROGRESS_NEWS, encode_progress_news, pause, progress_news_key};
+use diptych_runtime::{PROGRESS_ANNOUNCEMENTS, encode_progress_announcement, pause, progress_announcement_key};
 use tokio::time::Instant;
 
 use crate::stage::{SEATS, Stage, key, position, row, seat, time, token};
@@ -18,8 +18,8 @@ const NEVER: Duration = Duration::from_secs(3_600);
 /// With a read database that does not tell what is saved, and is looked at once only.
 async fn deaf() -> Stage {
     let stage = Stage::with(QueryConfig {
-        progress_patience: NEVER,
-        progress_patience_waiting: NEVER - Duration::from_secs(1),
+        progress_wait_max: NEVER,
+        progress_wait_max_while_calls_wait: NEVER - Duration::from_secs(1),
         ..QueryConfig::default()
     });
     let stage = stage.await;
@@ -42,8 +42,8 @@ impl Stage {
     async fn tell(&self, at: i64) {
         let progress = Progress { position: position(at), as_of: time(at), ..Progress::default() };
         let partition = Partition::new(0);
-        let news = encode_progress_news(&[ProgressUpdate { view: SEATS, partition, progress }]);
-        self.cache.refresh(PROGRESS_NEWS, &[(progress_news_key(partition), news)]).await.unwrap();
+        let news = encode_progress_announcement(&[ProgressUpdate { view: SEATS, partition, progress }]);
+        self.cache.refresh(PROGRESS_ANNOUNCEMENTS, &[(progress_announcement_key(partition), news)]).await.unwrap();
     }
 }
 
@@ -62,7 +62,7 @@ async fn who_waits_hears_what_is_told_soon() {
     let ((body, seen_at), told_at) = tokio::join!(reading, telling);
     assert_eq!(body, "taken");
     // Two timer ticks of a millisecond beside the patience.
-    let bound = QueryConfig::default().news_patience + Duration::from_millis(2);
+    let bound = QueryConfig::default().announcement_poll_interval + Duration::from_millis(2);
     assert!(seen_at - told_at <= bound, "{:?}", seen_at - told_at);
 }
 

@@ -15,8 +15,8 @@ const PATIENCE_WAITING: Duration = Duration::from_millis(2);
 /// With a read database that does not tell what is saved, as one in another process.
 async fn remote() -> Stage {
     let config = QueryConfig {
-        progress_patience: PATIENCE,
-        progress_patience_waiting: PATIENCE_WAITING,
+        progress_wait_max: PATIENCE,
+        progress_wait_max_while_calls_wait: PATIENCE_WAITING,
         ..QueryConfig::default()
     };
     let stage = Stage::with(config).await;
@@ -95,7 +95,8 @@ async fn one_look_serves_all_who_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_database_that_tells_is_not_looked_at_for_those_who_wait() {
-    let stage = Stage::with(QueryConfig { progress_patience_waiting: PATIENCE, ..QueryConfig::default() }).await;
+    let stage =
+        Stage::with(QueryConfig { progress_wait_max_while_calls_wait: PATIENCE, ..QueryConfig::default() }).await;
     let (seat, nine) = (seat(0, 0), token(&[(0, 9)]));
     let saving = async {
         let while_waiting = loads(&stage, Duration::from_millis(500)).await;

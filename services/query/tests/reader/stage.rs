@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use diptych_embedded::{EmbeddedViewCache, EmbeddedViewStore, Place};
+use diptych_embedded::{EmbeddedViewCache, EmbeddedViewStore, Storage};
 use diptych_kernel::{
     Partition, Partitions, Position, StreamId, Timestamp, Token, Version,
     domain::{RowKey, ViewId},
@@ -87,7 +87,7 @@ impl Stage {
 
     /// Nothing was projected yet.
     pub(crate) async fn set_up(config: QueryConfig) -> Self {
-        let views = EmbeddedViewStore::open(&Place::Memory, partitions()).unwrap();
+        let views = EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap();
         views.ensure_views(&[SEATS, TOTALS]).await.unwrap();
         let store = Arc::new(SwitchedStore::new(views));
         let cache = Arc::new(SwitchedCache::new(Arc::new(EmbeddedViewCache::new(1 << 20))));

@@ -150,11 +150,11 @@ impl ProgressStore for SwitchedStore {
         self.inner.load(views).await
     }
 
-    async fn wait_for_change(&self, seen: &mut u64, patience: Duration) {
+    async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
         if self.remote.load(Ordering::SeqCst) {
-            diptych_runtime::pause(patience).await;
+            diptych_runtime::pause(wait_max).await;
         } else {
-            self.inner.wait_for_change(seen, patience).await;
+            self.inner.wait_for_change(seen, wait_max).await;
         }
     }
 }

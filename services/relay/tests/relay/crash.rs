@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::testing::{
-    lying::{Liar, LyingEventLog, LyingEventStore},
+    faulty::{FaultInjector, FaultyEventLog, FaultyEventStore},
     with_seed,
 };
 use diptych_relay::RelayConfig;
@@ -15,19 +15,19 @@ use crate::stage::{Stage, config, relaying};
 async fn dies_after(calls: u64, seed: u64) -> bool {
     let stage = Stage::new();
     stage.store(8).await;
-    let liar = Liar::truthful(seed);
-    let events = Arc::new(LyingEventStore::new(Arc::clone(&stage.events), liar.clone()));
-    let log = Arc::new(LyingEventLog::new(Arc::clone(&stage.log), liar.clone()));
-    liar.crash_after(calls);
+    let faults = FaultInjector::crash_only(seed);
+    let events = Arc::new(FaultyEventStore::new(Arc::clone(&stage.events), faults.clone()));
+    let log = Arc::new(FaultyEventLog::new(Arc::clone(&stage.log), faults.clone()));
+    faults.crash_after(calls);
     // Moves its cursor after every batch, so that there are more steps to die between.
     let config = RelayConfig { cursor_interval: Duration::ZERO, ..config("one") };
     let story = async {
-        stage.until("it dies or is done", async || liar.has_crashed() || stage.is_published().await).await;
+        stage.until("it dies or is done", async || faults.has_crashed() || stage.is_published().await).await;
         pause(Duration::from_secs(2)).await;
     };
     let (_, ended) = relaying(&events, &log, config, story).await;
     ended.unwrap();
-    let has_died = liar.has_crashed();
+    let has_died = faults.has_crashed();
 
     stage.store(2).await;
     stage.relay("two", stage.until_published()).await;

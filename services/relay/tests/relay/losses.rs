@@ -5,7 +5,7 @@ use std::sync::Arc;
 use diptych_kernel::{
     Position,
     ports::{EventLog, LogEntry},
-    testing::lying::{Liar, LyingEventLog},
+    testing::faulty::{FaultInjector, FaultyEventLog},
 };
 use diptych_relay::{RelayError, run};
 use diptych_runtime::Shutdown;
@@ -35,10 +35,10 @@ async fn a_lost_end_is_found_again_after_a_second_crash() {
     stage.relay("one", stage.until_published()).await;
     stage.cut_log(1).await;
     // Begins to bring it back, and dies after its first append.
-    let liar = Liar::truthful(1);
-    let log = Arc::new(LyingEventLog::new(Arc::clone(&stage.log), liar.clone()));
-    liar.crash_after(2);
-    let died = stage.until("it has died", async || liar.has_crashed());
+    let faults = FaultInjector::crash_only(1);
+    let log = Arc::new(FaultyEventLog::new(Arc::clone(&stage.log), faults.clone()));
+    faults.crash_after(2);
+    let died = stage.until("it has died", async || faults.has_crashed());
     relaying(&stage.events, &log, config("one"), died).await.1.unwrap();
     assert!(!stage.is_published().await);
 

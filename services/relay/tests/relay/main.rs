@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod crash;
+mod faulty;
 mod gate;
 mod leading;
-mod liars;
 mod losses;
 mod publishing;
 mod stage;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use diptych_embedded::{EmbeddedEventLog, Place};
+use diptych_embedded::{EmbeddedEventLog, Storage};
 use diptych_kernel::{Partitions, ports::LogEntry};
 use diptych_relay::{RelayConfig, RelayError, run};
 use diptych_runtime::{Shutdown, TokioClock};
@@ -73,7 +73,7 @@ async fn an_unfinished_publication_is_not_repeated() {
 async fn places_with_different_partitions_are_refused() {
     let stage = Stage::new();
     let clock = Arc::new(TokioClock::starting_at(diptych_kernel::Timestamp::default()));
-    let log = EmbeddedEventLog::open(&Place::Memory, Partitions::new(5).unwrap(), clock).unwrap();
+    let log = EmbeddedEventLog::open(&Storage::Memory, Partitions::new(5).unwrap(), clock).unwrap();
     let ended = run(Arc::clone(&stage.events), Arc::new(log), RelayConfig::new("one"), Shutdown::new()).await;
     assert!(matches!(ended, Err(RelayError::PartitionsDiffer { .. })), "{ended:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::HashMap, future::Future, sync::Arc, time::Duration};
 
-use diptych_embedded::{EmbeddedEventLog, EmbeddedEventStore, Place};
+use diptych_embedded::{EmbeddedEventLog, EmbeddedEventStore, Storage};
 use diptych_kernel::{
     EventMetadata, Fingerprint, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp,
     Version,
@@ -47,13 +47,13 @@ pub(crate) fn config(owner: &str) -> RelayConfig {
 impl Stage {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000)));
-        let events = EmbeddedEventStore::open(&Place::Memory, partitions(), clock.clone()).unwrap();
+        let events = EmbeddedEventStore::open(&Storage::Memory, partitions(), clock.clone()).unwrap();
         let (requests, readers) = (Cell::new(0), Cell::new(0));
         Self { events: Arc::new(events), log: Self::empty_log(&clock), clock, requests, readers }
     }
 
     fn empty_log(clock: &Arc<TokioClock>) -> Arc<EmbeddedEventLog> {
-        Arc::new(EmbeddedEventLog::open(&Place::Memory, partitions(), clock.clone()).unwrap())
+        Arc::new(EmbeddedEventLog::open(&Storage::Memory, partitions(), clock.clone()).unwrap())
     }
 
     /// Makes the log anew, with only the first records of each partition.

@@ -42,7 +42,7 @@ fn what_is_allowed_is_said() {
 
 #[test]
 fn data_is_memory_or_a_folder() {
-    assert_eq!("memory".parse(), Ok(Data(Place::Memory)));
-    assert_eq!("./memory".parse(), Ok(Data(Place::Directory("./memory".into()))));
+    assert_eq!("memory".parse(), Ok(Data(Storage::Memory)));
+    assert_eq!("./memory".parse(), Ok(Data(Storage::Directory("./memory".into()))));
     assert!("".parse::<Data>().is_err());
 }

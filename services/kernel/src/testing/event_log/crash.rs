@@ -4,28 +4,28 @@ use super::fixture::{event, once};
 use crate::{
     ports::{Consumer, EventLog, LogSignal, Offset, OffsetCommit},
     testing::{
-        Place,
-        lying::{Liar, LyingEventLog},
+        TestEnv,
+        faulty::{FaultInjector, FaultyEventLog},
         support::Trial,
     },
     vocabulary::Partition,
 };
 
 /// A reader that keeps what it reads elsewhere, then commits, and dies somewhere on the way. Whoever comes next finds the rest.
-pub(super) async fn a_crash_between_any_two_steps_loses_nothing<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn a_crash_between_any_two_steps_loses_nothing<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     let partition = Partition::new(3);
     let entries: Vec<_> = (900..906).map(|number| event(log.partitions(), partition, number)).collect();
     trial.put(&log, &entries).await;
     let end = trial.ends(&log).await[partition.index()].next_offset;
     for calls in [1, 2, 5, 6, 7, 8, 9, 10, 12] {
         let group = format!("crash {calls}");
-        let liar = Liar::truthful(trial.seed());
-        liar.crash_after(calls);
-        let mortal = LyingEventLog::new(trial.place.handle().await, liar);
+        let faults = FaultInjector::crash_only(trial.seed());
+        faults.crash_after(calls);
+        let mortal = FaultyEventLog::new(trial.env.handle().await, faults);
         let mut kept = Vec::new();
         if let Ok(mut consumer) = mortal.join(&group, "ada").await {
-            while let Ok(signal) = consumer.next(2, trial.place.patience()).await {
+            while let Ok(signal) = consumer.next(2, trial.env.wait_max()).await {
                 let done = match signal {
                     LogSignal::Assigned(assignments) => {
                         let mine = assignments.into_iter().find(|assignment| assignment.partition == partition);

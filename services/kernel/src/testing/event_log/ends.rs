@@ -3,12 +3,12 @@
 use super::fixture::{event, watermark};
 use crate::{
     ports::{EventLog, Offset, PartitionEnd},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::Position,
 };
 
-pub(super) async fn an_empty_log_ends_at_its_start<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn an_empty_log_ends_at_its_start<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     assert!(log.partitions().count() >= 4, "the suite wants four partitions");
     let empty = PartitionEnd { next_offset: Offset(0), last_event: None };
     for end in trial.ends(&log).await {
@@ -16,8 +16,8 @@ pub(super) async fn an_empty_log_ends_at_its_start<P: Place<Handle: EventLog>>(t
     }
 }
 
-pub(super) async fn ends_tell_offset_and_last_event<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let (log, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn ends_tell_offset_and_last_event<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let (log, other) = (trial.env.handle().await, trial.env.handle().await);
     let partitions = log.partitions();
     let all: Vec<_> = partitions.iter().collect();
     let before = trial.ends(&log).await;

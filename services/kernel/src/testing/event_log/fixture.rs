@@ -8,7 +8,7 @@ use crate::{
         RevokeGuard, Watermark,
     },
     testing::{
-        Place,
+        TestEnv,
         support::{ATTEMPTS_MAX, Trial},
         yield_now,
     },
@@ -52,7 +52,7 @@ pub(super) fn position(entry: &LogEntry) -> Position {
 }
 
 /// A member, and what it believes.
-pub(super) struct Member<P: Place<Handle: EventLog>> {
+pub(super) struct Member<P: TestEnv<Handle: EventLog>> {
     pub(super) name: String,
     consumer: <P::Handle as EventLog>::Consumer,
     /// The partitions that it has, each with the next offset to read.
@@ -69,7 +69,7 @@ pub(super) struct Member<P: Place<Handle: EventLog>> {
     pub(super) guards: Vec<RevokeGuard>,
 }
 
-impl<P: Place<Handle: EventLog>> Member<P> {
+impl<P: TestEnv<Handle: EventLog>> Member<P> {
     /// The records of a partition that it has read, repeats left out.
     pub(super) fn read_of(&self, partition: Partition) -> Vec<LogEntry> {
         once(self.read.iter().map(|record| &record.entry), partition)
@@ -108,7 +108,7 @@ pub(super) fn once<'a>(entries: impl Iterator<Item = &'a LogEntry>, partition: P
     seen
 }
 
-impl<P: Place<Handle: EventLog>> Trial<'_, P> {
+impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
     /// Puts entries on the log, as a relay has to: until they are acknowledged.
     pub(super) async fn put(&self, log: &P::Handle, entries: &[LogEntry]) {
         self.ask("append", async || log.append(entries).await).await;
@@ -137,9 +137,9 @@ impl<P: Place<Handle: EventLog>> Trial<'_, P> {
 
     /// Asks a member for its next signal, and does what a member has to. Returns whether there was one.
     pub(super) async fn poll(&self, member: &mut Member<P>, limit: usize) -> bool {
-        let patience = self.place.patience();
+        let wait_max = self.env.wait_max();
         let name = member.name.clone();
-        match member.consumer().next(limit, patience).await {
+        match member.consumer().next(limit, wait_max).await {
             Err(error) if self.is_honest() => panic!("next of {name}: {error}"),
             Err(_) | Ok(LogSignal::Idle) => return false,
             Ok(LogSignal::Records(records)) => member.hear(records, limit),

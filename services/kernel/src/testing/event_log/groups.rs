@@ -5,22 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::fixture::{Member, event};
 use crate::{
     ports::{EventLog, LogEntry, Offset, OffsetCommit, PartitionEnd},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::{Partition, Partitions},
 };
 
-fn own<P: Place<Handle: EventLog>>(member: &Member<P>) -> BTreeSet<Partition> {
+fn own<P: TestEnv<Handle: EventLog>>(member: &Member<P>) -> BTreeSet<Partition> {
     member.own.keys().copied().collect()
 }
 
 /// Whether every partition is somebody's, and each member has some.
-fn are_shared<P: Place<Handle: EventLog>>(members: &[&mut Member<P>], partitions: Partitions) -> bool {
+fn are_shared<P: TestEnv<Handle: EventLog>>(members: &[&mut Member<P>], partitions: Partitions) -> bool {
     let count: usize = members.iter().map(|member| member.own.len()).sum();
     count == usize::from(partitions.count()) && members.iter().all(|member| !member.own.is_empty())
 }
 
 #[track_caller]
-fn assert_apart<P: Place<Handle: EventLog>>(members: &[&mut Member<P>]) {
+fn assert_apart<P: TestEnv<Handle: EventLog>>(members: &[&mut Member<P>]) {
     let mut seen = BTreeSet::new();
     for member in members {
         for partition in member.own.keys() {
@@ -30,8 +30,8 @@ fn assert_apart<P: Place<Handle: EventLog>>(members: &[&mut Member<P>]) {
 }
 
 /// Two members that share a group.
-async fn pair<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>, group: &str) -> (Member<P>, Member<P>) {
-    let (log, other) = (trial.place.handle().await, trial.place.handle().await);
+async fn pair<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>, group: &str) -> (Member<P>, Member<P>) {
+    let (log, other) = (trial.env.handle().await, trial.env.handle().await);
     let mut ada = trial.lone_member(&log, group, "ada").await;
     let mut bob = trial.join(&other, group, "bob").await;
     let partitions = log.partitions();
@@ -39,8 +39,8 @@ async fn pair<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>, group: &str) -> 
     (ada, bob)
 }
 
-pub(super) async fn members_share_the_partitions<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn members_share_the_partitions<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     let partitions = log.partitions();
     let (mut ada, mut bob) = pair(trial, "share").await;
     let mut eve = trial.join(&log, "share", "eve").await;
@@ -72,8 +72,8 @@ pub(super) async fn members_share_the_partitions<P: Place<Handle: EventLog>>(tri
     }
 }
 
-pub(super) async fn a_guard_holds_the_group_up<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let (log, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn a_guard_holds_the_group_up<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let (log, other) = (trial.env.handle().await, trial.env.handle().await);
     let partition_count = usize::from(log.partitions().count());
     let mut ada = trial.lone_member(&log, "guard", "ada").await;
     // A liar takes partitions away for show; the guard of such a moment holds nothing up.
@@ -105,8 +105,8 @@ pub(super) async fn a_guard_holds_the_group_up<P: Place<Handle: EventLog>>(trial
     assert_eq!(outcome, OffsetCommit::Fenced, "what was let go of is another's");
 }
 
-pub(super) async fn a_zombie_is_fenced<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let (log, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn a_zombie_is_fenced<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let (log, other) = (trial.env.handle().await, trial.env.handle().await);
     let entries: Vec<_> = log
         .partitions()
         .iter()
@@ -121,7 +121,7 @@ pub(super) async fn a_zombie_is_fenced<P: Place<Handle: EventLog>>(trial: &Trial
 
     // Ada sleeps. Time goes by in steps, as bob has to show that it lives.
     for _ in 0..10 {
-        trial.place.advance(trial.place.session() / 4).await;
+        trial.env.advance(trial.env.session() / 4).await;
         for _ in 0..5 {
             trial.poll(&mut bob, 100).await;
         }
@@ -148,12 +148,12 @@ pub(super) async fn a_zombie_is_fenced<P: Place<Handle: EventLog>>(trial: &Trial
 }
 
 /// Busy for longer than a session, and alive.
-pub(super) async fn a_busy_member_keeps_its_partitions<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
+pub(super) async fn a_busy_member_keeps_its_partitions<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
     let (mut ada, mut bob) = pair(trial, "busy").await;
     let (of_ada, of_bob) = (own(&ada), own(&bob));
     ada.revoked.clear();
     for _ in 0..7 {
-        trial.place.advance(trial.place.session() / 4).await;
+        trial.env.advance(trial.env.session() / 4).await;
         trial.stay_alive(&mut ada).await;
         for _ in 0..5 {
             trial.poll(&mut bob, 100).await;
@@ -168,13 +168,13 @@ pub(super) async fn a_busy_member_keeps_its_partitions<P: Place<Handle: EventLog
 }
 
 /// For each partition the newest offset that a member was given, in order.
-fn last_assignments<P: Place<Handle: EventLog>>(member: &Member<P>) -> Vec<(Partition, Offset)> {
+fn last_assignments<P: TestEnv<Handle: EventLog>>(member: &Member<P>) -> Vec<(Partition, Offset)> {
     let newest: BTreeMap<_, _> =
         member.assigned.iter().map(|assignment| (assignment.partition, assignment.committed)).collect();
     newest.into_iter().collect()
 }
 
-pub(super) async fn a_commit_is_stored_whole_or_not<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
+pub(super) async fn a_commit_is_stored_whole_or_not<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
     let (mut ada, mut bob) = pair(trial, "whole").await;
     let mine = *ada.own.keys().next().unwrap();
     let not_mine = *bob.own.keys().next().unwrap();
@@ -182,14 +182,14 @@ pub(super) async fn a_commit_is_stored_whole_or_not<P: Place<Handle: EventLog>>(
     assert_eq!(outcome, OffsetCommit::Fenced, "a partition of another among them");
     assert_eq!(trial.commit_one(&mut bob, not_mine, Offset(0)).await, OffsetCommit::Committed);
     drop((ada, bob));
-    let eve = trial.lone_member(&trial.place.handle().await, "whole", "eve").await;
+    let eve = trial.lone_member(&trial.env.handle().await, "whole", "eve").await;
     for (partition, committed) in last_assignments(&eve) {
         assert_eq!(committed, Offset(0), "of partition {partition} something was stored");
     }
 }
 
-pub(super) async fn a_member_that_comes_back_gets_its_partitions<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn a_member_that_comes_back_gets_its_partitions<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     let (ada, mut bob) = pair(trial, "back").await;
     let (of_ada, of_bob) = (own(&ada), own(&bob));
     bob.revoked.clear();
@@ -208,12 +208,12 @@ pub(super) async fn a_member_that_comes_back_gets_its_partitions<P: Place<Handle
     assert_eq!(trial.commit_all(&mut ada).await, OffsetCommit::Committed);
 }
 
-pub(super) async fn a_member_that_leaves_is_replaced<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
+pub(super) async fn a_member_that_leaves_is_replaced<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
     let (ada, mut bob) = pair(trial, "leaves").await;
     let everything = ada.own.len() + bob.own.len();
     drop(ada);
     for _ in 0..10 {
-        trial.place.advance(trial.place.session() / 4).await;
+        trial.env.advance(trial.env.session() / 4).await;
         for _ in 0..5 {
             trial.poll(&mut bob, 100).await;
         }

@@ -7,7 +7,7 @@ mod groups;
 mod random;
 mod reading;
 
-use super::{Place, support::Trial};
+use super::{TestEnv, support::Trial};
 use crate::ports::EventLog;
 
 /// Checks every sentence of the contract of [`EventLog`] on a fresh place with at least four partitions, random operations of
@@ -15,8 +15,8 @@ use crate::ports::EventLog;
 ///
 /// # Panics
 /// When the adapter breaks the contract.
-pub async fn suite<P: Place<Handle: EventLog>>(place: &P, seed: u64) {
-    let trial = &Trial::new(place, seed);
+pub async fn suite<P: TestEnv<Handle: EventLog>>(env: &P, seed: u64) {
+    let trial = &Trial::new(env, seed);
     ends::an_empty_log_ends_at_its_start(trial).await;
     ends::ends_tell_offset_and_last_event(trial).await;
     reading::records_keep_their_order(trial).await;

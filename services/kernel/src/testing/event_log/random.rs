@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::fixture::{Member, event, position, watermark};
 use crate::{
     ports::{EventLog, LogEntry},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::{Partition, Partitions},
 };
 
@@ -24,7 +24,7 @@ struct Model {
 
 impl Model {
     /// What a member has read becomes durable. Repeats are known by position.
-    fn keep<P: Place<Handle: EventLog>>(&mut self, member: &mut Member<P>) {
+    fn keep<P: TestEnv<Handle: EventLog>>(&mut self, member: &mut Member<P>) {
         for record in member.read.drain(..) {
             let kept = self.kept.entry(record.entry.partition()).or_default();
             if !kept.contains(&record.entry) {
@@ -49,8 +49,8 @@ impl Model {
     }
 }
 
-pub(super) async fn members_come_and_go_and_nothing_is_lost<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let handles = [trial.place.handle().await, trial.place.handle().await];
+pub(super) async fn members_come_and_go_and_nothing_is_lost<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let handles = [trial.env.handle().await, trial.env.handle().await];
     let partitions = handles[0].partitions();
     let mut model = Model { next_position: 10_000, ..Model::default() };
     let mut members: Vec<Member<P>> = Vec::new();
@@ -81,7 +81,7 @@ pub(super) async fn members_come_and_go_and_nothing_is_lost<P: Place<Handle: Eve
     model.check();
 }
 
-async fn append<P: Place<Handle: EventLog>>(
+async fn append<P: TestEnv<Handle: EventLog>>(
     trial: &Trial<'_, P>,
     log: &Arc<P::Handle>,
     partitions: Partitions,
@@ -103,14 +103,14 @@ async fn append<P: Place<Handle: EventLog>>(
     trial.put(log, &batch).await;
 }
 
-async fn join<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>, log: &Arc<P::Handle>, members: &mut Vec<Member<P>>) {
+async fn join<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>, log: &Arc<P::Handle>, members: &mut Vec<Member<P>>) {
     if let Some(name) = NAMES.iter().find(|name| members.iter().all(|member| member.name != **name)) {
         members.push(trial.join(log, GROUP, name).await);
     }
 }
 
 /// Lets one member after another leave, until the last has everything and has read all there is.
-async fn finish<P: Place<Handle: EventLog>>(
+async fn finish<P: TestEnv<Handle: EventLog>>(
     trial: &Trial<'_, P>,
     log: &Arc<P::Handle>,
     mut members: Vec<Member<P>>,
@@ -124,7 +124,7 @@ async fn finish<P: Place<Handle: EventLog>>(
     drop(members);
     let ends = trial.ends(log).await;
     for _ in 0..10 {
-        trial.place.advance(trial.place.session() / 4).await;
+        trial.env.advance(trial.env.session() / 4).await;
         trial.poll(&mut last, 100).await;
     }
     trial

@@ -6,7 +6,7 @@ use super::fixture::{Member, event, once, watermark};
 use crate::{
     ports::{Consumer, EventLog, LogEntry, LogSignal, Offset, OffsetCommit},
     testing::{
-        Place,
+        TestEnv,
         support::{BOUND, Trial},
         yield_now,
     },
@@ -19,8 +19,8 @@ fn some_events(partitions: Partitions, from: i64, count: i64) -> Vec<LogEntry> {
     (from..from + count).map(|number| event(partitions, all[usize::try_from(number).unwrap() % 3], number)).collect()
 }
 
-pub(super) async fn records_keep_their_order<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let (log, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn records_keep_their_order<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let (log, other) = (trial.env.handle().await, trial.env.handle().await);
     let partitions = log.partitions();
     let starts = trial.ends(&log).await;
     let mut entries = some_events(partitions, 100, 20);
@@ -56,8 +56,8 @@ pub(super) async fn records_keep_their_order<P: Place<Handle: EventLog>>(trial: 
     }
 }
 
-pub(super) async fn groups_are_independent<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn groups_are_independent<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     let mut first = trial.lone_member(&log, "independent one", "ada").await;
     let mut second = trial.lone_member(&log, "independent two", "ada").await;
     let entries = some_events(log.partitions(), 200, 10);
@@ -74,8 +74,8 @@ pub(super) async fn groups_are_independent<P: Place<Handle: EventLog>>(trial: &T
     trial.poll_until("all is read", &mut [&mut late], |members| members[0].has_read(&entries)).await;
 }
 
-pub(super) async fn a_group_goes_on_where_it_committed<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let (log, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn a_group_goes_on_where_it_committed<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let (log, other) = (trial.env.handle().await, trial.env.handle().await);
     let partition = Partition::new(1);
     let entries: Vec<_> = (300..310).map(|number| event(log.partitions(), partition, number)).collect();
     trial.put(&log, &entries).await;
@@ -83,14 +83,14 @@ pub(super) async fn a_group_goes_on_where_it_committed<P: Place<Handle: EventLog
 
     let mut member = trial.lone_member(&log, "goes on", "ada").await;
     trial.poll_until("all is read", &mut [&mut member], |members| members[0].own.get(&partition) == Some(&end)).await;
-    let place = member.read.iter().find(|record| record.entry == entries[4]).unwrap().offset;
-    assert_eq!(trial.commit_one(&mut member, partition, place).await, OffsetCommit::Committed);
+    let env = member.read.iter().find(|record| record.entry == entries[4]).unwrap().offset;
+    assert_eq!(trial.commit_one(&mut member, partition, env).await, OffsetCommit::Committed);
     drop(member);
 
     // Another member through another handle: what was read and not committed comes again.
     let mut member = trial.lone_member(&other, "goes on", "bob").await;
     let given = member.assigned.iter().find(|assignment| assignment.partition == partition).unwrap();
-    assert_eq!(given.committed, place);
+    assert_eq!(given.committed, env);
     trial
         .poll_until("the rest is read", &mut [&mut member], |members| members[0].own.get(&partition) == Some(&end))
         .await;
@@ -106,8 +106,8 @@ pub(super) async fn a_group_goes_on_where_it_committed<P: Place<Handle: EventLog
     assert_eq!(given.committed, end);
 }
 
-pub(super) async fn reading_starts_where_it_is_told_to<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn reading_starts_where_it_is_told_to<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     let partition = Partition::new(2);
     let entries: Vec<_> = (400..406).map(|number| event(log.partitions(), partition, number)).collect();
     trial.put(&log, &entries).await;
@@ -133,8 +133,8 @@ pub(super) async fn reading_starts_where_it_is_told_to<P: Place<Handle: EventLog
     trial.poll_until("what comes later is read", &mut [&mut member], |members| members[0].has_read(&next)).await;
 }
 
-pub(super) async fn nothing_is_read_before_it_is_started<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn nothing_is_read_before_it_is_started<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     let entries = some_events(log.partitions(), 500, 9);
     trial.put(&log, &entries).await;
     let ends = trial.ends(&log).await;
@@ -158,8 +158,8 @@ pub(super) async fn nothing_is_read_before_it_is_started<P: Place<Handle: EventL
     assert!(member.read.iter().all(|record| record.entry.partition() == Partition::new(0)));
 }
 
-pub(super) async fn waiting_ends_with_an_append<P: Place<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.place.handle().await;
+pub(super) async fn waiting_ends_with_an_append<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
+    let log = trial.env.handle().await;
     let ends = trial.ends(&log).await;
     let mut member = trial.lone_member(&log, "waits", "ada").await;
     if trial.is_honest() {
@@ -171,7 +171,7 @@ pub(super) async fn waiting_ends_with_an_append<P: Place<Handle: EventLog>>(tria
         trial.poll_until("all is read", &mut [&mut member], is_at_the_ends).await;
     }
     let entries = [event(log.partitions(), Partition::new(0), 600)];
-    let wait = trial.place.within(BOUND, member.consumer().next(10, BOUND * 100));
+    let wait = trial.env.within(BOUND, member.consumer().next(10, BOUND * 100));
     let put = async {
         yield_now().await;
         trial.put(&log, &entries).await;
@@ -182,6 +182,6 @@ pub(super) async fn waiting_ends_with_an_append<P: Place<Handle: EventLog>>(tria
         let Ok(LogSignal::Records(records)) = heard else { panic!("records were expected: {heard:?}") };
         assert_eq!(records.iter().map(|record| record.entry.clone()).collect::<Vec<_>>(), entries);
     }
-    let bored = trial.place.within(BOUND, member.consumer().next(10, trial.place.patience())).await;
-    assert!(bored.is_some(), "waited longer than its patience");
+    let bored = trial.env.within(BOUND, member.consumer().next(10, trial.env.wait_max())).await;
+    assert!(bored.is_some(), "waited longer than its wait_max");
 }

@@ -3,18 +3,18 @@
 use super::fixture::{event, events, stream};
 use crate::{
     ports::EventStore,
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::{EventMetadata, Version},
 };
 
-pub(super) async fn what_is_stored_is_read_back_by_everybody<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn what_is_stored_is_read_back_by_everybody<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
     let stream_id = stream("appends-1");
     let mut unit = trial.unit(events(&stream_id, 1..=3));
     unit.events[1].payload = Default::default();
     let receipt = trial.store(&mine, &[unit.clone()]).await.remove(0);
 
-    for store in [&mine, &other, &trial.place.handle().await] {
+    for store in [&mine, &other, &trial.env.handle().await] {
         let read = trial.all_of(store, &stream_id).await;
         assert_eq!(read.len(), 3);
         for (index, (stored, new)) in read.iter().zip(&unit.events).enumerate() {
@@ -41,8 +41,8 @@ pub(super) async fn what_is_stored_is_read_back_by_everybody<P: Place<Handle: Ev
     assert!(read[3].position > read[2].position, "position grows with version");
 }
 
-pub(super) async fn a_batch_is_stored_whole<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn a_batch_is_stored_whole<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let (stream_a, stream_b, stream_c) = (stream("batch-a"), stream("batch-b"), stream("batch-c"));
     // The second unit builds on the first.
     let batch = [
@@ -73,8 +73,8 @@ pub(super) async fn a_batch_is_stored_whole<P: Place<Handle: EventStore>>(trial:
     }
 }
 
-pub(super) async fn a_command_over_two_streams_is_stored_whole<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn a_command_over_two_streams_is_stored_whole<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let (stream_a, stream_b) = (stream("pair-a"), stream("pair-b"));
     let unit = trial.unit(vec![event(&stream_b, 1), event(&stream_a, 1), event(&stream_b, 2), event(&stream_a, 2)]);
     let receipt = trial.store(&store, &[unit]).await.remove(0);
@@ -93,8 +93,8 @@ pub(super) async fn a_command_over_two_streams_is_stored_whole<P: Place<Handle: 
     assert_eq!(trial.all_of(&store, &stream_a).await.len(), 2);
 }
 
-pub(super) async fn conflicts_carry_both_versions<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn conflicts_carry_both_versions<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
     let (stream_a, stream_b, stream_c) = (stream("conflict-a"), stream("conflict-b"), stream("conflict-c"));
     trial.store(&mine, &[trial.unit(events(&stream_a, 1..=2)), trial.unit(events(&stream_b, 1..=5))]).await;
 

@@ -11,27 +11,27 @@ use super::fixture::{check_piece, events, stream};
 use crate::{
     ports::EventStore,
     testing::{
-        Place,
+        TestEnv,
         support::{BOUND, Trial},
         yield_now,
     },
     vocabulary::{Position, RecordedEvent},
 };
 
-pub(super) async fn a_reader_misses_nothing_while_others_write<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
+pub(super) async fn a_reader_misses_nothing_while_others_write<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
     none_missed(trial, 4, 6).await;
 }
 
 /// Every writer stores batches of one to three units in streams of its own; the reader follows from the end in small pieces.
-pub(super) async fn none_missed<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, writers: usize, batches: usize) {
-    let reader = trial.place.handle().await;
+pub(super) async fn none_missed<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, writers: usize, batches: usize) {
+    let reader = trial.env.handle().await;
     let (_, start) = trial.read_all_after(&reader, Position::START, 1_000).await;
     let (receipts, writing) = (RefCell::new(BTreeMap::new()), Cell::new(writers));
 
     let write = join_all((0..writers).map(|writer| {
         let (receipts, writing) = (&receipts, &writing);
         async move {
-            let store = trial.place.handle().await;
+            let store = trial.env.handle().await;
             let streams = [stream(&format!("missed-{writer}-a")), stream(&format!("missed-{writer}-b"))];
             let mut versions = [0_u32; 2];
             for _ in 0..batches {
@@ -65,7 +65,7 @@ pub(super) async fn none_missed<P: Place<Handle: EventStore>>(trial: &Trial<'_, 
             yield_now().await;
         }
     };
-    let (told, _) = trial.place.within(BOUND * 10, join(read, write)).await.expect("reader and writers come to an end");
+    let (told, _) = trial.env.within(BOUND * 10, join(read, write)).await.expect("reader and writers come to an end");
 
     let (stored, _) = trial.read_all_after(&reader, start, 1_000).await;
     let positions = |events: &[RecordedEvent]| events.iter().map(|event| event.position).collect::<Vec<_>>();
@@ -82,12 +82,12 @@ pub(super) async fn none_missed<P: Place<Handle: EventStore>>(trial: &Trial<'_, 
 }
 
 /// Writers that all want the next version of one stream: each version is won once.
-pub(super) async fn writers_of_one_stream_take_turns<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
+pub(super) async fn writers_of_one_stream_take_turns<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
     const WRITERS: u32 = 3;
     const EVENTS_EACH: u32 = 4;
     let stream_id = stream("turns");
     let writers = (0..WRITERS).map(|_| async {
-        let store = trial.place.handle().await;
+        let store = trial.env.handle().await;
         let mut version = 0;
         for _ in 0..EVENTS_EACH {
             loop {
@@ -108,7 +108,7 @@ pub(super) async fn writers_of_one_stream_take_turns<P: Place<Handle: EventStore
         }
     });
     join_all(writers).await;
-    let read = trial.all_of(&*trial.place.handle().await, &stream_id).await;
+    let read = trial.all_of(&*trial.env.handle().await, &stream_id).await;
     let versions: Vec<_> = read.iter().map(|event| event.version.number()).collect();
     assert_eq!(versions, (1..=WRITERS * EVENTS_EACH).collect::<Vec<_>>(), "dense");
     assert!(read.is_sorted_by(|earlier, later| earlier.position < later.position));

@@ -6,14 +6,14 @@ use super::fixture::{events, stream};
 use crate::{
     ports::{AppendOutcome, EventStore},
     testing::{
-        Place,
-        lying::{Liar, LyingEventStore},
+        TestEnv,
+        faulty::{FaultInjector, FaultyEventStore},
         support::Trial,
     },
     vocabulary::RequestId,
 };
 
-pub(super) async fn a_crash_between_any_two_steps_leaves_whole_units<P: Place<Handle: EventStore>>(
+pub(super) async fn a_crash_between_any_two_steps_leaves_whole_units<P: TestEnv<Handle: EventStore>>(
     trial: &Trial<'_, P>,
 ) {
     for calls in 0..4 {
@@ -24,10 +24,10 @@ pub(super) async fn a_crash_between_any_two_steps_leaves_whole_units<P: Place<Ha
             vec![trial.unit(events(&stream_b, 2..=2)), trial.unit(events(&stream_a, 4..=4))],
         ];
 
-        let liar = Liar::truthful(trial.seed());
-        liar.crash_after(calls);
+        let faults = FaultInjector::crash_only(trial.seed());
+        faults.crash_after(calls);
         let mut acknowledged = HashMap::new();
-        let mortal = LyingEventStore::new(trial.place.handle().await, liar);
+        let mortal = FaultyEventStore::new(trial.env.handle().await, faults);
         for batch in &batches {
             // The process stops at the first failure that it sees, whatever it means.
             let Ok(AppendOutcome::Committed(receipts)) = mortal.append(batch, &[]).await else { break };
@@ -35,7 +35,7 @@ pub(super) async fn a_crash_between_any_two_steps_leaves_whole_units<P: Place<Ha
         }
         drop(mortal);
 
-        let store = trial.place.handle().await;
+        let store = trial.env.handle().await;
         let left = [trial.all_of(&store, &stream_a).await, trial.all_of(&store, &stream_b).await].concat();
         let events_of = |id: RequestId| left.iter().filter(|event| event.request_id == id).count();
         for batch in &batches {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     ports::{AppendOutcome, AppendUnit, Effect, EventStore, Snapshot, StoredRequest, StreamLoad},
     testing::{
-        Place,
+        TestEnv,
         support::{ATTEMPTS_MAX, Trial},
         yield_now,
     },
@@ -55,7 +55,7 @@ pub(super) struct Rejection {
     pub(super) done: Vec<StoredRequest>,
 }
 
-impl<P: Place<Handle: EventStore>> Trial<'_, P> {
+impl<P: TestEnv<Handle: EventStore>> Trial<'_, P> {
     pub(super) fn unit(&self, events: Vec<NewEvent>) -> AppendUnit {
         let request_id = self.request_id();
         let fingerprint = Fingerprint::of("test", request_id.as_bytes());

@@ -9,15 +9,15 @@ mod reads;
 mod requests;
 mod snapshots;
 
-use super::{Place, support::Trial};
+use super::{TestEnv, support::Trial};
 use crate::ports::EventStore;
 
 /// Checks every sentence of the contract of [`EventStore`] on a fresh place, random operations against a model among it.
 ///
 /// # Panics
 /// When the adapter breaks the contract.
-pub async fn suite<P: Place<Handle: EventStore>>(place: &P, seed: u64) {
-    let trial = &Trial::new(place, seed);
+pub async fn suite<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64) {
+    let trial = &Trial::new(env, seed);
     appends::what_is_stored_is_read_back_by_everybody(trial).await;
     appends::a_batch_is_stored_whole(trial).await;
     appends::a_command_over_two_streams_is_stored_whole(trial).await;
@@ -45,6 +45,6 @@ pub async fn suite<P: Place<Handle: EventStore>>(place: &P, seed: u64) {
 ///
 /// # Panics
 /// When an event was passed.
-pub async fn none_missed<P: Place<Handle: EventStore>>(place: &P, seed: u64, writers: usize, batches: usize) {
-    concurrent::none_missed(&Trial::new(place, seed), writers, batches).await;
+pub async fn none_missed<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64, writers: usize, batches: usize) {
+    concurrent::none_missed(&Trial::new(env, seed), writers, batches).await;
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::fixture::{FORMAT, check_piece, event, from_start, snapshot, stream};
 use crate::{
     ports::{AppendUnit, EventStore, StoredRequest, StreamLoad},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::{Position, RecordedEvent, StreamId, Version},
 };
 
@@ -33,8 +33,8 @@ impl Model {
     }
 }
 
-pub(super) async fn random_operations_agree_with_a_model<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let handles = [trial.place.handle().await, trial.place.handle().await];
+pub(super) async fn random_operations_agree_with_a_model<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let handles = [trial.env.handle().await, trial.env.handle().await];
     let (_, start) = trial.read_all_after(&handles[0], Position::START, 1_000).await;
     let streams = (0..4).map(|number| stream(&format!("random-{number}"))).collect();
     let mut model = Model { start, streams, events: BTreeMap::new(), requests: Vec::new() };
@@ -56,7 +56,7 @@ pub(super) async fn random_operations_agree_with_a_model<P: Place<Handle: EventS
     }
 }
 
-async fn append<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &mut Model) {
+async fn append<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &mut Model) {
     let mut versions: Vec<_> = model.streams.iter().map(|stream_id| model.version(stream_id)).collect();
     let mut batch = Vec::new();
     for _ in 0..=trial.below(3) {
@@ -103,7 +103,7 @@ async fn append<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<
     }
 }
 
-async fn append_too_late<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn append_too_late<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     let stream_id = trial.pick(&model.streams);
     let actual = model.version(stream_id);
     if actual == 0 {
@@ -116,7 +116,7 @@ async fn append_too_late<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, sto
     assert!(rejection.done.is_empty());
 }
 
-async fn repeat<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn repeat<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     if model.requests.is_empty() {
         return;
     }
@@ -124,7 +124,7 @@ async fn repeat<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<
     assert_eq!(trial.repeat(store, std::slice::from_ref(unit)).await, std::slice::from_ref(stored));
 }
 
-async fn load<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn load<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     let loads: Vec<_> = model
         .streams
         .iter()
@@ -150,12 +150,12 @@ async fn load<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P:
 }
 
 /// A place to read from: the start, or a known event.
-fn some_cursor<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, model: &Model) -> Position {
+fn some_cursor<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, model: &Model) -> Position {
     let positions: Vec<_> = model.events.keys().copied().collect();
     if positions.is_empty() || trial.chance(0.2) { model.start } else { *trial.pick(&positions) }
 }
 
-async fn read_tail<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn read_tail<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     let (cursor, limit) = (some_cursor(trial, model), 1 + trial.below(8));
     let tail = trial.ask("read_after", async || store.read_after(cursor, limit).await).await;
     check_piece(&tail.events, cursor, tail.complete_up_to, limit);
@@ -165,7 +165,7 @@ async fn read_tail<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &A
     assert_eq!(tail.events, expected);
 }
 
-async fn read_partition<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn read_partition<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     let (cursor, limit) = (some_cursor(trial, model), 1 + trial.below(8));
     let partition = store.partitions().of(trial.pick(&model.streams));
     let tail =
@@ -177,7 +177,7 @@ async fn read_partition<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, stor
     assert_eq!(tail.events, expected);
 }
 
-async fn read_stream<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn read_stream<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     let stream_id = trial.pick(&model.streams);
     let (after, limit) = (trial.below(6), 1 + trial.below(6));
     let after_exclusive = Version::new(u32::try_from(after).unwrap());

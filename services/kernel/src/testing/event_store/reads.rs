@@ -8,15 +8,15 @@ use super::fixture::{FORMAT, check_piece, events, from_start, stream};
 use crate::{
     ports::{EventStore, StreamLoad},
     testing::{
-        Place,
+        TestEnv,
         support::{BOUND, Trial},
         yield_now,
     },
     vocabulary::{Position, Version},
 };
 
-pub(super) async fn reading_goes_on_where_it_stopped<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (writer, reader) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn reading_goes_on_where_it_stopped<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (writer, reader) = (trial.env.handle().await, trial.env.handle().await);
     let (before, start) = trial.read_all_after(&reader, Position::START, 1_000).await;
     assert!(!before.is_empty(), "other tests have written");
     let mut written = Vec::new();
@@ -44,8 +44,8 @@ pub(super) async fn reading_goes_on_where_it_stopped<P: Place<Handle: EventStore
     assert!(tail.complete_up_to >= beyond, "never below the position that was read from");
 }
 
-pub(super) async fn a_partition_is_read_like_the_whole<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn a_partition_is_read_like_the_whole<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     for number in 0..6 {
         trial.store(&store, &[trial.unit(events(&stream(&format!("partition-{number}")), 1..=2))]).await;
     }
@@ -69,8 +69,8 @@ pub(super) async fn a_partition_is_read_like_the_whole<P: Place<Handle: EventSto
     }
 }
 
-pub(super) async fn a_stream_is_read_in_order<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn a_stream_is_read_in_order<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let stream_id = stream("in-order");
     trial.store(&store, &[trial.unit(events(&stream_id, 1..=12))]).await;
     let all = trial.all_of(&store, &stream_id).await;
@@ -87,8 +87,8 @@ pub(super) async fn a_stream_is_read_in_order<P: Place<Handle: EventStore>>(tria
     assert!(read.is_empty());
 }
 
-pub(super) async fn streams_are_loaded_from_what_is_known<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn streams_are_loaded_from_what_is_known<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let (stream_a, stream_b, nowhere) = (stream("load-a"), stream("load-b"), stream("load-nowhere"));
     let units = [trial.unit(events(&stream_a, 1..=4)), trial.unit(events(&stream_b, 1..=1))];
     trial.store(&store, &units).await;
@@ -111,19 +111,19 @@ pub(super) async fn streams_are_loaded_from_what_is_known<P: Place<Handle: Event
     assert_eq!(found, [units[0].request_id, units[1].request_id], "those that are stored, and no others");
 }
 
-pub(super) async fn waiting_ends_with_an_append<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (store, stream_id) = (trial.place.handle().await, stream("waiting"));
+pub(super) async fn waiting_ends_with_an_append<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (store, stream_id) = (trial.env.handle().await, stream("waiting"));
     let (_, end) = trial.read_all_after(&store, Position::START, 1_000).await;
-    let wait = trial.place.within(BOUND, store.wait_for_events(end, BOUND * 100));
+    let wait = trial.env.within(BOUND, store.wait_for_events(end, BOUND * 100));
     let write = async {
         yield_now().await;
         trial.store(&store, &[trial.unit(events(&stream_id, 1..=1))]).await
     };
     assert!(join(wait, write).await.0.is_some(), "an append of the same handle was slept through");
     // What is there already is not waited for, and patience ends.
-    let there = trial.place.within(BOUND, store.wait_for_events(end, BOUND * 100)).await;
+    let there = trial.env.within(BOUND, store.wait_for_events(end, BOUND * 100)).await;
     assert!(there.is_some(), "waited for what was there");
     let (_, end) = trial.read_all_after(&store, Position::START, 1_000).await;
-    let bored = trial.place.within(BOUND, store.wait_for_events(end, Duration::from_millis(1))).await;
-    assert!(bored.is_some(), "waited longer than its patience");
+    let bored = trial.env.within(BOUND, store.wait_for_events(end, Duration::from_millis(1))).await;
+    assert!(bored.is_some(), "waited longer than its wait_max");
 }

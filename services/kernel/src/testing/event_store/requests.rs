@@ -7,12 +7,12 @@ use futures::future::join_all;
 use super::fixture::{events, stream};
 use crate::{
     ports::{EventStore, StoredRequest},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::Fingerprint,
 };
 
-pub(super) async fn a_request_is_stored_once<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn a_request_is_stored_once<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
     let stream_id = stream("requests-once");
     let batch = [trial.unit(events(&stream_id, 1..=2)), trial.unit(events(&stream_id, 3..=3))];
     let receipts = trial.store(&mine, &batch).await;
@@ -21,7 +21,7 @@ pub(super) async fn a_request_is_stored_once<P: Place<Handle: EventStore>>(trial
         .collect();
 
     // Time goes by, and the stream goes on: a receipt stays what it was.
-    trial.place.advance(Duration::from_secs(5)).await;
+    trial.env.advance(Duration::from_secs(5)).await;
     trial.store(&other, &[trial.unit(events(&stream_id, 4..=4))]).await;
     for store in [&mine, &other] {
         assert_eq!(sorted(trial.repeat(store, &batch).await), sorted(stored.clone()), "the same receipts");
@@ -40,8 +40,8 @@ pub(super) async fn a_request_is_stored_once<P: Place<Handle: EventStore>>(trial
     assert_eq!(trial.find_request(&mine, trial.request_id()).await, None);
 }
 
-pub(super) async fn a_stored_request_holds_its_batch_up<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn a_stored_request_holds_its_batch_up<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let (stream_a, stream_b) = (stream("held-a"), stream("held-b"));
     let done = trial.unit(events(&stream_a, 1..=1));
     let receipt = trial.store(&store, std::slice::from_ref(&done)).await.remove(0);
@@ -59,10 +59,10 @@ pub(super) async fn a_stored_request_holds_its_batch_up<P: Place<Handle: EventSt
     assert_eq!(trial.all_of(&store, &stream_b).await.len(), 1);
 }
 
-pub(super) async fn the_same_request_from_two_handles_is_stored_once<P: Place<Handle: EventStore>>(
+pub(super) async fn the_same_request_from_two_handles_is_stored_once<P: TestEnv<Handle: EventStore>>(
     trial: &Trial<'_, P>,
 ) {
-    let handles = [trial.place.handle().await, trial.place.handle().await];
+    let handles = [trial.env.handle().await, trial.env.handle().await];
     for round in 0..3 {
         let stream_id = stream(&format!("race-{round}"));
         let unit = trial.unit(events(&stream_id, 1..=2));
@@ -83,14 +83,14 @@ pub(super) async fn the_same_request_from_two_handles_is_stored_once<P: Place<Ha
     }
 }
 
-pub(super) async fn forgotten_requests_count_as_new<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn forgotten_requests_count_as_new<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let stream_id = stream("forget");
     let old: Vec<_> = (1..=5).map(|version| trial.unit(events(&stream_id, version..=version))).collect();
     for unit in &old {
         trial.store(&store, std::slice::from_ref(unit)).await;
     }
-    trial.place.advance(Duration::from_secs(60)).await;
+    trial.env.advance(Duration::from_secs(60)).await;
     let young = trial.unit(events(&stream_id, 6..=6));
     let cutoff = trial.store(&store, std::slice::from_ref(&young)).await[0].committed_at;
 

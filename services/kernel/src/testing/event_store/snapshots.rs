@@ -3,11 +3,11 @@
 use super::fixture::{FORMAT, events, from_start, snapshot, stream};
 use crate::{
     ports::{AppendUnit, EventStore, Snapshot, StreamLoad, StreamSlice},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::Version,
 };
 
-async fn load<P: Place<Handle: EventStore>>(
+async fn load<P: TestEnv<Handle: EventStore>>(
     trial: &Trial<'_, P>,
     store: &P::Handle,
     wanted: StreamLoad,
@@ -17,7 +17,7 @@ async fn load<P: Place<Handle: EventStore>>(
     loaded.streams.into_iter().next().unwrap()
 }
 
-async fn store_with<P: Place<Handle: EventStore>>(
+async fn store_with<P: TestEnv<Handle: EventStore>>(
     trial: &Trial<'_, P>,
     store: &P::Handle,
     unit: AppendUnit,
@@ -30,8 +30,8 @@ fn versions(slice: &StreamSlice) -> Vec<u32> {
     slice.events.iter().map(|event| event.version.number()).collect()
 }
 
-pub(super) async fn a_snapshot_shortens_the_load<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (store, stream_id) = (trial.place.handle().await, stream("snapshot-short"));
+pub(super) async fn a_snapshot_shortens_the_load<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (store, stream_id) = (trial.env.handle().await, stream("snapshot-short"));
     store_with(trial, &store, trial.unit(events(&stream_id, 1..=3)), snapshot(&stream_id, 3, FORMAT)).await;
     trial.store(&store, &[trial.unit(events(&stream_id, 4..=5))]).await;
 
@@ -49,8 +49,8 @@ pub(super) async fn a_snapshot_shortens_the_load<P: Place<Handle: EventStore>>(t
     assert_eq!(versions(&slice), [1, 2, 3, 4, 5]);
 }
 
-pub(super) async fn old_and_foreign_snapshots_are_ignored<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (store, stream_id) = (trial.place.handle().await, stream("snapshot-old"));
+pub(super) async fn old_and_foreign_snapshots_are_ignored<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (store, stream_id) = (trial.env.handle().await, stream("snapshot-old"));
     store_with(trial, &store, trial.unit(events(&stream_id, 1..=4)), snapshot(&stream_id, 4, FORMAT)).await;
     store_with(trial, &store, trial.unit(events(&stream_id, 5..=5)), snapshot(&stream_id, 2, FORMAT)).await;
     let slice = load(trial, &store, from_start(&stream_id), FORMAT).await;
@@ -77,8 +77,8 @@ pub(super) async fn old_and_foreign_snapshots_are_ignored<P: Place<Handle: Event
     assert_eq!(versions(&slice), (from..=7).collect::<Vec<_>>());
 }
 
-pub(super) async fn a_rejected_batch_leaves_no_snapshot<P: Place<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let (store, stream_id) = (trial.place.handle().await, stream("snapshot-rejected"));
+pub(super) async fn a_rejected_batch_leaves_no_snapshot<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
+    let (store, stream_id) = (trial.env.handle().await, stream("snapshot-rejected"));
     trial.store(&store, &[trial.unit(events(&stream_id, 1..=2))]).await;
     let late = trial.unit(events(&stream_id, 2..=3));
     let wrong = Snapshot { state: "what never was".into(), ..snapshot(&stream_id, 3, FORMAT) };

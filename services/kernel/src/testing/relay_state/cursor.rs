@@ -3,11 +3,11 @@
 use super::{LONG, cursor_at};
 use crate::{
     ports::{CursorOutcome, Fence, RelayCursor, RelayState},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::Partitions,
 };
 
-pub(super) async fn nothing_is_published_at_first<P: Place<Handle: RelayState>>(
+pub(super) async fn nothing_is_published_at_first<P: TestEnv<Handle: RelayState>>(
     trial: &Trial<'_, P>,
     partitions: Partitions,
 ) {
@@ -16,27 +16,27 @@ pub(super) async fn nothing_is_published_at_first<P: Place<Handle: RelayState>>(
     assert_eq!(cursor, RelayCursor::start(partitions));
 }
 
-pub(super) async fn the_cursor_survives_its_leader<P: Place<Handle: RelayState>>(
+pub(super) async fn the_cursor_survives_its_leader<P: TestEnv<Handle: RelayState>>(
     trial: &Trial<'_, P>,
     partitions: Partitions,
 ) {
-    let (mine, other) = (trial.leaderless().await, trial.place.handle().await);
+    let (mine, other) = (trial.leaderless().await, trial.env.handle().await);
     let (fence, _) = trial.lead(&mine, "ada").await;
     let mut cursor = cursor_at(partitions, 1_000);
     cursor.last_positions[0] = cursor_at(partitions, 700).published_up_to;
     assert_eq!(trial.move_to(&mine, fence, &cursor).await, CursorOutcome::Moved);
     assert_eq!(trial.lead(&mine, "ada").await.1, cursor);
-    trial.place.advance(LONG).await;
+    trial.env.advance(LONG).await;
     assert_eq!(trial.lead(&other, "bob").await.1, cursor, "the next leader goes on from there");
 }
 
-pub(super) async fn the_cursor_is_moved_by_the_newest_leader_only<P: Place<Handle: RelayState>>(
+pub(super) async fn the_cursor_is_moved_by_the_newest_leader_only<P: TestEnv<Handle: RelayState>>(
     trial: &Trial<'_, P>,
     partitions: Partitions,
 ) {
     let state = trial.leaderless().await;
     let (old, _) = trial.lead(&state, "ada").await;
-    trial.place.advance(LONG).await;
+    trial.env.advance(LONG).await;
     let (new, before) = trial.lead(&state, "bob").await;
     let cursor = cursor_at(partitions, 2_000);
     for fence in [old, Fence(0), Fence(new.0 + 1)] {
@@ -51,7 +51,7 @@ pub(super) async fn the_cursor_is_moved_by_the_newest_leader_only<P: Place<Handl
     assert_eq!(outcome, CursorOutcome::Fenced, "who gave the lease back leads no longer");
 }
 
-pub(super) async fn the_cursor_never_goes_back<P: Place<Handle: RelayState>>(
+pub(super) async fn the_cursor_never_goes_back<P: TestEnv<Handle: RelayState>>(
     trial: &Trial<'_, P>,
     partitions: Partitions,
 ) {

@@ -6,7 +6,7 @@ mod random;
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Place, support::Trial};
+use super::{TestEnv, support::Trial};
 use crate::{
     ports::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState},
     vocabulary::{Partitions, Position},
@@ -22,8 +22,8 @@ const LONG: Duration = Duration::from_secs(60);
 ///
 /// # Panics
 /// When the adapter breaks the contract.
-pub async fn suite<P: Place<Handle: RelayState>>(place: &P, partitions: Partitions, seed: u64) {
-    let trial = &Trial::new(place, seed);
+pub async fn suite<P: TestEnv<Handle: RelayState>>(env: &P, partitions: Partitions, seed: u64) {
+    let trial = &Trial::new(env, seed);
     cursor::nothing_is_published_at_first(trial, partitions).await;
     lease::one_owner_holds_the_lease(trial).await;
     lease::a_lease_that_is_not_extended_ends(trial).await;
@@ -41,11 +41,11 @@ fn cursor_at(partitions: Partitions, number: i64) -> RelayCursor {
     RelayCursor { published_up_to: position, last_positions: vec![position; usize::from(partitions.count())] }
 }
 
-impl<P: Place<Handle: RelayState>> Trial<'_, P> {
+impl<P: TestEnv<Handle: RelayState>> Trial<'_, P> {
     /// A handle to a place where nobody leads any more.
     async fn leaderless(&self) -> Arc<P::Handle> {
-        self.place.advance(LONG).await;
-        self.place.handle().await
+        self.env.advance(LONG).await;
+        self.env.handle().await
     }
 
     async fn acquire(&self, state: &P::Handle, owner: &str) -> LeaseOutcome {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{LEASE, LONG, cursor_at};
 use crate::{
     ports::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::Partitions,
 };
 
@@ -22,11 +22,11 @@ struct Model {
     next_number: i64,
 }
 
-pub(super) async fn random_operations_agree_with_a_model<P: Place<Handle: RelayState>>(
+pub(super) async fn random_operations_agree_with_a_model<P: TestEnv<Handle: RelayState>>(
     trial: &Trial<'_, P>,
     partitions: Partitions,
 ) {
-    let handles = [trial.leaderless().await, trial.place.handle().await];
+    let handles = [trial.leaderless().await, trial.env.handle().await];
     let (fence, cursor) = trial.lead(&handles[0], OWNERS[0]).await;
     let next_number = cursor.published_up_to.as_i64() + 1;
     let mut model = Model { leader: Some(OWNERS[0]), left: LEASE, fences: vec![fence], cursor, next_number };
@@ -44,14 +44,14 @@ pub(super) async fn random_operations_agree_with_a_model<P: Place<Handle: RelayS
             }
             _ => {
                 let by = if trial.chance(0.5) { LONG } else { LEASE / 4 };
-                trial.place.advance(by).await;
+                trial.env.advance(by).await;
                 model.left = model.left.saturating_sub(by);
             }
         }
     }
 }
 
-async fn acquire<P: Place<Handle: RelayState>>(trial: &Trial<'_, P>, state: &P::Handle, model: &mut Model) {
+async fn acquire<P: TestEnv<Handle: RelayState>>(trial: &Trial<'_, P>, state: &P::Handle, model: &mut Model) {
     let owner = *trial.pick(&OWNERS);
     let holder = model.leader.filter(|_| !model.left.is_zero());
     match (trial.acquire(state, owner).await, holder) {
@@ -76,7 +76,7 @@ async fn acquire<P: Place<Handle: RelayState>>(trial: &Trial<'_, P>, state: &P::
     (model.leader, model.left) = (Some(owner), LEASE);
 }
 
-async fn move_cursor<P: Place<Handle: RelayState>>(
+async fn move_cursor<P: TestEnv<Handle: RelayState>>(
     trial: &Trial<'_, P>,
     state: &P::Handle,
     partitions: Partitions,

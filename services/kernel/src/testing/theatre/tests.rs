@@ -1,21 +1,21 @@
 use super::*;
-use crate::testing::given;
+use crate::testing::fixture;
 
 #[test]
 fn a_free_seat_can_be_reserved_once() {
-    given::<Theatre>([]).when(Command::reserve("A1", "ada")).then([(seat("A1"), Event::reserved("ada"))]);
-    given::<Theatre>([(seat("A1"), vec![Event::reserved("ada")])])
+    fixture::<Theatre>([]).when(Command::reserve("A1", "ada")).then([(seat("A1"), Event::reserved("ada"))]);
+    fixture::<Theatre>([(seat("A1"), vec![Event::reserved("ada")])])
         .when(Command::reserve("A1", "bob"))
         .then_refused(&Refusal::SeatTaken("ada".into()));
-    given::<Theatre>([]).when(Command::reserve("A1", "")).then_refused(&Refusal::GuestName);
+    fixture::<Theatre>([]).when(Command::reserve("A1", "")).then_refused(&Refusal::GuestName);
 }
 
 #[test]
 fn a_taken_seat_can_be_released() {
-    given::<Theatre>([(seat("A1"), vec![Event::reserved("ada")])])
+    fixture::<Theatre>([(seat("A1"), vec![Event::reserved("ada")])])
         .when(Command::release("A1"))
         .then([(seat("A1"), Event::released("ada"))]);
-    given::<Theatre>([(seat("A1"), vec![Event::reserved("ada"), Event::released("ada")])])
+    fixture::<Theatre>([(seat("A1"), vec![Event::reserved("ada"), Event::released("ada")])])
         .when(Command::release("A1"))
         .then_refused(&Refusal::SeatFree);
 }
@@ -23,20 +23,20 @@ fn a_taken_seat_can_be_released() {
 #[test]
 fn two_guests_swap_their_seats() {
     let taken = [(seat("A1"), vec![Event::reserved("ada")]), (seat("B2"), vec![Event::reserved("bob")])];
-    given::<Theatre>(taken.clone()).when(Command::swap("A1", "B2")).then([
+    fixture::<Theatre>(taken.clone()).when(Command::swap("A1", "B2")).then([
         (seat("A1"), Event::released("ada")),
         (seat("B2"), Event::released("bob")),
         (seat("A1"), Event::swapped("bob")),
         (seat("B2"), Event::swapped("ada")),
     ]);
-    given::<Theatre>(taken.clone()).when(Command::swap("A1", "C3")).then_refused(&Refusal::SeatFree);
-    given::<Theatre>(taken).when(Command::swap("A1", "A1")).then_refused(&Refusal::SameSeat);
+    fixture::<Theatre>(taken.clone()).when(Command::swap("A1", "C3")).then_refused(&Refusal::SeatFree);
+    fixture::<Theatre>(taken).when(Command::swap("A1", "A1")).then_refused(&Refusal::SameSeat);
 }
 
 #[test]
 #[should_panic(expected = "was refused")]
 fn a_wrong_expectation_is_reported() {
-    given::<Theatre>([]).when(Command::release("A1")).then([]);
+    fixture::<Theatre>([]).when(Command::release("A1")).then([]);
 }
 
 #[test]

@@ -4,19 +4,19 @@ use super::{row, view};
 use crate::{
     domain::RowKey,
     ports::{CacheRead, Lease, ViewCache},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
 };
 
-pub(super) async fn one_reader_fills<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>) {
-    let (mine, other, table) = (trial.place.handle().await, trial.place.handle().await, view("fills"));
+pub(super) async fn one_reader_fills<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>) {
+    let (mine, other, table) = (trial.env.handle().await, trial.env.handle().await, view("fills"));
     let key = RowKey::single("one reader");
     let Some(lease) = trial.lease(&mine, table, &key).await else { return };
     let second = trial.look_up(&other, table, &key).await;
     let is_filling = matches!(second, CacheRead::Filling);
-    assert!(is_filling || !trial.place.keeps(), "one reader fills, the others hear so: {second:?}");
+    assert!(is_filling || !trial.env.keeps(), "one reader fills, the others hear so: {second:?}");
     let taken = trial.fill(&mine, table, &key, lease, &row(&key, 3, 3)).await;
     // A lease that the cache forgot is no longer good.
-    assert!(taken == Some(true) || !trial.place.keeps());
+    assert!(taken == Some(true) || !trial.env.keeps());
     if taken == Some(true) {
         trial.expect(&other, table, &key, &row(&key, 3, 3), "filled").await;
     }
@@ -26,8 +26,8 @@ pub(super) async fn one_reader_fills<P: Place<Handle: ViewCache>>(trial: &Trial<
     }
 }
 
-pub(super) async fn a_slow_reader_cannot_put_an_old_row_back<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>) {
-    let (slow, other, table) = (trial.place.handle().await, trial.place.handle().await, view("slow"));
+pub(super) async fn a_slow_reader_cannot_put_an_old_row_back<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>) {
+    let (slow, other, table) = (trial.env.handle().await, trial.env.handle().await, view("slow"));
     // The row changes while the reader reads.
     let key = RowKey::single("refreshed");
     if let Some(lease) = trial.lease(&slow, table, &key).await {
@@ -63,13 +63,13 @@ pub(super) async fn a_slow_reader_cannot_put_an_old_row_back<P: Place<Handle: Vi
         if let Some(next) = next
             && let Some(taken) = trial.fill(&other, table, &key, next, &row(&key, 8, 9)).await
         {
-            assert!(taken || !trial.place.keeps(), "the new lease is good");
+            assert!(taken || !trial.env.keeps(), "the new lease is good");
         }
     }
 }
 
-pub(super) async fn a_lease_of_nobody_fills_nothing<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>) {
-    let (cache, table) = (trial.place.handle().await, view("nobody"));
+pub(super) async fn a_lease_of_nobody_fills_nothing<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>) {
+    let (cache, table) = (trial.env.handle().await, view("nobody"));
     let (key, other) = (RowKey::single("mine"), RowKey::single("other"));
     let Some(lease) = trial.lease(&cache, table, &key).await else { return };
     let Some(lease_of_other) = trial.lease(&cache, table, &other).await else { return };

@@ -8,7 +8,7 @@ use std::slice;
 
 use bytes::Bytes;
 
-use super::{Place, support::Trial};
+use super::{TestEnv, support::Trial};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{CacheRead, CachedRow, Lease, ViewCache},
@@ -17,12 +17,12 @@ use crate::{
 
 /// Checks every sentence of the contract of [`ViewCache`] on a fresh place, random operations against a model among it.
 ///
-/// A cache may forget anything at any time. Where [`Place::keeps`] says that this one does not, what was put must be there.
+/// A cache may forget anything at any time. Where [`TestEnv::keeps`] says that this one does not, what was put must be there.
 ///
 /// # Panics
 /// When the adapter breaks the contract.
-pub async fn suite<P: Place<Handle: ViewCache>>(place: &P, seed: u64) {
-    let trial = &Trial::new(place, seed);
+pub async fn suite<P: TestEnv<Handle: ViewCache>>(env: &P, seed: u64) {
+    let trial = &Trial::new(env, seed);
     rows::what_is_put_is_read_by_everybody(trial).await;
     rows::the_larger_position_and_time_win(trial).await;
     rows::answers_come_in_the_order_of_keys(trial).await;
@@ -45,7 +45,7 @@ fn row(key: &RowKey, position: i64, as_of: i64) -> CachedRow {
     CachedRow { position, as_of: Position::from_i64(as_of).unwrap(), as_of_time: Timestamp::from_micros(as_of), body }
 }
 
-impl<P: Place<Handle: ViewCache>> Trial<'_, P> {
+impl<P: TestEnv<Handle: ViewCache>> Trial<'_, P> {
     async fn look_up_all(&self, cache: &P::Handle, view: ViewId, keys: &[RowKey]) -> Vec<CacheRead> {
         let answers = self.ask("read", async || cache.read(view, keys).await).await;
         assert_eq!(answers.len(), keys.len(), "one answer per key");
@@ -68,7 +68,7 @@ impl<P: Place<Handle: ViewCache>> Trial<'_, P> {
     async fn expect(&self, cache: &P::Handle, view: ViewId, key: &RowKey, expected: &CachedRow, why: &str) {
         match self.cached(cache, view, key).await {
             Some(row) => assert_eq!(row, *expected, "{why}"),
-            None => assert!(!self.place.keeps(), "{why}: nothing is cached"),
+            None => assert!(!self.env.keeps(), "{why}: nothing is cached"),
         }
     }
 

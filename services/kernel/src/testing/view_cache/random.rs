@@ -6,7 +6,7 @@ use super::{row, view};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{CacheRead, CachedRow, Lease, ViewCache},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
     vocabulary::Position,
 };
 
@@ -56,8 +56,8 @@ impl World {
     }
 }
 
-pub(super) async fn what_readers_see_never_goes_back<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>) {
-    let handles = [trial.place.handle().await, trial.place.handle().await];
+pub(super) async fn what_readers_see_never_goes_back<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>) {
+    let handles = [trial.env.handle().await, trial.env.handle().await];
     let keys: Vec<_> = ["a", "b", "c"].map(RowKey::single).into();
     let changes = keys.iter().map(|key| (key.clone(), vec![1])).collect();
     let mut world = World {
@@ -68,7 +68,7 @@ pub(super) async fn what_readers_see_never_goes_back<P: Place<Handle: ViewCache>
         fills: Vec::new(),
         refreshes: Vec::new(),
         seen: BTreeMap::new(),
-        has_zombies: trial.place.keeps() && trial.chance(0.5),
+        has_zombies: trial.env.keeps() && trial.chance(0.5),
     };
     for _ in 0..STEPS {
         let cache = trial.pick(&handles);
@@ -86,7 +86,7 @@ pub(super) async fn what_readers_see_never_goes_back<P: Place<Handle: ViewCache>
     }
 }
 
-async fn read<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
+async fn read<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
     let asked: Vec<_> = (0..=trial.below(2)).map(|_| trial.pick(&world.keys).clone()).collect();
     let answers = trial.look_up_all(cache, world.table, &asked).await;
     for (key, answer) in asked.into_iter().zip(answers) {
@@ -102,7 +102,7 @@ async fn read<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::
 }
 
 /// One of the readers, not always the first, gets round to filling.
-async fn fill<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
+async fn fill<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
     if world.fills.is_empty() {
         return;
     }
@@ -112,7 +112,7 @@ async fn fill<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::
     }
 }
 
-fn write<P: Place>(trial: &Trial<'_, P>, world: &mut World) {
+fn write<P: TestEnv>(trial: &Trial<'_, P>, world: &mut World) {
     let key = trial.pick(&world.keys).clone();
     // A projector tells the cache before it goes on with the row.
     if !world.has_zombies && world.refreshes.iter().any(|(waiting, _)| *waiting == key) {
@@ -125,7 +125,7 @@ fn write<P: Place>(trial: &Trial<'_, P>, world: &mut World) {
 }
 
 /// The projector tells the cache, later than the read database. A zombie is late with what was replaced.
-async fn refresh<P: Place<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
+async fn refresh<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
     if world.refreshes.is_empty() {
         return;
     }

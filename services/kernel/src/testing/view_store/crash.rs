@@ -7,19 +7,19 @@ use crate::{
     domain::RowKey,
     ports::{Offset, Progress, ProgressStore, ProgressUpdate, RowWrite, ViewStore},
     testing::{
-        Place,
-        lying::{Liar, LyingViewStore},
+        TestEnv,
+        faulty::{FaultInjector, FaultyViewStore},
         support::Trial,
     },
     vocabulary::{Partition, Timestamp},
 };
 
 /// Rows first, then progress: after a crash there may be rows that progress does not speak of, never the other way round.
-pub(super) async fn progress_never_promises_what_is_not_there<P: Place<Handle: ViewStore + ProgressStore>>(
+pub(super) async fn progress_never_promises_what_is_not_there<P: TestEnv<Handle: ViewStore + ProgressStore>>(
     trial: &Trial<'_, P>,
 ) {
     let table = view("crash");
-    let clean = trial.place.handle().await;
+    let clean = trial.env.handle().await;
     trial.ensure(&clean, &[table]).await;
     for calls in 0..7 {
         let partition = Partition::new(u16::try_from(calls).unwrap());
@@ -31,9 +31,9 @@ pub(super) async fn progress_never_promises_what_is_not_there<P: Place<Handle: V
             ProgressUpdate { view: table, partition, progress }
         };
 
-        let liar = Liar::truthful(trial.seed());
-        liar.crash_after(calls);
-        let mortal = LyingViewStore::new(trial.place.handle().await, liar);
+        let faults = FaultInjector::crash_only(trial.seed());
+        faults.crash_after(calls);
+        let mortal = FaultyViewStore::new(trial.env.handle().await, faults);
         for position in 1..=3 {
             let writes: Vec<_> =
                 keys.iter().map(|key| RowWrite { view: table, key: key.clone(), row: row(key, position) }).collect();
@@ -43,7 +43,7 @@ pub(super) async fn progress_never_promises_what_is_not_there<P: Place<Handle: V
         }
         drop(mortal);
 
-        let store = trial.place.handle().await;
+        let store = trial.env.handle().await;
         let saved = trial.ask("load", async || store.load(slice::from_ref(&table)).await).await;
         let reached = saved.iter().find(|update| update.partition == partition).map(|update| &update.progress);
         let reached = reached.map_or(0, |progress| progress.position.as_i64());

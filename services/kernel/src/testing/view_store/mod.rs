@@ -7,7 +7,7 @@ mod scans;
 
 use bytes::Bytes;
 
-use super::{Place, support::Trial};
+use super::{TestEnv, support::Trial};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{ProgressStore, Row, RowWrite, ScanPage, ViewStore},
@@ -18,8 +18,8 @@ use crate::{
 ///
 /// # Panics
 /// When the adapter breaks the contract.
-pub async fn suite<P: Place<Handle: ViewStore + ProgressStore>>(place: &P, seed: u64) {
-    let trial = &Trial::new(place, seed);
+pub async fn suite<P: TestEnv<Handle: ViewStore + ProgressStore>>(env: &P, seed: u64) {
+    let trial = &Trial::new(env, seed);
     rows::what_is_written_is_read_by_everybody(trial).await;
     rows::the_larger_position_wins_in_any_order(trial).await;
     rows::the_same_row_again_changes_nothing(trial).await;
@@ -49,7 +49,7 @@ fn deleted(position: i64) -> Row {
     Row { position: at(position), body: None }
 }
 
-impl<P: Place<Handle: ViewStore>> Trial<'_, P> {
+impl<P: TestEnv<Handle: ViewStore>> Trial<'_, P> {
     async fn ensure(&self, store: &P::Handle, views: &[ViewId]) {
         self.ask("ensure_views", async || store.ensure_views(views).await).await;
     }

@@ -6,13 +6,13 @@ use super::{deleted, row, view};
 use crate::{
     domain::RowKey,
     ports::{Row, ViewStore},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
 };
 
 const STEPS: usize = 30;
 
-pub(super) async fn random_writes_agree_with_a_model<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let handles = [trial.place.handle().await, trial.place.handle().await];
+pub(super) async fn random_writes_agree_with_a_model<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let handles = [trial.env.handle().await, trial.env.handle().await];
     let table = view("random");
     trial.ensure(&handles[0], &[table]).await;
     let groups = ["g", "gg", "h"];

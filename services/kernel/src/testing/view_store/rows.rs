@@ -6,11 +6,11 @@ use super::{at, deleted, row, view};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{Row, RowWrite, ViewStore},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
 };
 
-pub(super) async fn what_is_written_is_read_by_everybody<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn what_is_written_is_read_by_everybody<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
     let table = view("rows_read");
     trial.ensure(&mine, &[table]).await;
     trial.ensure(&other, &[table, view("rows_more")]).await;
@@ -27,7 +27,7 @@ pub(super) async fn what_is_written_is_read_by_everybody<P: Place<Handle: ViewSt
     trial.write(&mine, table, &writes).await;
     trial.ensure(&mine, &[table]).await;
 
-    for store in [&mine, &other, &trial.place.handle().await] {
+    for store in [&mine, &other, &trial.env.handle().await] {
         let asked = [&keys[..], &[RowKey::single("never"), keys[0].clone(), RowKey::new("one", vec![0])]].concat();
         let mut expected: Vec<_> = rows.iter().cloned().map(Some).collect();
         expected.extend([None, Some(rows[0].clone()), None]);
@@ -38,8 +38,8 @@ pub(super) async fn what_is_written_is_read_by_everybody<P: Place<Handle: ViewSt
     trial.write(&mine, table, &[]).await;
 }
 
-pub(super) async fn the_larger_position_wins_in_any_order<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.place.handle().await, view("rows_order"));
+pub(super) async fn the_larger_position_wins_in_any_order<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let (store, table) = (trial.env.handle().await, view("rows_order"));
     trial.ensure(&store, &[table]).await;
     let orders = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
     for newest_is_deleted in [false, true] {
@@ -66,8 +66,8 @@ pub(super) async fn the_larger_position_wins_in_any_order<P: Place<Handle: ViewS
     }
 }
 
-pub(super) async fn the_same_row_again_changes_nothing<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn the_same_row_again_changes_nothing<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
     let (table, key) = (view("rows_again"), RowKey::single("again"));
     trial.ensure(&mine, &[table]).await;
     for store in [&mine, &other, &mine] {
@@ -76,8 +76,8 @@ pub(super) async fn the_same_row_again_changes_nothing<P: Place<Handle: ViewStor
     }
 }
 
-pub(super) async fn a_deleted_row_keeps_its_position<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.place.handle().await, view("rows_deleted"));
+pub(super) async fn a_deleted_row_keeps_its_position<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let (store, table) = (trial.env.handle().await, view("rows_deleted"));
     trial.ensure(&store, &[table]).await;
     let key = RowKey::single("deleted");
     trial.write(&store, table, &[(&key, row(&key, 5))]).await;
@@ -93,16 +93,16 @@ pub(super) async fn a_deleted_row_keeps_its_position<P: Place<Handle: ViewStore>
     assert_eq!(trial.read_one(&store, table, &key).await, Some(deleted(7)));
 }
 
-pub(super) async fn views_and_groups_are_apart<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let store = trial.place.handle().await;
+pub(super) async fn views_and_groups_are_apart<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let store = trial.env.handle().await;
     let tables = [view("apart"), ViewId { name: "apart", generation: 2 }, view("apart_too")];
     trial.ensure(&store, &tables).await;
     // The same bytes, cut elsewhere.
     let keys = [RowKey::new("a", &b"bc"[..]), RowKey::new("ab", &b"c"[..]), RowKey::single("abc")];
     let mut writes = Vec::new();
     for (number, table) in tables.iter().enumerate() {
-        for (place, key) in keys.iter().enumerate() {
-            let position = i64::try_from(10 * number + place + 1).unwrap();
+        for (env, key) in keys.iter().enumerate() {
+            let position = i64::try_from(10 * number + env + 1).unwrap();
             writes.push(RowWrite { view: *table, key: key.clone(), row: row(key, position) });
         }
     }

@@ -8,11 +8,11 @@ use super::{deleted, row, view};
 use crate::{
     domain::RowKey,
     ports::{Row, ViewStore},
-    testing::{Place, support::Trial},
+    testing::{TestEnv, support::Trial},
 };
 
-pub(super) async fn a_group_is_scanned_in_the_order_of_bytes<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let (writer, reader) = (trial.place.handle().await, trial.place.handle().await);
+pub(super) async fn a_group_is_scanned_in_the_order_of_bytes<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let (writer, reader) = (trial.env.handle().await, trial.env.handle().await);
     let table = view("scan_order");
     trial.ensure(&writer, &[table]).await;
     let sort_keys: [&[u8]; 9] = [b"", b"\0", b"\0\0", b"\x01", b"A", b"a", b"ab", b"\x80", b"\xff\xff"];
@@ -37,8 +37,8 @@ pub(super) async fn a_group_is_scanned_in_the_order_of_bytes<P: Place<Handle: Vi
     assert_eq!(trial.scan(&reader, table, "nobody", None, 100).await.rows, []);
 }
 
-pub(super) async fn deleted_rows_are_left_out_of_pages<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.place.handle().await, view("scan_deleted"));
+pub(super) async fn deleted_rows_are_left_out_of_pages<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let (store, table) = (trial.env.handle().await, view("scan_deleted"));
     trial.ensure(&store, &[table]).await;
     let keys: Vec<_> = (0..20_u8).map(|number| RowKey::new("group", vec![number])).collect();
     let writes: Vec<_> = keys.iter().map(|key| (key, row(key, 1))).collect();
@@ -61,8 +61,8 @@ pub(super) async fn deleted_rows_are_left_out_of_pages<P: Place<Handle: ViewStor
     assert!(!page.more, "deleted rows are not more");
 }
 
-pub(super) async fn the_audit_sees_every_row<P: Place<Handle: ViewStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.place.handle().await, view("scan_audit"));
+pub(super) async fn the_audit_sees_every_row<P: TestEnv<Handle: ViewStore>>(trial: &Trial<'_, P>) {
+    let (store, table) = (trial.env.handle().await, view("scan_audit"));
     trial.ensure(&store, &[table]).await;
     assert_eq!(trial.scan_table(&store, table, 5).await, [], "an empty table");
     let mut rows = BTreeMap::<RowKey, Row>::new();

@@ -1,0 +1,85 @@
+//! The suites behind a liar, with many seeds.
+
+use std::future::Future;
+
+use diptych_kernel::testing::{
+    FaultyTestEnv, TestEnv, event_log, event_store,
+    faulty::{FaultInjector, FaultyEventLog, FaultyEventStore, FaultyRelayState, FaultyViewCache, FaultyViewStore},
+    progress, relay_state, view_cache, view_store,
+};
+
+use crate::{
+    run_paused,
+    test_env::{EmbeddedTestEnv, partitions},
+};
+
+const SEEDS_DEFAULT: u64 = 1_000;
+
+/// The seeds to run with: as many as wanted, or a single one.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    match number("DIPTYCH_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DIPTYCH_SEEDS").unwrap_or(SEEDS_DEFAULT),
+    }
+}
+
+/// From few lies to many.
+fn faults(seed: u64) -> FaultInjector {
+    FaultInjector::new(seed, [0.02, 0.1, 0.3][usize::try_from(seed % 3).unwrap()])
+}
+
+fn with_every_seed<P: TestEnv, T: Future<Output = ()>>(
+    open: impl Fn() -> P,
+    suite: impl Fn(P, FaultInjector, u64) -> T,
+) {
+    let mut faults_count = 0;
+    for seed in seeds() {
+        let faults = faults(seed);
+        run_paused(seed, suite(open(), faults.clone(), seed));
+        faults_count += faults.faults_count();
+    }
+    assert!(faults_count > 0, "nobody lied, so nothing was tested");
+}
+
+#[test]
+fn event_store_with_faults() {
+    with_every_seed(EmbeddedTestEnv::events_in_memory, |env, faults, seed| async move {
+        event_store::suite(&FaultyTestEnv::new(&env, faults, FaultyEventStore::new), seed).await;
+    });
+}
+
+#[test]
+fn relay_state_with_faults() {
+    with_every_seed(EmbeddedTestEnv::events_in_memory, |env, faults, seed| async move {
+        relay_state::suite(&FaultyTestEnv::new(&env, faults, FaultyRelayState::new), partitions(), seed).await;
+    });
+}
+
+#[test]
+fn event_log_with_faults() {
+    with_every_seed(EmbeddedTestEnv::log_in_memory, |env, faults, seed| async move {
+        event_log::suite(&FaultyTestEnv::new(&env, faults, FaultyEventLog::new), seed).await;
+    });
+}
+
+#[test]
+fn view_store_with_faults() {
+    with_every_seed(EmbeddedTestEnv::views_in_memory, |env, faults, seed| async move {
+        view_store::suite(&FaultyTestEnv::new(&env, faults, FaultyViewStore::new), seed).await;
+    });
+}
+
+#[test]
+fn progress_with_faults() {
+    with_every_seed(EmbeddedTestEnv::views_in_memory, |env, faults, seed| async move {
+        progress::suite(&FaultyTestEnv::new(&env, faults, FaultyViewStore::new), seed).await;
+    });
+}
+
+#[test]
+fn view_cache_with_faults() {
+    with_every_seed(EmbeddedTestEnv::cache, |env, faults, seed| async move {
+        view_cache::suite(&FaultyTestEnv::new(&env, faults, FaultyViewCache::new), seed).await;
+    });
+}

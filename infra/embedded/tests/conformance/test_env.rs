@@ -1,0 +1,101 @@
+//! Fresh places.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use diptych_embedded::{
+    EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, GroupTimes, Storage,
+};
+use diptych_kernel::{
+    Clock, Partitions,
+    ports::PortResult,
+    testing::{self, ManualClock},
+};
+use tempfile::TempDir;
+
+pub(crate) const PARTITIONS: u16 = 4;
+
+pub(crate) fn partitions() -> Partitions {
+    Partitions::new(PARTITIONS).unwrap()
+}
+
+/// A place of one of the adapters.
+pub(crate) struct EmbeddedTestEnv<H> {
+    clock: Arc<ManualClock>,
+    open: Box<dyn Fn(Arc<dyn Clock>) -> Arc<H> + Send + Sync>,
+    _folder: Option<TempDir>,
+}
+
+impl<H: Send + Sync + 'static> EmbeddedTestEnv<H> {
+    /// Opened once, as each opening is a place of its own; handles are clones.
+    fn in_memory(open: impl Fn(&Storage, Partitions, Arc<dyn Clock>) -> PortResult<H>) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let handle = Arc::new(open(&Storage::Memory, partitions(), Arc::clone(&clock) as _).unwrap());
+        Self { clock, open: Box::new(move |_| Arc::clone(&handle)), _folder: None }
+    }
+
+    /// Opened anew for every handle.
+    fn in_a_folder(
+        open: impl Fn(&Storage, Partitions, Arc<dyn Clock>) -> PortResult<H> + Send + Sync + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::Directory(folder.path().to_owned());
+        let open = move |clock| Arc::new(open(&storage, partitions(), clock).unwrap());
+        Self { clock: Arc::new(ManualClock::default()), open: Box::new(open), _folder: Some(folder) }
+    }
+}
+
+impl EmbeddedTestEnv<EmbeddedEventStore> {
+    pub(crate) fn events_in_memory() -> Self {
+        Self::in_memory(EmbeddedEventStore::open)
+    }
+
+    pub(crate) fn events_in_a_folder() -> Self {
+        Self::in_a_folder(EmbeddedEventStore::open)
+    }
+}
+
+impl EmbeddedTestEnv<EmbeddedEventLog> {
+    pub(crate) fn log_in_memory() -> Self {
+        Self::in_memory(EmbeddedEventLog::open)
+    }
+
+    pub(crate) fn log_in_a_folder() -> Self {
+        Self::in_a_folder(EmbeddedEventLog::open)
+    }
+}
+
+impl EmbeddedTestEnv<EmbeddedViewStore> {
+    pub(crate) fn views_in_memory() -> Self {
+        Self::in_memory(|storage, partitions, _| EmbeddedViewStore::open(storage, partitions))
+    }
+
+    pub(crate) fn views_in_a_folder() -> Self {
+        Self::in_a_folder(|storage, partitions, _| EmbeddedViewStore::open(storage, partitions))
+    }
+}
+
+impl EmbeddedTestEnv<EmbeddedViewCache> {
+    pub(crate) fn cache() -> Self {
+        Self::in_memory(|_, _, _| Ok(EmbeddedViewCache::new(1024 * 1024)))
+    }
+}
+
+impl<H: Send + Sync + 'static> testing::TestEnv for EmbeddedTestEnv<H> {
+    type Handle = H;
+
+    async fn handle(&self) -> Arc<H> {
+        (self.open)(Arc::clone(&self.clock) as _)
+    }
+
+    async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(bound, future).await.ok()
+    }
+
+    fn session(&self) -> Duration {
+        GroupTimes::default().session
+    }
+}

@@ -1,0 +1,76 @@
+//! Fresh topics of a real Kafka.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use diptych_kafka::{KafkaConfig, KafkaConsumer, KafkaEventLog, ensure_topic};
+use diptych_kernel::{
+    Partitions,
+    ports::{EventLog, LogEntry, PartitionEnd, PortResult},
+    testing::TestEnv,
+};
+
+use crate::site;
+
+/// A topic of its own.
+pub(crate) struct KafkaTestEnv {
+    config: KafkaConfig,
+}
+
+impl KafkaTestEnv {
+    pub(crate) async fn new(servers: &str) -> Self {
+        let config = site::config(servers);
+        ensure_topic(&config, site::partitions()).await.unwrap();
+        Self { config }
+    }
+}
+
+/// The log, with groups that no other place on the broker has: groups are not bound to a topic.
+pub(crate) struct PlacedLog {
+    log: KafkaEventLog,
+    topic: String,
+}
+
+impl EventLog for PlacedLog {
+    type Consumer = KafkaConsumer;
+
+    fn partitions(&self) -> Partitions {
+        self.log.partitions()
+    }
+
+    async fn append(&self, entries: &[LogEntry]) -> PortResult<()> {
+        self.log.append(entries).await
+    }
+
+    async fn ends(&self) -> PortResult<Vec<PartitionEnd>> {
+        self.log.ends().await
+    }
+
+    async fn join(&self, group: &str, member: &str) -> PortResult<KafkaConsumer> {
+        self.log.join(&format!("{} {group}", self.topic), member).await
+    }
+}
+
+impl TestEnv for KafkaTestEnv {
+    type Handle = PlacedLog;
+
+    async fn handle(&self) -> Arc<PlacedLog> {
+        let log = KafkaEventLog::open(self.config.clone()).await.unwrap();
+        Arc::new(PlacedLog { log, topic: self.config.topic.clone() })
+    }
+
+    async fn advance(&self, by: Duration) {
+        tokio::time::sleep(by).await;
+    }
+
+    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(bound, future).await.ok()
+    }
+
+    fn session(&self) -> Duration {
+        self.config.session
+    }
+
+    fn wait_max(&self) -> Duration {
+        Duration::from_millis(40)
+    }
+}

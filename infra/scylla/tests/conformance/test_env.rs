@@ -1,0 +1,130 @@
+//! Fresh places.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use diptych_kernel::{
+    Partitions, Position,
+    domain::{RowKey, ViewId},
+    ports::{Row, RowWrite},
+    testing::TestEnv,
+};
+use diptych_scylla::{ScyllaConfig, ScyllaViewStore, migrate};
+use scylla::{
+    client::{session::Session, session_builder::SessionBuilder},
+    deserialize::row::DeserializeRow,
+};
+use tokio::sync::OnceCell;
+
+const SERVER: &str = "DIPTYCH_TEST_CQL";
+
+/// How many handles a place has, each with connections of its own. Whoever asks for another one gets one of these, as opening takes a
+/// while.
+const HANDLES: usize = 3;
+
+pub(crate) fn partitions() -> Partitions {
+    Partitions::new(16).unwrap()
+}
+
+pub(crate) fn view(name: &'static str) -> ViewId {
+    ViewId { name, generation: 1 }
+}
+
+pub(crate) fn at(position: i64) -> Position {
+    Position::from_i64(position).unwrap()
+}
+
+/// A write of a body, or a deletion.
+pub(crate) fn write(view: ViewId, key: &RowKey, position: i64, body: Option<&[u8]>) -> RowWrite {
+    let body = body.map(|body| body.to_vec().into());
+    RowWrite { view, key: key.clone(), row: Row { position: at(position), body } }
+}
+
+/// The settings for a keyspace that nobody has used, where there is a server.
+pub(crate) fn fresh_config() -> Option<ScyllaConfig> {
+    let Ok(server) = std::env::var(SERVER) else {
+        let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+        assert!(!is_ci, "{SERVER} is not set, and in CI it has to be");
+        println!("skipped: {SERVER} is not set");
+        return None;
+    };
+    let keyspace = format!("diptych_test_{:016x}", rand::random::<u64>());
+    Some(ScyllaConfig { replication_factor: 1, ..ScyllaConfig::new(vec![server], keyspace) })
+}
+
+/// A session beside the adapter's, to look and to meddle.
+pub(crate) struct Meddler(Session);
+
+impl Meddler {
+    pub(crate) async fn new(config: &ScyllaConfig) -> Self {
+        Self(SessionBuilder::new().known_nodes(&config.contact_points).build().await.unwrap())
+    }
+
+    /// Into the keyspace, which exists by now.
+    pub(crate) async fn inside(config: &ScyllaConfig) -> Self {
+        let meddler = Self::new(config).await;
+        meddler.0.use_keyspace(&config.keyspace, true).await.unwrap();
+        meddler
+    }
+
+    pub(crate) async fn run(&self, statement: &str) {
+        self.0.query_unpaged(statement, ()).await.unwrap();
+    }
+
+    pub(crate) async fn rows<R>(&self, select: &str) -> Vec<R>
+    where
+        R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
+    {
+        let result = self.0.query_unpaged(select, ()).await.unwrap().into_rows_result().unwrap();
+        result.rows().unwrap().map(Result::unwrap).collect()
+    }
+}
+
+/// Removes what a test has made.
+pub(crate) async fn remove(config: &ScyllaConfig) {
+    Meddler::new(config).await.run(&format!("DROP KEYSPACE IF EXISTS \"{}\"", config.keyspace)).await;
+}
+
+/// A keyspace of its own.
+pub(crate) struct ScyllaTestEnv {
+    pub(crate) config: ScyllaConfig,
+    handles: [OnceCell<Arc<ScyllaViewStore>>; HANDLES],
+    next: AtomicUsize,
+}
+
+impl ScyllaTestEnv {
+    /// `None` where there is no server.
+    pub(crate) async fn new() -> Option<Self> {
+        let config = fresh_config()?;
+        migrate(&config, partitions()).await.unwrap();
+        Some(Self { config, handles: Default::default(), next: AtomicUsize::new(0) })
+    }
+
+    pub(crate) async fn remove(self) {
+        remove(&self.config).await;
+    }
+}
+
+impl TestEnv for ScyllaTestEnv {
+    type Handle = ScyllaViewStore;
+
+    async fn handle(&self) -> Arc<ScyllaViewStore> {
+        let handle = &self.handles[self.next.fetch_add(1, Ordering::Relaxed) % HANDLES];
+        let open = async || Arc::new(ScyllaViewStore::open(self.config.clone(), partitions()).await.unwrap());
+        Arc::clone(handle.get_or_init(open).await)
+    }
+
+    async fn advance(&self, by: Duration) {
+        tokio::time::sleep(by).await;
+    }
+
+    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(bound, future).await.ok()
+    }
+}

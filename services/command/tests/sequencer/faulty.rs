@@ -1,0 +1,159 @@
+//! Whatever the store does or claims, what callers are told is true.
+
+use std::{sync::Arc, time::Duration};
+
+use diptych_command::{CommandError, SequencerConfig, Submission};
+use diptych_embedded::EmbeddedEventStore;
+use diptych_kernel::{
+    Version,
+    ports::EventStore,
+    testing::{
+        faulty::{FaultInjector, FaultyEventStore},
+        theatre::{Command, seat},
+        with_seed,
+    },
+};
+use futures::future::join_all;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use crate::{
+    probe::Probe,
+    process::{
+        Answer, Process, embedded, events_of_request, history, is_lawful, random_command, request_id, submission,
+    },
+};
+
+const SEATS: [&str; 3] = ["A1", "B2", "C3"];
+const SEEDS: u64 = 300;
+const CALLERS: u64 = 6;
+const COMMANDS_PER_CALLER: u128 = 8;
+
+/// A command that a caller has sent, once or more.
+struct Sent {
+    id: u128,
+    command: Command,
+    expected_version: Option<Version>,
+}
+
+impl Sent {
+    fn random(random: &mut SmallRng, id: u128) -> Self {
+        let command = random_command(random, &SEATS, &format!("guest-{id}"));
+        let expected_version = random.random_bool(0.2).then(|| Version::new(random.random_range(0..12)));
+        Self { id, command, expected_version }
+    }
+
+    async fn send(&self, process: &Process) -> Answer {
+        let submission = submission(self.id, self.command.clone());
+        process.handle.submit(Submission { expected_version: self.expected_version, ..submission })?.await
+    }
+}
+
+/// One run: two processes, a store that lies to both, and what is really stored.
+struct Run {
+    processes: [Process; 2],
+    stored: Arc<EmbeddedEventStore>,
+}
+
+impl Run {
+    fn new(faults: &FaultInjector) -> Self {
+        let stored = embedded();
+        let faulty = Arc::new(Probe::new(Arc::new(FaultyEventStore::new(Arc::clone(&stored), faults.clone()))));
+        // Short, so that some outcomes are not known in time.
+        let config = SequencerConfig { commit_timeout: Duration::from_millis(60), ..SequencerConfig::default() };
+        Self { processes: [Process::with(&faulty, config.clone()), Process::with(&faulty, config)], stored }
+    }
+
+    fn any_process(&self, random: &mut SmallRng) -> &Process {
+        &self.processes[random.random_range(0..2)]
+    }
+
+    /// Sends commands one after another, and each whose outcome was not told again until it is. Returns what was told last, and how
+    /// many times the caller was left in doubt.
+    async fn call(&self, seed: u64, caller: u64) -> (Vec<(Sent, Answer)>, usize) {
+        let mut random = SmallRng::seed_from_u64(seed * CALLERS + caller);
+        let mut told = Vec::new();
+        let mut doubts = 0;
+        for turn in 0..COMMANDS_PER_CALLER {
+            let sent = Sent::random(&mut random, u128::from(caller) * 1_000 + turn);
+            let first = sent.send(self.any_process(&mut random)).await;
+            self.check_told(&sent, &first).await;
+            assert!(!matches!(&first, Ok(done) if done.repeated), "{}: nobody had sent it before", sent.id);
+
+            let mut answer = first;
+            while matches!(
+                answer,
+                Err(CommandError::OutcomeUnknown | CommandError::Unavailable | CommandError::Contention { .. })
+            ) {
+                doubts += usize::from(answer == Err(CommandError::OutcomeUnknown));
+                answer = sent.send(self.any_process(&mut random)).await;
+            }
+            self.check_told(&sent, &answer).await;
+            told.push((sent, answer));
+        }
+        (told, doubts)
+    }
+
+    /// Compares what was told with what is really stored.
+    async fn check_told(&self, sent: &Sent, answer: &Answer) {
+        let Sent { id, command, .. } = sent;
+        let stored = self.stored.load(&[], 0, &[request_id(*id)]).await.unwrap().requests.pop();
+        match (answer, stored) {
+            (Ok(done), Some(stored)) => {
+                assert_eq!(done.receipt, stored.receipt, "request {id} {command:?}");
+                assert!(events_of_request(&*self.stored, *id).await > 0, "request {id} {command:?}");
+            }
+            (Err(CommandError::OutcomeUnknown), _) => {}
+            (
+                Err(
+                    CommandError::Refused(_)
+                    | CommandError::VersionMismatch { .. }
+                    | CommandError::Contention { .. }
+                    | CommandError::Unavailable,
+                ),
+                None,
+            ) => assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {answer:?}"),
+            (answer, stored) => panic!("request {id} {command:?}: {answer:?}, but {stored:?}"),
+        }
+    }
+}
+
+/// Returns how many times a caller was left in doubt.
+async fn what_is_told_is_true(seed: u64) -> usize {
+    let faults = FaultInjector::new(seed, [0.2, 0.4, 0.6][usize::try_from(seed % 3).unwrap()]);
+    let run = Run::new(&faults);
+    let (told, doubts): (Vec<_>, Vec<_>) =
+        join_all((0..CALLERS).map(|caller| run.call(seed, caller))).await.into_iter().unzip();
+    // What was still to happen has happened by now, or never will.
+    faults.disable();
+    for id in 0..20 {
+        run.processes[0].run(1_000_000 + id, Command::reserve(&format!("D{id}"), "ada")).await.unwrap();
+    }
+    for (sent, answer) in told.iter().flatten() {
+        run.check_told(sent, answer).await;
+        let again = sent.send(&run.processes[1]).await;
+        match answer {
+            Ok(done) => {
+                let again = again.unwrap();
+                assert!(again.repeated && again.receipt == done.receipt, "request {}: {again:?}", sent.id);
+            }
+            Err(_) => assert!(!matches!(&again, Ok(done) if done.repeated), "request {}: {again:?}", sent.id),
+        }
+    }
+    for name in SEATS {
+        let history = history(&*run.stored, &seat(name)).await;
+        assert!(is_lawful(&history), "{name}: {history:?}");
+    }
+    for process in run.processes {
+        process.stop().await;
+    }
+    doubts.iter().sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_store_claims_what_is_told_is_true() {
+    let mut doubts = 0;
+    for seed in 0..SEEDS {
+        doubts += with_seed(seed, what_is_told_is_true(seed)).await;
+    }
+    assert!(doubts > 100, "callers were left in doubt {doubts} times, too few to test it");
+}

@@ -1,0 +1,320 @@
+//! An event store in memory.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+
+use super::{Toy, assert_caught};
+use crate::{
+    ports::{
+        AppendOutcome, AppendUnit, Conflict, EventStore, Loaded, PortResult, Snapshot, StoredRequest, StreamLoad,
+        StreamSlice, Tail,
+    },
+    testing::{
+        FaultyTestEnv, ManualClock, block_on, event_store,
+        faulty::{FaultInjector, FaultyEventStore},
+        theatre, with_seed, yield_now,
+    },
+    vocabulary::{
+        Clock, EventMetadata, Fingerprint, Partition, Partitions, Position, Receipt, RecordedEvent, RequestId,
+        StreamId, StreamReceipt, Timestamp, Version,
+    },
+};
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Stores the units before the one that has lost its race.
+    StoresHalfABatch,
+    /// Does not look at request ids.
+    StoresTwice,
+    /// Makes a new receipt for a repeated request.
+    ReceiptChanges,
+    /// Gives out positions first and stores the events later.
+    PassesWhatIsUndecided,
+    /// Says that a piece cut at the limit is complete.
+    CompleteTooFar,
+    /// Tells the wrong version.
+    ActualIsExpected,
+    /// The last snapshot stays, old or not.
+    SnapshotGoesBack,
+    /// Does not look at the format.
+    ForeignSnapshot,
+    /// Forgets what is not old yet.
+    ForgetsYoungRequests,
+    /// Takes events away with their requests.
+    ForgetsEvents,
+    /// Reads a partition as if it were all.
+    MixesPartitions,
+}
+
+#[derive(Default)]
+struct State {
+    last_transaction: u64,
+    events: Vec<RecordedEvent>,
+    requests: HashMap<RequestId, StoredRequest>,
+    snapshots: HashMap<StreamId, Snapshot>,
+}
+
+impl State {
+    fn version(&self, stream_id: &StreamId) -> Version {
+        let versions = self.events.iter().filter(|event| event.stream_id == *stream_id).map(|event| event.version);
+        versions.max().unwrap_or(Version::NONE)
+    }
+
+    fn conflicts(&self, units: &[AppendUnit]) -> Vec<Conflict> {
+        let mut seen = Vec::new();
+        let mut conflicts = Vec::new();
+        for event in units.iter().flat_map(|unit| &unit.events) {
+            if seen.contains(&&event.stream_id) {
+                continue;
+            }
+            seen.push(&event.stream_id);
+            let actual = self.version(&event.stream_id);
+            if actual.next() != event.version {
+                let expected = Version::new(event.version.number() - 1);
+                conflicts.push(Conflict { stream_id: event.stream_id.clone(), expected, actual });
+            }
+        }
+        conflicts
+    }
+
+    fn tail(&self, keep: impl Fn(&RecordedEvent) -> bool, cursor: Position, limit: usize, read_at: Timestamp) -> Tail {
+        let events: Vec<_> =
+            self.events.iter().filter(|event| event.position > cursor && keep(event)).take(limit).cloned().collect();
+        let end = self.events.last().map_or(cursor, |event| event.position.max(cursor));
+        let complete_up_to = if events.len() < limit { end } else { events[limit - 1].position };
+        Tail { events, complete_up_to, read_at }
+    }
+}
+
+struct ToyEventStore {
+    fault: Fault,
+    clock: Arc<ManualClock>,
+    state: Mutex<State>,
+}
+
+impl ToyEventStore {
+    fn new(fault: Fault, clock: Arc<ManualClock>) -> Self {
+        Self { fault, clock, state: Mutex::default() }
+    }
+
+    fn record(&self, state: &mut State, transaction: u64, units: &[AppendUnit]) -> (Vec<RecordedEvent>, Vec<Receipt>) {
+        let recorded_at = self.clock.now();
+        let (mut events, mut receipts, mut ordinal) = (Vec::new(), Vec::new(), 0);
+        for unit in units {
+            let mut streams: Vec<StreamReceipt> = Vec::new();
+            for new in &unit.events {
+                let position = Position::new(transaction, ordinal).unwrap();
+                ordinal += 1;
+                let (stream_id, partition, version) =
+                    (new.stream_id.clone(), self.partitions().of(&new.stream_id), new.version);
+                events.push(RecordedEvent {
+                    position,
+                    partition,
+                    stream_id: stream_id.clone(),
+                    version,
+                    event_type: new.event_type.clone(),
+                    payload: new.payload.clone(),
+                    metadata: unit.metadata.clone(),
+                    request_id: unit.request_id,
+                    recorded_at,
+                });
+                let told = StreamReceipt { stream_id, partition, version, position };
+                match streams.iter_mut().find(|known| known.stream_id == told.stream_id) {
+                    Some(known) => *known = told,
+                    None => streams.push(told),
+                }
+            }
+            let receipt = Receipt { request_id: unit.request_id, streams, committed_at: recorded_at };
+            let stored = StoredRequest { fingerprint: unit.fingerprint, receipt: receipt.clone() };
+            state.requests.insert(unit.request_id, stored);
+            receipts.push(receipt);
+        }
+        (events, receipts)
+    }
+
+    fn reject(&self, state: &mut State, units: &[AppendUnit]) -> Option<AppendOutcome> {
+        let mut conflicts = state.conflicts(units);
+        let stored = |unit: &AppendUnit| state.requests.get(&unit.request_id).cloned();
+        let mut done: Vec<_> = units.iter().filter_map(stored).collect();
+        match self.fault {
+            Fault::StoresTwice => done.clear(),
+            Fault::ReceiptChanges => {
+                done.iter_mut().for_each(|stored| stored.receipt.committed_at = self.clock.now());
+            }
+            Fault::ActualIsExpected => conflicts.iter_mut().for_each(|conflict| conflict.actual = conflict.expected),
+            _ => {}
+        }
+        if conflicts.is_empty() && done.is_empty() {
+            return None;
+        }
+        if self.fault == Fault::StoresHalfABatch && units.len() > 1 && self.reject(state, &units[..1]).is_none() {
+            state.last_transaction += 1;
+            let (events, _) = self.record(state, state.last_transaction, &units[..1]);
+            state.events.extend(events);
+        }
+        Some(AppendOutcome::Rejected { conflicts, done })
+    }
+}
+
+impl EventStore for ToyEventStore {
+    fn partitions(&self) -> Partitions {
+        Partitions::new(4).unwrap()
+    }
+
+    async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
+        let transaction = {
+            let mut state = self.state.lock();
+            state.last_transaction += 1;
+            state.last_transaction
+        };
+        if self.fault == Fault::PassesWhatIsUndecided && transaction % 2 == 0 {
+            yield_now().await;
+            yield_now().await;
+        }
+        let mut state = self.state.lock();
+        if let Some(rejected) = self.reject(&mut state, units) {
+            return Ok(rejected);
+        }
+        let (events, receipts) = self.record(&mut state, transaction, units);
+        state.events.extend(events);
+        state.events.sort_by_key(|event| event.position);
+        for snapshot in snapshots {
+            let kept = state.snapshots.entry(snapshot.stream_id.clone()).or_insert_with(|| snapshot.clone());
+            if snapshot.version > kept.version || self.fault == Fault::SnapshotGoesBack {
+                *kept = snapshot.clone();
+            }
+        }
+        Ok(AppendOutcome::Committed(receipts))
+    }
+
+    async fn load(&self, streams: &[StreamLoad], format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
+        let state = self.state.lock();
+        let slice = |wanted: &StreamLoad| {
+            let is_right = |snapshot: &&Snapshot| {
+                wanted.known_version == Version::NONE
+                    && (snapshot.format == format || self.fault == Fault::ForeignSnapshot)
+            };
+            let snapshot = state.snapshots.get(&wanted.stream_id).filter(is_right).cloned();
+            let after = snapshot.as_ref().map_or(wanted.known_version, |snapshot| snapshot.version);
+            let is_wanted = |event: &&RecordedEvent| event.stream_id == wanted.stream_id && event.version > after;
+            let events = state.events.iter().filter(is_wanted).cloned().collect();
+            StreamSlice { stream_id: wanted.stream_id.clone(), snapshot, events }
+        };
+        Ok(Loaded {
+            streams: streams.iter().map(slice).collect(),
+            requests: requests.iter().filter_map(|id| state.requests.get(id).cloned()).collect(),
+        })
+    }
+
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+        let state = self.state.lock();
+        let mut tail = state.tail(|_| true, cursor_exclusive, limit, self.clock.now());
+        if self.fault == Fault::CompleteTooFar {
+            tail.complete_up_to = state.tail(|_| true, cursor_exclusive, usize::MAX, tail.read_at).complete_up_to;
+        }
+        Ok(tail)
+    }
+
+    async fn read_partition_after(
+        &self,
+        partition: Partition,
+        cursor_exclusive: Position,
+        limit: usize,
+    ) -> PortResult<Tail> {
+        let keep = |event: &RecordedEvent| event.partition == partition || self.fault == Fault::MixesPartitions;
+        Ok(self.state.lock().tail(keep, cursor_exclusive, limit, self.clock.now()))
+    }
+
+    async fn read_stream_after(
+        &self,
+        stream_id: &StreamId,
+        version_exclusive: Version,
+        limit: usize,
+    ) -> PortResult<Vec<RecordedEvent>> {
+        let is_wanted = |event: &&RecordedEvent| event.stream_id == *stream_id && event.version > version_exclusive;
+        Ok(self.state.lock().events.iter().filter(is_wanted).take(limit).cloned().collect())
+    }
+
+    async fn wait_for_events(&self, _: Position, _: Duration) {}
+
+    async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
+        let mut state = self.state.lock();
+        let is_old = |stored: &&StoredRequest| {
+            stored.receipt.committed_at < recorded_before || self.fault == Fault::ForgetsYoungRequests
+        };
+        let old: Vec<_> =
+            state.requests.values().filter(is_old).take(limit).map(|stored| stored.receipt.request_id).collect();
+        for request_id in &old {
+            state.requests.remove(request_id);
+            if self.fault == Fault::ForgetsEvents {
+                state.events.retain(|event| event.request_id != *request_id);
+            }
+        }
+        Ok(old.len())
+    }
+}
+
+#[test]
+fn a_whole_event_store_passes() {
+    block_on(event_store::suite(&Toy::new(|clock| ToyEventStore::new(Fault::None, clock)), 1));
+}
+
+#[test]
+fn a_whole_event_store_passes_with_faults() {
+    for seed in 0..20 {
+        let toy = Toy::new(|clock| ToyEventStore::new(Fault::None, clock));
+        let env = FaultyTestEnv::new(&toy, FaultInjector::new(seed, 0.2), FaultyEventStore::new);
+        block_on(with_seed(seed, event_store::suite(&env, seed)));
+    }
+}
+
+/// The liar's own trick is played: an append that was not done when it was reported as unknown happens later.
+#[test]
+fn an_append_with_faults_happens_late() {
+    let happens_late = |seed| {
+        let toy = Arc::new(ToyEventStore::new(Fault::None, Arc::default()));
+        let faults = FaultInjector::new(seed, 1.0);
+        let faulty = FaultyEventStore::new(Arc::clone(&toy), faults.clone());
+        let unit = |name: &str| {
+            let event = theatre::new_event(theatre::seat(name), Version::new(1), &theatre::Event::reserved("ada"));
+            let request_id = RequestId::from_bytes([name.as_bytes()[0]; 16]);
+            AppendUnit {
+                request_id,
+                fingerprint: Fingerprint::of(name, &[]),
+                events: vec![event],
+                metadata: EventMetadata::default(),
+            }
+        };
+        block_on(faulty.append(&[unit("A1")], &[])).unwrap_err();
+        let is_open = toy.state.lock().events.is_empty();
+        faults.disable();
+        block_on(faulty.append(&[unit("B2")], &[])).unwrap();
+        is_open && toy.state.lock().events.len() == 2
+    };
+    let late_count = (0..200).filter(|seed| happens_late(*seed)).count();
+    assert!((5..100).contains(&late_count), "{late_count} of 200");
+}
+
+#[test]
+fn a_broken_event_store_is_caught() {
+    let faults = [
+        Fault::StoresHalfABatch,
+        Fault::StoresTwice,
+        Fault::ReceiptChanges,
+        Fault::PassesWhatIsUndecided,
+        Fault::CompleteTooFar,
+        Fault::ActualIsExpected,
+        Fault::SnapshotGoesBack,
+        Fault::ForeignSnapshot,
+        Fault::ForgetsYoungRequests,
+        Fault::ForgetsEvents,
+        Fault::MixesPartitions,
+    ];
+    for fault in faults {
+        let suite = |env, seed| async move { event_store::suite(&env, seed).await };
+        assert_caught(fault, |clock| ToyEventStore::new(fault, clock), suite);
+    }
+}

@@ -1,0 +1,234 @@
+//! A read database in memory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Bound,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::{Toy, assert_caught};
+use crate::{
+    domain::{RowKey, ViewId},
+    ports::{PortResult, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+    testing::{
+        FaultyTestEnv, block_on,
+        faulty::{FaultInjector, FaultyViewStore},
+        progress, view_store, with_seed,
+    },
+    vocabulary::{Partition, Position},
+};
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Does not look at positions.
+    LastWriteWins,
+    /// Deletes a row so well that nothing is left of it.
+    DeleteForgetsPosition,
+    /// Shows deleted rows.
+    ScansDeleted,
+    /// Says that there is more whenever a page is full.
+    FullMeansMore,
+    /// Cuts a page before it leaves deleted rows out, so that a page of them looks like the end.
+    PageOfDeletedEnds,
+    /// Starts a page with the last row of the one before.
+    AfterIsInclusive,
+    /// Leaves deleted rows out of the audit.
+    AuditSkipsDeleted,
+    /// Progress goes back.
+    ProgressGoesBack,
+    /// Makes one progress of two: the larger time and offset, whoever saved them.
+    MixesSaves,
+    /// The list of parked streams is only ever replaced by a larger position.
+    ParkedStays,
+    /// Does not tell one partition from another.
+    MixesPartitions,
+}
+
+struct ToyViewStore {
+    fault: Fault,
+    rows: Mutex<HashMap<ViewId, BTreeMap<RowKey, Row>>>,
+    progress: Mutex<BTreeMap<(ViewId, Partition), Progress>>,
+}
+
+impl ToyViewStore {
+    fn new(fault: Fault) -> Self {
+        Self { fault, rows: Mutex::default(), progress: Mutex::default() }
+    }
+
+    fn rows_after(&self, view: ViewId, after: Option<&RowKey>) -> Vec<(RowKey, Row)> {
+        let from = match after {
+            Some(after) if self.fault == Fault::AfterIsInclusive => Bound::Included(after),
+            Some(after) => Bound::Excluded(after),
+            None => Bound::Unbounded,
+        };
+        let rows = self.rows.lock();
+        rows[&view].range((from, Bound::Unbounded)).map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+}
+
+impl ViewStore for ToyViewStore {
+    async fn ensure_views(&self, views: &[ViewId]) -> PortResult<()> {
+        for view in views {
+            self.rows.lock().entry(*view).or_default();
+        }
+        Ok(())
+    }
+
+    async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
+        let mut tables = self.rows.lock();
+        for RowWrite { view, key, row } in rows {
+            let table = tables.get_mut(view).unwrap();
+            let is_newer = table.get(key).is_none_or(|kept| row.position > kept.position);
+            if !is_newer && self.fault != Fault::LastWriteWins {
+                continue;
+            }
+            if row.body.is_none() && self.fault == Fault::DeleteForgetsPosition {
+                table.remove(key);
+            } else {
+                table.insert(key.clone(), row.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
+        let tables = self.rows.lock();
+        Ok(keys.iter().map(|key| tables[&view].get(key).cloned()).collect())
+    }
+
+    async fn scan(
+        &self,
+        view: ViewId,
+        partition_key: &str,
+        after_exclusive: Option<&[u8]>,
+        limit: usize,
+    ) -> PortResult<ScanPage> {
+        let after = after_exclusive.map(|sort_key| RowKey::new(partition_key, Bytes::copy_from_slice(sort_key)));
+        let mut rows = self.rows_after(view, after.as_ref());
+        rows.retain(|(key, _)| &*key.partition_key == partition_key);
+        if self.fault == Fault::PageOfDeletedEnds {
+            rows.truncate(limit + 1);
+        }
+        rows.retain(|(_, row)| row.body.is_some() || self.fault == Fault::ScansDeleted);
+        let more = rows.len() > limit || (rows.len() == limit && self.fault == Fault::FullMeansMore);
+        rows.truncate(limit);
+        Ok(ScanPage { rows: rows.into_iter().map(|(key, row)| (key.sort_key, row)).collect(), more })
+    }
+
+    async fn scan_all(
+        &self,
+        view: ViewId,
+        after_exclusive: Option<&RowKey>,
+        limit: usize,
+    ) -> PortResult<Vec<(RowKey, Row)>> {
+        let mut rows = self.rows_after(view, after_exclusive);
+        rows.retain(|(_, row)| row.body.is_some() || self.fault != Fault::AuditSkipsDeleted);
+        rows.truncate(limit);
+        Ok(rows)
+    }
+}
+
+impl ProgressStore for ToyViewStore {
+    async fn save(&self, updates: &[ProgressUpdate]) -> PortResult<()> {
+        let mut all = self.progress.lock();
+        for ProgressUpdate { view, partition, progress } in updates {
+            let partition = if self.fault == Fault::MixesPartitions { Partition::new(0) } else { *partition };
+            let kept = all.entry((*view, partition)).or_insert_with(|| progress.clone());
+            if progress.position < kept.position && self.fault != Fault::ProgressGoesBack {
+                continue;
+            }
+            let mut new = progress.clone();
+            if self.fault == Fault::MixesSaves {
+                new.as_of = new.as_of.max(kept.as_of);
+                new.next_offset = new.next_offset.max(kept.next_offset);
+            }
+            if self.fault == Fault::ParkedStays && new.position == kept.position {
+                new.parked.clone_from(&kept.parked);
+            }
+            *kept = new;
+        }
+        Ok(())
+    }
+
+    async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
+        let all = self.progress.lock();
+        let wanted = all.iter().filter(|((view, _), _)| views.contains(view));
+        let update = |((view, partition), progress): (&(ViewId, Partition), &Progress)| ProgressUpdate {
+            view: *view,
+            partition: *partition,
+            progress: progress.clone(),
+        };
+        Ok(wanted.map(update).collect())
+    }
+
+    async fn wait_for_change(&self, _: &mut u64, _: Duration) {}
+}
+
+#[test]
+fn a_whole_view_store_passes() {
+    block_on(view_store::suite(&Toy::new(|_| ToyViewStore::new(Fault::None)), 1));
+    block_on(progress::suite(&Toy::new(|_| ToyViewStore::new(Fault::None)), 1));
+}
+
+#[test]
+fn a_whole_view_store_passes_with_faults() {
+    for seed in 0..20 {
+        let toy = Toy::new(|_| ToyViewStore::new(Fault::None));
+        let env = FaultyTestEnv::new(&toy, FaultInjector::new(seed, 0.2), FaultyViewStore::new);
+        block_on(with_seed(seed, view_store::suite(&env, seed)));
+        block_on(with_seed(seed, progress::suite(&env, seed)));
+    }
+}
+
+/// The liar's own tricks are played: of a batch only some rows are written, at once or later.
+#[test]
+fn a_batch_with_faults_is_written_in_part() {
+    let view = ViewId { name: "part", generation: 1 };
+    let (mut in_part, mut late) = (0, 0);
+    for seed in 0..200 {
+        let (store, faults) = (Arc::new(ToyViewStore::new(Fault::None)), FaultInjector::new(seed, 1.0));
+        let faulty = FaultyViewStore::new(Arc::clone(&store), faults.clone());
+        block_on(store.ensure_views(&[view])).unwrap();
+        let row = Row { position: Position::START.plus(1), body: Some(Bytes::new()) };
+        let rows: Vec<_> =
+            ["a", "b", "c", "d"].map(|key| RowWrite { view, key: RowKey::single(key), row: row.clone() }).into();
+        block_on(faulty.write(&rows)).unwrap_err();
+        let count = store.rows.lock()[&view].len();
+        faults.disable();
+        block_on(faulty.write(&[])).unwrap();
+        in_part += u32::from((1..4).contains(&count));
+        late += u32::from(store.rows.lock()[&view].len() > count);
+    }
+    assert!(in_part > 10 && late > 10, "{in_part} in part, {late} late");
+}
+
+#[test]
+fn a_broken_view_store_is_caught() {
+    let faults = [
+        Fault::LastWriteWins,
+        Fault::DeleteForgetsPosition,
+        Fault::ScansDeleted,
+        Fault::FullMeansMore,
+        Fault::PageOfDeletedEnds,
+        Fault::AfterIsInclusive,
+        Fault::AuditSkipsDeleted,
+    ];
+    for fault in faults {
+        let suite = |env, seed| async move { view_store::suite(&env, seed).await };
+        assert_caught(fault, |_| ToyViewStore::new(fault), suite);
+    }
+}
+
+#[test]
+fn broken_progress_is_caught() {
+    for fault in [Fault::ProgressGoesBack, Fault::MixesSaves, Fault::ParkedStays, Fault::MixesPartitions] {
+        let suite = |env, seed| async move { progress::suite(&env, seed).await };
+        assert_caught(fault, |_| ToyViewStore::new(fault), suite);
+    }
+}
