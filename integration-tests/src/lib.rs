@@ -12,9 +12,3 @@ pub mod model;
 pub mod spans;
 pub mod traffic;
 pub mod validate;
-
-/// How many seeds a test tries: the environment's `DIPTYCH_SEEDS`, or what the test asks for.
-#[must_use]
-pub fn seeds_count(default: u64) -> u64 {
-    std::env::var("DIPTYCH_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}

@@ -1,18 +1,19 @@
 //! The whole pipeline with a domain of another kind than the one that ships: nothing between the faces knows what a domain is about.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report of a test")]
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use diptych_integration_tests::{
     cluster::{Process, Site},
     faults::Fault,
     model::{Knowledge, Told},
-    seeds_count, traffic, validate,
+    traffic, validate,
 };
 use diptych_kernel::{
     domain::RowKey,
     testing::{
         faulty::FaultInjector,
+        seeds,
         theatre::{SEATS, SeatRow, Theatre},
         with_seed,
     },
@@ -27,6 +28,14 @@ use tokio::{
 
 /// How many commands callers send in one life of a process.
 const COMMANDS_PER_LIFE: usize = 24;
+
+const SEEDS_DEFAULT: u64 = 200;
+
+/// About a tenth of the seeds, for tests that take longer.
+fn few_seeds() -> Range<u64> {
+    let Range { start, end } = seeds(SEEDS_DEFAULT);
+    start..start + (end - start) / 10 + 1
+}
 
 /// One thread, and time that goes on when nobody has anything to do.
 fn paused() -> Runtime {
@@ -84,7 +93,7 @@ async fn lives(seed: u64) -> u64 {
 #[test]
 fn nothing_is_lost_or_doubled_through_crashes_and_lying_stores() {
     let mut lies = 0;
-    for seed in 0..seeds_count(200) {
+    for seed in seeds(SEEDS_DEFAULT) {
         lies += paused().block_on(with_seed(seed, lives(seed)));
     }
     assert!(lies > 0, "nobody lied, so nothing was tested");
@@ -92,7 +101,7 @@ fn nothing_is_lost_or_doubled_through_crashes_and_lying_stores() {
 
 #[test]
 fn two_processes_share_the_work_and_each_other_s_writes() {
-    for seed in 0..seeds_count(200) / 10 + 1 {
+    for seed in few_seeds() {
         paused().block_on(with_seed(seed, async {
             let mut dice = SmallRng::seed_from_u64(seed);
             let site = Site::new();
@@ -122,7 +131,7 @@ fn two_processes_share_the_work_and_each_other_s_writes() {
 #[test]
 fn no_answer_is_older_than_its_token_while_the_stores_limp() {
     let (mut fresh, mut refused) = (0, 0);
-    for seed in 0..seeds_count(200) / 10 + 1 {
+    for seed in few_seeds() {
         paused().block_on(with_seed(seed, async {
             let mut dice = SmallRng::seed_from_u64(seed);
             let site = Site::new();

@@ -23,6 +23,6 @@ pub mod testing;
 pub mod vocabulary;
 
 pub use vocabulary::{
-    Clock, EventMetadata, Fingerprint, NewEvent, Partition, Partitions, Position, Receipt, RecordedEvent, RequestId,
-    StreamId, StreamReceipt, Timestamp, Token, Version,
+    Clock, EventMetadata, EventTypeInterner, Fingerprint, NewEvent, Partition, Partitions, Position, Receipt,
+    ReceiptStreams, RecordedEvent, RequestId, StreamId, StreamReceipt, Timestamp, Token, Version,
 };

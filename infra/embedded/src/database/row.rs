@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use diptych_kernel::{
-    EventMetadata, Fingerprint, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    EventMetadata, EventTypeInterner, Fingerprint, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp,
+    Version,
     ports::{Offset, PortError},
 };
 use rusqlite::Row;
@@ -68,28 +69,8 @@ fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Trouble> {
     row.get_ref(column)?.as_blob().map_err(garbled)
 }
 
-/// Gives the same text the same allocation, while the rows of one answer are read: there are few types of events, and many events.
-#[derive(Default)]
-pub(crate) struct EventTypes(Vec<Arc<str>>);
-
-impl EventTypes {
-    /// More different types than this are not remembered.
-    const REMEMBERED_MAX: usize = 32;
-
-    fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.iter().find(|known| &***known == text) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = text.into();
-        if self.0.len() < Self::REMEMBERED_MAX {
-            self.0.push(Arc::clone(&new));
-        }
-        new
-    }
-}
-
 /// Reads an event: position, partition, stream_id, version, recorded_at, event_type, request_id, payload and traceparent, in this order.
-pub(crate) fn event(row: &Row<'_>, types: &mut EventTypes) -> Result<RecordedEvent, Trouble> {
+pub(crate) fn event(row: &Row<'_>, types: &mut EventTypeInterner) -> Result<RecordedEvent, Trouble> {
     let traceparent = row.get_ref(8)?.as_str_or_null().map_err(garbled)?;
     Ok(RecordedEvent {
         position: position(row, 0)?,
@@ -97,7 +78,7 @@ pub(crate) fn event(row: &Row<'_>, types: &mut EventTypes) -> Result<RecordedEve
         stream_id: stream_id(row, 2)?,
         version: version(row, 3)?,
         recorded_at: timestamp(row, 4)?,
-        event_type: types.share(text(row, 5)?),
+        event_type: types.intern(text(row, 5)?),
         request_id: request_id(row, 6)?,
         payload: bytes(row, 7)?,
         metadata: EventMetadata { traceparent: traceparent.map(Arc::from) },

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use diptych_kernel::{
-    NewEvent, Partitions, Position, Receipt, StreamReceipt, Timestamp, Version,
+    NewEvent, Partitions, Position, Receipt, ReceiptStreams, StreamReceipt, Timestamp, Version,
     ports::{AppendOutcome, AppendUnit, Conflict, PortError, PortResult, Snapshot},
 };
 use parking_lot::Mutex;
@@ -124,7 +124,7 @@ impl Batch {
                                  traceparent, fingerprint)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?;
-        let mut streams = requests::Touched::default();
+        let mut streams = ReceiptStreams::default();
         let mut fingerprint = Some(unit.fingerprint.as_bytes());
         for event in &unit.events {
             let position = next.take()?;
@@ -143,10 +143,10 @@ impl Batch {
                 fingerprint.take(),
             ])?;
             let stream_id = stream_id.clone();
-            streams.touch(StreamReceipt { stream_id: stream_id.clone(), partition, version, position });
+            streams.add_event(StreamReceipt { stream_id: stream_id.clone(), partition, version, position });
             entries.push(Entry { position, partition, stream_id, version, request_id: unit.request_id });
         }
-        Ok(Receipt { request_id: unit.request_id, streams: streams.into_receipts(), committed_at: recorded_at })
+        Ok(Receipt { request_id: unit.request_id, streams: streams.into_vec(), committed_at: recorded_at })
     }
 
     /// Replaces older snapshots, and at the same version those of an older format.

@@ -1,13 +1,12 @@
 //! Reading events.
 
-use diptych_kernel::{Partition, Position, RecordedEvent, StreamId, Timestamp, Version, ports::Tail};
+use diptych_kernel::{
+    EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version, ports::Tail,
+};
 use rusqlite::{CachedStatement, Connection, Params, params};
 
 use super::recent::{Horizon, Place};
-use crate::database::{
-    Trouble,
-    row::{self, EventTypes},
-};
+use crate::database::{Trouble, row};
 
 /// Selects what [`row::event`] reads.
 macro_rules! select_events {
@@ -23,13 +22,13 @@ macro_rules! select_events {
 /// Events from one answer, up to a number of them.
 struct Piece {
     events: Vec<RecordedEvent>,
-    types: EventTypes,
+    types: EventTypeInterner,
     limit: usize,
 }
 
 impl Piece {
     fn up_to(limit: usize) -> Self {
-        Self { events: Vec::new(), types: EventTypes::default(), limit }
+        Self { events: Vec::new(), types: EventTypeInterner::default(), limit }
     }
 
     fn room(&self) -> i64 {

@@ -1,28 +1,10 @@
 //! Request ids. A request is stored with its events and by them: its receipt is read from them, so it can never change.
 
-use diptych_kernel::{Position, Receipt, RequestId, StreamReceipt, Timestamp, ports::StoredRequest};
+use diptych_kernel::{Position, Receipt, ReceiptStreams, RequestId, StreamReceipt, Timestamp, ports::StoredRequest};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::recent::Horizon;
 use crate::database::{Trouble, row};
-
-/// The streams of a request in the order in which it touched them first, each with its last event there.
-#[derive(Default)]
-pub(super) struct Touched(Vec<StreamReceipt>);
-
-impl Touched {
-    /// Adds the next event of the request. A request touches few streams, so looking through them is fast.
-    pub(super) fn touch(&mut self, event: StreamReceipt) {
-        match self.0.iter_mut().find(|known| known.stream_id == event.stream_id) {
-            Some(known) => *known = event,
-            None => self.0.push(event),
-        }
-    }
-
-    pub(super) fn into_receipts(self) -> Vec<StreamReceipt> {
-        self.0
-    }
-}
 
 /// Those of the requests that are stored and not forgotten. Each comes with its place, where it is among the recent ones.
 pub(super) fn find(
@@ -51,7 +33,7 @@ fn read(connection: &Connection, request_id: RequestId, first: i64) -> Result<St
          WHERE position >= ?1 ORDER BY position",
     )?;
     let mut rows = select.query([first])?;
-    let (mut streams, mut head) = (Touched::default(), None);
+    let (mut streams, mut head) = (ReceiptStreams::default(), None);
     while let Some(row) = rows.next()? {
         let position = row::position(row, 0)?;
         let (transaction_id, fingerprint, committed_at) = match head {
@@ -62,7 +44,7 @@ fn read(connection: &Connection, request_id: RequestId, first: i64) -> Result<St
             break;
         }
         head = Some((transaction_id, fingerprint, committed_at));
-        streams.touch(StreamReceipt {
+        streams.add_event(StreamReceipt {
             position,
             partition: row::partition(row, 1)?,
             stream_id: row::stream_id(row, 2)?,
@@ -71,7 +53,7 @@ fn read(connection: &Connection, request_id: RequestId, first: i64) -> Result<St
     }
     let (_, fingerprint, committed_at) =
         head.ok_or_else(|| row::garbled(format_args!("no events of request {request_id}")))?;
-    Ok(StoredRequest { fingerprint, receipt: Receipt { request_id, streams: streams.into_receipts(), committed_at } })
+    Ok(StoredRequest { fingerprint, receipt: Receipt { request_id, streams: streams.into_vec(), committed_at } })
 }
 
 /// Forgets up to `limit` requests recorded before a moment, by walking along the events from where it last stopped: they stand in the

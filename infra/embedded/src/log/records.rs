@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 
 use diptych_kernel::{
-    Partition, Partitions,
+    EventTypeInterner, Partition, Partitions,
     ports::{LogEntry, LogRecord, Offset, PartitionEnd, Watermark},
 };
 use rusqlite::{Connection, Row as SqlRow, Transaction, params};
 
-use crate::database::{
-    Trouble,
-    row::{self, EventTypes},
-};
+use crate::database::{Trouble, row};
 
 /// The end of a partition as stored.
 #[derive(Clone, Copy, Default)]
@@ -150,7 +147,7 @@ pub(super) fn of_partition(
 }
 
 fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Sequenced, Trouble> {
-    let mut types = EventTypes::default();
+    let mut types = EventTypeInterner::default();
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         let entry = entry(row, &mut types)?;
@@ -159,7 +156,7 @@ fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Sequenced, Trouble> {
     Ok(records)
 }
 
-fn entry(row: &SqlRow<'_>, types: &mut EventTypes) -> Result<LogEntry, Trouble> {
+fn entry(row: &SqlRow<'_>, types: &mut EventTypeInterner) -> Result<LogEntry, Trouble> {
     let last_event: Option<i64> = row.get(11)?;
     if last_event.is_none() {
         return Ok(LogEntry::Event(row::event(row, types)?));

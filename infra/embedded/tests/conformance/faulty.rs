@@ -5,7 +5,7 @@ use std::future::Future;
 use diptych_kernel::testing::{
     FaultyTestEnv, TestEnv, event_log, event_store,
     faulty::{FaultInjector, FaultyEventLog, FaultyEventStore, FaultyRelayState, FaultyViewCache, FaultyViewStore},
-    progress, relay_state, view_cache, view_store,
+    progress, relay_state, seeds, view_cache, view_store,
 };
 
 use crate::{
@@ -15,27 +15,13 @@ use crate::{
 
 const SEEDS_DEFAULT: u64 = 1_000;
 
-/// The seeds to run with: as many as wanted, or a single one.
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    match number("DIPTYCH_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("DIPTYCH_SEEDS").unwrap_or(SEEDS_DEFAULT),
-    }
-}
-
-/// From few lies to many.
-fn faults(seed: u64) -> FaultInjector {
-    FaultInjector::new(seed, [0.02, 0.1, 0.3][usize::try_from(seed % 3).unwrap()])
-}
-
 fn with_every_seed<P: TestEnv, T: Future<Output = ()>>(
     open: impl Fn() -> P,
     suite: impl Fn(P, FaultInjector, u64) -> T,
 ) {
     let mut faults_count = 0;
-    for seed in seeds() {
-        let faults = faults(seed);
+    for seed in seeds(SEEDS_DEFAULT) {
+        let faults = FaultInjector::with_one_of(seed, [0.02, 0.1, 0.3]);
         run_paused(seed, suite(open(), faults.clone(), seed));
         faults_count += faults.faults_count();
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diptych_kernel::{
-    Partition,
+    EventTypeInterner, Partition,
     ports::{LogRecord, Offset, PortError},
 };
 use rdkafka::message::BorrowedMessage;
@@ -11,7 +11,7 @@ use rdkafka::message::BorrowedMessage;
 use crate::{
     ends::garbled,
     log_limit::LogLimit,
-    record::{Decoded, EventTypes, decode},
+    record::{Decoded, decode},
 };
 
 /// The partitions that a member has.
@@ -19,7 +19,7 @@ use crate::{
 pub(super) struct Reading {
     /// For each the next offset to tell, `None` where it was not started.
     partitions: BTreeMap<Partition, Option<u64>>,
-    types: EventTypes,
+    types: EventTypeInterner,
     limit: LogLimit,
     /// Strangers' records that were passed over.
     foreign: u64,

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use diptych_kernel::{
-    EventMetadata, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    EventMetadata, EventTypeInterner, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{LogEntry, Watermark},
 };
 use rdkafka::message::{Headers, Message};
@@ -35,28 +35,8 @@ pub(crate) enum Glimpse {
     Garbled(String),
 }
 
-/// Gives equal types of events one allocation: there are few types, and many events.
-#[derive(Debug, Default)]
-pub(crate) struct EventTypes(Vec<Arc<str>>);
-
-impl EventTypes {
-    /// More different types than this are not remembered.
-    const REMEMBERED_MAX: usize = 64;
-
-    fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.iter().find(|known| &***known == text) {
-            return Arc::clone(known);
-        }
-        let text: Arc<str> = text.into();
-        if self.0.len() < Self::REMEMBERED_MAX {
-            self.0.push(Arc::clone(&text));
-        }
-        text
-    }
-}
-
 /// Reads a record.
-pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut EventTypes) -> Decoded {
+pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut EventTypeInterner) -> Decoded {
     let Some(fields) = record.headers().and_then(Fields::of) else { return Decoded::Foreign };
     let Some(position) = fields.position else { return Decoded::Foreign };
     let mut read = || -> Result<LogEntry, String> {
@@ -78,7 +58,7 @@ pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut Ev
             partition,
             stream_id,
             version: Version::new(version),
-            event_type: types.share(event_type),
+            event_type: types.intern(event_type),
             payload: Bytes::copy_from_slice(record.payload().unwrap_or_default()),
             metadata: EventMetadata { traceparent: traceparent.map(Arc::from) },
             request_id: RequestId::from_uuid(request_id),
@@ -212,7 +192,7 @@ mod tests {
     #[test]
     fn an_entry_survives_its_record() {
         for entry in [event(), watermark()] {
-            let decoded = decode(&record(&entry, None), partition(), &mut EventTypes::default());
+            let decoded = decode(&record(&entry, None), partition(), &mut EventTypeInterner::default());
             assert!(matches!(&decoded, Decoded::Entry(read) if *read == entry), "{decoded:?}");
         }
     }
@@ -246,16 +226,18 @@ mod tests {
         for name in all {
             for value in values {
                 let is_any_text_right = name == name::TYPE && value.is_some_and(|value| value.is_ascii());
-                let decoded = decode(&changed(&event(), name, value), partition(), &mut EventTypes::default());
+                let decoded = decode(&changed(&event(), name, value), partition(), &mut EventTypeInterner::default());
                 match decoded {
                     Decoded::Garbled(why) => assert!(why.contains(name), "{why}"),
                     other => assert!(is_any_text_right, "{name} as {value:?}: {other:?}"),
                 }
             }
         }
-        let decoded = decode(&changed(&event(), name::POSITION, Some(b"7x")), partition(), &mut EventTypes::default());
+        let decoded =
+            decode(&changed(&event(), name::POSITION, Some(b"7x")), partition(), &mut EventTypeInterner::default());
         assert!(matches!(&decoded, Decoded::Garbled(why) if why.contains("ce_position is \"7x\"")), "{decoded:?}");
-        let decoded = decode(&changed(&watermark(), name::LAST_EVENT, None), partition(), &mut EventTypes::default());
+        let decoded =
+            decode(&changed(&watermark(), name::LAST_EVENT, None), partition(), &mut EventTypeInterner::default());
         assert!(matches!(decoded, Decoded::Garbled(_)), "{decoded:?}");
     }
 
@@ -266,7 +248,7 @@ mod tests {
             message(Some("key"), Some(b"payload"), Some(OwnedHeaders::new())),
             changed(&event(), name::POSITION, None),
         ] {
-            let decoded = decode(&record, partition(), &mut EventTypes::default());
+            let decoded = decode(&record, partition(), &mut EventTypeInterner::default());
             assert!(matches!(decoded, Decoded::Foreign), "{decoded:?}");
         }
     }
@@ -287,15 +269,5 @@ mod tests {
     #[test]
     fn headers_that_cannot_be_listed_are_a_strangers() {
         assert!(Fields::of(&Unlistable).is_none());
-    }
-
-    #[test]
-    fn equal_types_share_their_text() {
-        let mut types = EventTypes::default();
-        assert!(Arc::ptr_eq(&types.share("a"), &types.share("a")));
-        for number in 0..100 {
-            assert_eq!(&*types.share(&number.to_string()), number.to_string());
-        }
-        assert!(types.0.len() <= EventTypes::REMEMBERED_MAX);
     }
 }

@@ -5,7 +5,7 @@ mod encode;
 mod tail;
 mod time;
 
-pub(crate) use decode::{Decoded, EventTypes, Glimpse, decode, glimpse};
+pub(crate) use decode::{Decoded, Glimpse, decode, glimpse};
 pub(crate) use encode::{bytes_max, check_time, draft};
 pub(crate) use tail::Tail;
 

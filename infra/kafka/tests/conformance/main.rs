@@ -15,20 +15,11 @@ use std::{future::Future, thread};
 use diptych_kernel::testing::{
     FaultyTestEnv, event_log,
     faulty::{FaultInjector, FaultyEventLog},
-    with_seed,
+    seeds, with_seed,
 };
 use test_env::KafkaTestEnv;
 
 const SEEDS_DEFAULT: u64 = 3;
-
-/// The seeds to run with: as many as wanted, or a single one.
-fn seeds() -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    match number("DIPTYCH_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("DIPTYCH_SEEDS").unwrap_or(SEEDS_DEFAULT),
-    }
-}
 
 fn run<T>(seed: u64, test: impl Future<Output = T>) -> T {
     site::show_logs();
@@ -49,7 +40,7 @@ fn event_log_as_it_is() {
 fn event_log_with_faults() {
     let Some(servers) = site::servers() else { return };
     let lies: u64 = thread::scope(|scope| {
-        let runs: Vec<_> = seeds()
+        let runs: Vec<_> = seeds(SEEDS_DEFAULT)
             .map(|seed| {
                 scope.spawn({
                     let servers = &servers;
@@ -66,7 +57,7 @@ fn event_log_with_faults() {
 fn faulty(servers: &str, seed: u64) -> u64 {
     run(seed, async {
         let env = KafkaTestEnv::new(servers).await;
-        let faults = FaultInjector::new(seed, [0.02, 0.1, 0.2][usize::try_from(seed % 3).unwrap()]);
+        let faults = FaultInjector::with_one_of(seed, [0.02, 0.1, 0.2]);
         event_log::suite(&FaultyTestEnv::new(&env, faults.clone(), FaultyEventLog::new), seed).await;
         faults.faults_count()
     })

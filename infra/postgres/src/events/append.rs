@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 
 use diptych_kernel::{
-    Position, Receipt, StreamId, StreamReceipt, Timestamp, Version,
+    Position, Receipt, ReceiptStreams, StreamId, StreamReceipt, Timestamp, Version,
     ports::{AppendOutcome, AppendUnit, Conflict, PortError, PortResult, Snapshot, StoredRequest},
 };
 use tokio_postgres::types::ToSql;
 
-use super::{
-    Inner,
-    receipts::{Receipts, Touched},
-};
+use super::{Inner, receipts::Receipts};
 use crate::wire::{Row, Session, Trouble, Uuid, garbled};
 
 const APPEND: &str = include_str!("../../queries/append.sql");
@@ -118,9 +115,9 @@ impl<'a> Batch<'a> {
     fn receipts(&self, stored: &Stored) -> Vec<Receipt> {
         let mut position = stored.first_position;
         let receipt = |unit: &AppendUnit| {
-            let mut streams = Touched::default();
+            let mut streams = ReceiptStreams::default();
             for event in &unit.events {
-                streams.touch(StreamReceipt {
+                streams.add_event(StreamReceipt {
                     stream_id: event.stream_id.clone(),
                     partition: self.inner.partitions.of(&event.stream_id),
                     version: event.version,
@@ -128,7 +125,7 @@ impl<'a> Batch<'a> {
                 });
                 position = position.plus(1);
             }
-            Receipt { request_id: unit.request_id, streams: streams.into_receipts(), committed_at: stored.recorded_at }
+            Receipt { request_id: unit.request_id, streams: streams.into_vec(), committed_at: stored.recorded_at }
         };
         self.units.iter().map(receipt).collect()
     }

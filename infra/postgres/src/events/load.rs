@@ -1,12 +1,12 @@
 //! Loading streams and looking requests up.
 
 use diptych_kernel::{
-    Position, RequestId, Version,
+    EventTypeInterner, Position, RequestId, Version,
     ports::{Loaded, PortResult, Snapshot, StreamLoad, StreamSlice},
 };
 
 use super::{Inner, receipts::Receipts};
-use crate::wire::{EventTypes, Row, Trouble, Uuid, garbled};
+use crate::wire::{Row, Trouble, Uuid, garbled};
 
 const LOAD: &str = include_str!("../../queries/load.sql");
 
@@ -35,7 +35,7 @@ async fn try_load(
     let empty =
         |stream: &StreamLoad| StreamSlice { stream_id: stream.stream_id.clone(), snapshot: None, events: Vec::new() };
     let mut slices: Vec<StreamSlice> = streams.iter().map(empty).collect();
-    let (mut receipts, mut types, mut newest) = (Receipts::default(), EventTypes::default(), Position::START);
+    let (mut receipts, mut types, mut newest) = (Receipts::default(), EventTypeInterner::default(), Position::START);
     for row in rows.iter().map(Row) {
         newest = newest.max(row.position("position")?);
         let kind: i32 = row.get("kind")?;

@@ -1,13 +1,13 @@
 //! Reading events.
 
 use diptych_kernel::{
-    Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
+    EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
     ports::{PortResult, Tail},
 };
 use tokio_postgres::types::ToSql;
 
 use super::Inner;
-use crate::wire::{EventTypes, Row, Time, Trouble, garbled};
+use crate::wire::{Row, Time, Trouble, garbled};
 
 const READ_AFTER: &str = include_str!("../../queries/read_after.sql");
 const READ_PARTITION_AFTER: &str = include_str!("../../queries/read_partition_after.sql");
@@ -69,7 +69,7 @@ pub(super) async fn stream_after(
         let mut session = inner.readers.session().await?;
         let version = i64::from(version_exclusive.number());
         let rows = session.query(READ_STREAM_AFTER, &[&stream_id.as_str(), &version, &limit_column(limit)]).await?;
-        let mut types = EventTypes::default();
+        let mut types = EventTypeInterner::default();
         let events = rows.iter().map(|row| Row(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
         let newest = events.last().map_or(Position::START, |event| event.position);
         inner.safe.make(&mut session, newest).await?;
@@ -114,7 +114,7 @@ impl Piece {
             read_at: first.time("read_at")?,
         };
         if first.get::<Option<i64>>("position")?.is_some() {
-            let mut types = EventTypes::default();
+            let mut types = EventTypeInterner::default();
             for row in rows {
                 piece.events.push(Row(row).event(&mut types)?);
             }

@@ -2,27 +2,11 @@
 
 use std::collections::HashMap;
 
-use diptych_kernel::{Fingerprint, Position, Receipt, RequestId, StreamReceipt, Timestamp, ports::StoredRequest};
+use diptych_kernel::{
+    Fingerprint, Position, Receipt, ReceiptStreams, RequestId, StreamReceipt, Timestamp, ports::StoredRequest,
+};
 
 use crate::wire::{Row, Trouble};
-
-/// The streams of a request in the order in which it touched them first, each with its last event there.
-#[derive(Default)]
-pub(super) struct Touched(Vec<StreamReceipt>);
-
-impl Touched {
-    /// Adds the next event of the request. A request touches few streams, so looking through them is fast.
-    pub(super) fn touch(&mut self, event: StreamReceipt) {
-        match self.0.iter_mut().find(|known| known.stream_id == event.stream_id) {
-            Some(known) => *known = event,
-            None => self.0.push(event),
-        }
-    }
-
-    pub(super) fn into_receipts(self) -> Vec<StreamReceipt> {
-        self.0
-    }
-}
 
 /// Requests that were found, on their way to receipts. Rows come one per event, in no order.
 #[derive(Default)]
@@ -63,11 +47,11 @@ impl Receipts {
 impl Found {
     fn into_request(mut self, request_id: RequestId) -> StoredRequest {
         self.events.sort_by_key(|event| event.position);
-        let mut streams = Touched::default();
+        let mut streams = ReceiptStreams::default();
         for event in self.events {
-            streams.touch(event);
+            streams.add_event(event);
         }
-        let receipt = Receipt { request_id, streams: streams.into_receipts(), committed_at: self.committed_at };
+        let receipt = Receipt { request_id, streams: streams.into_vec(), committed_at: self.committed_at };
         StoredRequest { fingerprint: self.fingerprint, receipt }
     }
 }

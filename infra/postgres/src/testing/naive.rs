@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use diptych_kernel::{
-    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    EventTypeInterner, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{AppendOutcome, AppendUnit, EventStore, Loaded, PortResult, Snapshot, StreamLoad, Tail},
 };
 
 use crate::{
     PostgresEventStore,
-    wire::{EventTypes, Row, Time, Trouble},
+    wire::{Row, Time, Trouble},
 };
 
 const READ_NAIVELY: &str = include_str!("../../queries/testing/read_naively.sql");
@@ -38,7 +38,7 @@ impl EventStore for NaiveReader {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let rows = session.query(READ_NAIVELY, &[&cursor_exclusive.as_i64(), &limit]).await?;
             let read_at = rows.first().map(|row| Row(row).get::<Time>("read_at")).transpose()?;
-            let mut types = EventTypes::default();
+            let mut types = EventTypeInterner::default();
             let events = rows.iter().map(|row| Row(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
             let complete_up_to = events.last().map_or(cursor_exclusive, |event| event.position);
             Ok(Tail { events, complete_up_to, read_at: read_at.map_or_else(Timestamp::default, |time| time.0) })

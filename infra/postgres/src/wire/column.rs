@@ -4,7 +4,8 @@ use std::{error::Error, fmt::Display, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use diptych_kernel::{
-    EventMetadata, Fingerprint, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    EventMetadata, EventTypeInterner, Fingerprint, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp,
+    Version,
 };
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
@@ -116,38 +117,18 @@ impl<'a> Row<'a> {
     }
 
     /// An event from the columns that all reading statements give the same names.
-    pub(crate) fn event(self, types: &mut EventTypes) -> Result<RecordedEvent, Trouble> {
+    pub(crate) fn event(self, types: &mut EventTypeInterner) -> Result<RecordedEvent, Trouble> {
         let traceparent: Option<&str> = self.get("traceparent")?;
         Ok(RecordedEvent {
             position: self.position("position")?,
             partition: self.partition("partition")?,
             stream_id: self.stream_id("stream_id")?,
             version: self.version("version")?,
-            event_type: types.share(self.get("event_type")?),
+            event_type: types.intern(self.get("event_type")?),
             payload: self.bytes("payload")?,
             metadata: EventMetadata { traceparent: traceparent.map(Arc::from) },
             request_id: self.request_id("request_id")?,
             recorded_at: self.time("recorded_at")?,
         })
-    }
-}
-
-/// Gives the same text the same allocation, while the rows of one answer are read: there are few types of events, and many events.
-#[derive(Default)]
-pub(crate) struct EventTypes(Vec<Arc<str>>);
-
-impl EventTypes {
-    /// More different types than this are not remembered.
-    const REMEMBERED_MAX: usize = 32;
-
-    fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.iter().find(|known| &***known == text) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = text.into();
-        if self.0.len() < Self::REMEMBERED_MAX {
-            self.0.push(Arc::clone(&new));
-        }
-        new
     }
 }

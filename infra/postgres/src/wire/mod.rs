@@ -6,7 +6,7 @@ mod distrust;
 mod pool;
 mod trouble;
 
-pub(crate) use column::{EventTypes, Row, Time, Uuid, garbled};
+pub(crate) use column::{Row, Time, Uuid, garbled};
 pub(crate) use connector::{Connector, Wire};
 pub(crate) use distrust::Distrust;
 pub(crate) use pool::{Pool, Session};

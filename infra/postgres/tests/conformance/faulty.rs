@@ -1,34 +1,25 @@
 //! The suites behind a liar, with some seeds.
 
-use std::{env, future::Future, ops::Range};
+use std::future::Future;
 
 use diptych_kernel::testing::{
     FaultyTestEnv, event_store,
     faulty::{FaultInjector, FaultyEventStore, FaultyRelayState},
-    relay_state, with_seed,
+    relay_state, seeds, with_seed,
 };
 
 use crate::support::{PostgresTestEnv, partitions, server_url, with_database};
 
 const SEEDS_DEFAULT: u64 = 4;
 
-/// The seeds to run with: as many as wanted, or a single one.
-fn seeds() -> Range<u64> {
-    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    match number("DIPTYCH_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("DIPTYCH_SEEDS").unwrap_or(SEEDS_DEFAULT),
-    }
-}
-
 fn with_every_seed<T: Future<Output = ()>>(suite: impl Fn(PostgresTestEnv, FaultInjector, u64) -> T) {
     if server_url().is_none() {
         return;
     }
-    for seed in seeds() {
+    for seed in seeds(SEEDS_DEFAULT) {
         with_database(|database| {
             // From few lies to many.
-            let faults = FaultInjector::new(seed, [0.02, 0.1, 0.3][usize::try_from(seed % 3).unwrap()]);
+            let faults = FaultInjector::with_one_of(seed, [0.02, 0.1, 0.3]);
             let told = faults.clone();
             let suite = with_seed(seed, suite(PostgresTestEnv(database), faults, seed));
             async move {

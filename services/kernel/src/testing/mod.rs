@@ -20,7 +20,7 @@ pub mod view_store;
 
 pub use clock::ManualClock;
 pub use fixtures::{Fixture, Outcome, fixture};
-pub use support::{block_on, with_seed, yield_now};
+pub use support::{block_on, seeds, with_seed, yield_now};
 pub use test_env::{Failures, FaultyTestEnv, TestEnv};
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What the suites share.
 
 use std::{
+    env,
     future::{Future, poll_fn},
+    ops::Range,
     pin::pin,
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll, Waker},
@@ -24,6 +26,22 @@ pub(super) const ATTEMPTS_MAX: usize = 1_000;
 
 /// How long a suite waits for what an adapter must not sleep through.
 pub(super) const BOUND: Duration = Duration::from_secs(20);
+
+/// Seeds that a randomized test runs with: 0 to `default_count`, or 0 to `DIPTYCH_SEEDS`, or the single seed `DIPTYCH_SEED`.
+///
+/// # Panics
+/// When one of the variables is set and is not a number.
+#[must_use]
+pub fn seeds(default_count: u64) -> Range<u64> {
+    let number = |name: &str| {
+        let text = env::var(name).ok()?;
+        Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+    };
+    match number("DIPTYCH_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DIPTYCH_SEEDS").unwrap_or(default_count),
+    }
+}
 
 /// Prints the seed when the test inside fails.
 pub async fn with_seed<T>(seed: u64, test: impl Future<Output = T>) -> T {

@@ -48,3 +48,42 @@ pub struct RecordedEvent {
     /// When the write database recorded it, by that database's clock.
     pub recorded_at: Timestamp,
 }
+
+/// Interns event types: equal type names share one allocation, because there are few types and many events.
+///
+/// One value serves one reader, such as the rows of one query or the records of one consumer.
+#[derive(Debug, Default)]
+pub struct EventTypeInterner(Vec<Arc<str>>);
+
+impl EventTypeInterner {
+    /// Number of distinct types that are kept. Any further type is allocated anew each time it is seen.
+    pub const TYPES_MAX: usize = 64;
+
+    /// Returns the shared copy of `event_type`.
+    #[must_use]
+    pub fn intern(&mut self, event_type: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| &***known == event_type) {
+            return Arc::clone(known);
+        }
+        let event_type: Arc<str> = event_type.into();
+        if self.0.len() < Self::TYPES_MAX {
+            self.0.push(Arc::clone(&event_type));
+        }
+        event_type
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_event_types_share_one_allocation() {
+        let mut types = EventTypeInterner::default();
+        assert!(Arc::ptr_eq(&types.intern("a"), &types.intern("a")));
+        for number in 0..100 {
+            assert_eq!(&*types.intern(&number.to_string()), number.to_string());
+        }
+        assert!(types.0.len() <= EventTypeInterner::TYPES_MAX);
+    }
+}

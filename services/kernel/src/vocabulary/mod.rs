@@ -9,10 +9,10 @@ mod stream;
 mod time;
 mod token;
 
-pub use event::{EventMetadata, NewEvent, RecordedEvent};
+pub use event::{EventMetadata, EventTypeInterner, NewEvent, RecordedEvent};
 pub use partition::{Partition, Partitions, PartitionsError, murmur2};
 pub use position::{ORDINAL_BITS, Position, PositionError};
-pub use receipt::{Receipt, StreamReceipt};
+pub use receipt::{Receipt, ReceiptStreams, StreamReceipt};
 pub use request::{Fingerprint, RequestId, RequestIdError};
 pub use stream::{StreamId, StreamIdError, Version};
 pub use time::{Clock, Timestamp};

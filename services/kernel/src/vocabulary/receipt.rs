@@ -33,3 +33,24 @@ impl Receipt {
         self.streams.iter().map(|stream| (stream.partition, stream.position)).collect()
     }
 }
+
+/// Collects the streams of a receipt from the events of a request: one entry per stream, in the order in which the request first wrote
+/// to them, each with the last event there.
+#[derive(Debug, Default)]
+pub struct ReceiptStreams(Vec<StreamReceipt>);
+
+impl ReceiptStreams {
+    /// Adds the next event of the request, in order of position. The search is linear, because a request writes to few streams.
+    pub fn add_event(&mut self, event: StreamReceipt) {
+        match self.0.iter_mut().find(|known| known.stream_id == event.stream_id) {
+            Some(known) => *known = event,
+            None => self.0.push(event),
+        }
+    }
+
+    /// Returns the streams, as a [`Receipt`] holds them.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<StreamReceipt> {
+        self.0
+    }
+}

@@ -6,6 +6,7 @@ use diptych_kernel::{
     ports::{EventLog, LogEntry},
     testing::{
         faulty::{FaultInjector, FaultyEventLog, FaultyEventStore},
+        seeds,
         theatre::{Event, Theatre},
         with_seed,
     },
@@ -18,8 +19,10 @@ use tokio::time::Instant;
 use crate::{
     crash::faulty,
     stage::{Stage, config, partitions, playing, seat},
-    workload::{Evening, seeds},
+    workload::Evening,
 };
+
+const SEEDS_DEFAULT: u64 = 50;
 
 /// How often the members die.
 const LIVES: usize = 3;
@@ -27,7 +30,7 @@ const LIVES: usize = 3;
 #[tokio::test(start_paused = true)]
 async fn in_the_end_every_row_is_right() {
     let mut lies = 0;
-    for seed in seeds() {
+    for seed in seeds(SEEDS_DEFAULT) {
         lies += with_seed(seed, tell_lies(seed)).await;
     }
     assert!(lies > 0);
@@ -82,7 +85,7 @@ async fn with_relay_and_two_members(stage: &Stage, faults: &FaultInjector, story
 /// As above, but the log loses events: all that is known of them are versions, and watermarks at the end.
 #[tokio::test(start_paused = true)]
 async fn a_log_that_loses_events_harms_nobody() {
-    for seed in seeds() {
+    for seed in seeds(SEEDS_DEFAULT) {
         with_seed(seed, lose_events(seed)).await;
     }
 }

@@ -12,11 +12,6 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 const SEATS: u32 = 12;
 const GUESTS: u32 = 4;
 
-/// How many seeds to try: `DIPTYCH_SEEDS`, or 50.
-pub(crate) fn seeds() -> std::ops::Range<u64> {
-    0..std::env::var("DIPTYCH_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(50)
-}
-
 /// A theatre whose guests come and go.
 pub(crate) struct Evening {
     pub(crate) dice: SmallRng,

@@ -34,11 +34,6 @@ pub(crate) fn partitions() -> Partitions {
     Partitions::new(3).unwrap()
 }
 
-/// How many seeds to try: `DIPTYCH_SEEDS`, or 50.
-pub(crate) fn seeds() -> std::ops::Range<u64> {
-    0..std::env::var("DIPTYCH_SEEDS").map_or(50, |seeds| seeds.parse().expect("DIPTYCH_SEEDS is a number"))
-}
-
 /// Settings under which every path is taken with a few events.
 pub(crate) fn config(owner: &str) -> RelayConfig {
     RelayConfig { read_events_max: 3, ..RelayConfig::new(owner) }

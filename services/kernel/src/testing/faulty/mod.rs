@@ -72,6 +72,13 @@ impl FaultInjector {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Fails with one of several probabilities, chosen by the seed, so that consecutive seeds run with few faults and with many.
+    #[must_use]
+    pub fn with_one_of(seed: u64, probabilities: [f64; 3]) -> Self {
+        let index = usize::try_from(seed % 3).unwrap_or_default();
+        Self::new(seed, probabilities[index])
+    }
+
     /// Tells the truth, until [`FaultInjector::crash_after`].
     #[must_use]
     pub fn crash_only(seed: u64) -> Self {
