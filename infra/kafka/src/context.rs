@@ -1,5 +1,6 @@
 //! What librdkafka says, as lines of the log.
 
+use diptych_runtime::KeyedLogLimiter;
 use rdkafka::{
     ClientContext, Statistics,
     config::RDKafkaLogLevel,
@@ -7,15 +8,13 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::log_limit::LogLimit;
-
 /// Writes what a client says to the log, the same thing once in ten seconds: a broker that is down is worth one line, not a hundred.
 ///
 /// What librdkafka calls an error is a failed attempt that it makes again, and what it calls fatal is the end of a client that is replaced,
 /// so they are warnings here. What did not succeed in the end is an error of the call.
 #[derive(Debug, Default)]
 pub(crate) struct Talk {
-    limit: LogLimit,
+    limit: KeyedLogLimiter,
 }
 
 impl Talk {
@@ -27,8 +26,8 @@ impl Talk {
                 tracing::debug!(facility, message, "librdkafka");
             }
             _ => {
-                if let Some(left_out) = self.limit.allows(facility) {
-                    tracing::warn!(facility, message, left_out, "librdkafka");
+                if let Some(suppressed) = self.limit.allow(facility) {
+                    tracing::warn!(facility, message, suppressed, "librdkafka");
                 }
             }
         }
@@ -39,8 +38,8 @@ impl Talk {
         if code == RDKafkaErrorCode::PartitionEOF {
             return;
         }
-        if let Some(left_out) = self.limit.allows(&format!("{code:?}")) {
-            tracing::warn!(?code, reason, left_out, "librdkafka");
+        if let Some(suppressed) = self.limit.allow(&format!("{code:?}")) {
+            tracing::warn!(?code, reason, suppressed, "librdkafka");
         }
     }
 }

@@ -40,7 +40,6 @@ mod context;
 mod ends;
 mod error;
 mod log;
-mod log_limit;
 mod member;
 mod record;
 mod topic;

@@ -1,11 +1,9 @@
-//! Traces: a collector of the test's own, and what must be true of every trace that it gets.
+//! Traces: callers that begin them, and checks of every trace that an [OTLP receiver](diptych_runtime::testing::OtlpReceiver) has received.
 
 mod caller;
-mod collector;
 mod tree;
 
 pub use caller::{Caller, with_headers};
-pub use collector::{Collector, hex};
 pub use tree::{Tree, attribute, is_linked};
 
 use diptych_ledger::views::{ACCOUNTS, ENTRIES, TOTALS};

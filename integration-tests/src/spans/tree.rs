@@ -2,12 +2,7 @@
 
 use std::collections::HashMap;
 
-use opentelemetry_proto::tonic::{
-    common::v1::any_value::Value,
-    trace::v1::{Span, span::SpanKind},
-};
-
-use super::collector::hex;
+use diptych_runtime::testing::{AttributeValue, Span, SpanKind, hex};
 
 /// The spans of a trace, as a tree below its caller.
 #[derive(Clone, Debug)]
@@ -90,8 +85,8 @@ fn kind(span: &Span) -> &'static str {
 pub fn attribute(span: &Span, key: &str) -> Option<String> {
     let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
     Some(match found.value.clone()?.value? {
-        Value::StringValue(text) => text,
-        Value::IntValue(number) => number.to_string(),
+        AttributeValue::StringValue(text) => text,
+        AttributeValue::IntValue(number) => number.to_string(),
         other => panic!("{key} is {other:?}"),
     })
 }

@@ -7,8 +7,7 @@ use std::{
     time::Duration,
 };
 
-use diptych_integration_tests::spans::Collector;
-use diptych_runtime::{Shutdown, Tasks};
+use diptych_runtime::{Shutdown, Tasks, testing::OtlpReceiver};
 use diptych_stack::{Product, ProductConfig, Server, Stack, StackConfig, Tools, Tracing};
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -21,7 +20,7 @@ const PATIENCE_SECONDS: &str = "120";
 /// The program that is installed, the stack that it runs on, and where its traces go.
 pub(crate) struct Installation {
     pub(crate) stack: Stack,
-    pub(crate) collector: Collector,
+    pub(crate) collector: OtlpReceiver,
     _collecting: Tasks,
     product: Product,
     program: PathBuf,
@@ -53,8 +52,8 @@ impl Installation {
         let mut config = ProductConfig::new(&program);
         config.settings = settings();
         let collecting = Tasks::new(Shutdown::new());
-        let (collector, endpoint) = Collector::start(&collecting).await;
-        trace(&mut config, &endpoint);
+        let collector = OtlpReceiver::start(&collecting).await;
+        trace(&mut config, &collector.endpoint());
         let product = stack.start_product(&config).await.unwrap();
         Some(Self { stack, collector, _collecting: collecting, product, program, partitions: config.partitions })
     }

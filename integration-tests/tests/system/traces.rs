@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use diptych_integration_tests::spans::{Caller, Collector, Tree, below_deposit};
+use diptych_integration_tests::spans::{Caller, Tree, below_deposit};
 use diptych_ledger::views::ACCOUNTS;
 use diptych_proto::ledger::{
     command::v1::{DepositRequest, OpenAccountRequest},
     query::v1::GetAccountRequest,
 };
-use opentelemetry_proto::tonic::trace::v1::Span;
+use diptych_runtime::testing::{OtlpReceiver, Span};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ const TOPIC: &str = "diptych.events";
 const SPANS_OF_ENVOY: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(20);
 
-pub(crate) async fn one_call_is_one_trace(installation: &Installation, collector: &Collector) {
+pub(crate) async fn one_call_is_one_trace(installation: &Installation, collector: &OtlpReceiver) {
     let calls = Calls(Link::to(installation));
     let account_id = calls.open().await;
 

@@ -1,9 +1,9 @@
 //! What callers do, and the traces that come of it.
 
-use diptych_integration_tests::spans::{Caller, Tree, attribute, below_deposit, hex, is_linked};
+use diptych_integration_tests::spans::{Caller, Tree, attribute, below_deposit, is_linked};
 use diptych_ledger::views::ACCOUNTS;
 use diptych_proto::ledger::command::v1::{ExecuteCommandsRequest, execute_commands_request::Command};
-use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
+use diptych_runtime::testing::{Span, StatusCode, hex};
 use tonic::Code;
 
 use super::{

@@ -5,17 +5,16 @@ use std::{ops::Deref, sync::OnceLock, time::Duration};
 use diptych_runtime::{
     Shutdown, Tasks,
     telemetry::{LogFormat, TraceSettings, Traces, install_logs_and_traces},
+    testing::OtlpReceiver,
 };
 use tokio::runtime::{Builder, Runtime};
-
-use diptych_integration_tests::spans::Collector;
 
 use super::installation::{Installation, serve};
 
 /// All of it.
 pub(crate) struct Stage {
     pub(crate) runtime: Runtime,
-    pub(crate) collector: Collector,
+    pub(crate) collector: OtlpReceiver,
     installation: Installation,
     _traces: Traces,
     _tasks: Tasks,
@@ -41,11 +40,13 @@ impl Deref for Stage {
     }
 }
 
-async fn start() -> (Collector, Installation, Traces, Tasks) {
+async fn start() -> (OtlpReceiver, Installation, Traces, Tasks) {
     let tasks = Tasks::new(Shutdown::new());
-    let (collector, endpoint) = Collector::start(&tasks).await;
-    let settings =
-        TraceSettings { export_interval: Duration::from_millis(20), ..TraceSettings::new(endpoint, "installation") };
+    let collector = OtlpReceiver::start(&tasks).await;
+    let settings = TraceSettings {
+        export_interval: Duration::from_millis(20),
+        ..TraceSettings::new(collector.endpoint(), "installation")
+    };
     let traces = install_logs_and_traces("warn", LogFormat::Text, Some(&settings)).unwrap();
     let installation = serve(&tasks).await;
     (collector, installation, traces, tasks)

@@ -7,14 +7,13 @@ use diptych_kernel::{
     domain::{Domain, View, ViewId},
     ports::{EventStore, Offset, PortError, ProgressStore, Remedy, ViewCache, ViewStore},
 };
-use diptych_runtime::{Backoff, Shutdown};
+use diptych_runtime::{Backoff, LogLimiter, Shutdown};
 use tokio::time::Instant;
 
 use crate::{
     ProjectorConfig,
     error::{ProjectorError, Stop},
     heads::STREAM_HEADS,
-    log_limit::LogLimit,
     metrics::ProjectorMetrics,
     partition::{PartitionState, Phase, ViewState},
     retry::{Pulse, Retry},
@@ -40,7 +39,7 @@ pub(crate) struct Engine<D: Domain, S, V, P, C> {
     pub(crate) metrics: ProjectorMetrics,
     /// Failures of the write side do not hold the log up: what needs it is put off.
     write_side: Backoff,
-    write_side_logged: LogLimit,
+    write_side_logged: LogLimiter,
     worked_last: Partition,
 }
 
@@ -83,7 +82,7 @@ where
         Self {
             hot: HotRows::new(tables.len(), config.hot_rows_max),
             write_side: Backoff::new(config.retry_delay_min, config.retry_delay_max),
-            write_side_logged: LogLimit::default(),
+            write_side_logged: LogLimiter::default(),
             owned: BTreeMap::new(),
             unsaved: Unsaved::default(),
             metrics: ProjectorMetrics::new(),
@@ -146,7 +145,7 @@ where
             return Err(Stop::Failed(ProjectorError::Operator(error)));
         }
         let until = Instant::now() + self.write_side.next_delay();
-        if self.write_side_logged.allows() {
+        if self.write_side_logged.allow().is_some() {
             tracing::warn!(%partition, %error, "the projector cannot catch up for now");
         }
         if let Some(state) = self.owned.get_mut(&partition) {

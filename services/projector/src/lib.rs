@@ -43,7 +43,6 @@ mod engine;
 mod error;
 mod gaps;
 mod heads;
-mod log_limit;
 mod metrics;
 mod park;
 mod partition;

@@ -6,13 +6,12 @@ use std::sync::{
 };
 
 use diptych_kernel::ports::{PortError, Remedy};
-use diptych_runtime::{Backoff, Shutdown, pause};
+use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
 use metrics::{Counter, counter};
 
 use crate::{
     ProjectorConfig,
     error::{ProjectorError, Stop},
-    log_limit::LogLimit,
 };
 
 /// Counts the calls that failed and came back. As long as they do, their caller is not hung.
@@ -35,7 +34,7 @@ pub(crate) struct Retry {
     pulse: Pulse,
     backoff: Backoff,
     shutdown: Shutdown,
-    logged: LogLimit,
+    logged: LogLimiter,
     failures: Counter,
 }
 
@@ -46,7 +45,7 @@ impl Retry {
             pulse: pulse.clone(),
             backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             shutdown: shutdown.clone(),
-            logged: LogLimit::default(),
+            logged: LogLimiter::default(),
             failures: counter!("diptych_projector_failures_total", "call" => what),
         }
     }
@@ -59,7 +58,7 @@ impl Retry {
             return Err(Stop::Failed(ProjectorError::Operator(error)));
         }
         let delay = self.backoff.next_delay();
-        if self.logged.allows() {
+        if self.logged.allow().is_some() {
             tracing::warn!(call = self.what, %error, ?delay, "the projector tries again");
         }
         tokio::select! {

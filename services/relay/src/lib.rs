@@ -26,7 +26,6 @@
 mod config;
 mod edge;
 mod error;
-mod log_limit;
 mod metrics;
 mod publish;
 mod quiet;

@@ -9,12 +9,11 @@ use diptych_kernel::{
         Remedy, Tail,
     },
 };
-use diptych_runtime::{Backoff, Shutdown, pause};
+use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
 use tokio::time::Instant;
 
 use crate::{
     RelayConfig, RelayError,
-    log_limit::LogLimit,
     metrics::{Oldest, OldestUnpublished, RelayMetrics},
     publish::{Batch, Lead},
     resume::{compare, find_unknown_end},
@@ -115,7 +114,7 @@ struct Relay<S, L> {
     shutdown: Shutdown,
     metrics: RelayMetrics,
     failures: Backoff,
-    failures_logged: LogLimit,
+    failures_logged: LogLimiter,
     nothing: Backoff,
     /// How often in a row an idle relay was woken up for nothing.
     nothing_count: u32,
@@ -125,7 +124,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     fn new(store: Arc<S>, log: Arc<L>, config: RelayConfig, partitions: Partitions, shutdown: Shutdown) -> Self {
         Self {
             failures: Backoff::new(config.retry_delay_min, config.retry_delay_max),
-            failures_logged: LogLimit::default(),
+            failures_logged: LogLimiter::default(),
             nothing: Backoff::new(NOTHING_DELAY_MIN, NOTHING_DELAY_MAX),
             nothing_count: 0,
             metrics: RelayMetrics::new(partitions),
@@ -157,7 +156,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 Err(Setback::Again(state, error)) if error.remedy() == Remedy::Retry => {
                     self.metrics.failures.increment(1);
                     let delay = self.failures.next_delay();
-                    if self.failures_logged.allows() {
+                    if self.failures_logged.allow().is_some() {
                         tracing::warn!(state = name, %error, ?delay, "the relay tries again");
                     }
                     self.rest(delay).await;

@@ -1,51 +1,27 @@
-//! Traces of a process that ends, on a runtime of one thread: the connection that the last spans go over must not wait for whoever waits for them.
+//! Export of the last spans of a process that ends.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use diptych_runtime::{
     Shutdown, Tasks,
     telemetry::{LogFormat, TraceSettings, install_logs_and_traces},
+    testing::OtlpReceiver,
     trace,
 };
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-    trace_service_server::{TraceService, TraceServiceServer},
-};
-use parking_lot::Mutex;
-use tokio::{net::TcpListener, time::Instant};
-use tonic::{
-    Request, Response, Status,
-    transport::{Server, server::TcpIncoming},
-};
+use tokio::time::Instant;
 use tracing::info_span;
 
-#[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<String>>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        self.0.lock().extend(scopes.flat_map(|scope| scope.spans).map(|span| span.name));
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
+// On a runtime of one thread: shutdown must not block the connection that the last spans are sent over.
 #[tokio::test]
 async fn the_last_spans_are_exported() {
     let tasks = Tasks::new(Shutdown::new());
-    let collector = Collector::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let server = Server::builder().add_service(TraceServiceServer::new(collector.clone()));
-    tasks.spawn_fallible("collector", server.serve_with_incoming(TcpIncoming::from(listener)));
+    let collector = OtlpReceiver::start(&tasks).await;
 
-    // So long that nothing is exported but by the shutdown.
-    let settings =
-        TraceSettings { export_interval: Duration::from_secs(600), ..TraceSettings::new(endpoint, "theatre") };
+    // So long that only the shutdown exports.
+    let settings = TraceSettings {
+        export_interval: Duration::from_secs(600),
+        ..TraceSettings::new(collector.endpoint(), "theatre")
+    };
     let traces = install_logs_and_traces("info", LogFormat::Text, Some(&settings)).unwrap();
     assert!(trace::is_on());
     for name in ["first", "last"] {
@@ -54,6 +30,7 @@ async fn the_last_spans_are_exported() {
     let began_at = Instant::now();
     traces.shutdown(Duration::from_secs(30)).await;
     assert!(began_at.elapsed() < Duration::from_secs(10), "{:?}", began_at.elapsed());
-    assert_eq!(*collector.0.lock(), ["first", "last"]);
-    assert!(!trace::is_on(), "nobody makes spans any more");
+    let names: Vec<_> = collector.all().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["first", "last"]);
+    assert!(!trace::is_on(), "no spans are made after the shutdown");
 }

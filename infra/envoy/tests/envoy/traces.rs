@@ -1,19 +1,12 @@
 //! One call, one trace, through edge and gateway to the service.
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc};
+use std::{collections::HashSet, net::SocketAddr};
 
 use diptych_envoy::Tracing;
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-    trace::v1::Span,
+use diptych_runtime::{
+    Shutdown, Tasks,
+    testing::{OtlpReceiver, hex},
 };
-use parking_lot::Mutex;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, transport::Server};
 
 use super::{
     curl::curl,
@@ -24,43 +17,8 @@ use super::{
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
-/// A collector that keeps what it gets.
-#[derive(Clone, Default)]
-struct Collector {
-    spans: Arc<Mutex<Vec<Span>>>,
-}
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        self.spans.lock().extend(scopes.flat_map(|scope| scope.spans));
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-impl Collector {
-    /// Takes spans from now on.
-    async fn serve(&self) -> (SocketAddr, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = Server::builder()
-            .add_service(TraceServiceServer::new(self.clone()))
-            .serve_with_incoming(TcpListenerStream::new(listener));
-        let handle = tokio::runtime::Handle::current().spawn(async { serving.await.unwrap() });
-        (address, handle)
-    }
-
-    fn of_trace(&self, trace: &str) -> Vec<Span> {
-        self.spans.lock().iter().filter(|span| hex(&span.trace_id) == trace).cloned().collect()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+async fn receiver() -> OtlpReceiver {
+    OtlpReceiver::start(&Tasks::new(Shutdown::new())).await
 }
 
 async fn site(collector: SocketAddr, headers_dropped: &[&str]) -> Option<Site> {
@@ -85,12 +43,11 @@ async fn traced(site: &Site, account_id: &str, sampled: &str) -> String {
 
 #[tokio::test]
 async fn a_call_is_one_trace_from_caller_to_service() {
-    let collector = Collector::default();
-    let (address, serving) = collector.serve().await;
-    let Some(site) = site(address, &[]).await else { return };
+    let collector = receiver().await;
+    let Some(site) = site(collector.address(), &[]).await else { return };
     let told = traced(&site, "alice", "01").await;
     let spans = eventually("four spans", || {
-        let spans = collector.of_trace(TRACE);
+        let spans = collector.received(TRACE);
         (spans.len() >= 4).then_some(spans)
     })
     .await;
@@ -107,15 +64,13 @@ async fn a_call_is_one_trace_from_caller_to_service() {
     assert_eq!(line["trace_id"], TRACE);
 
     assert!(traced(&site, "bob", "00").await.starts_with(&format!("00-{TRACE}-")), "not traced, but passed on");
-    assert_eq!(collector.of_trace(TRACE).len(), 4);
-    serving.abort();
+    assert_eq!(collector.received(TRACE).len(), 4);
 }
 
 #[tokio::test]
 async fn names_of_spans_have_no_ids_in_them() {
-    let collector = Collector::default();
-    let (address, serving) = collector.serve().await;
-    let Some(site) = site(address, &[]).await else { return };
+    let collector = receiver().await;
+    let Some(site) = site(collector.address(), &[]).await else { return };
     let context = format!("traceparent: 00-{TRACE}-{CALLER}-01");
     curl(&[
         "-H",
@@ -124,20 +79,17 @@ async fn names_of_spans_have_no_ids_in_them() {
         &context,
         &site.edge.url("/v1/accounts/alice?consistency.at_least_as_fresh.value=x"),
     ]);
-    let spans = eventually("four spans", || Some(collector.of_trace(TRACE)).filter(|spans| spans.len() >= 4)).await;
+    let spans = eventually("four spans", || Some(collector.received(TRACE)).filter(|spans| spans.len() >= 4)).await;
     let names: HashSet<_> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, HashSet::from(["GET", "/ledger.query.v1.QueryService/GetAccount"]));
-    serving.abort();
 }
 
 #[tokio::test]
 async fn strangers_do_not_decide_what_is_traced() {
-    let collector = Collector::default();
-    let (address, serving) = collector.serve().await;
-    let Some(site) = site(address, &["traceparent", "tracestate"]).await else { return };
+    let collector = receiver().await;
+    let Some(site) = site(collector.address(), &["traceparent", "tracestate"]).await else { return };
     let told = traced(&site, "alice", "01").await;
     assert!(!told.contains(TRACE) && told.ends_with("-00"), "{told}");
-    serving.abort();
 }
 
 #[tokio::test]

@@ -6,11 +6,11 @@ use diptych_kernel::{
     EventTypeInterner, Partition,
     ports::{LogRecord, Offset, PortError},
 };
+use diptych_runtime::LogLimiter;
 use rdkafka::message::BorrowedMessage;
 
 use crate::{
     ends::garbled,
-    log_limit::LogLimit,
     record::{Decoded, decode},
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Reading {
     /// For each the next offset to tell, `None` where it was not started.
     partitions: BTreeMap<Partition, Option<u64>>,
     types: EventTypeInterner,
-    limit: LogLimit,
+    limit: LogLimiter,
     /// Strangers' records that were passed over.
     foreign: u64,
 }
@@ -92,7 +92,7 @@ impl Reading {
             Decoded::Foreign => {
                 *next = offset + 1;
                 self.foreign += 1;
-                if self.limit.allows("foreign").is_some() {
+                if self.limit.allow().is_some() {
                     let skipped = self.foreign;
                     tracing::warn!(topic, %partition, offset, skipped, "another program's record on the topic is skipped");
                 }

@@ -29,7 +29,6 @@ use std::{
     time::Duration,
 };
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
@@ -66,22 +65,7 @@ impl LaneSettings {
             reconnect_delay_max: config.reconnect_delay_max,
         }
     }
-
-    /// Without an end, and different in every process, so that processes that lost a server together do not come back together.
-    fn reconnect_delays(&self) -> Delays {
-        ExponentialBuilder::default()
-            .with_min_delay(self.reconnect_delay_min)
-            .with_max_delay(self.reconnect_delay_max)
-            .with_factor(2.0)
-            .with_jitter()
-            .with_jitter_seed(random())
-            .without_max_times()
-            .build()
-    }
 }
-
-/// How long to leave a server alone, time after time.
-type Delays = <ExponentialBuilder as BackoffBuilder>::Backoff;
 
 /// Every `RandomState` has other keys: randomness enough for what only has to differ.
 fn random() -> u64 {

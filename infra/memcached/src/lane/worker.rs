@@ -2,6 +2,7 @@
 
 use std::{slice, sync::Arc, time::Duration};
 
+use diptych_runtime::Backoff;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -9,7 +10,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    Delays, LaneSettings, Shared,
+    LaneSettings, Shared,
     batch::{self, Piece},
     command::{Command, Reply},
     connection::{Connection, is_hangup, is_refusal},
@@ -43,14 +44,14 @@ pub(super) struct Worker {
     is_floor_due: bool,
     /// How many round trips have failed since the last one that did not.
     failures: u32,
-    /// How long to leave a server alone that is down; they go on growing where it comes back and fails again.
-    delays: Delays,
+    /// Delays between attempts to connect. They keep growing where the server comes back and fails again.
+    delays: Backoff,
     up_since: Instant,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, settings: LaneSettings, jobs: mpsc::Receiver<Job>) -> Self {
-        let delays = settings.reconnect_delays();
+        let delays = Backoff::new(settings.reconnect_delay_min, settings.reconnect_delay_max);
         Self {
             shared,
             settings,
@@ -263,10 +264,10 @@ impl Worker {
     async fn recover(&mut self) -> bool {
         let down_since = Instant::now();
         if down_since.duration_since(self.up_since) >= STEADY_AFTER {
-            self.delays = self.settings.reconnect_delays();
+            self.delays.reset();
         }
-        while let Some(delay) = self.delays.next() {
-            let next = Instant::now() + delay;
+        loop {
+            let next = Instant::now() + self.delays.next_delay();
             loop {
                 tokio::select! {
                     job = self.jobs.recv() => match job {
@@ -287,6 +288,5 @@ impl Worker {
                 return true;
             }
         }
-        false
     }
 }
