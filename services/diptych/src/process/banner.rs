@@ -12,7 +12,7 @@ use super::Process;
 pub(crate) fn text(process: &Process, own: &[(&str, String)]) -> String {
     let Process { grpc_address, metrics_address, config, .. } = process;
     let mut facts = vec![
-        ("gRPC", format!("{grpc_address}  (reflection and health too)")),
+        ("gRPC", format!("{grpc_address}  (with reflection and health; JSON over HTTP too)")),
         ("Metrics", format!("http://{metrics_address}/metrics")),
     ];
     facts.extend_from_slice(own);

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod calls;
+mod json;
 mod mistakes;
 #[path = "../support/process.rs"]
 mod process;

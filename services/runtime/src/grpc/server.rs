@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use diptych_proto::DESCRIPTOR_SET;
 use http::{Request, Response};
 use metrics::gauge;
 use tokio::net::TcpListener;
@@ -14,7 +15,12 @@ use tonic::{
 use tower::Service;
 use tracing::warn;
 
-use super::{Health, Limits, calls, calls::Calls, reflection};
+use super::{
+    Health, Limits, calls,
+    calls::Calls,
+    json::{self, JsonTranscoder, RouteError},
+    reflection,
+};
 use crate::{Shutdown, connection, pause};
 
 /// How much a client may send on one call, and on one connection, before it is read: enough for the fastest stream of small messages.
@@ -30,6 +36,7 @@ pub struct Server {
     limits: Limits,
     routes: RoutesBuilder,
     services: Vec<&'static str>,
+    serves_json: bool,
 }
 
 /// Why a server cannot serve.
@@ -38,6 +45,9 @@ pub enum ServeError {
     /// The descriptor set built into this program is broken.
     #[error("reflection cannot describe what is mounted: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The HTTP annotations of what is mounted cannot be served as JSON.
+    #[error(transparent)]
+    Json(#[from] RouteError),
     /// The transport failed.
     #[error("the gRPC server failed: {0}")]
     Transport(#[from] transport::Error),
@@ -49,13 +59,14 @@ pub struct Mounted {
     routes: Routes,
     calls: Arc<Calls>,
     health: Health,
+    transcoder: Option<Arc<JsonTranscoder>>,
 }
 
 impl Server {
     /// A server without services.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, routes: RoutesBuilder::default(), services: Vec::new() }
+        Self { limits, routes: RoutesBuilder::default(), services: Vec::new(), serves_json: false }
     }
 
     /// Adds a generated service. Its message sizes are set on the service itself, from [`Limits`].
@@ -75,12 +86,24 @@ impl Server {
         self
     }
 
+    /// Serves JSON over HTTP/1.1 and HTTP/2 on the same port, for every mounted method with a `google.api.http` annotation. Without this,
+    /// that is the work of the gateway.
+    #[must_use]
+    pub fn with_json(self) -> Self {
+        Self { serves_json: true, ..self }
+    }
+
     /// Adds health and reflection. Health says "alive and not ready" until told otherwise.
     ///
     /// # Errors
     /// When the descriptor set built into this program is broken.
     pub async fn finish(mut self) -> Result<Mounted, ServeError> {
         let (reporter, health) = tonic_health::server::health_reporter();
+        let transcoder = self.serves_json.then(|| {
+            let (received_max, sent_max) = (self.limits.message_received_bytes_max, self.limits.message_sent_bytes_max);
+            JsonTranscoder::new(DESCRIPTOR_SET, &self.services, received_max, sent_max).map(Arc::new)
+        });
+        let transcoder = transcoder.transpose()?;
         let health_of = Health::starting(reporter, self.services.clone()).await;
         self.services.push(HEALTH);
         self.services.extend(reflection::SERVICES);
@@ -92,6 +115,7 @@ impl Server {
             calls: Arc::new(calls),
             health: health_of,
             limits: self.limits,
+            transcoder,
         })
     }
 }
@@ -110,8 +134,9 @@ impl Mounted {
     /// When the transport fails.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown, drain_max: Duration) -> Result<(), ServeError> {
         let connections = connection::accept(listener, self.limits.connections_max, gauge!("diptych_rpc_connections"));
-        let service = calls::watch(self.routes, self.calls);
-        let served = builder(&self.limits).serve_with_incoming_shutdown(service, connections, shutdown.begun());
+        let server = builder(&self.limits).accept_http1(self.transcoder.is_some());
+        let service = json::serve(calls::watch(self.routes, self.calls), self.transcoder);
+        let served = server.serve_with_incoming_shutdown(service, connections, shutdown.begun());
         let cut_off = async {
             shutdown.begun().await;
             pause(drain_max).await;

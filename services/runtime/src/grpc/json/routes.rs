@@ -1,0 +1,200 @@
+//! The paths of the methods, from their `google.api.http` annotations.
+
+use http::{Method, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
+use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor};
+use tonic::Code;
+
+use super::Rejection;
+
+/// An annotation that cannot be served, or an invalid descriptor set. A mistake of the build.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("JSON over HTTP: {0}")]
+pub struct RouteError(String);
+
+impl RouteError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// A path of a method.
+pub(super) struct Route {
+    /// The method that answers it.
+    pub(super) method: MethodDescriptor,
+    /// Which fields come from the body.
+    pub(super) body: BodyFields,
+    http_method: Method,
+    template: String,
+    segments: Vec<Segment>,
+    /// What follows the last segment after a colon, as in `/v1/accounts/{account_id}:deposit`.
+    verb: Option<String>,
+    grpc_path: Uri,
+}
+
+/// Which fields of the request message come from the body of the HTTP request.
+pub(super) enum BodyFields {
+    /// None: those that are not in the path are query parameters.
+    None,
+    /// All that are not in the path.
+    All,
+    /// This one.
+    One(String),
+}
+
+enum Segment {
+    Literal(String),
+    Field(String),
+}
+
+/// All paths.
+pub(super) struct Routes(Vec<Route>);
+
+impl Routes {
+    /// The annotated methods of the services.
+    pub(super) fn of_services(pool: &DescriptorPool, services: &[&str]) -> Result<Self, RouteError> {
+        let Some(annotation) = pool.get_extension_by_name("google.api.http") else { return Ok(Self(Vec::new())) };
+        let methods = pool.services().filter(|service| services.contains(&service.full_name()));
+        let mut routes = Vec::new();
+        for method in methods.flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let options = method.options();
+            if options.has_extension(&annotation) {
+                routes.push(Route::new(&method, &options, &annotation)?);
+            }
+        }
+        Ok(Self(routes))
+    }
+
+    /// All of them, in the order of the proto files.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter()
+    }
+
+    /// The method for a path, and the fields whose values are in the path, decoded.
+    pub(super) fn find(&self, method: &Method, path: &str) -> Result<(&Route, Vec<(&str, String)>), Rejection> {
+        let with_method = self.0.iter().filter(|route| route.http_method == *method);
+        for route in with_method {
+            if let Some(fields) = route.fields(path) {
+                return Ok((route, fields?));
+            }
+        }
+        let known: Vec<_> = self.0.iter().map(|route| format!("{} {}", route.http_method, route.template)).collect();
+        Err(Rejection {
+            http: StatusCode::NOT_FOUND,
+            code: Code::NotFound,
+            message: format!("no method for {method} {path}; there are {}", known.join(", ")),
+        })
+    }
+}
+
+impl Route {
+    fn new(
+        method: &MethodDescriptor,
+        options: &DynamicMessage,
+        annotation: &ExtensionDescriptor,
+    ) -> Result<Self, RouteError> {
+        let invalid = |what: &str| RouteError::new(format!("google.api.http of {}: {what}", method.full_name()));
+        if method.is_client_streaming() || method.is_server_streaming() {
+            return Err(invalid("a stream cannot be served"));
+        }
+        let rule = options.get_extension(annotation);
+        let rule = rule.as_message().ok_or_else(|| invalid("not a message"))?;
+        if rule.has_field_by_name("additional_bindings") || rule.has_field_by_name("response_body") {
+            return Err(invalid("additional_bindings and response_body are not supported"));
+        }
+        let (http_method, template) =
+            pattern(rule).ok_or_else(|| invalid("one of get, put, post, delete, patch is needed"))?;
+        let (path, verb) = split_verb(&template);
+        let path = path.strip_prefix('/').ok_or_else(|| invalid("the path must begin with /"))?;
+        let segments = path.split('/').map(segment).collect::<Option<Vec<_>>>();
+        let segments = segments.ok_or_else(|| invalid("only literals and {field} are supported in the path"))?;
+        let input = method.input();
+        let unknown = segments
+            .iter()
+            .find(|segment| matches!(segment, Segment::Field(name) if input.get_field_by_name(name).is_none()));
+        if unknown.is_some() {
+            return Err(invalid("the path names a field that the request does not have"));
+        }
+        let body = match text(rule, "body").as_str() {
+            "" => BodyFields::None,
+            "*" => BodyFields::All,
+            name => BodyFields::One(name.to_owned()),
+        };
+        let grpc_path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        Ok(Self {
+            method: method.clone(),
+            body,
+            http_method,
+            segments,
+            verb: verb.map(str::to_owned),
+            grpc_path: grpc_path.parse().map_err(|_| invalid("its name is not a path"))?,
+            template,
+        })
+    }
+
+    /// The path of the method in gRPC.
+    pub(super) fn grpc_path(&self) -> Uri {
+        self.grpc_path.clone()
+    }
+
+    /// The fields in the path; `None` where the path is that of another route.
+    fn fields<'r>(&'r self, path: &str) -> Option<Result<Vec<(&'r str, String)>, Rejection>> {
+        let path = match &self.verb {
+            Some(verb) => path.strip_suffix(verb.as_str())?.strip_suffix(':')?,
+            None => path,
+        };
+        let values: Vec<_> = path.strip_prefix('/')?.split('/').collect();
+        if values.len() != self.segments.len() {
+            return None;
+        }
+        let mut fields = Vec::new();
+        for (segment, value) in self.segments.iter().zip(values) {
+            match segment {
+                Segment::Literal(literal) if literal == value => {}
+                Segment::Literal(_) => return None,
+                Segment::Field(_) if value.is_empty() => return None,
+                Segment::Field(name) => match percent_decode_str(value).decode_utf8() {
+                    Ok(value) => fields.push((name.as_str(), value.into_owned())),
+                    Err(_) => return Some(Err(Rejection::invalid(format!("{name}: {value} is not UTF-8")))),
+                },
+            }
+        }
+        Some(Ok(fields))
+    }
+}
+
+fn pattern(rule: &DynamicMessage) -> Option<(Method, String)> {
+    let methods = [
+        ("get", Method::GET),
+        ("put", Method::PUT),
+        ("post", Method::POST),
+        ("delete", Method::DELETE),
+        ("patch", Method::PATCH),
+    ];
+    let set = methods.into_iter().find(|(name, _)| rule.has_field_by_name(name));
+    set.map(|(name, method)| (method, text(rule, name)))
+}
+
+fn text(rule: &DynamicMessage, field: &str) -> String {
+    rule.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn split_verb(template: &str) -> (&str, Option<&str>) {
+    match template.rsplit_once(':') {
+        Some((path, verb)) if !verb.contains(['/', '}']) => (path, Some(verb)),
+        _ => (template, None),
+    }
+}
+
+fn segment(text: &str) -> Option<Segment> {
+    match text.strip_prefix('{').map(|field| field.strip_suffix('}')) {
+        None if text.contains(['{', '}', '*']) => None,
+        None => Some(Segment::Literal(text.to_owned())),
+        Some(field) => {
+            let field = field?;
+            let field = field.strip_suffix("=*").unwrap_or(field);
+            (!field.contains(['{', '}', '*', '=', '.'])).then(|| Segment::Field(field.to_owned()))
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The annotations of the ledger, answered by a service made up here.
+
+use diptych_proto::{
+    DESCRIPTOR_SET,
+    ledger::{
+        command::v1::DepositRequest,
+        query::v1::{
+            Account, BatchGetAccountsRequest, BatchGetAccountsResponse, GetAccountRequest, GetAccountResponse,
+            ListAccountsRequest, ListAccountsResponse,
+        },
+    },
+};
+use prost::Message;
+use serde_json::{Value, json};
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::*;
+
+const SERVICES: [&str; 2] = ["ledger.command.v1.CommandService", "ledger.query.v1.QueryService"];
+const BYTES_MAX: usize = 1_000;
+
+fn ok(message: &impl Message) -> Response<Body> {
+    let bytes = message.encode_to_vec();
+    let mut frame = vec![0, 0, 0, 0, u8::try_from(bytes.len()).unwrap()];
+    frame.extend(bytes);
+    Response::new(Body::new(Full::from(frame)))
+}
+
+/// Answers with what it was asked, so that a test sees it.
+async fn grpc(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    assert_eq!(request.method(), Method::POST);
+    assert_eq!(request.headers()[header::CONTENT_TYPE], "application/grpc");
+    let path = request.uri().path().to_owned();
+    let frame = request.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(usize::from(frame[4]), frame.len() - 5, "the length of a small message");
+    let message = frame.slice(5..);
+    Ok(match path.rsplit_once('/').unwrap().1 {
+        "Deposit" => {
+            let asked = DepositRequest::decode(message).unwrap();
+            let details = ErrorDetails::with_error_info(
+                "INSUFFICIENT_FUNDS",
+                "ledger.command.v1",
+                [("account_id".to_owned(), asked.account_id)],
+            );
+            let text = format!("{} {}", asked.amount_minor, asked.currency_code);
+            Status::with_error_details(Code::FailedPrecondition, text, details).into_http()
+        }
+        "GetAccount" => {
+            let asked = GetAccountRequest::decode(message).unwrap();
+            let token = asked.consistency.map(|consistency| format!("{consistency:?}")).unwrap_or_default();
+            let account = Account { account_id: asked.account_id, owner_id: token, ..Account::default() };
+            ok(&GetAccountResponse { account: Some(account), read_at: None })
+        }
+        "BatchGetAccounts" => {
+            let asked = BatchGetAccountsRequest::decode(message).unwrap();
+            ok(&BatchGetAccountsResponse { missing_account_ids: asked.account_ids, ..Default::default() })
+        }
+        "ListAccounts" => {
+            let asked = ListAccountsRequest::decode(message).unwrap();
+            ok(&ListAccountsResponse {
+                next_page_token: format!("{} {}", asked.owner_id, asked.page_size),
+                ..Default::default()
+            })
+        }
+        other => Status::unimplemented(other).into_http(),
+    })
+}
+
+struct Answer {
+    status: u16,
+    body: Value,
+}
+
+async fn ask(method: Method, uri: &str, body: &str, headers: &[(&'static str, &str)]) -> Answer {
+    let transcoder = JsonTranscoder::new(DESCRIPTOR_SET, &SERVICES, BYTES_MAX, BYTES_MAX).unwrap();
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::new(Full::from(body.to_owned()))).unwrap();
+    let service = serve(service_fn(grpc), Some(Arc::new(transcoder)));
+    let Ok(response) = service.oneshot(request).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+    let status = response.status().as_u16();
+    let body = serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    Answer { status, body }
+}
+
+async fn get(uri: &str) -> Answer {
+    ask(Method::GET, uri, "", &[]).await
+}
+
+async fn post(uri: &str, body: &str) -> Answer {
+    ask(Method::POST, uri, body, &[]).await
+}
+
+#[test]
+fn every_unary_method_of_the_ledger_has_a_path() {
+    let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
+    let routes = Routes::of_services(&pool, &SERVICES).unwrap();
+    for service in pool.services().filter(|service| SERVICES.contains(&service.full_name())) {
+        for method in service.methods().filter(|method| !method.is_client_streaming()) {
+            assert!(routes.iter().any(|route| route.method == method), "{}", method.full_name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn fields_come_from_path_query_and_body() {
+    let answer = get("/v1/accounts/a%2Fb%20c").await;
+    assert_eq!((answer.status, &answer.body["account"]["accountId"]), (200, &json!("a/b c")));
+    assert_eq!(answer.body["account"]["balanceMinor"], "0", "zero is printed");
+    assert_eq!(answer.body["account"]["status"], "ACCOUNT_STATUS_UNSPECIFIED");
+    assert_eq!(answer.body.get("readAt"), None, "an unset message is not");
+
+    let answer = get("/v1/accounts/alice?consistency.at_least_as_fresh.value=AQI").await;
+    let seen = answer.body["account"]["ownerId"].as_str().unwrap();
+    assert!(seen.contains("AQI"), "{seen}");
+    let answer = get("/v1/accounts:batchGet?account_ids=a&accountIds=b").await;
+    assert_eq!(answer.body["missingAccountIds"], json!(["a", "b"]));
+    let answer = get("/v1/accounts?owner_id=me+too&pageSize=7").await;
+    assert_eq!(answer.body["nextPageToken"], "me too 7");
+}
+
+#[tokio::test]
+async fn an_error_is_a_status_with_its_details() {
+    let answer = post("/v1/accounts/alice:deposit", r#"{"amount_minor": "12", "currencyCode": "EUR"}"#).await;
+    assert_eq!((answer.status, &answer.body["code"], &answer.body["message"]), (400, &json!(9), &json!("12 EUR")));
+    let info = &answer.body["details"][0];
+    assert_eq!(info["@type"], "type.googleapis.com/google.rpc.ErrorInfo");
+    assert_eq!((&info["reason"], &info["metadata"]["account_id"]), (&json!("INSUFFICIENT_FUNDS"), &json!("alice")));
+    let answer = get("/v1/totals/EUR").await;
+    assert_eq!((answer.status, &answer.body), (501, &json!({"code": 12, "message": "GetTotals", "details": []})));
+}
+
+#[tokio::test]
+async fn a_request_that_fits_no_method_is_rejected_with_the_reason() {
+    let large = format!(r#"{{"owner_id": "{}"}}"#, "a".repeat(BYTES_MAX));
+    let cases = [
+        (get("/").await, 404, "no method for GET /; there are POST /v1/accounts"),
+        (get("/v1/accounts/").await, 404, "no method for GET /v1/accounts/"),
+        (get("/v1/accounts/alice/").await, 404, "no method"),
+        (post("/v1/accounts/alice", "{}").await, 404, "no method for POST /v1/accounts/alice"),
+        (get("/v1/accounts/%ff").await, 400, "account_id: %ff is not UTF-8"),
+        (
+            get("/v1/accounts/alice?misspelt=1").await,
+            400,
+            "unknown query parameter misspelt; GetAccountRequest has account_id",
+        ),
+        (get("/v1/accounts/alice?account_id.x=1").await, 400, "unknown query parameter account_id.x"),
+        (get("/v1/accounts?page_size=1&page_size=2").await, 400, "page_size is sent more than once"),
+        (get("/v1/accounts?page_size=many").await, 400, "page_size: invalid digit"),
+        (ask(Method::GET, "/v1/accounts/alice", "{}", &[]).await, 400, "takes no body"),
+        (post("/v1/accounts?owner_id=me", "{}").await, 400, "takes no query parameters"),
+        (post("/v1/accounts", "{\"owner").await, 400, "the body is not valid JSON: EOF"),
+        (post("/v1/accounts", "[]").await, 400, "the body must be a JSON object"),
+        (post("/v1/accounts", r#"{"owner": "me"}"#).await, 400, "owner"),
+        (
+            post("/v1/accounts/alice:deposit", r#"{"accountId": "bob"}"#).await,
+            400,
+            "account_id is in the path and in the body",
+        ),
+        (post("/v1/accounts", &large).await, 413, "larger than 1000 bytes"),
+    ];
+    for (answer, status, text) in cases {
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(message.contains(text), "{text}: {message}");
+        assert_eq!((answer.status, answer.body["details"] == json!([])), (status, true), "{message}");
+    }
+}
+
+/// Otherwise any web page that is open in a browser could send commands to a server on the same machine.
+#[tokio::test]
+async fn a_form_of_another_origin_is_rejected() {
+    let deposit = r#"{"amount_minor": 1}"#;
+    let origin = ("origin", "https://example.com");
+    for content_type in ["text/plain", "application/x-www-form-urlencoded"] {
+        let answer =
+            ask(Method::POST, "/v1/accounts/a:deposit", deposit, &[origin, ("content-type", content_type)]).await;
+        assert_eq!(answer.status, 415);
+    }
+    let answer =
+        ask(Method::POST, "/v1/accounts/a:deposit", deposit, &[origin, ("content-type", "application/json")]).await;
+    assert_eq!(answer.body["code"], 9, "reached the method");
+}
