@@ -17,7 +17,7 @@ use diptych_kernel::{Clock, Partitions, ports::PortResult};
 
 pub use cache::EmbeddedViewCache;
 pub use events::EmbeddedEventStore;
-pub use log::{EmbeddedConsumer, EmbeddedEventLog, GroupTimes};
+pub use log::{EmbeddedConsumer, EmbeddedEventLog, GroupTimeouts};
 pub use storage::Storage;
 pub use views::EmbeddedViewStore;
 

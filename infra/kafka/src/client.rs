@@ -115,7 +115,7 @@ pub(crate) fn member(config: &KafkaConfig, group: &str, member: &str) -> ClientC
         .set("group.instance.id", member)
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", &session)
-        // Who is busy may say so for a while instead of polling (`Consumer::stay_alive`). For as long a rebalance may wait for it.
+        // Who is busy may say so for a while instead of polling (`Consumer::heartbeat`). For as long a rebalance may wait for it.
         .set("max.poll.interval.ms", millis(config.session * BUSY_SESSIONS_MAX))
         .set("heartbeat.interval.ms", millis(config.session / HEARTBEATS_PER_SESSION))
         .set("enable.auto.commit", "false")

@@ -71,10 +71,10 @@ async fn published_with(installation: &Installation, traceparent: &str, wanted: 
     let mut consumer = installation.stores.log.join("onlooker", "onlooker-1").await.unwrap();
     let mut found = 0;
     while found < wanted {
-        match consumer.next(100, Duration::from_secs(1)).await.unwrap() {
+        match consumer.poll(100, Duration::from_secs(1)).await.unwrap() {
             LogSignal::Assigned(assigned) => {
                 for given in assigned {
-                    consumer.start_at(given.partition, Offset(0)).await.unwrap();
+                    consumer.seek(given.partition, Offset(0)).await.unwrap();
                 }
             }
             LogSignal::Records(records) => {

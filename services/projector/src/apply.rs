@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use diptych_kernel::{
     Partition, Position, RecordedEvent, StreamId, Version,
-    domain::{Domain, Recorded, Scope, View},
+    domain::{DecodedEvent, Domain, Scope, View},
     ports::{EventStore, ProgressStore, ViewCache, ViewStore},
 };
 
@@ -60,7 +60,7 @@ impl<E> Work<E> {
         let Some(Item { record, event, .. }) = self.items.get(item) else { return Ok(()) };
         let event = event.as_ref().map_err(Clone::clone)?;
         let Some(slot) = place.and_then(|place| self.rows.slots.get_mut(place)) else { return Ok(()) };
-        fold_into(view, slot, Recorded { record, event })
+        fold_into(view, slot, DecodedEvent { record, event })
     }
 
     /// The version that an event's stream has got to.
@@ -79,7 +79,7 @@ impl<E> Work<E> {
 }
 
 /// Folds an event into a row, unless it is in there already.
-fn fold_into<E>(view: &dyn View<E>, slot: &mut Slot, event: Recorded<'_, E>) -> Result<(), String> {
+fn fold_into<E>(view: &dyn View<E>, slot: &mut Slot, event: DecodedEvent<'_, E>) -> Result<(), String> {
     if slot.has(event.record.position) {
         return Ok(());
     }
@@ -183,7 +183,7 @@ where
             for (index, view) in self.views.iter().enumerate() {
                 let is_taken = state.is_some_and(|state| takes(state, index));
                 let recorded =
-                    event.as_ref().ok().filter(|_| is_taken).map(|event| Recorded { record: &record, event });
+                    event.as_ref().ok().filter(|_| is_taken).map(|event| DecodedEvent { record: &record, event });
                 let key = recorded.and_then(|recorded| view.key(recorded));
                 places.push(key.map(|key| rows.slot(&mut self.hot, &self.tables, index, key, partition)));
             }

@@ -3,7 +3,7 @@
 use diptych_kernel::{
     Partition, Position, RecordedEvent,
     domain::{Domain, Scope},
-    ports::{EventStore, ProgressStore, Tail, ViewCache, ViewStore},
+    ports::{EventPage, EventStore, ProgressStore, ViewCache, ViewStore},
 };
 
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ where
     C: ViewCache,
 {
     /// Reads a piece of a partition from the write side; `None` where that failed and is put off.
-    pub(crate) async fn read_tail(&mut self, partition: Partition, after: Position) -> Result<Option<Tail>, Stop> {
+    pub(crate) async fn read_tail(&mut self, partition: Partition, after: Position) -> Result<Option<EventPage>, Stop> {
         let limit = self.config.catch_up_events_max.max(1);
         match self.events.read_partition_after(partition, after, limit).await {
             Ok(tail) => {
@@ -38,7 +38,7 @@ where
     }
 
     /// Whether a tail was read to its end.
-    pub(crate) fn is_end(&self, tail: &Tail) -> bool {
+    pub(crate) fn is_end(&self, tail: &EventPage) -> bool {
         tail.events.len() < self.config.catch_up_events_max.max(1)
     }
 

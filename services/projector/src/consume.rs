@@ -6,7 +6,7 @@ use diptych_kernel::{
     Partition,
     domain::Domain,
     ports::{
-        Assignment, Consumer, Effect, EventLog, EventStore, LogSignal, Offset, OffsetCommit, PortError, ProgressStore,
+        Assignment, CommitOutcome, Consumer, Effect, EventLog, EventStore, LogSignal, Offset, PortError, ProgressStore,
         ViewCache, ViewStore,
     },
 };
@@ -88,7 +88,7 @@ async fn alive_while<T>(
         let now = pulse.count();
         if now != heard {
             heard = now;
-            consumer.stay_alive().await;
+            consumer.heartbeat().await;
         }
     }
 }
@@ -161,7 +161,7 @@ where
             }
             let (limit, wait_max) = (self.engine.config.batch_records_max.max(1), self.wait_max());
             let heard = tokio::select! {
-                heard = consumer.next(limit, wait_max) => heard,
+                heard = consumer.poll(limit, wait_max) => heard,
                 () = self.engine.shutdown.begun() => return Ok(()),
             };
             match heard {
@@ -237,7 +237,7 @@ where
             match alive_while(consumer, life, self.engine.work()).await? {
                 Worked::Nothing => break,
                 Worked::Done => {}
-                Worked::Start(partition, offset) => match consumer.start_at(partition, offset).await {
+                Worked::Start(partition, offset) => match consumer.seek(partition, offset).await {
                     Ok(()) => self.engine.started(partition, offset),
                     Err(error) => {
                         self.engine.put_off(partition, error)?;
@@ -270,8 +270,8 @@ where
         let offsets: Vec<(Partition, Offset)> =
             self.pending.iter().map(|(partition, offset)| (*partition, *offset)).collect();
         match consumer.commit(&offsets).await {
-            Ok(OffsetCommit::Committed) => self.pending.clear(),
-            Ok(OffsetCommit::Fenced) => self.commit_each(consumer, &offsets).await,
+            Ok(CommitOutcome::Committed) => self.pending.clear(),
+            Ok(CommitOutcome::Fenced) => self.commit_each(consumer, &offsets).await,
             Err(error) => self.put_commit_off(&error),
         }
         Ok(())
@@ -282,8 +282,8 @@ where
     async fn commit_each(&mut self, consumer: &mut impl Consumer, offsets: &[(Partition, Offset)]) {
         for (partition, offset) in offsets {
             match consumer.commit(&[(*partition, *offset)]).await {
-                Ok(OffsetCommit::Committed) => {}
-                Ok(OffsetCommit::Fenced) => {
+                Ok(CommitOutcome::Committed) => {}
+                Ok(CommitOutcome::Fenced) => {
                     tracing::info!(%partition, "another member has the partition");
                     self.engine.metrics.commits_fenced.increment(1);
                     self.engine.hot.forget(&[*partition]);

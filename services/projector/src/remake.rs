@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use diptych_kernel::{
     Partition, Position, RecordedEvent,
-    domain::{Domain, Recorded, RowKey, View},
+    domain::{DecodedEvent, Domain, RowKey, View},
     ports::{EventStore, ProgressStore, Row, RowWrite, ViewCache, ViewStore},
 };
 
@@ -152,7 +152,7 @@ fn replacement(row: &Row, stored: Option<&Row>, later: [Position; 2]) -> Replace
 impl Remake {
     fn fold<D: Domain>(&mut self, view: &dyn View<D::Event>, record: &RecordedEvent) -> Result<(), String> {
         let event = D::decode_event(&record.event_type, &record.payload).map_err(|error| error.to_string())?;
-        let recorded = Recorded { record, event: &event };
+        let recorded = DecodedEvent { record, event: &event };
         if let Some(key) = view.key(recorded) {
             let before = self.rows.get(&key).and_then(|row| row.body.as_deref());
             let body = view.fold(before, recorded).map_err(|error| error.to_string())?;

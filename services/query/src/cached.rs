@@ -14,7 +14,7 @@ use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 use diptych_kernel::{
     Partition, Position, StreamId,
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, PortError, PortResult, Row, ViewCache, ViewStore},
+    ports::{CacheRead, CachedRow, FillLease, PortError, PortResult, Row, ViewCache, ViewStore},
 };
 use diptych_runtime::{pause, trace};
 use futures::future::join_all;
@@ -42,7 +42,7 @@ pub(crate) enum Found {
     /// This.
     Row(CachedRow),
     /// Nothing, and what is read may be put there.
-    Lease(Lease),
+    Lease(FillLease),
     /// Nothing, and another reader is filling it.
     Filling,
     /// It failed.

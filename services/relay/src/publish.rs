@@ -1,6 +1,6 @@
 //! What a leader knows, and how a piece of the table becomes records.
 
-use diptych_kernel::ports::{Fence, LogEntry, RelayCursor, Tail, Watermark};
+use diptych_kernel::ports::{EventPage, Fence, LogEntry, RelayCursor, Watermark};
 use tokio::time::Instant;
 
 use crate::{
@@ -86,7 +86,7 @@ impl Lead {
     ///
     /// A watermark says that nothing is missing before it, as of the time of reading. So it is made only of a tail that was read to its
     /// end, and stands after that tail's events.
-    pub(crate) fn take(&mut self, tail: Tail, limit: usize) -> Batch {
+    pub(crate) fn take(&mut self, tail: EventPage, limit: usize) -> Batch {
         let now = Instant::now();
         let more = tail.events.len() >= limit;
         let mut entries = Vec::with_capacity(tail.events.len());

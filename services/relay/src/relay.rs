@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use diptych_kernel::{
     Partitions,
     ports::{
-        CursorOutcome, EventLog, EventStore, Fence, LeaseOutcome, PortError, PortResult, RelayCursor, RelayState,
-        Remedy, Tail,
+        CursorOutcome, EventLog, EventPage, EventStore, Fence, LeaseOutcome, PortError, PortResult, RelayCursor,
+        RelayState, Remedy,
     },
 };
 use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
@@ -257,7 +257,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 
     /// What comes after that which was read.
-    async fn read_after(&self, lead: &Lead) -> PortResult<Tail> {
+    async fn read_after(&self, lead: &Lead) -> PortResult<EventPage> {
         let began_at = Instant::now();
         let tail = self.store.read_after(lead.read.up_to, self.config.read_events_max).await?;
         self.metrics.read_seconds.record(began_at.elapsed());

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use diptych_kernel::ports::Lease;
+use diptych_kernel::ports::FillLease;
 use moka::sync::Cache;
 
 use super::Key;
@@ -18,7 +18,7 @@ const LEASES_MAX: u64 = 16_384;
 
 /// The leases that are good, by key. The caller of each method has the key's turn.
 pub(super) struct Leases {
-    good: Cache<Key, Lease>,
+    good: Cache<Key, FillLease>,
     last: AtomicU64,
 }
 
@@ -33,17 +33,17 @@ impl Default for Leases {
 
 impl Leases {
     /// A lease for `key`, or `None` where another one is good.
-    pub(super) fn grant(&self, key: Key) -> Option<Lease> {
+    pub(super) fn grant(&self, key: Key) -> Option<FillLease> {
         if self.good.contains_key(&key) {
             return None;
         }
-        let lease = Lease(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        let lease = FillLease(self.last.fetch_add(1, Ordering::Relaxed) + 1);
         self.good.insert(key, lease);
         Some(lease)
     }
 
     /// Uses a lease up. Whether it was good.
-    pub(super) fn redeem(&self, key: &Key, lease: Lease) -> bool {
+    pub(super) fn redeem(&self, key: &Key, lease: FillLease) -> bool {
         let is_good = self.good.get(key) == Some(lease);
         if is_good {
             self.good.invalidate(key);

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use diptych_kernel::{
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, PortResult, ViewCache},
+    ports::{CacheRead, CachedRow, FillLease, PortResult, ViewCache},
 };
 use moka::sync::Cache;
 use parking_lot::{Mutex, MutexGuard};
@@ -78,7 +78,7 @@ impl ViewCache for EmbeddedViewCache {
         Ok(keys.iter().map(|key| self.read_one((view, key.clone()))).collect())
     }
 
-    async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
+    async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
         let key = (view, key.clone());
         let _turn = self.lock(&key);
         Ok(self.leases.redeem(&key, lease) && self.put(key, row))

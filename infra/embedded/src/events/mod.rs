@@ -13,8 +13,8 @@ use std::{sync::Arc, time::Duration};
 use diptych_kernel::{
     Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
-        AppendOutcome, AppendUnit, CursorOutcome, EventStore, Fence, LeaseOutcome, Loaded, PortResult, RelayCursor,
-        RelayState, Snapshot, StreamLoad, Tail,
+        AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
+        RelayCursor, RelayState, Snapshot, StreamLoad,
     },
 };
 use parking_lot::Mutex;
@@ -125,7 +125,7 @@ impl EventStore for EmbeddedEventStore {
             .await
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         let now = self.clock.now();
         self.database.read(move |connection| read::tail(connection, None, cursor_exclusive, limit, now)).await
     }
@@ -135,7 +135,7 @@ impl EventStore for EmbeddedEventStore {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         let now = self.clock.now();
         self.database
             .read(move |connection| read::tail(connection, Some(partition), cursor_exclusive, limit, now))

@@ -1,7 +1,7 @@
 //! Reading events.
 
 use diptych_kernel::{
-    EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version, ports::Tail,
+    EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version, ports::EventPage,
 };
 use rusqlite::{CachedStatement, Connection, Params, params};
 
@@ -55,7 +55,7 @@ pub(super) fn tail(
     cursor_exclusive: Position,
     limit: usize,
     now: Timestamp,
-) -> Result<Tail, Trouble> {
+) -> Result<EventPage, Trouble> {
     let horizon = Horizon::of(connection)?;
     let mut piece = Piece::up_to(limit);
     let cursor = cursor_exclusive.as_i64();
@@ -72,7 +72,7 @@ pub(super) fn tail(
         // Read in the same transaction, so everything up to the last event there is was looked at.
         horizon.last.max(cursor_exclusive)
     };
-    Ok(Tail { events: piece.events, complete_up_to, read_at: now.max(horizon.recorded_at) })
+    Ok(EventPage { events: piece.events, complete_up_to, read_at: now.max(horizon.recorded_at) })
 }
 
 /// First those that the index has, then those among the few that it may not have.

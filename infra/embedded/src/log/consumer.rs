@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Clock, Partition, Timestamp,
-    ports::{Assignment, Consumer, LogRecord, LogSignal, Offset, OffsetCommit, PortError, PortResult, RevokeGuard},
+    ports::{Assignment, CommitOutcome, Consumer, LogRecord, LogSignal, Offset, PortError, PortResult, RevokeGuard},
 };
 use rusqlite::Connection;
 use tokio::time::Instant;
@@ -128,7 +128,7 @@ impl EmbeddedConsumer {
 }
 
 impl Consumer for EmbeddedConsumer {
-    async fn next(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+    async fn poll(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
         let deadline = Instant::now() + wait_max;
         let signals = Arc::clone(self.database.signals());
         loop {
@@ -159,7 +159,7 @@ impl Consumer for EmbeddedConsumer {
         }
     }
 
-    async fn stay_alive(&mut self) {
+    async fn heartbeat(&mut self) {
         if self.quiet_time_left().is_zero()
             && let Err(error) = self.show_life().await
         {
@@ -168,7 +168,7 @@ impl Consumer for EmbeddedConsumer {
         }
     }
 
-    async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
+    async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         if !self.own.contains_key(&partition) {
             return Err(PortError::operator(format!("partition {partition} is not this member's")));
         }
@@ -176,16 +176,16 @@ impl Consumer for EmbeddedConsumer {
         Ok(())
     }
 
-    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<OffsetCommit> {
+    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let mut with_terms = Vec::with_capacity(offsets.len());
         for (partition, offset) in offsets {
             match self.own.get(partition).or_else(|| self.let_go.get(partition)) {
                 Some(term) => with_terms.push((*partition, *term, *offset)),
-                None => return Ok(OffsetCommit::Fenced),
+                None => return Ok(CommitOutcome::Fenced),
             }
         }
         if with_terms.is_empty() {
-            return Ok(OffsetCommit::Committed);
+            return Ok(CommitOutcome::Committed);
         }
         let (seat, now) = (self.seat.clone(), self.clock.now());
         self.database.write(move |transaction| group::commit(transaction, &seat, &with_terms, now)).await

@@ -2,17 +2,17 @@
 //!
 //! All of it is in the database, so that members in several processes agree. Every change of ownership counts the group's generation up.
 //! A partition that goes from a member that is there to another one first gets a successor; the owner lets go of it, or is made to
-//! after [`GroupTimes::hand_over`].
+//! after [`GroupTimeouts::hand_over`].
 
 use std::collections::{BTreeMap, HashMap};
 
 use diptych_kernel::{
     Partition, Partitions, Timestamp,
-    ports::{Assignment, Offset, OffsetCommit, PortError},
+    ports::{Assignment, CommitOutcome, Offset, PortError},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::GroupTimes;
+use super::GroupTimeouts;
 use crate::database::{Trouble, row};
 
 /// A member's place in its group.
@@ -22,11 +22,11 @@ pub(super) struct Seat {
     pub(super) member: String,
     /// Tells this member from an earlier one of the same name.
     pub(super) session: i64,
-    pub(super) times: GroupTimes,
+    pub(super) times: GroupTimeouts,
 }
 
 impl Seat {
-    pub(super) fn new(group: &str, member: &str, times: GroupTimes) -> Self {
+    pub(super) fn new(group: &str, member: &str, times: GroupTimeouts) -> Self {
         Self { group: group.to_owned(), member: member.to_owned(), session: 0, times }
     }
 
@@ -166,12 +166,12 @@ pub(super) fn commit(
     seat: &Seat,
     offsets: &[(Partition, Term, Offset)],
     now: Timestamp,
-) -> Result<OffsetCommit, Trouble> {
+) -> Result<CommitOutcome, Trouble> {
     let mut present = transaction.prepare_cached(
         "SELECT 1 FROM group_members WHERE group_name = ?1 AND member = ?2 AND session = ?3 AND last_seen >= ?4",
     )?;
     if !present.exists(params![seat.group, seat.member, seat.session, silent_since(seat.times, now)])? {
-        return Ok(OffsetCommit::Fenced);
+        return Ok(CommitOutcome::Fenced);
     }
     let mut owned = transaction.prepare_cached(
         "SELECT 1 FROM group_partitions
@@ -179,7 +179,7 @@ pub(super) fn commit(
     )?;
     for (partition, Term(since), _) in offsets {
         if !owned.exists(params![seat.group, partition.number(), seat.member, seat.session, since])? {
-            return Ok(OffsetCommit::Fenced);
+            return Ok(CommitOutcome::Fenced);
         }
     }
     let mut update = transaction
@@ -187,11 +187,11 @@ pub(super) fn commit(
     for (partition, _, offset) in offsets {
         update.execute(params![seat.group, partition.number(), row::offset_column(*offset)?])?;
     }
-    Ok(OffsetCommit::Committed)
+    Ok(CommitOutcome::Committed)
 }
 
 /// Who was last seen before this has left.
-fn silent_since(times: GroupTimes, now: Timestamp) -> i64 {
+fn silent_since(times: GroupTimeouts, now: Timestamp) -> i64 {
     now.plus_micros(-micros(times.session)).as_micros()
 }
 
@@ -214,7 +214,7 @@ fn next_generation(transaction: &Transaction<'_>, group: &str) -> Result<i64, Tr
 }
 
 /// Brings ownership in line with who is there. Does nothing, and writes nothing, where it is.
-fn rebalance(transaction: &Transaction<'_>, group: &str, times: GroupTimes, now: Timestamp) -> Result<(), Trouble> {
+fn rebalance(transaction: &Transaction<'_>, group: &str, times: GroupTimeouts, now: Timestamp) -> Result<(), Trouble> {
     transaction
         .prepare_cached("DELETE FROM group_members WHERE group_name = ?1 AND last_seen < ?2")?
         .execute(params![group, silent_since(times, now)])?;

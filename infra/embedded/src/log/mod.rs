@@ -29,14 +29,14 @@ const BLUEPRINT: Blueprint = Blueprint {
 
 /// The times of consumer groups.
 #[derive(Clone, Copy, Debug)]
-pub struct GroupTimes {
+pub struct GroupTimeouts {
     /// A member that is not heard of for so long has left.
     pub session: Duration,
     /// How long a member may take to let go of a partition before it is taken away.
     pub hand_over: Duration,
 }
 
-impl Default for GroupTimes {
+impl Default for GroupTimeouts {
     /// Ten seconds each.
     fn default() -> Self {
         Self { session: Duration::from_secs(10), hand_over: Duration::from_secs(10) }
@@ -49,7 +49,7 @@ pub struct EmbeddedEventLog {
     database: Database,
     partitions: Partitions,
     clock: Arc<dyn Clock>,
-    times: GroupTimes,
+    times: GroupTimeouts,
 }
 
 impl EmbeddedEventLog {
@@ -59,12 +59,12 @@ impl EmbeddedEventLog {
     /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let database = Database::open(storage, &BLUEPRINT, partitions)?;
-        Ok(Self { database, partitions, clock, times: GroupTimes::default() })
+        Ok(Self { database, partitions, clock, times: GroupTimeouts::default() })
     }
 
     /// The same log with other times for the groups that are joined through this handle.
     #[must_use]
-    pub fn with_times(mut self, times: GroupTimes) -> Self {
+    pub fn with_times(mut self, times: GroupTimeouts) -> Self {
         self.times = times;
         self
     }

@@ -10,7 +10,8 @@ use diptych_kernel::{
 use tempfile::TempDir;
 
 use crate::{
-    EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, GroupTimes, Storage, database::Signals,
+    EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, GroupTimeouts, Storage,
+    database::Signals,
 };
 
 pub(super) fn sixteen() -> Partitions {
@@ -102,11 +103,11 @@ impl<T: Part> testing::TestEnv for Site<T> {
         self.clock.advance(by);
     }
 
-    async fn within<O>(&self, bound: Duration, future: impl Future<Output = O>) -> Option<O> {
+    async fn timeout<O>(&self, bound: Duration, future: impl Future<Output = O>) -> Option<O> {
         tokio::time::timeout(bound, future).await.ok()
     }
 
-    fn session(&self) -> Duration {
-        GroupTimes::default().session
+    fn session_timeout(&self) -> Duration {
+        GroupTimeouts::default().session
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use diptych_embedded::{EmbeddedConsumer, EmbeddedEventLog};
 use diptych_kernel::{
     Partition, Partitions,
-    ports::{Consumer, EventLog, LogEntry, LogSignal, Offset, OffsetCommit, PartitionEnd, PortResult, RevokeGuard},
+    ports::{CommitOutcome, Consumer, EventLog, LogEntry, LogSignal, Offset, PartitionEnd, PortResult, RevokeGuard},
     testing::{TestEnv, event_log},
 };
 
@@ -95,9 +95,9 @@ struct MutantConsumer {
 }
 
 impl Consumer for MutantConsumer {
-    async fn next(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+    async fn poll(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
         let limit = if self.fault == Fault::IgnoresTheLimit { limit + 1 } else { limit };
-        Ok(match self.consumer.next(limit, wait_max).await? {
+        Ok(match self.consumer.poll(limit, wait_max).await? {
             LogSignal::Assigned(mut assignments) if self.fault == Fault::SkipsARecord => {
                 assignments.iter_mut().for_each(|assignment| assignment.committed.0 += 1);
                 LogSignal::Assigned(assignments)
@@ -110,29 +110,29 @@ impl Consumer for MutantConsumer {
         })
     }
 
-    async fn stay_alive(&mut self) {
+    async fn heartbeat(&mut self) {
         if self.fault != Fault::IsDeafToSignsOfLife {
-            self.consumer.stay_alive().await;
+            self.consumer.heartbeat().await;
         }
     }
 
-    async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
+    async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         if self.fault == Fault::CannotGoBack && self.started.contains(&partition) {
             return Ok(());
         }
         self.started.push(partition);
-        self.consumer.start_at(partition, offset).await
+        self.consumer.seek(partition, offset).await
     }
 
-    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<OffsetCommit> {
+    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         match self.fault {
-            Fault::ForgetsCommits => Ok(OffsetCommit::Committed),
-            Fault::FencesNobody => self.consumer.commit(offsets).await.map(|_| OffsetCommit::Committed),
+            Fault::ForgetsCommits => Ok(CommitOutcome::Committed),
+            Fault::FencesNobody => self.consumer.commit(offsets).await.map(|_| CommitOutcome::Committed),
             Fault::CommitsAPart => {
-                let mut outcome = OffsetCommit::Committed;
+                let mut outcome = CommitOutcome::Committed;
                 for offset in offsets {
-                    if self.consumer.commit(&[*offset]).await? == OffsetCommit::Fenced {
-                        outcome = OffsetCommit::Fenced;
+                    if self.consumer.commit(&[*offset]).await? == CommitOutcome::Fenced {
+                        outcome = CommitOutcome::Fenced;
                     }
                 }
                 Ok(outcome)
@@ -159,12 +159,12 @@ impl TestEnv for MutantTestEnv {
         self.env.advance(by).await;
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
-        self.env.within(bound, future).await
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+        self.env.timeout(bound, future).await
     }
 
-    fn session(&self) -> Duration {
-        self.env.session()
+    fn session_timeout(&self) -> Duration {
+        self.env.session_timeout()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use diptych_embedded::{
-    EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, GroupTimes, Storage,
+    EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore, GroupTimeouts, Storage,
 };
 use diptych_kernel::{
     Clock, Partitions,
@@ -91,11 +91,11 @@ impl<H: Send + Sync + 'static> testing::TestEnv for EmbeddedTestEnv<H> {
         self.clock.advance(by);
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(bound, future).await.ok()
     }
 
-    fn session(&self) -> Duration {
-        GroupTimes::default().session
+    fn session_timeout(&self) -> Duration {
+        GroupTimeouts::default().session
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_kernel::{
     Partition,
-    ports::{Offset, OffsetCommit, PortError, PortResult},
+    ports::{CommitOutcome, Offset, PortError, PortResult},
 };
 use rdkafka::{
     Offset as KafkaOffset, TopicPartitionList,
@@ -24,15 +24,15 @@ impl MemberThread {
     ///
     /// The first is decided here, as the broker takes the offsets of any partition from any member of the present generation. What is
     /// decided here may be overtaken by what the group does; then the generation is another one, and the broker refuses.
-    pub(super) fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<OffsetCommit> {
+    pub(super) fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let is_own = |partition| self.reading.has(partition) || self.is_letting_go_of(partition);
         let Some(consumer) = self.consumer.as_ref().filter(|_| offsets.iter().all(|(partition, _)| is_own(*partition)))
         else {
             let is_fenced = !offsets.is_empty();
-            return Ok(if is_fenced { OffsetCommit::Fenced } else { OffsetCommit::Committed });
+            return Ok(if is_fenced { CommitOutcome::Fenced } else { CommitOutcome::Committed });
         };
         if offsets.is_empty() {
-            return Ok(OffsetCommit::Committed);
+            return Ok(CommitOutcome::Committed);
         }
         let config = &self.seat.config;
         let list = list_with(&config.topic, offsets)?;
@@ -40,11 +40,11 @@ impl MemberThread {
         loop {
             // The group has forgotten this member, and has not told it yet.
             if consumer.assignment_lost() {
-                return Ok(OffsetCommit::Fenced);
+                return Ok(CommitOutcome::Fenced);
             }
-            let Err(error) = consumer.commit(&list, CommitMode::Sync) else { return Ok(OffsetCommit::Committed) };
+            let Err(error) = consumer.commit(&list, CommitMode::Sync) else { return Ok(CommitOutcome::Committed) };
             match verdict(&error) {
-                Verdict::Fenced => return Ok(OffsetCommit::Fenced),
+                Verdict::Fenced => return Ok(CommitOutcome::Fenced),
                 Verdict::Again if Instant::now() < deadline => std::thread::park_timeout(AGAIN),
                 Verdict::Again => {
                     return Err(PortError::not_done(format!(

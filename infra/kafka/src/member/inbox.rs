@@ -7,7 +7,7 @@ use std::{
 
 use diptych_kernel::{
     Partition,
-    ports::{LogSignal, Offset, OffsetCommit, PortResult},
+    ports::{CommitOutcome, LogSignal, Offset, PortResult},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -23,7 +23,7 @@ pub(super) enum Command {
     /// Read a partition from here.
     StartAt { partition: Partition, offset: Offset, reply: oneshot::Sender<PortResult<()>> },
     /// Store offsets.
-    Commit { offsets: Vec<(Partition, Offset)>, reply: oneshot::Sender<PortResult<OffsetCommit>> },
+    Commit { offsets: Vec<(Partition, Offset)>, reply: oneshot::Sender<PortResult<CommitOutcome>> },
     /// The guard of a revocation was dropped.
     LetGo(u64),
     /// The consumer was dropped.

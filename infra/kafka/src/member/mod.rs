@@ -4,8 +4,8 @@
 //! port hands out only sends it commands and waits for the answers, so that a future can be dropped at any time: what the thread had to
 //! tell is told by the next call.
 //!
-//! **Who asks for its next signal is alive**, and so is who says so ([`Consumer::stay_alive`]). librdkafka is polled only while
-//! [`Consumer::next`] is waited for; its heartbeats go on without. A member that has done neither for a session is dead: its thread closes
+//! **Who asks for its next signal is alive**, and so is who says so ([`Consumer::heartbeat`]). librdkafka is polled only while
+//! [`Consumer::poll`] is waited for; its heartbeats go on without. A member that has done neither for a session is dead: its thread closes
 //! the consumer, which ends the heartbeats, and what it commits then is fenced. When it asks again it hears that it has lost everything, and
 //! joins anew under its name.
 
@@ -24,7 +24,7 @@ use std::{
 
 use diptych_kernel::{
     Partition,
-    ports::{Consumer, LogRecord, LogSignal, Offset, OffsetCommit, PortError, PortResult},
+    ports::{CommitOutcome, Consumer, LogRecord, LogSignal, Offset, PortError, PortResult},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -97,7 +97,7 @@ impl KafkaConsumer {
 }
 
 impl Consumer for KafkaConsumer {
-    async fn next(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+    async fn poll(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
         let (limit, until) = (limit.max(1), Instant::now() + wait_max.min(PATIENCE_MAX));
         loop {
             if !self.left.is_empty() {
@@ -117,12 +117,12 @@ impl Consumer for KafkaConsumer {
         }
     }
 
-    async fn stay_alive(&mut self) {
+    async fn heartbeat(&mut self) {
         // A thread that has ended is noticed by the next call.
         let _ = self.commands.send(Command::StayAlive);
     }
 
-    async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
+    async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         self.left.retain(|record| record.entry.partition() != partition);
         if self.asked.is_some() {
             self.outdated.insert(partition);
@@ -130,7 +130,7 @@ impl Consumer for KafkaConsumer {
         self.command(|reply| Command::StartAt { partition, offset, reply }).await?
     }
 
-    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<OffsetCommit> {
+    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let offsets = offsets.to_vec();
         self.command(|reply| Command::Commit { offsets, reply }).await?
     }

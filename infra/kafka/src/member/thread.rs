@@ -157,7 +157,7 @@ impl MemberThread {
                     let _ = reply.send(signal);
                 }
                 Some(Command::StartAt { partition, offset, reply }) => {
-                    let _ = reply.send(self.start_at(partition, offset));
+                    let _ = reply.send(self.seek(partition, offset));
                 }
                 Some(Command::Commit { offsets, reply }) => {
                     let _ = reply.send(self.commit(&offsets));
@@ -404,7 +404,7 @@ impl MemberThread {
     }
 
     /// Reads a partition from an offset on. Where that fails, it stays silent until it is started again.
-    fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
+    fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         let what = || format!("{} cannot read partition {partition} from offset {}", self.seat, offset.0);
         if !self.reading.has(partition) {
             return Err(PortError::operator(format!("partition {partition} is not that of {}", self.seat)));

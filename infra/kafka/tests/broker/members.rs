@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use diptych_kafka::{KafkaConsumer, KafkaEventLog};
 use diptych_kernel::{
     Partition,
-    ports::{Consumer, EventLog, LogSignal, Offset, OffsetCommit, Remedy, RevokeGuard},
+    ports::{CommitOutcome, Consumer, EventLog, LogSignal, Offset, Remedy, RevokeGuard},
 };
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
@@ -28,11 +28,11 @@ impl Member {
     }
 
     async fn poll(&mut self) {
-        match self.consumer.next(100, Duration::from_millis(20)).await.unwrap() {
+        match self.consumer.poll(100, Duration::from_millis(20)).await.unwrap() {
             LogSignal::Assigned(assignments) => {
                 for assignment in assignments {
                     assert!(self.own.insert(assignment.partition));
-                    self.consumer.start_at(assignment.partition, assignment.committed).await.unwrap();
+                    self.consumer.seek(assignment.partition, assignment.committed).await.unwrap();
                 }
             }
             LogSignal::Revoked(partitions, guard) => {
@@ -79,11 +79,11 @@ async fn a_future_that_is_dropped_loses_nothing() {
         }
         assert!(Instant::now() < deadline, "only {} records came", read.len());
         // Asked and not waited for, then waited for a little.
-        let heard = match consumer.next(limit, Duration::from_secs(100)).now_or_never() {
+        let heard = match consumer.poll(limit, Duration::from_secs(100)).now_or_never() {
             Some(heard) => Ok(heard),
             None => {
                 dropped += 1;
-                timeout(Duration::from_millis(1 + dropped % 3), consumer.next(limit, Duration::from_secs(100))).await
+                timeout(Duration::from_millis(1 + dropped % 3), consumer.poll(limit, Duration::from_secs(100))).await
             }
         };
         match heard {
@@ -94,7 +94,7 @@ async fn a_future_that_is_dropped_loses_nothing() {
             }
             Ok(Ok(LogSignal::Assigned(assignments))) => {
                 for assignment in assignments {
-                    consumer.start_at(assignment.partition, assignment.committed).await.unwrap();
+                    consumer.seek(assignment.partition, assignment.committed).await.unwrap();
                 }
             }
             Ok(other) => panic!("{other:?}"),
@@ -121,10 +121,10 @@ async fn a_start_outdates_what_nobody_has_heard() {
     let mut consumer = log.join(&group(), "ada").await.unwrap();
     drop(site::read_until(&mut consumer, Offset(0), |read| read.len() == entries.len()).await);
     for round in 0..20_u64 {
-        consumer.start_at(Partition::new(1), Offset(0)).await.unwrap();
+        consumer.seek(Partition::new(1), Offset(0)).await.unwrap();
         // Dropped somewhere on the way, so that records may have been taken and not been heard.
-        let _ = timeout(Duration::from_millis(round), consumer.next(10, Duration::from_secs(100))).await;
-        consumer.start_at(Partition::new(1), Offset(50)).await.unwrap();
+        let _ = timeout(Duration::from_millis(round), consumer.poll(10, Duration::from_secs(100))).await;
+        consumer.seek(Partition::new(1), Offset(50)).await.unwrap();
         let read = site::read_until(&mut consumer, Offset(0), |read| !read.is_empty()).await;
         assert_eq!(read[0].offset, Offset(50));
     }
@@ -148,7 +148,7 @@ async fn a_guard_that_is_kept_holds_the_group_up_no_longer_than_agreed() {
     poll_until(&mut [&mut ada, &mut bob], |members| !members[1].own.is_empty()).await;
     assert!(told.elapsed() >= config.revoke_wait_max, "the guard was not waited for");
     let outcome = ada.consumer.commit(&[(taken[0], Offset(0))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Fenced, "its time is over");
+    assert_eq!(outcome, CommitOutcome::Fenced, "its time is over");
     // Dropped too late, it changes nothing.
     ada.guards.clear();
     poll_until(&mut [&mut ada, &mut bob], |members| members[0].own.len() + members[1].own.len() == ALL).await;
@@ -163,14 +163,14 @@ async fn a_member_that_was_silent_begins_anew() {
     poll_until(&mut [&mut ada], |members| members[0].own.len() == ALL).await;
     tokio::time::sleep(config.session + Duration::from_millis(100)).await;
     let outcome = ada.consumer.commit(&[(Partition::new(0), Offset(0))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Fenced);
+    assert_eq!(outcome, CommitOutcome::Fenced);
     // What it still believes to have does not fail, and nothing comes of it.
-    ada.consumer.start_at(Partition::new(0), Offset(0)).await.unwrap();
+    ada.consumer.seek(Partition::new(0), Offset(0)).await.unwrap();
     ada.poll().await;
     assert!(ada.own.is_empty(), "it hears first that it has lost everything");
     poll_until(&mut [&mut ada], |members| members[0].own.len() == ALL).await;
     let outcome = ada.consumer.commit(&[(Partition::new(0), Offset(0))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Committed);
+    assert_eq!(outcome, CommitOutcome::Committed);
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn the_later_of_two_members_of_one_name_has_the_seat() {
     let deadline = Instant::now() + site::BOUND;
     let error = loop {
         assert!(Instant::now() < deadline, "the first was not shut out");
-        match first.consumer.next(1, Duration::from_millis(20)).await {
+        match first.consumer.poll(1, Duration::from_millis(20)).await {
             Err(error) => break error,
             Ok(_) => second.poll().await,
         }
@@ -220,10 +220,10 @@ async fn the_later_of_two_members_of_one_name_has_the_seat() {
     assert_eq!(error.remedy(), Remedy::Operator);
     assert!(error.to_string().contains("give each member its own name"), "{error}");
     let outcome = first.consumer.commit(&[(Partition::new(0), Offset(3))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Fenced);
+    assert_eq!(outcome, CommitOutcome::Fenced);
     second.poll().await;
     let outcome = second.consumer.commit(&[(Partition::new(0), Offset(1))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Committed);
+    assert_eq!(outcome, CommitOutcome::Committed);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_kernel::{
     Partition,
-    ports::{Consumer, Effect, EventLog, LogSignal, Offset, OffsetCommit, Remedy},
+    ports::{CommitOutcome, Consumer, Effect, EventLog, LogSignal, Offset, Remedy},
 };
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -14,7 +14,7 @@ use crate::{cluster, site};
 async fn take_all(consumer: &mut impl Consumer) -> usize {
     let mut failures = 0;
     for _ in 0..1_000 {
-        match consumer.next(10, Duration::from_millis(50)).await {
+        match consumer.poll(10, Duration::from_millis(50)).await {
             Ok(LogSignal::Assigned(assignments)) => {
                 assert_eq!(assignments.len(), usize::from(site::PARTITIONS));
                 return failures;
@@ -51,15 +51,15 @@ async fn a_commit_outlives_a_rebalance_and_ends_with_the_membership() {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS,
         ],
     );
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Committed);
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Committed);
     cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID]);
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Fenced);
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Fenced);
     // Nothing is committed of what it is about to hear that it has lost.
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Fenced);
-    let heard = consumer.next(10, site::BOUND).await.unwrap();
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Fenced);
+    let heard = consumer.poll(10, site::BOUND).await.unwrap();
     assert!(matches!(&heard, LogSignal::Revoked(lost, _) if lost.len() == usize::from(site::PARTITIONS)), "{heard:?}");
     take_all(&mut consumer).await;
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Committed);
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Committed);
 }
 
 #[tokio::test]
@@ -68,11 +68,11 @@ async fn brokers_that_are_away_are_told_of_and_come_back() {
     let mut consumer = log.join("group", "ada").await.unwrap();
     take_all(&mut consumer).await;
     for partition in 0..site::PARTITIONS {
-        consumer.start_at(Partition::new(partition), Offset(0)).await.unwrap();
+        consumer.seek(Partition::new(partition), Offset(0)).await.unwrap();
     }
     cluster.broker_down(1).unwrap();
     let error = loop {
-        match consumer.next(10, site::BOUND).await {
+        match consumer.poll(10, site::BOUND).await {
             Err(error) => break error,
             Ok(signal) => assert!(matches!(signal, LogSignal::Idle), "{signal:?}"),
         }
@@ -82,7 +82,7 @@ async fn brokers_that_are_away_are_told_of_and_come_back() {
     cluster.broker_up(1).unwrap();
     log.append(&[site::event(1, 70)]).await.unwrap();
     for _ in 0..1_000 {
-        if let Ok(LogSignal::Records(records)) = consumer.next(10, Duration::from_millis(50)).await {
+        if let Ok(LogSignal::Records(records)) = consumer.poll(10, Duration::from_millis(50)).await {
             assert_eq!(records[0].entry, site::event(1, 70));
             return;
         }
@@ -98,17 +98,17 @@ async fn many_failures_in_a_row_are_told_once() {
     let mut consumer = log.join("group", "ada").await.unwrap();
     take_all(&mut consumer).await;
     for partition in 0..site::PARTITIONS {
-        consumer.start_at(Partition::new(partition), Offset(0)).await.unwrap();
+        consumer.seek(Partition::new(partition), Offset(0)).await.unwrap();
     }
     cluster.broker_down(1).unwrap();
-    while consumer.next(10, site::BOUND).await.is_ok() {}
+    while consumer.poll(10, site::BOUND).await.is_ok() {}
     // As long as a caller pauses who has failed a few times.
     tokio::time::sleep(Duration::from_secs(4)).await;
     cluster.broker_up(1).unwrap();
     log.append(&[site::event(1, 71)]).await.unwrap();
     let mut failures = Vec::new();
     loop {
-        match consumer.next(10, site::BOUND).await {
+        match consumer.poll(10, site::BOUND).await {
             Ok(LogSignal::Records(_)) => break,
             Ok(_) => {}
             Err(error) => failures.push(error.to_string()),

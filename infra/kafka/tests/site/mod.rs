@@ -102,11 +102,11 @@ pub(crate) async fn read_until(
     let deadline = tokio::time::Instant::now() + BOUND;
     while !is_enough(&read) {
         assert!(tokio::time::Instant::now() < deadline, "it does not come; read so far: {read:?}");
-        match consumer.next(1_000, Duration::from_millis(100)).await.unwrap() {
+        match consumer.poll(1_000, Duration::from_millis(100)).await.unwrap() {
             LogSignal::Records(records) => read.extend(records),
             LogSignal::Assigned(assignments) => {
                 for assignment in assignments {
-                    consumer.start_at(assignment.partition, from).await.unwrap();
+                    consumer.seek(assignment.partition, from).await.unwrap();
                 }
             }
             LogSignal::Revoked(..) | LogSignal::Idle => {}

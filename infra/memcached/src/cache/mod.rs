@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use diptych_kernel::{
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, PortResult, ViewCache},
+    ports::{CacheRead, CachedRow, FillLease, PortResult, ViewCache},
 };
 use futures::future::join_all;
 
@@ -24,7 +24,7 @@ use servers::Servers;
 
 /// The lease of a key whose server did not answer. What is filled with it is forgotten at once, with all that has been filled since. No server
 /// gives this one.
-const OUT_OF_REACH: Lease = Lease(0);
+const OUT_OF_REACH: FillLease = FillLease(0);
 
 /// The cache on one or more Memcached servers. A handle, and its connections, live on the runtime on which it was opened.
 pub struct MemcachedViewCache {
@@ -98,7 +98,7 @@ impl MemcachedViewCache {
         }
     }
 
-    async fn fill_one(&self, key: Key, lease: Lease, row: &CachedRow) -> PortResult<bool> {
+    async fn fill_one(&self, key: Key, lease: FillLease, row: &CachedRow) -> PortResult<bool> {
         let lane = self.servers.of(&key);
         if lease == OUT_OF_REACH {
             // Where that fails it is remembered. Either way the cache will not contradict the row.
@@ -145,7 +145,7 @@ impl ViewCache for MemcachedViewCache {
         self.read_all(self.keys.of_rows(view, keys)).await
     }
 
-    async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
+    async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
         self.fill_one(self.keys.of_row(view, key), lease, &row).await
     }
 

@@ -148,7 +148,7 @@ async fn try_once(
 
 #[cfg(test)]
 mod tests {
-    use diptych_kernel::{Timestamp, ports::Lease};
+    use diptych_kernel::{Timestamp, ports::FillLease};
 
     use super::*;
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn only_what_is_not_newer_is_replaced() {
-        let mark = Mark::from(Lease(7));
+        let mark = Mark::from(FillLease(7));
         let value = |row: &CachedRow| Reply::Value { mark, value: value::encode(row), is_doubtful: false };
         for (position, as_of) in [(4, 9), (5, 7), (1, 1)] {
             assert_eq!(step(&value(&row(position, as_of))), Step::Replace(mark), "{position} as of {as_of}");
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_refresh_ends_leases_and_invents_nothing() {
-        let mark = Mark::from(Lease(7));
+        let mark = Mark::from(FillLease(7));
         assert_eq!(step(&Reply::Taken(mark)), Step::Replace(mark));
         assert_eq!(step(&Reply::Held(mark)), Step::Replace(mark));
         assert_eq!(step(&Reply::Absent), Step::Stop);

@@ -60,7 +60,7 @@ pub(crate) fn of_debts(debts: &Debts) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use diptych_kernel::ports::Lease;
+    use diptych_kernel::ports::FillLease;
 
     use super::*;
     use crate::{key::Key, metrics::LaneMetrics};
@@ -74,7 +74,7 @@ mod tests {
     }
 
     fn put(number: usize, bytes: usize) -> Command {
-        Command::Put { key: key(number), mark: Lease(1).into(), value: Bytes::from(vec![0; bytes]), ttl_s: 1 }
+        Command::Put { key: key(number), mark: FillLease(1).into(), value: Bytes::from(vec![0; bytes]), ttl_s: 1 }
     }
 
     fn all(numbers: std::ops::Range<usize>, command: impl Fn(usize) -> Command) -> Vec<Command> {

@@ -1,7 +1,7 @@
 //! What a connection is asked and what it answers, and both in the words of the protocol.
 
 use bytes::Bytes;
-use diptych_kernel::ports::Lease;
+use diptych_kernel::ports::FillLease;
 use memcache::exp::{
     DeleteOptions, Error, GetOptions, MetaCommand, MetaResponse, ReturnCode, SetOptions, build_delete, build_get,
     build_set, parse_meta_result,
@@ -26,13 +26,13 @@ impl Mark {
     }
 }
 
-impl From<Lease> for Mark {
-    fn from(lease: Lease) -> Self {
+impl From<FillLease> for Mark {
+    fn from(lease: FillLease) -> Self {
         Self(lease.0)
     }
 }
 
-impl From<Mark> for Lease {
+impl From<Mark> for FillLease {
     fn from(mark: Mark) -> Self {
         Self(mark.0)
     }
@@ -219,6 +219,6 @@ mod tests {
         assert_eq!(mark.cas(TERMS.salt), 7);
         let other = Salt::from_random(0x1234_5678_9abc_def0);
         assert_ne!(mark.cas(other), 7);
-        assert_ne!(Lease::from(Mark::of(1 << 62, Salt::from_random(1 << 62))), Lease(0));
+        assert_ne!(FillLease::from(Mark::of(1 << 62, Salt::from_random(1 << 62))), FillLease(0));
     }
 }

@@ -46,11 +46,11 @@ impl TestEnv for MemcachedTestEnv {
         tokio::time::sleep(by).await;
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(bound, future).await.ok()
     }
 
-    fn keeps(&self) -> bool {
+    fn retains_entries(&self) -> bool {
         self.config.refresh_puts_absent
     }
 }

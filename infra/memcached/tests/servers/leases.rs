@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use diptych_kernel::ports::{CacheRead, Lease, ViewCache};
+use diptych_kernel::ports::{CacheRead, FillLease, ViewCache};
 use diptych_memcached::MemcachedConfig;
 use memcache::exp::Meta;
 use tokio::task::JoinSet;
@@ -127,7 +127,7 @@ async fn leases_differ_and_a_made_up_one_is_good_for_nothing() {
         .collect();
     let different: HashSet<_> = leases.iter().map(|lease| lease.0).collect();
     assert_eq!(different.len(), keys.len());
-    for made_up in [1, 2, u64::MAX, leases[1].0, leases[0].0 + 1].map(Lease) {
+    for made_up in [1, 2, u64::MAX, leases[1].0, leases[0].0 + 1].map(FillLease) {
         assert!(!cache.fill(SEATS, &keys[0], made_up, row(3)).await.unwrap(), "{made_up:?}");
     }
     assert!(cache.fill(SEATS, &keys[0], leases[0], row(3)).await.unwrap());

@@ -2,7 +2,7 @@
 
 use std::{slice, sync::Arc, time::Duration};
 
-use diptych_kernel::ports::{CacheRead, Effect, Lease, ViewCache};
+use diptych_kernel::ports::{CacheRead, Effect, FillLease, ViewCache};
 use diptych_memcached::{MemcachedConfig, MemcachedViewCache};
 use parking_lot::Mutex;
 use tokio::{
@@ -70,7 +70,7 @@ async fn a_read_of_which_a_part_is_out_of_reach_answers_the_rest() {
     until_down(&two.cache, two.lost[0]).await;
     let keys: Vec<_> = (0..ROWS).map(key).collect();
     let reads = two.cache.read(SEATS, &keys).await.unwrap();
-    let mut leases: Vec<(usize, Lease)> = Vec::new();
+    let mut leases: Vec<(usize, FillLease)> = Vec::new();
     for (number, read) in reads.into_iter().enumerate() {
         match read {
             CacheRead::Hit(found) => assert!(found == row(5) && two.kept.contains(&number)),

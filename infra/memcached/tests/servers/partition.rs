@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use diptych_kernel::ports::{CacheRead, Lease, ViewCache};
+use diptych_kernel::ports::{CacheRead, FillLease, ViewCache};
 use diptych_memcached::{MemcachedConfig, MemcachedViewCache};
 use futures::FutureExt;
 
@@ -171,16 +171,16 @@ async fn what_was_out_of_reach_is_forgotten_once_more() {
     proxy.set(Network::Broken);
     until("the end of one server", async || {
         let reads = cache.read(SEATS, &keys).await.unwrap();
-        reads.iter().any(|read| matches!(read, CacheRead::Miss(Lease(0))))
+        reads.iter().any(|read| matches!(read, CacheRead::Miss(FillLease(0))))
     })
     .await;
     let reads = cache.read(SEATS, &keys).await.unwrap();
-    let number = reads.iter().position(|read| matches!(read, CacheRead::Miss(Lease(0)))).unwrap();
+    let number = reads.iter().position(|read| matches!(read, CacheRead::Miss(FillLease(0)))).unwrap();
     proxy.set(Network::Works);
     until_reached(&cache, number).await;
     until_reached(&other, number).await;
     refresh(&other, number, 5).await;
     assert_eq!(cached(&cache, number).await, Some(5));
-    assert!(cache.fill(SEATS, &key(number), Lease(0), row(6)).await.unwrap());
+    assert!(cache.fill(SEATS, &key(number), FillLease(0), row(6)).await.unwrap());
     assert_eq!(cached(&cache, number).await, None);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use diptych_kernel::{
     Position, Timestamp,
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, ViewCache},
+    ports::{CacheRead, CachedRow, FillLease, ViewCache},
 };
 use diptych_memcached::{MemcachedConfig, MemcachedViewCache};
 use memcache::exp::AsyncMetaClient;
@@ -76,7 +76,7 @@ pub(crate) async fn look(cache: &MemcachedViewCache, number: usize) -> CacheRead
     cache.read(SEATS, slice::from_ref(&key(number))).await.unwrap().remove(0)
 }
 
-pub(crate) async fn lease(cache: &MemcachedViewCache, number: usize) -> Lease {
+pub(crate) async fn lease(cache: &MemcachedViewCache, number: usize) -> FillLease {
     match look(cache, number).await {
         CacheRead::Miss(lease) => lease,
         other => panic!("a miss was expected: {other:?}"),

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventStore, Loaded, PortResult, Snapshot, StreamLoad, Tail},
+    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
 };
 
 pub use held_back::OldestWriter;
@@ -99,7 +99,7 @@ impl EventStore for PostgresEventStore {
         load::load(&self.inner, streams, snapshot_format, requests).await
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         read::all_after(&self.inner, cursor_exclusive, limit).await
     }
 
@@ -108,7 +108,7 @@ impl EventStore for PostgresEventStore {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         read::partition_after(&self.inner, partition, cursor_exclusive, limit).await
     }
 

@@ -2,7 +2,7 @@
 
 use diptych_kernel::{
     EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
-    ports::{PortResult, Tail},
+    ports::{EventPage, PortResult},
 };
 use tokio_postgres::types::ToSql;
 
@@ -15,7 +15,7 @@ const READ_STREAM_AFTER: &str = include_str!("../../queries/read_stream_after.sq
 const LOOK: &str = include_str!("../../queries/look.sql");
 
 /// A piece of all events.
-pub(super) async fn all_after(inner: &Inner, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+pub(super) async fn all_after(inner: &Inner, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
     let piece = async {
         let mut session = inner.readers.session().await?;
         let params: [&(dyn ToSql + Sync); 2] = [&cursor_exclusive.as_i64(), &limit_column(limit)];
@@ -25,7 +25,7 @@ pub(super) async fn all_after(inner: &Inner, cursor_exclusive: Position, limit: 
     inner.held_back.note(&inner.readers, &piece, limit).await;
     let read_at = piece.complete_at();
     let complete_up_to = piece.events.last().map_or(cursor_exclusive, |event| event.position);
-    Ok(Tail { events: piece.events, complete_up_to, read_at })
+    Ok(EventPage { events: piece.events, complete_up_to, read_at })
 }
 
 /// A piece of the events of one partition.
@@ -34,7 +34,7 @@ pub(super) async fn partition_after(
     partition: Partition,
     cursor_exclusive: Position,
     limit: usize,
-) -> PortResult<Tail> {
+) -> PortResult<EventPage> {
     // One that does not exist has no events.
     let number = i16::try_from(partition.number()).unwrap_or(i16::MAX);
     let piece = async {
@@ -55,7 +55,7 @@ pub(super) async fn partition_after(
         // Read by the same statement, so everything up to the last decided event was looked at.
         _ => decided_up_to.max(cursor_exclusive),
     };
-    Ok(Tail { events: piece.events, complete_up_to, read_at })
+    Ok(EventPage { events: piece.events, complete_up_to, read_at })
 }
 
 /// Events of one stream after a version.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_kernel::{
     EventTypeInterner, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventStore, Loaded, PortResult, Snapshot, StreamLoad, Tail},
+    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
 };
 
 use crate::{
@@ -32,7 +32,7 @@ impl EventStore for NaiveReader {
         self.0.load(streams, snapshot_format, requests).await
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         let read = async {
             let mut session = self.0.readers().session().await?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -41,7 +41,7 @@ impl EventStore for NaiveReader {
             let mut types = EventTypeInterner::default();
             let events = rows.iter().map(|row| Row(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
             let complete_up_to = events.last().map_or(cursor_exclusive, |event| event.position);
-            Ok(Tail { events, complete_up_to, read_at: read_at.map_or_else(Timestamp::default, |time| time.0) })
+            Ok(EventPage { events, complete_up_to, read_at: read_at.map_or_else(Timestamp::default, |time| time.0) })
         };
         read.await.map_err(Trouble::of_question)
     }
@@ -51,7 +51,7 @@ impl EventStore for NaiveReader {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         self.0.read_partition_after(partition, cursor_exclusive, limit).await
     }
 

@@ -42,7 +42,7 @@ impl<H: Send + Sync + 'static, F: Future<Output = H>, R: Fn(Arc<Database>) -> F 
         self.database.advance(by).await;
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(bound, future).await.ok()
     }
 }

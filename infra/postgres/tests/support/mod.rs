@@ -164,7 +164,7 @@ impl testing::TestEnv for PostgresTestEnv {
         self.0.advance(by).await;
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(bound, future).await.ok()
     }
 }

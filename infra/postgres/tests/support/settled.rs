@@ -5,8 +5,8 @@ use std::time::Duration;
 use diptych_kernel::{
     Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
-        AppendOutcome, AppendUnit, CursorOutcome, EventStore, Fence, LeaseOutcome, Loaded, PortResult, RelayCursor,
-        RelayState, Snapshot, StreamLoad, Tail,
+        AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
+        RelayCursor, RelayState, Snapshot, StreamLoad,
     },
 };
 use diptych_postgres::PostgresEventStore;
@@ -42,11 +42,11 @@ impl Settled {
     }
 
     /// Reads again and again, for some time: while others write there may be no moment when nothing is held back.
-    async fn settled<F: Future<Output = PortResult<Tail>>>(
+    async fn settled<F: Future<Output = PortResult<EventPage>>>(
         &self,
         limit: usize,
         read: impl Fn() -> F,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         const READS_MAX: usize = 1_000;
         for _ in 0..READS_MAX {
             let is_settled = self.client.query_one(IS_SETTLED, &[]).await.unwrap().get(0);
@@ -76,7 +76,7 @@ impl EventStore for Settled {
         self.store.load(streams, snapshot_format, requests).await
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         self.settled(limit, || self.store.read_after(cursor_exclusive, limit)).await
     }
 
@@ -85,7 +85,7 @@ impl EventStore for Settled {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         self.settled(limit, || self.store.read_partition_after(partition, cursor_exclusive, limit)).await
     }
 

@@ -124,7 +124,7 @@ impl TestEnv for ScyllaTestEnv {
         tokio::time::sleep(by).await;
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(bound, future).await.ok()
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use diptych_kernel::{
     Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventStore, Loaded, PortError, PortResult, Snapshot, StreamLoad, Tail},
+    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortError, PortResult, Snapshot, StreamLoad},
 };
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::yield_now};
@@ -162,7 +162,7 @@ impl<S: EventStore> EventStore for Probe<S> {
         Ok(loaded)
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         self.inner.read_after(cursor_exclusive, limit).await
     }
 
@@ -171,7 +171,7 @@ impl<S: EventStore> EventStore for Probe<S> {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         self.inner.read_partition_after(partition, cursor_exclusive, limit).await
     }
 

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 
 use crate::vocabulary::StreamId;
-pub use view::{FoldError, Recorded, RowKey, Scope, View, ViewId};
+pub use view::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId};
 
 /// How many streams one command may touch. More would make one command wait for many.
 pub const STREAMS_PER_COMMAND_MAX: usize = 16;

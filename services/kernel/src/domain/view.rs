@@ -56,7 +56,7 @@ pub enum Scope {
 
 /// An event with its record.
 #[derive(Debug)]
-pub struct Recorded<'a, E> {
+pub struct DecodedEvent<'a, E> {
     /// Where and when.
     pub record: &'a RecordedEvent,
     /// What.
@@ -64,13 +64,13 @@ pub struct Recorded<'a, E> {
 }
 
 // By hand, as a derive would ask for events that can be copied themselves.
-impl<E> Clone for Recorded<'_, E> {
+impl<E> Clone for DecodedEvent<'_, E> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<E> Copy for Recorded<'_, E> {}
+impl<E> Copy for DecodedEvent<'_, E> {}
 
 /// A read table as a fold over events. Rows are encoded messages: what is written here is what the query service sends.
 ///
@@ -94,14 +94,14 @@ pub trait View<E>: Send + Sync {
     }
 
     /// The row that the event concerns, or `None` where it concerns none.
-    fn key(&self, event: Recorded<'_, E>) -> Option<RowKey>;
+    fn key(&self, event: DecodedEvent<'_, E>) -> Option<RowKey>;
 
     /// The row after the event. `row` is the row before it, `None` where there is none or it was deleted; an answer of `None`
     /// deletes it. Called once per event of the row, in order.
     ///
     /// # Errors
     /// When the row cannot be made. The stream is parked then, and an operator sees the reason.
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, E>) -> Result<Option<Bytes>, FoldError>;
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, E>) -> Result<Option<Bytes>, FoldError>;
 }
 
 /// An event that cannot be folded into its row.

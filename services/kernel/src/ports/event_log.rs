@@ -69,7 +69,7 @@ pub struct Assignment {
 
 /// The answer to committing offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OffsetCommit {
+pub enum CommitOutcome {
     /// They are stored.
     Committed,
     /// A partition among them now belongs to another member; nothing was stored.
@@ -103,7 +103,7 @@ impl Drop for RevokeGuard {
 pub enum LogSignal {
     /// Records of one or more partitions, in order within each. Never empty.
     Records(Vec<LogRecord>),
-    /// These partitions are this member's now. Nothing is read of one until [`Consumer::start_at`] is called for it.
+    /// These partitions are this member's now. Nothing is read of one until [`Consumer::seek`] is called for it.
     Assigned(Vec<Assignment>),
     /// These partitions will be another's. No record of them follows. Finish or drop what is in flight, then drop the guard.
     Revoked(Vec<Partition>, RevokeGuard),
@@ -141,16 +141,16 @@ pub trait EventLog: Send + Sync + 'static {
 pub trait Consumer: Send + 'static {
     /// The next thing to know, waiting up to `patience`. At most `limit` records come at once. Must be called regularly: it is
     /// also the sign of life.
-    fn next(&mut self, limit: usize, wait_max: Duration) -> impl Future<Output = PortResult<LogSignal>> + Send;
+    fn poll(&mut self, limit: usize, wait_max: Duration) -> impl Future<Output = PortResult<LogSignal>> + Send;
 
     /// Another sign of life, for a member that is busy with what it has heard, and asks for nothing. What the group wants of it waits until it
     /// does; a log may take who lets it wait for several session times for dead all the same.
-    fn stay_alive(&mut self) -> impl Future<Output = ()> + Send;
+    fn heartbeat(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Starts, or goes on, reading a partition of this member's at an offset. Where retention has taken that offset, reading starts at the
     /// first record there is.
-    fn start_at(&mut self, partition: Partition, offset: Offset) -> impl Future<Output = PortResult<()>> + Send;
+    fn seek(&mut self, partition: Partition, offset: Offset) -> impl Future<Output = PortResult<()>> + Send;
 
     /// Stores, for each partition, the next offset to read. Call it only when everything before is durable elsewhere.
-    fn commit(&mut self, offsets: &[(Partition, Offset)]) -> impl Future<Output = PortResult<OffsetCommit>> + Send;
+    fn commit(&mut self, offsets: &[(Partition, Offset)]) -> impl Future<Output = PortResult<CommitOutcome>> + Send;
 }

@@ -101,7 +101,7 @@ pub struct Loaded {
 
 /// A piece of the end of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tail {
+pub struct EventPage {
     /// Events in the order of their positions.
     pub events: Vec<RecordedEvent>,
     /// Every event up to here, inclusive, that was not known before is in `events`; none can appear there later. Where the piece
@@ -116,7 +116,7 @@ pub struct Tail {
 /// ```text
 ///              cursor                    complete_up_to
 ///                 v                            v
-///   ---[ told ]---|---[ events of a Tail ]-----|--- not decided yet ---> position
+///   ---[ told ]---|---[ events of a EventPage ]-----|--- not decided yet ---> position
 /// ```
 ///
 /// An implementation must keep, also with several handles in several processes on the same place:
@@ -126,7 +126,7 @@ pub struct Tail {
 /// - **G4**: versions of a stream are dense from 1, and position grows with version along a stream. The events of a unit have
 ///   consecutive positions.
 /// - **G5**: [`EventStore::read_after`] never passes an event that could still appear: what is at or below
-///   [`Tail::complete_up_to`] is decided for ever. Reading by "id greater than the last" over ids that are given out before commit loses events.
+///   [`EventPage::complete_up_to`] is decided for ever. Reading by "id greater than the last" over ids that are given out before commit loses events.
 /// - All methods may be called at the same time from anywhere. A future that is dropped leaves an unknown effect.
 pub trait EventStore: Send + Sync + 'static {
     /// How many partitions the place was created with.
@@ -153,7 +153,11 @@ pub trait EventStore: Send + Sync + 'static {
     ) -> impl Future<Output = PortResult<Loaded>> + Send;
 
     /// Up to `limit` events after `cursor_exclusive`, over all partitions.
-    fn read_after(&self, cursor_exclusive: Position, limit: usize) -> impl Future<Output = PortResult<Tail>> + Send;
+    fn read_after(
+        &self,
+        cursor_exclusive: Position,
+        limit: usize,
+    ) -> impl Future<Output = PortResult<EventPage>> + Send;
 
     /// The same for one partition.
     fn read_partition_after(
@@ -161,7 +165,7 @@ pub trait EventStore: Send + Sync + 'static {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> impl Future<Output = PortResult<Tail>> + Send;
+    ) -> impl Future<Output = PortResult<EventPage>> + Send;
 
     /// Up to `limit` events of a stream after a version, in order.
     fn read_stream_after(

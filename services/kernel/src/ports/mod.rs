@@ -11,13 +11,14 @@ mod view_store;
 
 pub use error::{Effect, PortError, PortResult, Remedy};
 pub use event_log::{
-    Assignment, Consumer, EventLog, LogEntry, LogRecord, LogSignal, Offset, OffsetCommit, PartitionEnd, RevokeGuard,
+    Assignment, CommitOutcome, Consumer, EventLog, LogEntry, LogRecord, LogSignal, Offset, PartitionEnd, RevokeGuard,
     Watermark,
 };
 pub use event_store::{
-    AppendOutcome, AppendUnit, Conflict, EventStore, Loaded, Snapshot, StoredRequest, StreamLoad, StreamSlice, Tail,
+    AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, Snapshot, StoredRequest, StreamLoad,
+    StreamSlice,
 };
 pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate};
 pub use relay_state::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState};
-pub use view_cache::{CacheRead, CachedRow, Lease, ViewCache};
+pub use view_cache::{CacheRead, CachedRow, FillLease, ViewCache};
 pub use view_store::{Row, RowWrite, ScanPage, ViewStore};

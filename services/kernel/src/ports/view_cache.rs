@@ -25,7 +25,7 @@ pub struct CachedRow {
 
 /// The right to fill a key: given to one reader that missed, void once the key has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease(pub u64);
+pub struct FillLease(pub u64);
 
 /// What the cache knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum CacheRead {
     /// This.
     Hit(CachedRow),
     /// Nothing, and the caller may fill it.
-    Miss(Lease),
+    Miss(FillLease),
     /// Nothing, and another reader is filling it.
     Filling,
 }
@@ -52,7 +52,7 @@ pub trait ViewCache: Send + Sync + 'static {
         &self,
         view: ViewId,
         key: &RowKey,
-        lease: Lease,
+        lease: FillLease,
         row: CachedRow,
     ) -> impl Future<Output = PortResult<bool>> + Send;
 

@@ -189,18 +189,18 @@ async fn waiting_ends_with_a_save<P: TestEnv<Handle: ProgressStore>>(trial: &Tri
         let before = trial.load_all(&store, &[table]).await;
         // Saved after the load and before the wait.
         trial.save(&store, table, 0, &progress(position, 1, 1, &[])).await;
-        let there = trial.env.within(BOUND, store.wait_for_change(&mut seen, BOUND * 100)).await;
+        let there = trial.env.timeout(BOUND, store.wait_for_change(&mut seen, BOUND * 100)).await;
         assert!(there.is_some(), "a save after the last load was slept through");
         assert_ne!(trial.load_all(&store, &[table]).await, before);
     }
     store.wait_for_change(&mut seen, Duration::from_millis(1)).await;
-    let wait = trial.env.within(BOUND, store.wait_for_change(&mut seen, BOUND * 100));
+    let wait = trial.env.timeout(BOUND, store.wait_for_change(&mut seen, BOUND * 100));
     let save = async {
         yield_now().await;
         trial.save(&store, table, 0, &progress(9, 1, 1, &[])).await;
     };
     assert!(join(wait, save).await.0.is_some(), "a save of the same handle was slept through");
-    let bored = trial.env.within(BOUND, store.wait_for_change(&mut seen, Duration::from_millis(1))).await;
+    let bored = trial.env.timeout(BOUND, store.wait_for_change(&mut seen, Duration::from_millis(1))).await;
     assert!(bored.is_some(), "waited longer than its wait_max");
 }
 

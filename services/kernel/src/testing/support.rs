@@ -106,7 +106,7 @@ impl<'a, P: TestEnv> Trial<'a, P> {
     }
 
     pub(super) fn is_honest(&self) -> bool {
-        self.env.failures() == Failures::Never
+        self.env.failures() == Failures::Forbidden
     }
 
     /// A request id that no other call of this run gives.

@@ -8,9 +8,9 @@ use super::faulty::FaultInjector;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failures {
     /// It may not: a failure breaks the contract.
-    Never,
+    Forbidden,
     /// It may at any time: the suite does what the contract tells a caller to do, and checks what holds all the same.
-    Happen,
+    Allowed,
 }
 
 /// A fresh place of an adapter: a database, a topic, a cache. A suite uses its place up; the next run wants another one.
@@ -25,20 +25,20 @@ pub trait TestEnv: Sync {
     fn advance(&self, by: Duration) -> impl Future<Output = ()>;
 
     /// Gives the future up after a time that no working adapter needs. A place on paused time gets by without waiting.
-    fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> impl Future<Output = Option<T>>;
+    fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> impl Future<Output = Option<T>>;
 
     /// Whether handles may fail.
     fn failures(&self) -> Failures {
-        Failures::Never
+        Failures::Forbidden
     }
 
     /// Whether a cache keeps what it is given as long as it is as little as a suite gives it.
-    fn keeps(&self) -> bool {
+    fn retains_entries(&self) -> bool {
         true
     }
 
     /// How long a member of a group may be silent before the log gives its partitions to others.
-    fn session(&self) -> Duration {
+    fn session_timeout(&self) -> Duration {
         Duration::from_secs(60)
     }
 
@@ -79,20 +79,20 @@ where
         self.env.advance(by).await;
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
-        self.env.within(bound, future).await
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+        self.env.timeout(bound, future).await
     }
 
     fn failures(&self) -> Failures {
-        Failures::Happen
+        Failures::Allowed
     }
 
-    fn keeps(&self) -> bool {
+    fn retains_entries(&self) -> bool {
         false
     }
 
-    fn session(&self) -> Duration {
-        self.env.session()
+    fn session_timeout(&self) -> Duration {
+        self.env.session_timeout()
     }
 
     fn wait_max(&self) -> Duration {

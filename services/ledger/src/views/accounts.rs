@@ -1,7 +1,7 @@
 //! Accounts by id.
 
 use bytes::Bytes;
-use diptych_kernel::domain::{FoldError, Recorded, RowKey, Scope, View, ViewId};
+use diptych_kernel::domain::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId};
 use diptych_proto::ledger::{
     event,
     query::v1::{Account, AccountStatus},
@@ -33,11 +33,11 @@ impl View<Event> for Accounts {
         Scope::Stream
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         account_of(event.record).as_ref().map(account_key)
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let mut account = match (row, event.event) {
             (None, Event::AccountOpened(opened)) => opened_account(event, opened),
             (None, _) => return Err(fold_error(ACCOUNTS, event, "the account was never opened")),
@@ -53,7 +53,7 @@ impl View<Event> for Accounts {
     }
 }
 
-fn opened_account(event: Recorded<'_, Event>, opened: &event::v1::AccountOpened) -> Account {
+fn opened_account(event: DecodedEvent<'_, Event>, opened: &event::v1::AccountOpened) -> Account {
     Account {
         account_id: opened.account_id.clone(),
         owner_id: opened.owner_id.clone(),

@@ -1,7 +1,7 @@
 //! Which accounts an owner has.
 
 use bytes::Bytes;
-use diptych_kernel::domain::{FoldError, Recorded, RowKey, Scope, View, ViewId};
+use diptych_kernel::domain::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId};
 use diptych_proto::ledger::query::v1::Account;
 use prost::Message;
 
@@ -30,13 +30,13 @@ impl View<Event> for AccountsByOwner {
         false
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         let Event::AccountOpened(opened) = event.event else { return None };
         let account_id = account_of(event.record)?;
         Some(RowKey::new(&opened.owner_id, account_id.as_str().as_bytes().to_vec()))
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let Event::AccountOpened(opened) = event.event else { return Ok(row.map(Bytes::copy_from_slice)) };
         let ids =
             Account { account_id: opened.account_id.clone(), owner_id: opened.owner_id.clone(), ..Account::default() };

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use diptych_kernel::{
     RecordedEvent, Version,
-    domain::{FoldError, Recorded, RowKey, Scope, View, ViewId},
+    domain::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId},
 };
 use diptych_proto::ledger::{
     event::v1::PostingDetails,
@@ -85,14 +85,14 @@ impl View<Event> for Entries {
         false
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         Posting::of(event.event)?;
         let account_id = account_of(event.record)?;
         let place = Place::of(event.record.version);
         Some(RowKey::new(&Place::partition_key(&account_id, place.bucket()), place.sort_key().to_vec()))
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         if row.is_some() {
             return Err(fold_error(ENTRIES, event, "the entry is there already"));
         }

@@ -14,7 +14,7 @@ mod totals;
 
 use diptych_kernel::{
     RecordedEvent,
-    domain::{FoldError, Recorded, View, ViewId},
+    domain::{DecodedEvent, FoldError, View, ViewId},
 };
 use prost::Message;
 
@@ -36,12 +36,12 @@ fn account_of(record: &RecordedEvent) -> Option<AccountId> {
     AccountId::of_stream(&record.stream_id)
 }
 
-fn fold_error(view: ViewId, event: Recorded<'_, Event>, reason: impl Into<String>) -> FoldError {
+fn fold_error(view: ViewId, event: DecodedEvent<'_, Event>, reason: impl Into<String>) -> FoldError {
     FoldError { view, event_type: event.record.event_type.to_string(), reason: reason.into() }
 }
 
 /// Reads the row before an event.
-fn read_row<M: Message + Default>(view: ViewId, event: Recorded<'_, Event>, row: &[u8]) -> Result<M, FoldError> {
+fn read_row<M: Message + Default>(view: ViewId, event: DecodedEvent<'_, Event>, row: &[u8]) -> Result<M, FoldError> {
     M::decode(row).map_err(|error| fold_error(view, event, format!("the row before it cannot be read: {error}")))
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use diptych_kernel::{
     Partition,
-    domain::{FoldError, Recorded, RowKey, Scope, View, ViewId},
+    domain::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId},
 };
 use diptych_proto::ledger::query::v1::Totals;
 use prost::Message;
@@ -38,11 +38,11 @@ impl View<Event> for TotalsByCurrency {
         Scope::Partition
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         currency_code(event.event).map(|currency_code| key(currency_code, event.record.partition))
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let Some(currency_code) = currency_code(event.event) else { return Ok(row.map(Bytes::copy_from_slice)) };
         let wrong = |error: MergeError| fold_error(TOTALS, event, error.to_string());
         let mut sums = match row {

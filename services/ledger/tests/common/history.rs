@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use diptych_kernel::{
     EventMetadata, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    domain::{Domain, Recorded, RowKey, ViewId},
+    domain::{DecodedEvent, Domain, RowKey, ViewId},
 };
 use diptych_ledger::{
     Ledger,
@@ -78,7 +78,7 @@ impl History {
         for record in &self.records {
             let event = Ledger::decode_event(&record.event_type, &record.payload).unwrap();
             for view in &views {
-                let recorded = Recorded { record, event: &event };
+                let recorded = DecodedEvent { record, event: &event };
                 let Some(key) = view.key(recorded) else { continue };
                 assert!((1..=255).contains(&key.partition_key.len()) && key.sort_key.len() <= 255, "{key:?}");
                 let place = (view.id(), key);

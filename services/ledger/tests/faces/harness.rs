@@ -7,7 +7,7 @@ use diptych_command::SequencerConfig;
 use diptych_embedded::{Embedded, EmbeddedViewCache, EmbeddedViewStore, Storage};
 use diptych_kernel::{
     Partitions, Position, RecordedEvent,
-    domain::{Domain, Recorded, RowKey, View, ViewId},
+    domain::{DecodedEvent, Domain, RowKey, View, ViewId},
     ports::{EventStore, Offset, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ViewStore},
 };
 use diptych_ledger::{
@@ -146,7 +146,7 @@ impl Projected {
         record: &RecordedEvent,
         event: &Event,
     ) -> Option<((ViewId, RowKey), Bytes)> {
-        let recorded = Recorded { record, event };
+        let recorded = DecodedEvent { record, event };
         let place = (view.id(), view.key(recorded)?);
         let body = view.fold(self.rows.get(&place).map(AsRef::as_ref), recorded).unwrap()?;
         self.rows.insert(place.clone(), body.clone());

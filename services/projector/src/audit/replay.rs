@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use diptych_kernel::{
     Position, RecordedEvent, StreamId, Version,
-    domain::{Domain, Recorded, RowKey, View, ViewId},
+    domain::{DecodedEvent, Domain, RowKey, View, ViewId},
     ports::Row,
 };
 
@@ -37,7 +37,7 @@ impl<'a, D: Domain> Replay<'a, D> {
             Ok(event) => event,
             Err(error) => return self.differ(None, record, error.to_string()),
         };
-        let recorded = Recorded { record, event: &event };
+        let recorded = DecodedEvent { record, event: &event };
         for fold in self.folds {
             let Some(key) = fold.key(recorded) else { continue };
             if !wanted(fold.as_ref(), &key) {

@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 use bytes::Bytes;
 use diptych_kernel::{
     StreamId,
-    domain::{DecodeError, Domain, FoldError, Recorded, RowKey, Scope, View, ViewId},
+    domain::{DecodeError, DecodedEvent, Domain, FoldError, RowKey, Scope, View, ViewId},
     testing::theatre::{Command, Event, Refusal, SEATS, Seat, Theatre, UNFOLDABLE},
 };
 
@@ -111,13 +111,13 @@ impl View<Event> for AmendedSeats {
         self.seats.scope()
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         self.seats.key(event)
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         if event.event.guest() == UNFOLDABLE {
-            let event = Recorded { record: event.record, event: &Event::reserved(LATECOMER) };
+            let event = DecodedEvent { record: event.record, event: &Event::reserved(LATECOMER) };
             return self.seats.fold(row, event);
         }
         self.seats.fold(row, event)

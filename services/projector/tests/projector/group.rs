@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use diptych_embedded::GroupTimes;
+use diptych_embedded::GroupTimeouts;
 use diptych_kernel::{
     RecordedEvent,
     domain::RowKey,
@@ -21,7 +21,7 @@ pub(crate) async fn assignments(stage: &Stage, member: &str) -> Vec<Assignment> 
     let mut consumer = stage.log.join("projectors", member).await.unwrap();
     let mut all = Vec::new();
     while all.len() < usize::from(partitions().count()) {
-        match consumer.next(1, Duration::from_secs(30)).await.unwrap() {
+        match consumer.poll(1, Duration::from_secs(30)).await.unwrap() {
             LogSignal::Assigned(assigned) => all.extend(assigned),
             other => panic!("{other:?}"),
         }
@@ -150,7 +150,7 @@ async fn a_member_whose_store_is_away_keeps_its_partitions() {
             one.set_away(true);
             let newest = a_round(&stage, number).await;
             // Several sessions: who said nothing would be replaced.
-            tokio::time::sleep(5 * GroupTimes::default().session).await;
+            tokio::time::sleep(5 * GroupTimeouts::default().session).await;
             let mut missing = 0;
             for event in &newest {
                 let row = stage.row(SEATS, &RowKey::single(event.stream_id.as_str())).await;

@@ -17,7 +17,7 @@ use crate::{
 /// the read database kept.
 async fn lose_all_but_the_last(stage: &Stage) {
     let mut consumer = stage.log.join("projectors", "forgetful").await.unwrap();
-    let given = consumer.next(1, Duration::from_secs(30)).await.unwrap();
+    let given = consumer.poll(1, Duration::from_secs(30)).await.unwrap();
     let LogSignal::Assigned(assigned) = given else { panic!("{given:?}") };
     let ends = stage.log.ends().await.unwrap();
     let offsets: Vec<_> =

@@ -13,8 +13,8 @@ use diptych_kernel::{
     Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     domain::{RowKey, ViewId},
     ports::{
-        AppendOutcome, AppendUnit, EventStore, Loaded, PortError, PortResult, ProgressStore, ProgressUpdate, Row,
-        RowWrite, ScanPage, Snapshot, StreamLoad, Tail, ViewStore,
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortError, PortResult, ProgressStore, ProgressUpdate,
+        Row, RowWrite, ScanPage, Snapshot, StreamLoad, ViewStore,
     },
 };
 use tokio::sync::watch;
@@ -79,16 +79,21 @@ impl EventStore for ScreenedEvents {
         self.store.load(streams, snapshot_format, requests).await
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         self.look()?;
         let tail = self.store.read_after(cursor_exclusive, limit).await?;
-        Ok(Tail { events: self.screen(tail.events), ..tail })
+        Ok(EventPage { events: self.screen(tail.events), ..tail })
     }
 
-    async fn read_partition_after(&self, partition: Partition, cursor: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_partition_after(
+        &self,
+        partition: Partition,
+        cursor: Position,
+        limit: usize,
+    ) -> PortResult<EventPage> {
         self.look()?;
         let tail = self.store.read_partition_after(partition, cursor, limit).await?;
-        Ok(Tail { events: self.screen(tail.events), ..tail })
+        Ok(EventPage { events: self.screen(tail.events), ..tail })
     }
 
     async fn read_stream_after(

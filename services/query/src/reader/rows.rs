@@ -3,7 +3,7 @@
 use diptych_kernel::{
     Token,
     domain::{RowKey, ViewId},
-    ports::{CachedRow, Lease, ViewCache, ViewStore},
+    ports::{CachedRow, FillLease, ViewCache, ViewStore},
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -24,7 +24,7 @@ struct Call<'a> {
     /// What is answered so far.
     rows: Vec<Option<CachedRow>>,
     /// What the cache has given this call leave to fill, and it has not.
-    leases: Vec<Option<Lease>>,
+    leases: Vec<Option<FillLease>>,
 }
 
 /// A row that the cache did not give.

@@ -13,7 +13,7 @@ use diptych_embedded::{EmbeddedViewCache, EmbeddedViewStore};
 use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{
-        CacheRead, CachedRow, Lease, PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage,
+        CacheRead, CachedRow, FillLease, PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage,
         ViewCache, ViewStore,
     },
 };
@@ -192,7 +192,7 @@ impl ViewCache for SwitchedCache {
         self.inner.read(view, keys).await
     }
 
-    async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
+    async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
         self.check().await?;
         self.inner.fill(view, key, lease, row).await
     }

@@ -107,10 +107,10 @@ impl Stage {
         let mut reader = self.log.join(&format!("readers-{}", self.readers.get()), "one").await.unwrap();
         let mut records = Vec::new();
         loop {
-            match reader.next(1_000, Duration::ZERO).await.unwrap() {
+            match reader.poll(1_000, Duration::ZERO).await.unwrap() {
                 LogSignal::Assigned(given) => {
                     for assignment in given {
-                        reader.start_at(assignment.partition, Offset(0)).await.unwrap();
+                        reader.seek(assignment.partition, Offset(0)).await.unwrap();
                     }
                 }
                 LogSignal::Records(more) => records.extend(more.into_iter().map(|record| record.entry)),

@@ -2,7 +2,7 @@
 
 use super::fixture::{event, once};
 use crate::{
-    ports::{Consumer, EventLog, LogSignal, Offset, OffsetCommit},
+    ports::{CommitOutcome, Consumer, EventLog, LogSignal, Offset},
     testing::{
         TestEnv,
         faulty::{FaultInjector, FaultyEventLog},
@@ -25,19 +25,19 @@ pub(super) async fn a_crash_between_any_two_steps_loses_nothing<P: TestEnv<Handl
         let mortal = FaultyEventLog::new(trial.env.handle().await, faults);
         let mut kept = Vec::new();
         if let Ok(mut consumer) = mortal.join(&group, "ada").await {
-            while let Ok(signal) = consumer.next(2, trial.env.wait_max()).await {
+            while let Ok(signal) = consumer.poll(2, trial.env.wait_max()).await {
                 let done = match signal {
                     LogSignal::Assigned(assignments) => {
                         let mine = assignments.into_iter().find(|assignment| assignment.partition == partition);
                         match mine {
-                            Some(mine) => consumer.start_at(partition, mine.committed).await.is_ok(),
+                            Some(mine) => consumer.seek(partition, mine.committed).await.is_ok(),
                             None => true,
                         }
                     }
                     LogSignal::Records(records) => {
                         let next = Offset(records.last().unwrap().offset.0 + 1);
                         kept.extend(records.into_iter().map(|record| record.entry));
-                        matches!(consumer.commit(&[(partition, next)]).await, Ok(OffsetCommit::Committed))
+                        matches!(consumer.commit(&[(partition, next)]).await, Ok(CommitOutcome::Committed))
                     }
                     LogSignal::Revoked(..) | LogSignal::Idle => true,
                 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, slice, sync::Arc};
 
 use crate::{
     ports::{
-        Assignment, Consumer, EventLog, LogEntry, LogRecord, LogSignal, Offset, OffsetCommit, PartitionEnd,
+        Assignment, CommitOutcome, Consumer, EventLog, LogEntry, LogRecord, LogSignal, Offset, PartitionEnd,
         RevokeGuard, Watermark,
     },
     testing::{
@@ -139,8 +139,8 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
     pub(super) async fn poll(&self, member: &mut Member<P>, limit: usize) -> bool {
         let wait_max = self.env.wait_max();
         let name = member.name.clone();
-        match member.consumer().next(limit, wait_max).await {
-            Err(error) if self.is_honest() => panic!("next of {name}: {error}"),
+        match member.consumer().poll(limit, wait_max).await {
+            Err(error) if self.is_honest() => panic!("poll of {name}: {error}"),
             Err(_) | Ok(LogSignal::Idle) => return false,
             Ok(LogSignal::Records(records)) => member.hear(records, limit),
             Ok(LogSignal::Revoked(partitions, guard)) => {
@@ -173,9 +173,9 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
 
     pub(super) async fn start(&self, member: &mut Member<P>, partition: Partition, offset: Offset) {
         let mut failures = 0;
-        while let Err(error) = member.consumer().start_at(partition, offset).await {
+        while let Err(error) = member.consumer().seek(partition, offset).await {
             failures += 1;
-            assert!(!self.is_honest() && failures < ATTEMPTS_MAX, "start_at: {error}");
+            assert!(!self.is_honest() && failures < ATTEMPTS_MAX, "seek: {error}");
         }
         member.own.insert(partition, offset);
     }
@@ -211,7 +211,7 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
         assert!(!self.is_honest(), "there is no end to what {} hears", member.name);
     }
 
-    pub(super) async fn commit(&self, member: &mut Member<P>, offsets: &[(Partition, Offset)]) -> OffsetCommit {
+    pub(super) async fn commit(&self, member: &mut Member<P>, offsets: &[(Partition, Offset)]) -> CommitOutcome {
         for _ in 0..ATTEMPTS_MAX {
             match member.consumer().commit(offsets).await {
                 Ok(outcome) => return outcome,
@@ -222,12 +222,12 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
     }
 
     /// The member is busy, and says so.
-    pub(super) async fn stay_alive(&self, member: &mut Member<P>) {
-        member.consumer.stay_alive().await;
+    pub(super) async fn heartbeat(&self, member: &mut Member<P>) {
+        member.consumer.heartbeat().await;
     }
 
     /// Commits everything that the member has read of what it has.
-    pub(super) async fn commit_all(&self, member: &mut Member<P>) -> OffsetCommit {
+    pub(super) async fn commit_all(&self, member: &mut Member<P>) -> CommitOutcome {
         let offsets: Vec<_> = member.own.iter().map(|(partition, next)| (*partition, *next)).collect();
         self.commit(member, &offsets).await
     }
@@ -237,7 +237,7 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
         member: &mut Member<P>,
         partition: Partition,
         offset: Offset,
-    ) -> OffsetCommit {
+    ) -> CommitOutcome {
         self.commit(member, slice::from_ref(&(partition, offset))).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fixture::{Member, event};
 use crate::{
-    ports::{EventLog, LogEntry, Offset, OffsetCommit, PartitionEnd},
+    ports::{CommitOutcome, EventLog, LogEntry, Offset, PartitionEnd},
     testing::{TestEnv, support::Trial},
     vocabulary::{Partition, Partitions},
 };
@@ -68,7 +68,7 @@ pub(super) async fn members_share_the_partitions<P: TestEnv<Handle: EventLog>>(t
         })
         .await;
     for member in [&mut ada, &mut bob, &mut eve] {
-        assert_eq!(trial.commit_all(member).await, OffsetCommit::Committed, "each commits its own");
+        assert_eq!(trial.commit_all(member).await, CommitOutcome::Committed, "each commits its own");
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn a_guard_holds_the_group_up<P: TestEnv<Handle: EventLog>>(tri
     }
     // What was in flight can be finished.
     let offsets: Vec<_> = taken.iter().map(|partition| (*partition, Offset(1))).collect();
-    assert_eq!(trial.commit(&mut ada, &offsets).await, OffsetCommit::Committed, "until the guard is dropped");
+    assert_eq!(trial.commit(&mut ada, &offsets).await, CommitOutcome::Committed, "until the guard is dropped");
     ada.keeps_guards = false;
     ada.guards.clear();
     trial
@@ -102,7 +102,7 @@ pub(super) async fn a_guard_holds_the_group_up<P: TestEnv<Handle: EventLog>>(tri
         assert_eq!(assignment.committed, Offset(1), "what ada committed last");
     }
     let outcome = trial.commit(&mut ada, &offsets).await;
-    assert_eq!(outcome, OffsetCommit::Fenced, "what was let go of is another's");
+    assert_eq!(outcome, CommitOutcome::Fenced, "what was let go of is another's");
 }
 
 pub(super) async fn a_zombie_is_fenced<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
@@ -116,12 +116,12 @@ pub(super) async fn a_zombie_is_fenced<P: TestEnv<Handle: EventLog>>(trial: &Tri
     trial.put(&log, &entries).await;
     let ends = trial.ends(&log).await;
     let mut ada = trial.lone_member(&log, "zombie", "ada").await;
-    assert_eq!(trial.commit_one(&mut ada, Partition::new(0), Offset(0)).await, OffsetCommit::Committed);
+    assert_eq!(trial.commit_one(&mut ada, Partition::new(0), Offset(0)).await, CommitOutcome::Committed);
     let mut bob = trial.join(&other, "zombie", "bob").await;
 
     // Ada sleeps. Time goes by in steps, as bob has to show that it lives.
     for _ in 0..10 {
-        trial.env.advance(trial.env.session() / 4).await;
+        trial.env.advance(trial.env.session_timeout() / 4).await;
         for _ in 0..5 {
             trial.poll(&mut bob, 100).await;
         }
@@ -133,12 +133,12 @@ pub(super) async fn a_zombie_is_fenced<P: TestEnv<Handle: EventLog>>(trial: &Tri
             members[0].own.len() == ends.len() && ends.iter().zip(members[0].own.values()).all(is_reached)
         })
         .await;
-    assert_eq!(trial.commit_all(&mut bob).await, OffsetCommit::Committed);
+    assert_eq!(trial.commit_all(&mut bob).await, CommitOutcome::Committed);
 
     // Ada wakes up, believes that all is as it was, and goes on with its work.
     for partition in log.partitions().iter() {
         let outcome = trial.commit_one(&mut ada, partition, Offset(0)).await;
-        assert_eq!(outcome, OffsetCommit::Fenced, "partition {partition} is another's");
+        assert_eq!(outcome, CommitOutcome::Fenced, "partition {partition} is another's");
     }
     drop((ada, bob));
     let eve = trial.lone_member(&log, "zombie", "eve").await;
@@ -153,14 +153,14 @@ pub(super) async fn a_busy_member_keeps_its_partitions<P: TestEnv<Handle: EventL
     let (of_ada, of_bob) = (own(&ada), own(&bob));
     ada.revoked.clear();
     for _ in 0..7 {
-        trial.env.advance(trial.env.session() / 4).await;
-        trial.stay_alive(&mut ada).await;
+        trial.env.advance(trial.env.session_timeout() / 4).await;
+        trial.heartbeat(&mut ada).await;
         for _ in 0..5 {
             trial.poll(&mut bob, 100).await;
         }
     }
     assert!(own(&bob).is_subset(&of_bob), "bob was given what is ada's");
-    assert_eq!(trial.commit_all(&mut ada).await, OffsetCommit::Committed);
+    assert_eq!(trial.commit_all(&mut ada).await, CommitOutcome::Committed);
     if trial.is_honest() {
         assert_eq!(own(&ada), of_ada);
         assert_eq!(ada.revoked, [], "ada was told that it lost something");
@@ -179,8 +179,8 @@ pub(super) async fn a_commit_is_stored_whole_or_not<P: TestEnv<Handle: EventLog>
     let mine = *ada.own.keys().next().unwrap();
     let not_mine = *bob.own.keys().next().unwrap();
     let outcome = trial.commit(&mut ada, &[(mine, Offset(1)), (not_mine, Offset(1))]).await;
-    assert_eq!(outcome, OffsetCommit::Fenced, "a partition of another among them");
-    assert_eq!(trial.commit_one(&mut bob, not_mine, Offset(0)).await, OffsetCommit::Committed);
+    assert_eq!(outcome, CommitOutcome::Fenced, "a partition of another among them");
+    assert_eq!(trial.commit_one(&mut bob, not_mine, Offset(0)).await, CommitOutcome::Committed);
     drop((ada, bob));
     let eve = trial.lone_member(&trial.env.handle().await, "whole", "eve").await;
     for (partition, committed) in last_assignments(&eve) {
@@ -204,8 +204,8 @@ pub(super) async fn a_member_that_comes_back_gets_its_partitions<P: TestEnv<Hand
         let disturbed: Vec<_> = bob.revoked.iter().filter(|partition| of_bob.contains(*partition)).collect();
         assert!(disturbed.is_empty(), "bob was disturbed: {disturbed:?}");
     }
-    assert_eq!(trial.commit_all(&mut bob).await, OffsetCommit::Committed);
-    assert_eq!(trial.commit_all(&mut ada).await, OffsetCommit::Committed);
+    assert_eq!(trial.commit_all(&mut bob).await, CommitOutcome::Committed);
+    assert_eq!(trial.commit_all(&mut ada).await, CommitOutcome::Committed);
 }
 
 pub(super) async fn a_member_that_leaves_is_replaced<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
@@ -213,7 +213,7 @@ pub(super) async fn a_member_that_leaves_is_replaced<P: TestEnv<Handle: EventLog
     let everything = ada.own.len() + bob.own.len();
     drop(ada);
     for _ in 0..10 {
-        trial.env.advance(trial.env.session() / 4).await;
+        trial.env.advance(trial.env.session_timeout() / 4).await;
         for _ in 0..5 {
             trial.poll(&mut bob, 100).await;
         }

@@ -124,7 +124,7 @@ async fn finish<P: TestEnv<Handle: EventLog>>(
     drop(members);
     let ends = trial.ends(log).await;
     for _ in 0..10 {
-        trial.env.advance(trial.env.session() / 4).await;
+        trial.env.advance(trial.env.session_timeout() / 4).await;
         trial.poll(&mut last, 100).await;
     }
     trial

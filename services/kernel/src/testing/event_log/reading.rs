@@ -4,7 +4,7 @@ use futures::future::join;
 
 use super::fixture::{Member, event, once, watermark};
 use crate::{
-    ports::{Consumer, EventLog, LogEntry, LogSignal, Offset, OffsetCommit},
+    ports::{CommitOutcome, Consumer, EventLog, LogEntry, LogSignal, Offset},
     testing::{
         TestEnv,
         support::{BOUND, Trial},
@@ -64,7 +64,7 @@ pub(super) async fn groups_are_independent<P: TestEnv<Handle: EventLog>>(trial: 
     trial.put(&log, &entries).await;
     for member in [&mut first, &mut second] {
         trial.poll_until("all is read", &mut [&mut *member], |members| members[0].has_read(&entries)).await;
-        assert_eq!(trial.commit_all(member).await, OffsetCommit::Committed);
+        assert_eq!(trial.commit_all(member).await, CommitOutcome::Committed);
     }
     // A group that comes later reads all of it too.
     let mut late = trial.lone_member(&log, "independent late", "ada").await;
@@ -84,7 +84,7 @@ pub(super) async fn a_group_goes_on_where_it_committed<P: TestEnv<Handle: EventL
     let mut member = trial.lone_member(&log, "goes on", "ada").await;
     trial.poll_until("all is read", &mut [&mut member], |members| members[0].own.get(&partition) == Some(&end)).await;
     let env = member.read.iter().find(|record| record.entry == entries[4]).unwrap().offset;
-    assert_eq!(trial.commit_one(&mut member, partition, env).await, OffsetCommit::Committed);
+    assert_eq!(trial.commit_one(&mut member, partition, env).await, CommitOutcome::Committed);
     drop(member);
 
     // Another member through another handle: what was read and not committed comes again.
@@ -99,7 +99,7 @@ pub(super) async fn a_group_goes_on_where_it_committed<P: TestEnv<Handle: EventL
     // Appended twice, it may be there twice.
     let is_strict = trial.is_honest();
     assert!(!is_strict || read == once(entries[4..].iter(), partition), "from the committed offset, not from before");
-    assert_eq!(trial.commit_all(&mut member).await, OffsetCommit::Committed);
+    assert_eq!(trial.commit_all(&mut member).await, CommitOutcome::Committed);
     drop(member);
     let member = trial.lone_member(&log, "goes on", "ada").await;
     let given = member.assigned.iter().find(|assignment| assignment.partition == partition).unwrap();
@@ -171,7 +171,7 @@ pub(super) async fn waiting_ends_with_an_append<P: TestEnv<Handle: EventLog>>(tr
         trial.poll_until("all is read", &mut [&mut member], is_at_the_ends).await;
     }
     let entries = [event(log.partitions(), Partition::new(0), 600)];
-    let wait = trial.env.within(BOUND, member.consumer().next(10, BOUND * 100));
+    let wait = trial.env.timeout(BOUND, member.consumer().poll(10, BOUND * 100));
     let put = async {
         yield_now().await;
         trial.put(&log, &entries).await;
@@ -182,6 +182,6 @@ pub(super) async fn waiting_ends_with_an_append<P: TestEnv<Handle: EventLog>>(tr
         let Ok(LogSignal::Records(records)) = heard else { panic!("records were expected: {heard:?}") };
         assert_eq!(records.iter().map(|record| record.entry.clone()).collect::<Vec<_>>(), entries);
     }
-    let bored = trial.env.within(BOUND, member.consumer().next(10, trial.env.wait_max())).await;
+    let bored = trial.env.timeout(BOUND, member.consumer().poll(10, trial.env.wait_max())).await;
     assert!(bored.is_some(), "waited longer than its wait_max");
 }

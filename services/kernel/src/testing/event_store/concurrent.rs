@@ -65,7 +65,7 @@ pub(super) async fn none_missed<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_
             yield_now().await;
         }
     };
-    let (told, _) = trial.env.within(BOUND * 10, join(read, write)).await.expect("reader and writers come to an end");
+    let (told, _) = trial.env.timeout(BOUND * 10, join(read, write)).await.expect("reader and writers come to an end");
 
     let (stored, _) = trial.read_all_after(&reader, start, 1_000).await;
     let positions = |events: &[RecordedEvent]| events.iter().map(|event| event.position).collect::<Vec<_>>();

@@ -114,16 +114,16 @@ pub(super) async fn streams_are_loaded_from_what_is_known<P: TestEnv<Handle: Eve
 pub(super) async fn waiting_ends_with_an_append<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
     let (store, stream_id) = (trial.env.handle().await, stream("waiting"));
     let (_, end) = trial.read_all_after(&store, Position::START, 1_000).await;
-    let wait = trial.env.within(BOUND, store.wait_for_events(end, BOUND * 100));
+    let wait = trial.env.timeout(BOUND, store.wait_for_events(end, BOUND * 100));
     let write = async {
         yield_now().await;
         trial.store(&store, &[trial.unit(events(&stream_id, 1..=1))]).await
     };
     assert!(join(wait, write).await.0.is_some(), "an append of the same handle was slept through");
     // What is there already is not waited for, and patience ends.
-    let there = trial.env.within(BOUND, store.wait_for_events(end, BOUND * 100)).await;
+    let there = trial.env.timeout(BOUND, store.wait_for_events(end, BOUND * 100)).await;
     assert!(there.is_some(), "waited for what was there");
     let (_, end) = trial.read_all_after(&store, Position::START, 1_000).await;
-    let bored = trial.env.within(BOUND, store.wait_for_events(end, Duration::from_millis(1))).await;
+    let bored = trial.env.timeout(BOUND, store.wait_for_events(end, Duration::from_millis(1))).await;
     assert!(bored.is_some(), "waited longer than its wait_max");
 }

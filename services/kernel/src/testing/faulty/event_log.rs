@@ -10,7 +10,7 @@ use std::{
 use super::{Fate, FaultInjector};
 use crate::{
     ports::{
-        Assignment, Consumer, EventLog, LogEntry, LogSignal, Offset, OffsetCommit, PartitionEnd, PortResult,
+        Assignment, CommitOutcome, Consumer, EventLog, LogEntry, LogSignal, Offset, PartitionEnd, PortResult,
         RevokeGuard,
     },
     vocabulary::{Partition, Partitions},
@@ -110,7 +110,7 @@ impl<C: Consumer> FaultyConsumer<C> {
         {
             return Ok(revoked);
         }
-        let mut signal = self.consumer.next(limit, wait_max).await?;
+        let mut signal = self.consumer.poll(limit, wait_max).await?;
         match &mut signal {
             LogSignal::Assigned(assignments) => {
                 self.committed.extend(assignments.iter().map(|given| (given.partition, given.committed)));
@@ -170,39 +170,39 @@ impl<C: Consumer> FaultyConsumer<C> {
 }
 
 impl<C: Consumer> Consumer for FaultyConsumer<C> {
-    async fn next(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+    async fn poll(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
         match self.faults.fate() {
             Fate::Done => self.next_true(limit, wait_max).await,
-            Fate::NotDone => Err(self.faults.not_done("next")),
-            Fate::NotDoneUnreported => Err(self.faults.unknown("next")),
+            Fate::NotDone => Err(self.faults.not_done("poll")),
+            Fate::NotDoneUnreported => Err(self.faults.unknown("poll")),
             Fate::DoneUnreported => {
                 // Nothing may be lost: what was not told is told later.
                 let signal = self.next_true(limit, wait_max).await?;
                 self.held.push_front(signal);
-                Err(self.faults.unknown("next"))
+                Err(self.faults.unknown("poll"))
             }
         }
     }
 
-    async fn stay_alive(&mut self) {
-        self.consumer.stay_alive().await;
+    async fn heartbeat(&mut self) {
+        self.consumer.heartbeat().await;
     }
 
-    async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
+    async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         let fate = self.faults.fate();
         if matches!(fate, Fate::Done | Fate::DoneUnreported) {
-            self.consumer.start_at(partition, offset).await?;
+            self.consumer.seek(partition, offset).await?;
             self.drop_held(partition);
             self.silent.remove(&partition);
         }
         match fate {
             Fate::Done => Ok(()),
-            Fate::NotDone => Err(self.faults.not_done("start_at")),
-            Fate::DoneUnreported | Fate::NotDoneUnreported => Err(self.faults.unknown("start_at")),
+            Fate::NotDone => Err(self.faults.not_done("seek")),
+            Fate::DoneUnreported | Fate::NotDoneUnreported => Err(self.faults.unknown("seek")),
         }
     }
 
-    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<OffsetCommit> {
+    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let fate = self.faults.fate();
         if matches!(fate, Fate::NotDone) {
             return Err(self.faults.not_done("commit"));
@@ -211,7 +211,7 @@ impl<C: Consumer> Consumer for FaultyConsumer<C> {
             return Err(self.faults.unknown("commit"));
         }
         let outcome = self.consumer.commit(offsets).await?;
-        if outcome == OffsetCommit::Committed {
+        if outcome == CommitOutcome::Committed {
             for (partition, offset) in offsets {
                 self.committed.entry(*partition).and_modify(|committed| *committed = *offset);
             }

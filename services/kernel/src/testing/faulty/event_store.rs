@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use super::{Fate, FaultInjector};
 use crate::{
     ports::{
-        AppendOutcome, AppendUnit, CursorOutcome, EventStore, Fence, LeaseOutcome, Loaded, PortResult, RelayCursor,
-        RelayState, Snapshot, StreamLoad, Tail,
+        AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
+        RelayCursor, RelayState, Snapshot, StreamLoad,
     },
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
@@ -72,7 +72,7 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
         self.faults.around("load", self.store.load(streams, snapshot_format, requests)).await
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         self.faults.around("read_after", self.store.read_after(cursor_exclusive, limit)).await
     }
 
@@ -81,7 +81,7 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         let call = self.store.read_partition_after(partition, cursor_exclusive, limit);
         self.faults.around("read_partition_after", call).await
     }

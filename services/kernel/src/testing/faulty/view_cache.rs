@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::{Fate, FaultInjector};
 use crate::{
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, PortResult, ViewCache},
+    ports::{CacheRead, CachedRow, FillLease, PortResult, ViewCache},
 };
 
 /// Any cache behind a liar. It forgets what it was asked for, does only some of what it is told, and fills late.
@@ -15,7 +15,7 @@ use crate::{
 pub struct FaultyViewCache<C> {
     cache: Arc<C>,
     faults: FaultInjector,
-    late: Mutex<Vec<(ViewId, RowKey, Lease, CachedRow)>>,
+    late: Mutex<Vec<(ViewId, RowKey, FillLease, CachedRow)>>,
 }
 
 impl<C: ViewCache> FaultyViewCache<C> {
@@ -46,7 +46,7 @@ impl<C: ViewCache> ViewCache for FaultyViewCache<C> {
         self.faults.around("read", self.cache.read(view, keys)).await
     }
 
-    async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
+    async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
         match self.faults.fate() {
             Fate::Done => self.cache.fill(view, key, lease, row).await,
             Fate::NotDone => Err(self.faults.not_done("fill")),

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use super::{Toy, assert_caught};
 use crate::{
     ports::{
-        AppendOutcome, AppendUnit, Conflict, EventStore, Loaded, PortResult, Snapshot, StoredRequest, StreamLoad,
-        StreamSlice, Tail,
+        AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortResult, Snapshot, StoredRequest,
+        StreamLoad, StreamSlice,
     },
     testing::{
         FaultyTestEnv, ManualClock, block_on, event_store,
@@ -80,12 +80,18 @@ impl State {
         conflicts
     }
 
-    fn tail(&self, keep: impl Fn(&RecordedEvent) -> bool, cursor: Position, limit: usize, read_at: Timestamp) -> Tail {
+    fn tail(
+        &self,
+        keep: impl Fn(&RecordedEvent) -> bool,
+        cursor: Position,
+        limit: usize,
+        read_at: Timestamp,
+    ) -> EventPage {
         let events: Vec<_> =
             self.events.iter().filter(|event| event.position > cursor && keep(event)).take(limit).cloned().collect();
         let end = self.events.last().map_or(cursor, |event| event.position.max(cursor));
         let complete_up_to = if events.len() < limit { end } else { events[limit - 1].position };
-        Tail { events, complete_up_to, read_at }
+        EventPage { events, complete_up_to, read_at }
     }
 }
 
@@ -209,7 +215,7 @@ impl EventStore for ToyEventStore {
         })
     }
 
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<Tail> {
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         let state = self.state.lock();
         let mut tail = state.tail(|_| true, cursor_exclusive, limit, self.clock.now());
         if self.fault == Fault::CompleteTooFar {
@@ -223,7 +229,7 @@ impl EventStore for ToyEventStore {
         partition: Partition,
         cursor_exclusive: Position,
         limit: usize,
-    ) -> PortResult<Tail> {
+    ) -> PortResult<EventPage> {
         let keep = |event: &RecordedEvent| event.partition == partition || self.fault == Fault::MixesPartitions;
         Ok(self.state.lock().tail(keep, cursor_exclusive, limit, self.clock.now()))
     }

@@ -40,7 +40,7 @@ impl<H: Send + Sync + 'static> TestEnv for Toy<H> {
     }
 
     /// A toy never waits.
-    async fn within<T>(&self, _: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async fn timeout<T>(&self, _: Duration, future: impl Future<Output = T>) -> Option<T> {
         Some(future.await)
     }
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::{Toy, assert_caught};
 use crate::{
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, PortResult, ViewCache},
+    ports::{CacheRead, CachedRow, FillLease, PortResult, ViewCache},
     testing::{
         FaultyTestEnv, block_on,
         faulty::{FaultInjector, FaultyViewCache},
@@ -42,7 +42,7 @@ enum Fault {
 #[derive(Default)]
 struct State {
     rows: HashMap<(ViewId, RowKey), CachedRow>,
-    leases: HashMap<(ViewId, RowKey), Lease>,
+    leases: HashMap<(ViewId, RowKey), FillLease>,
     leases_count: u64,
 }
 
@@ -84,7 +84,7 @@ impl ViewCache for ToyViewCache {
                 None if state.leases.contains_key(&key) && self.fault != Fault::EverybodyFills => CacheRead::Filling,
                 None => {
                     state.leases_count += 1;
-                    let lease = Lease(state.leases_count);
+                    let lease = FillLease(state.leases_count);
                     state.leases.insert(key, lease);
                     CacheRead::Miss(lease)
                 }
@@ -93,7 +93,7 @@ impl ViewCache for ToyViewCache {
         Ok(answers)
     }
 
-    async fn fill(&self, view: ViewId, key: &RowKey, lease: Lease, row: CachedRow) -> PortResult<bool> {
+    async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
         let mut state = self.state.lock();
         let key = self.key(view, key);
         if state.leases.get(&key) != Some(&lease) && self.fault != Fault::FillIgnoresLease {

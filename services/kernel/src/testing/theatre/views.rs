@@ -8,7 +8,7 @@ use super::{
     rules::Event,
 };
 use crate::{
-    domain::{FoldError, Recorded, RowKey, Scope, View, ViewId},
+    domain::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId},
     vocabulary::{Partition, Version},
 };
 
@@ -31,7 +31,7 @@ pub fn house_key(partition: Partition) -> RowKey {
     RowKey::single(&format!("house-{partition}"))
 }
 
-fn fold_error(view: ViewId, event: Recorded<'_, Event>, reason: &str) -> FoldError {
+fn fold_error(view: ViewId, event: DecodedEvent<'_, Event>, reason: &str) -> FoldError {
     FoldError { view, event_type: event.record.event_type.to_string(), reason: reason.to_owned() }
 }
 
@@ -46,11 +46,11 @@ impl View<Event> for Seats {
         Scope::Stream
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         Some(RowKey::single(event.record.stream_id.as_str()))
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let before = match row {
             Some(row) => SeatRow::decode(row).ok_or_else(|| fold_error(SEATS, event, "the row cannot be read"))?,
             None => SeatRow { version: Version::NONE, guest: None },
@@ -81,11 +81,11 @@ impl View<Event> for Visits {
         Scope::Stream
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         Some(RowKey::new(event.record.stream_id.as_str(), VisitRow::sort_key(event.record.version)))
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         if row.is_some() {
             return Err(fold_error(VISITS, event, "the event was folded before"));
         }
@@ -104,11 +104,11 @@ impl View<Event> for Houses {
         Scope::Partition
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         Some(house_key(event.record.partition))
     }
 
-    fn fold(&self, row: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let mut house = match row {
             Some(row) => HouseRow::decode(row).ok_or_else(|| fold_error(HOUSES, event, "the row cannot be read"))?,
             None => HouseRow::default(),
@@ -134,12 +134,12 @@ impl View<Event> for Guests {
         Scope::Stream
     }
 
-    fn key(&self, event: Recorded<'_, Event>) -> Option<RowKey> {
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         let stream = event.record.stream_id.as_str().as_bytes();
         Some(RowKey::new(event.event.guest(), Bytes::copy_from_slice(stream)))
     }
 
-    fn fold(&self, _: Option<&[u8]>, event: Recorded<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+    fn fold(&self, _: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         Ok(match event.event {
             Event::SeatReserved { .. } | Event::SeatSwapped { .. } => {
                 Some(encode_row(&[event.record.version.number()], event.record.stream_id.as_str()))

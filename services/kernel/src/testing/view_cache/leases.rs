@@ -3,7 +3,7 @@
 use super::{row, view};
 use crate::{
     domain::RowKey,
-    ports::{CacheRead, Lease, ViewCache},
+    ports::{CacheRead, FillLease, ViewCache},
     testing::{TestEnv, support::Trial},
 };
 
@@ -13,10 +13,10 @@ pub(super) async fn one_reader_fills<P: TestEnv<Handle: ViewCache>>(trial: &Tria
     let Some(lease) = trial.lease(&mine, table, &key).await else { return };
     let second = trial.look_up(&other, table, &key).await;
     let is_filling = matches!(second, CacheRead::Filling);
-    assert!(is_filling || !trial.env.keeps(), "one reader fills, the others hear so: {second:?}");
+    assert!(is_filling || !trial.env.retains_entries(), "one reader fills, the others hear so: {second:?}");
     let taken = trial.fill(&mine, table, &key, lease, &row(&key, 3, 3)).await;
     // A lease that the cache forgot is no longer good.
-    assert!(taken == Some(true) || !trial.env.keeps());
+    assert!(taken == Some(true) || !trial.env.retains_entries());
     if taken == Some(true) {
         trial.expect(&other, table, &key, &row(&key, 3, 3), "filled").await;
     }
@@ -63,7 +63,7 @@ pub(super) async fn a_slow_reader_cannot_put_an_old_row_back<P: TestEnv<Handle: 
         if let Some(next) = next
             && let Some(taken) = trial.fill(&other, table, &key, next, &row(&key, 8, 9)).await
         {
-            assert!(taken || !trial.env.keeps(), "the new lease is good");
+            assert!(taken || !trial.env.retains_entries(), "the new lease is good");
         }
     }
 }
@@ -73,7 +73,7 @@ pub(super) async fn a_lease_of_nobody_fills_nothing<P: TestEnv<Handle: ViewCache
     let (key, other) = (RowKey::single("mine"), RowKey::single("other"));
     let Some(lease) = trial.lease(&cache, table, &key).await else { return };
     let Some(lease_of_other) = trial.lease(&cache, table, &other).await else { return };
-    let made_up = Lease(lease.0 ^ lease_of_other.0 ^ 0x5555_5555_5555_5555);
+    let made_up = FillLease(lease.0 ^ lease_of_other.0 ^ 0x5555_5555_5555_5555);
     for wrong in [made_up, lease_of_other] {
         let taken = trial.fill(&cache, table, &key, wrong, &row(&key, 3, 3)).await;
         assert_ne!(taken, Some(true), "{wrong:?} is not the lease of this key");

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use super::{TestEnv, support::Trial};
 use crate::{
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, ViewCache},
+    ports::{CacheRead, CachedRow, FillLease, ViewCache},
     vocabulary::{Position, Timestamp},
 };
 
 /// Checks every sentence of the contract of [`ViewCache`] on a fresh place, random operations against a model among it.
 ///
-/// A cache may forget anything at any time. Where [`TestEnv::keeps`] says that this one does not, what was put must be there.
+/// A cache may forget anything at any time. Where [`TestEnv::retains_entries`] says that this one does not, what was put must be there.
 ///
 /// # Panics
 /// When the adapter breaks the contract.
@@ -68,12 +68,12 @@ impl<P: TestEnv<Handle: ViewCache>> Trial<'_, P> {
     async fn expect(&self, cache: &P::Handle, view: ViewId, key: &RowKey, expected: &CachedRow, why: &str) {
         match self.cached(cache, view, key).await {
             Some(row) => assert_eq!(row, *expected, "{why}"),
-            None => assert!(!self.env.keeps(), "{why}: nothing is cached"),
+            None => assert!(!self.env.retains_entries(), "{why}: nothing is cached"),
         }
     }
 
     /// The right to fill a key about which nothing is known; `None` where a failure has eaten it.
-    async fn lease(&self, cache: &P::Handle, view: ViewId, key: &RowKey) -> Option<Lease> {
+    async fn lease(&self, cache: &P::Handle, view: ViewId, key: &RowKey) -> Option<FillLease> {
         match self.look_up(cache, view, key).await {
             CacheRead::Miss(lease) => Some(lease),
             CacheRead::Filling if !self.is_honest() => None,
@@ -82,7 +82,14 @@ impl<P: TestEnv<Handle: ViewCache>> Trial<'_, P> {
     }
 
     /// Fills, as a reader does: once, and a failure is nothing taken as far as it knows.
-    async fn fill(&self, cache: &P::Handle, view: ViewId, key: &RowKey, lease: Lease, row: &CachedRow) -> Option<bool> {
+    async fn fill(
+        &self,
+        cache: &P::Handle,
+        view: ViewId,
+        key: &RowKey,
+        lease: FillLease,
+        row: &CachedRow,
+    ) -> Option<bool> {
         match cache.fill(view, key, lease, row.clone()).await {
             Ok(taken) => Some(taken),
             Err(error) if self.is_honest() => panic!("fill: {error}"),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{row, view};
 use crate::{
     domain::{RowKey, ViewId},
-    ports::{CacheRead, CachedRow, Lease, ViewCache},
+    ports::{CacheRead, CachedRow, FillLease, ViewCache},
     testing::{TestEnv, support::Trial},
     vocabulary::Position,
 };
@@ -21,7 +21,7 @@ struct World {
     /// The position of the last change of all.
     progress: i64,
     /// Readers that have missed, with what they read afterwards.
-    fills: Vec<(RowKey, Lease, CachedRow)>,
+    fills: Vec<(RowKey, FillLease, CachedRow)>,
     /// Rows that are durable and that the cache was not told about yet, per key in order.
     refreshes: Vec<(RowKey, CachedRow)>,
     /// What a reader of a key has seen at the most, or must see at the least.
@@ -68,7 +68,7 @@ pub(super) async fn what_readers_see_never_goes_back<P: TestEnv<Handle: ViewCach
         fills: Vec::new(),
         refreshes: Vec::new(),
         seen: BTreeMap::new(),
-        has_zombies: trial.env.keeps() && trial.chance(0.5),
+        has_zombies: trial.env.retains_entries() && trial.chance(0.5),
     };
     for _ in 0..STEPS {
         let cache = trial.pick(&handles);

@@ -13,7 +13,7 @@ pub(super) async fn what_is_put_is_read_by_everybody<P: TestEnv<Handle: ViewCach
     if let Some(lease) = trial.lease(&mine, table, &filled).await
         && let Some(taken) = trial.fill(&mine, table, &filled, lease, &row(&filled, 1, 3)).await
     {
-        assert!(taken || !trial.env.keeps(), "the lease was good");
+        assert!(taken || !trial.env.retains_entries(), "the lease was good");
     }
     trial.refresh(&mine, table, &refreshed, &row(&refreshed, 2, 3)).await;
     // That there is no row is worth knowing too.
@@ -47,7 +47,7 @@ pub(super) async fn the_larger_position_and_time_win<P: TestEnv<Handle: ViewCach
     for (number, (put, expected)) in steps.into_iter().enumerate() {
         let cache = if number % 2 == 0 { &mine } else { &other };
         // What was forgotten has nothing to stand against an older row.
-        if trial.env.keeps() || put == expected {
+        if trial.env.retains_entries() || put == expected {
             trial.refresh(cache, table, &key, &row(&key, put.0, put.1)).await;
         }
         trial.expect(&mine, table, &key, &row(&key, expected.0, expected.1), &format!("step {number}")).await;
@@ -55,7 +55,7 @@ pub(super) async fn the_larger_position_and_time_win<P: TestEnv<Handle: ViewCach
 
     // In one call too.
     let key = RowKey::single("at once");
-    if trial.env.keeps() {
+    if trial.env.retains_entries() {
         let rows = [3, 4, 2].map(|position| (key.clone(), row(&key, position, position)));
         trial.ask("refresh", async || mine.refresh(table, &rows).await).await;
         trial.expect(&other, table, &key, &row(&key, 4, 4), "several of one key").await;
@@ -74,7 +74,7 @@ pub(super) async fn answers_come_in_the_order_of_keys<P: TestEnv<Handle: ViewCac
     let answers = trial.look_up_all(&cache, table, &asked).await;
     let is_hit_of = |answer: &CacheRead, index: usize, position: i64| match answer {
         CacheRead::Hit(found) => assert_eq!(*found, row(&keys[index], position, 9)),
-        _ => assert!(!trial.env.keeps()),
+        _ => assert!(!trial.env.retains_entries()),
     };
     is_hit_of(&answers[0], 3, 4);
     assert!(!matches!(answers[1], CacheRead::Hit(_)), "a row out of nowhere: {:?}", answers[1]);
