@@ -1,4 +1,4 @@
-//! `kill`, `pause` and `resume`.
+//! `kill`, `restart`, `pause` and `resume`.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,8 @@ use diptych_stack::Stack;
 
 /// Kills processes with SIGKILL, as a crash would, with all that they have started.
 ///
-/// Their data stay. `cargo stack up` starts them again, on the same ports.
+/// Their data stays. Nothing restarts a killed process by itself: `cargo stack restart PROCESS` or `cargo stack up` does, on the same
+/// ports.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = KILL_HELP)]
 pub(crate) struct Kill {
@@ -19,6 +20,22 @@ const KILL_HELP: &str = "\
 Examples:
   cargo stack kill kafka
   cargo stack kill postgres relay-1";
+
+/// Restarts processes: asks each one that runs to end, waits for that, and starts it again on the same ports with the same data.
+///
+/// A process that is dead is started. A service runs the program file that is there now, so this is how a new build is tried.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = RESTART_HELP)]
+pub(crate) struct Restart {
+    /// The processes, by the names that `cargo stack status` shows.
+    #[arg(required = true, value_name = "PROCESS")]
+    processes: Vec<String>,
+}
+
+const RESTART_HELP: &str = "\
+Examples:
+  cargo stack restart command-1
+  cargo stack restart kafka projector-1 projector-2";
 
 /// Stops processes with SIGSTOP: their ports stay open, and nobody answers, as on a machine that hangs.
 #[derive(Debug, clap::Args)]
@@ -50,7 +67,15 @@ Examples:
 pub(crate) async fn kill(args: &Kill, stack: &Stack) -> anyhow::Result<ExitCode> {
     for process in &args.processes {
         stack.kill(process).await?;
-        println!("{process} killed; `cargo stack up{}` starts it again", of(stack));
+        println!("{process} killed; `cargo stack restart {process}{}` starts it again", of(stack));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) async fn restart(args: &Restart, stack: &Stack) -> anyhow::Result<ExitCode> {
+    for process in &args.processes {
+        stack.restart(process).await?;
+        println!("{process} restarted");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,9 @@ use diptych_stack::Stack;
 
 use super::text::shell_word;
 
-/// Prints variables for a shell: where the servers are, and a `PATH` with cqlsh, grpcurl and Kafka's tools.
+/// Prints variables for a shell: where the servers are, and a `PATH` with cqlsh, grpcurl, Kafka's tools and the stack's `diptych`.
+///
+/// DIPTYCH_ADDRESS is where calls are taken (the edge), DIPTYCH_TOKEN the token that the gateways ask for.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {}
@@ -18,12 +20,17 @@ Examples:
   cargo test -p diptych-kafka                          # finds the stack's Kafka
   psql \"$DIPTYCH_TEST_POSTGRES_URL\"
   kafka-topics --bootstrap-server \"$DIPTYCH_TEST_KAFKA\" --list
-  cqlsh ${DIPTYCH_TEST_CQL%:*} ${DIPTYCH_TEST_CQL#*:}";
+  cqlsh ${DIPTYCH_TEST_CQL%:*} ${DIPTYCH_TEST_CQL#*:}
+  curl -H \"authorization: Bearer $DIPTYCH_TOKEN\" http://$DIPTYCH_ADDRESS/v1/accounts/alice
+  diptych verify";
 
 pub(crate) fn run(_args: &Args, stack: &Stack) -> anyhow::Result<ExitCode> {
     for (name, value) in stack.environment()? {
         println!("export {name}={}", shell_word(&value));
     }
-    println!("export PATH={}:\"$PATH\"", shell_word(&stack.tools().scripts().display().to_string()));
+    let mut folders = vec![stack.tools().scripts()];
+    folders.extend(stack.product()?.and_then(|product| product.program.parent().map(Into::into)));
+    let folders: Vec<_> = folders.iter().map(|folder| shell_word(&folder.display().to_string())).collect();
+    println!("export PATH={}:\"$PATH\"", folders.join(":"));
     Ok(ExitCode::SUCCESS)
 }

@@ -41,6 +41,7 @@ enum Subcommand {
     Status(status::Args),
     Logs(logs::Args),
     Kill(control::Kill),
+    Restart(control::Restart),
     Pause(control::Pause),
     Resume(control::Resume),
     Test(test::Args),
@@ -52,7 +53,8 @@ const AFTER_HELP: &str = "\
 Start here:
   cargo stack up                     everything, until `cargo stack down`
   cargo stack status                 what runs, where, and how large it is
-  cargo stack kill kafka             as kill -9 does; `cargo stack up` brings it back
+  cargo stack kill kafka             as kill -9 does; nothing restarts it by itself
+  cargo stack restart kafka          starts it again, with its data
   cargo stack logs kafka -f          what it says
   cargo stack down                   stops everything, keeps the data
   cargo stack test                   all tests of this workspace, with servers of their own
@@ -73,6 +75,7 @@ impl Cli {
             Subcommand::Status(args) => status::run(&args, &places, name),
             Subcommand::Logs(args) => logs::run(&args, &attach(&places, stack)?).await,
             Subcommand::Kill(args) => control::kill(&args, &attach(&places, stack)?).await,
+            Subcommand::Restart(args) => control::restart(&args, &attach(&places, stack)?).await,
             Subcommand::Pause(args) => control::pause(&args, &attach(&places, stack)?).await,
             Subcommand::Resume(args) => control::resume(&args, &attach(&places, stack)?),
             Subcommand::Test(args) => test::run(args, &places, name).await,

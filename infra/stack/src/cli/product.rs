@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::{control::of, up};
 
 /// Variables that begin as settings do and are none.
-const NO_SETTINGS: &[&str] = &["DIPTYCH_STACK", "DIPTYCH_TEST_", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "DIPTYCH_SEED"];
+const NO_SETTINGS: &[&str] =
+    &["DIPTYCH_STACK", "DIPTYCH_TEST_", "DIPTYCH_ADDRESS", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "DIPTYCH_SEED"];
 
 /// Calls to try, as they can be pasted into a shell: the third reads what the second wrote.
 const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
@@ -50,6 +51,7 @@ pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyho
     let setting = |name: &str| settings.get(name).cloned().unwrap_or_default();
     let facts = [
         ("gRPC", format!("{address}  (through Envoy; JSON, gRPC-Web, reflection and health too)")),
+        ("Token", "$DIPTYCH_TOKEN, after the first line below; valid for a year".to_owned()),
         ("Postgres", setting("DIPTYCH_POSTGRES__URL")),
         ("Kafka", stack.address(Server::Kafka)?),
         ("CQL", format!("{}  (Cassandra in the place of ScyllaDB)", stack.address(Server::Cassandra)?)),
@@ -97,7 +99,9 @@ mod tests {
     #[test]
     fn settings_are_passed_on_and_nothing_else() {
         assert!(is_setting("DIPTYCH_LOG__FILTER"));
-        for other in ["DIPTYCH_STACK_TOOLS", "DIPTYCH_TEST_KAFKA", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "PATH"] {
+        for other in
+            ["DIPTYCH_STACK_TOOLS", "DIPTYCH_TEST_KAFKA", "DIPTYCH_ADDRESS", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "PATH"]
+        {
             assert!(!is_setting(other), "{other}");
         }
     }

@@ -42,6 +42,8 @@ pub struct Product {
     pub address: String,
     /// What a caller sends as `authorization: Bearer ...`: good for everything, for a year.
     pub token: String,
+    /// The program `diptych` that its services run.
+    pub program: PathBuf,
     /// The settings by which the program finds the servers, as variables.
     pub settings: BTreeMap<String, String>,
 }
@@ -92,6 +94,7 @@ impl Stack {
         let Some(address) = envoys::address(self)? else { return Ok(None) };
         let path = envoys::token_file(self);
         let token = fs::read_to_string(&path).map_err(StackError::io(format!("read {}", path.display())))?;
-        Ok(Some(Product { address, token: token.trim().to_owned(), settings: settings::of_servers(self)? }))
+        let Some(program) = services::program(self)? else { return Ok(None) };
+        Ok(Some(Product { address, token: token.trim().to_owned(), program, settings: settings::of_servers(self)? }))
     }
 }

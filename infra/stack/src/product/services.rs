@@ -1,6 +1,6 @@
 //! The services: each role in several processes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::ProductConfig;
 use crate::{ProcessSpec, Readiness, Stack, StackResult};
@@ -25,6 +25,12 @@ pub(super) fn specs(
 ) -> StackResult<Vec<ProcessSpec>> {
     let names = ROLES.iter().flat_map(|role| (1..=config.instances).map(move |number| (*role, number)));
     names.map(|(role, number)| spec(stack, config, settings, role, number)).collect()
+}
+
+/// The program that the services of the stack run, if there are any.
+pub(super) fn program(stack: &Stack) -> StackResult<Option<PathBuf>> {
+    let state = stack.state()?;
+    Ok(state.find(&format!("{}-1", ROLES[0])).map(|record| record.spec.program.clone()))
 }
 
 fn spec(

@@ -67,6 +67,18 @@ impl Stack {
         self.launch(&record.spec).await
     }
 
+    /// Ends a process in order if it lives, and starts it again as it was. Returns when it is ready.
+    ///
+    /// # Errors
+    /// When the stack has none of this name, it does not end, or it does not become ready.
+    pub async fn restart(&self, process: impl AsRef<str>) -> StackResult<()> {
+        let process = process.as_ref();
+        if self.record(process)?.alive().is_some() {
+            self.terminate(process).await?;
+        }
+        self.start_again(process).await
+    }
+
     /// Returns when a process is ready, for example after it was continued.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::{Server, StackResult};
 
 impl Stack {
     /// The variables by which the tests of this workspace find servers: a server that the stack does not have has none. Where the product
-    /// was started, also the settings by which its program finds the servers, and the token that its gateways ask for.
+    /// was started, also the settings by which its program finds the servers, the address of the edge, and the token that its gateways ask for.
     ///
     /// # Errors
     /// When what the stack has written down cannot be read.
@@ -29,6 +29,7 @@ impl Stack {
         }
         if let Some(product) = self.product()? {
             variables.extend(product.settings);
+            variables.insert("DIPTYCH_ADDRESS".to_owned(), product.address);
             variables.insert("DIPTYCH_TOKEN".to_owned(), product.token);
         }
         Ok(variables)

@@ -179,7 +179,7 @@ impl Stack {
         })
     }
 
-    fn state(&self) -> StackResult<State> {
+    pub(crate) fn state(&self) -> StackResult<State> {
         Ok(state::load(&self.folder)?.unwrap_or_default())
     }
 }

@@ -45,13 +45,20 @@ async fn a_stack_is_brought_up_looked_at_disturbed_and_brought_down() {
     assert_eq!(row(&expect("status", 1).await, "memcached")[1..3], ["dead", "-"]);
     assert!(expect("kill memcached", 1).await.contains("error: memcached is dead"));
     assert!(expect("kill other", 1).await.contains("no process \"other\": it has memcached"));
-    expect("up memcached", 0).await;
+    expect("restart memcached", 0).await;
     let table = expect("status", 0).await;
     let after = row(&table, "memcached");
     assert_ne!(after[2], before[2], "another process");
     assert_eq!(after.last(), before.last(), "on the same port");
     assert!(expect("up memcached", 0).await.contains("running"), "what runs is left as it is");
     assert_eq!(row(&expect("status", 0).await, "memcached")[2], after[2]);
+    assert!(expect("restart memcached", 0).await.contains("memcached restarted"));
+    let after = row(&expect("status", 0).await, "memcached")[2].to_owned();
+    assert_ne!(after, before[2], "a process that lived is another one after its restart");
+    expect("kill memcached", 0).await;
+    expect("up memcached", 0).await;
+    let table = expect("status", 0).await;
+    let after = row(&table, "memcached");
 
     assert_eq!(expect("logs memcached", 0).await, "");
     assert!(expect("down --name other", 1).await.contains("there is no stack \"other\""));
