@@ -12,7 +12,7 @@ use diptych_kernel::{
 };
 use diptych_ledger::{
     Ledger,
-    grpc::{CommandFace, QueryFace},
+    grpc::{LedgerCommandService, LedgerQueryService},
 };
 use diptych_projector::{Ports, ProjectorConfig};
 use diptych_proto::ledger::{
@@ -95,8 +95,8 @@ pub(crate) async fn serve(tasks: &Tasks) -> Installation {
     let reader = Reader::start(Arc::clone(&views), views, cache, ids, partitions, QueryConfig::default(), tasks);
     reader.ready().await;
     let server = Server::new(Limits::default())
-        .mount(CommandServiceServer::new(CommandFace::new(commands, tasks.shutdown())))
-        .mount(QueryServiceServer::new(QueryFace::new(reader, partitions)));
+        .mount(CommandServiceServer::new(LedgerCommandService::new(commands, tasks.shutdown())))
+        .mount(QueryServiceServer::new(LedgerQueryService::new(reader, partitions)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let mounted = server.finish().await.unwrap();

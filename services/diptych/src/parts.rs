@@ -12,7 +12,7 @@ use diptych_kernel::{
 };
 use diptych_ledger::{
     Ledger,
-    grpc::{CommandFace, QueryFace},
+    grpc::{LedgerCommandService, LedgerQueryService},
     views,
 };
 use diptych_projector::ProjectorConfig;
@@ -29,9 +29,9 @@ use diptych_runtime::{
 use crate::process::{Later, Process};
 
 /// The command service.
-pub(crate) type Commands = CommandServiceServer<CommandFace>;
+pub(crate) type Commands = CommandServiceServer<LedgerCommandService>;
 /// The query service.
-pub(crate) type Queries<V, C> = QueryServiceServer<QueryFace<V, V, C>>;
+pub(crate) type Queries<V, C> = QueryServiceServer<LedgerQueryService<V, V, C>>;
 
 /// The systems that data goes through.
 pub(crate) struct Stores<S, L, V, C> {
@@ -102,7 +102,7 @@ pub(crate) fn start_write_side<S: EventStore>(process: &Process, events: &Arc<S>
     let commands: CommandHandle<Ledger> =
         diptych_command::start(Arc::clone(events), (&config.command).into(), stages.write.tasks());
     let limits = Limits::from(&config.grpc);
-    CommandServiceServer::new(CommandFace::new(commands, stages.server.shutdown()))
+    CommandServiceServer::new(LedgerCommandService::new(commands, stages.server.shutdown()))
         .max_decoding_message_size(limits.message_received_bytes_max)
         .max_encoding_message_size(limits.message_sent_bytes_max)
 }
@@ -152,7 +152,7 @@ pub(crate) fn start_read_side<V: ViewStore + ProgressStore, C: ViewCache>(
     let (rows, progress, cache) = (Arc::clone(views), Arc::clone(views), Arc::clone(cache));
     let reader = Reader::start(rows, progress, cache, view_ids(), partitions, query, stages.read.tasks());
     let limits = Limits::from(&config.grpc);
-    let queries = QueryServiceServer::new(QueryFace::new(reader.clone(), partitions))
+    let queries = QueryServiceServer::new(LedgerQueryService::new(reader.clone(), partitions))
         .max_decoding_message_size(limits.message_received_bytes_max)
         .max_encoding_message_size(limits.message_sent_bytes_max);
     (reader, queries)

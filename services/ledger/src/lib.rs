@@ -1,10 +1,12 @@
-//! The ledger: rules and views as pure functions, and its gRPC face.
+//! The ledger, the domain that ships with Diptych: accounts, deposits, withdrawals and transfers.
 //!
-//! Everything outside this crate, `proto/` and the binary is the same for any domain. [`Ledger`] is what the write and the read side are
-//! started with; [`grpc`] is what callers talk to.
+//! [`domain`] holds the business rules and [`views`] the read tables, both as pure functions. [`grpc`] implements the command and query
+//! services. [`Ledger`] is the [`Domain`](diptych_kernel::domain::Domain) that the command service and the projector are started with. Outside
+//! this crate, `proto/` and the binary, no code depends on the ledger.
 
 pub mod domain;
 pub mod grpc;
+mod ledger;
 pub mod views;
 
-pub use domain::Ledger;
+pub use ledger::Ledger;

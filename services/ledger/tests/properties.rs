@@ -5,13 +5,13 @@ mod common;
 
 use common::{
     history::History,
-    model::{Model, No},
+    model::{LedgerModel, RefusalKind},
 };
 use diptych_kernel::domain::Domain;
 use diptych_ledger::{
     Ledger,
     domain::{
-        Account, AccountId, Amount, Command, Currency, Deposit, Details, Holding, OpenAccount, OverdraftLimit, OwnerId,
+        Account, AccountId, Amount, Command, Currency, Deposit, Details, Funds, OpenAccount, OverdraftLimit, OwnerId,
         StatusChange, Text, Transfer, ValueDate, Withdraw,
     },
 };
@@ -82,29 +82,29 @@ fn command() -> impl Strategy<Value = Command> {
 
 fn state() -> impl Strategy<Value = Account> {
     let balance_minor = prop_oneof![Just(i64::MIN), Just(i64::MAX), Just(0), any::<i64>(), -2_000..2_000_i64];
-    let holding = || {
+    let funds = || {
         (currency(), balance_minor.clone(), overdraft_limit())
-            .prop_map(|(currency, balance_minor, overdraft_limit)| Holding { currency, balance_minor, overdraft_limit })
+            .prop_map(|(currency, balance_minor, overdraft_limit)| Funds { currency, balance_minor, overdraft_limit })
     };
     prop_oneof![
         1 => Just(Account::Unopened),
         1 => Just(Account::Closed),
-        2 => holding().prop_map(Account::Frozen),
-        8 => holding().prop_map(Account::Open),
+        2 => funds().prop_map(Account::Frozen),
+        8 => funds().prop_map(Account::Open),
     ]
 }
 
-fn holding(state: &Account) -> Option<&Holding> {
+fn funds(state: &Account) -> Option<&Funds> {
     match state {
-        Account::Open(holding) | Account::Frozen(holding) => Some(holding),
+        Account::Open(funds) | Account::Frozen(funds) => Some(funds),
         Account::Unopened | Account::Closed => None,
     }
 }
 
 /// The sum of all balances of a currency.
 fn balances(history: &History, currency: Currency) -> i128 {
-    let states = history.states.values().filter_map(|(_, state)| holding(state));
-    states.filter(|holding| holding.currency == currency).map(|holding| i128::from(holding.balance_minor)).sum()
+    let states = history.states.values().filter_map(|(_, state)| funds(state));
+    states.filter(|funds| funds.currency == currency).map(|funds| i128::from(funds.balance_minor)).sum()
 }
 
 proptest! {
@@ -114,9 +114,9 @@ proptest! {
     #[test]
     fn every_history_agrees_with_the_model(commands in vec(command(), 1..150)) {
         let mut history = History::new(3);
-        let mut model = Model::default();
+        let mut model = LedgerModel::default();
         for command in &commands {
-            let outcome = history.run(command).map_err(|refusal| No::from(&refusal));
+            let outcome = history.run(command).map_err(|refusal| RefusalKind::from(&refusal));
             prop_assert_eq!(outcome, model.apply(command), "{:?}", command);
 
             for code in ["CZK", "EUR"] {
@@ -125,15 +125,15 @@ proptest! {
                 prop_assert_eq!(balances(&history, currency), sum(&model.deposits) - sum(&model.withdrawals));
             }
             for (_, state) in history.states.values() {
-                if let Some(holding) = holding(state) {
-                    prop_assert!(holding.balance_minor >= -holding.overdraft_limit.minor(), "{:?}", holding);
+                if let Some(funds) = funds(state) {
+                    prop_assert!(funds.balance_minor >= -funds.overdraft_limit.minor(), "{:?}", funds);
                 }
             }
         }
-        for (id, paper) in &model.accounts {
+        for (id, account) in &model.accounts {
             let (version, state) = &history.states[&common::stream(id)];
-            prop_assert_eq!(version.number(), paper.version);
-            prop_assert_eq!(holding(state).map_or(0, |holding| i128::from(holding.balance_minor)), paper.balance);
+            prop_assert_eq!(version.number(), account.version);
+            prop_assert_eq!(funds(state).map_or(0, |funds| i128::from(funds.balance_minor)), account.balance);
         }
     }
 
@@ -152,7 +152,7 @@ proptest! {
     /// Also on states that no history leads to, a decision is made and its arithmetic is right.
     #[test]
     fn no_state_and_no_command_overflows(states in vec(state(), 0..3), command in command()) {
-        let before = states.first().and_then(holding).map_or(0, |holding| i128::from(holding.balance_minor));
+        let before = states.first().and_then(funds).map_or(0, |funds| i128::from(funds.balance_minor));
         let Ok(events) = Ledger::decide(&states, &command) else { return Ok(()) };
         let mut after = states;
         after.resize(2, Account::Unopened);
@@ -165,7 +165,7 @@ proptest! {
             Command::Transfer(transfer) => -i128::from(transfer.amount.minor()),
             _ => 0,
         };
-        let balance = holding(&after[0]).map_or(0, |holding| i128::from(holding.balance_minor));
+        let balance = funds(&after[0]).map_or(0, |funds| i128::from(funds.balance_minor));
         prop_assert_eq!(balance, before + change);
     }
 
@@ -177,8 +177,8 @@ proptest! {
         amount in amount(),
     ) {
         let code = Currency::parse("CZK").unwrap();
-        let state = Account::Open(Holding { currency: code, balance_minor, overdraft_limit });
-        let (account_id, details) = (common::account("a"), Details::default());
+        let state = Account::Open(Funds { currency: code, balance_minor, overdraft_limit });
+        let (account_id, details) = (common::account_id("a"), Details::default());
         let (before, change) = (i128::from(balance_minor), i128::from(amount.minor()));
 
         let deposit = Deposit { account_id: account_id.clone(), amount, currency: code, details: details.clone() };

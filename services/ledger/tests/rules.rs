@@ -38,7 +38,7 @@ fn an_account_is_opened() {
 
 #[test]
 fn an_id_is_used_once() {
-    let exists = Refusal::AccountExists { account_id: account("a") };
+    let exists = Refusal::AccountExists { account_id: account_id("a") };
     for history in [vec![opened("a", 0)], vec![opened("a", 0), frozen()], vec![opened("a", 0), closed()]] {
         a(history).when(open("a", 0)).then_refused(&exists);
     }
@@ -46,7 +46,7 @@ fn an_id_is_used_once() {
 
 #[test]
 fn an_account_that_was_never_opened_takes_nothing() {
-    let not_found = Refusal::AccountNotFound { account_id: account("a") };
+    let not_found = Refusal::AccountNotFound { account_id: account_id("a") };
     for command in all_but_open() {
         a_and_b([], [opened("b", 100)]).when(command).then_refused(&not_found);
     }
@@ -54,7 +54,7 @@ fn an_account_that_was_never_opened_takes_nothing() {
 
 #[test]
 fn a_closed_account_takes_nothing() {
-    let is_closed = Refusal::AccountClosed { account_id: account("a") };
+    let is_closed = Refusal::AccountClosed { account_id: account_id("a") };
     for command in all_but_open() {
         a_and_b([opened("a", 0), closed()], [opened("b", 100)]).when(command).then_refused(&is_closed);
     }
@@ -62,7 +62,7 @@ fn a_closed_account_takes_nothing() {
 
 #[test]
 fn a_frozen_account_takes_nothing_but_unfreezing() {
-    let is_frozen = Refusal::AccountFrozen { account_id: account("a") };
+    let is_frozen = Refusal::AccountFrozen { account_id: account_id("a") };
     let mut commands = postings();
     commands.extend([freeze("a"), close("a")]);
     for command in commands {
@@ -84,7 +84,7 @@ fn an_account_is_frozen_and_unfrozen_again() {
 
 #[test]
 fn only_a_frozen_account_is_unfrozen() {
-    let not_frozen = Refusal::AccountNotFrozen { account_id: account("a") };
+    let not_frozen = Refusal::AccountNotFrozen { account_id: account_id("a") };
     a([opened("a", 0)]).when(unfreeze("a")).then_refused(&not_frozen);
     a([opened("a", 0), frozen(), unfrozen()]).when(unfreeze("a")).then_refused(&not_frozen);
 }
@@ -101,7 +101,7 @@ fn money_comes_in_and_goes_out() {
 #[test]
 fn postings_are_in_the_currency_of_the_account() {
     let mismatch = |id: &str| Refusal::CurrencyMismatch {
-        account_id: account(id),
+        account_id: account_id(id),
         account_currency: currency("CZK"),
         currency: currency("EUR"),
     };
@@ -118,7 +118,7 @@ fn both_accounts_of_a_transfer_have_its_currency() {
         opened.currency_code = "EUR".to_owned();
     }
     a_and_b([opened("a", 100)], [euros]).when(transfer("a", "b", 1, "CZK")).then_refused(&Refusal::CurrencyMismatch {
-        account_id: account("b"),
+        account_id: account_id("b"),
         account_currency: currency("EUR"),
         currency: currency("CZK"),
     });
@@ -127,7 +127,7 @@ fn both_accounts_of_a_transfer_have_its_currency() {
 #[test]
 fn the_balance_stays_at_or_above_the_overdraft_limit() {
     let too_little = |balance_minor: i64| Refusal::InsufficientFunds {
-        account_id: account("a"),
+        account_id: account_id("a"),
         amount: amount(11),
         balance_minor,
         overdraft_limit: limit(10),
@@ -146,7 +146,7 @@ fn the_balance_stays_at_or_above_the_overdraft_limit() {
 fn a_balance_fits_into_64_bits() {
     let nearly = i64::MAX - 5;
     let overflow =
-        |id: &str| Refusal::BalanceOverflow { account_id: account(id), amount: amount(6), balance_minor: nearly };
+        |id: &str| Refusal::BalanceOverflow { account_id: account_id(id), amount: amount(6), balance_minor: nearly };
     a([opened("a", 0), deposited(1, nearly)])
         .when(deposit("a", 6, "CZK"))
         .then_refused(&overflow("a"))
@@ -166,14 +166,14 @@ fn a_transfer_moves_money_between_two_accounts() {
 
 #[test]
 fn a_transfer_needs_two_accounts() {
-    let same = Refusal::SameAccount { account_id: account("a") };
+    let same = Refusal::SameAccount { account_id: account_id("a") };
     a([opened("a", 100)]).when(transfer("a", "a", 1, "CZK")).then_refused(&same);
     a([]).when(transfer("a", "a", 1, "CZK")).then_refused(&same);
 }
 
 #[test]
 fn only_an_empty_account_is_closed() {
-    let not_zero = |balance_minor: i64| Refusal::BalanceNotZero { account_id: account("a"), balance_minor };
+    let not_zero = |balance_minor: i64| Refusal::BalanceNotZero { account_id: account_id("a"), balance_minor };
     a([opened("a", 0), deposited(1, 1)]).when(close("a")).then_refused(&not_zero(1));
     a([opened("a", 9), withdrawn(9, -9)]).when(close("a")).then_refused(&not_zero(-9));
     a([opened("a", 0), deposited(1, 1), withdrawn(1, 0)]).when(close("a")).then([(stream("a"), closed())]);
@@ -181,7 +181,7 @@ fn only_an_empty_account_is_closed() {
 
 #[test]
 fn what_the_caller_says_stands_in_the_events() {
-    let posting = Deposit { account_id: account("a"), amount: amount(7), currency: currency("CZK"), details: rent() };
+    let posting = Deposit { account_id: account_id("a"), amount: amount(7), currency: currency("CZK"), details: rent() };
     let mut expected = deposited(7, 7);
     if let Event::MoneyDeposited(event) = &mut expected {
         event.details = Some(rent_in_events());
@@ -192,8 +192,8 @@ fn what_the_caller_says_stands_in_the_events() {
 #[test]
 fn what_the_caller_says_about_a_transfer_stands_on_both_sides() {
     let command = Transfer {
-        from_account_id: account("a"),
-        to_account_id: account("b"),
+        from_account_id: account_id("a"),
+        to_account_id: account_id("b"),
         amount: amount(7),
         currency: currency("CZK"),
         details: rent(),

@@ -8,7 +8,7 @@ use common::*;
 use diptych_kernel::domain::Domain;
 use diptych_ledger::{
     Ledger,
-    domain::{Account, Event, Holding},
+    domain::{Account, Event, Funds},
 };
 use diptych_proto::ledger::event::v1;
 
@@ -107,11 +107,11 @@ fn events_that_no_rule_allows_are_not_read() {
 
 #[test]
 fn snapshots_are_stored_as_ever() {
-    let holding = || Holding { currency: currency("CZK"), balance_minor: -7, overdraft_limit: limit(50_000) };
+    let funds = || Funds { currency: currency("CZK"), balance_minor: -7, overdraft_limit: limit(50_000) };
     let states = [
         (Account::Unopened, ""),
-        (Account::Open(holding()), "08011203435a4b18f9ffffffffffffffff0120d08603"),
-        (Account::Frozen(holding()), "08021203435a4b18f9ffffffffffffffff0120d08603"),
+        (Account::Open(funds()), "08011203435a4b18f9ffffffffffffffff0120d08603"),
+        (Account::Frozen(funds()), "08021203435a4b18f9ffffffffffffffff0120d08603"),
         (Account::Closed, "0803"),
     ];
     assert_eq!(Ledger::SNAPSHOT_FORMAT, 1);

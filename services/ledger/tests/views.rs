@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use common::{history::History, model::Model, *};
+use common::{history::History, model::LedgerModel, *};
 use diptych_kernel::{
     Position,
     domain::{RowKey, ViewId},
@@ -14,7 +14,7 @@ use diptych_kernel::{
 use diptych_ledger::{
     domain::{AccountId, Command, Currency, Deposit, OpenAccount, OverdraftLimit, OwnerId, Transfer},
     views::{
-        ACCOUNTS, ACCOUNTS_BY_OWNER, BUCKET_VERSIONS, ENTRIES, Place, TOTALS, account_key, merge_totals, totals_key,
+        ACCOUNTS, ACCOUNTS_BY_OWNER, BUCKET_VERSIONS, ENTRIES, EntryKey, TOTALS, account_key, merge_totals, totals_key,
     },
 };
 use diptych_proto::ledger::query::v1::{Account, Entry, Totals};
@@ -24,10 +24,10 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 type Rows = BTreeMap<(ViewId, RowKey), (Position, Bytes)>;
 
 /// Random commands that a model and a history took alike.
-fn random(seed: u64, command_count: usize) -> (History, Model) {
+fn random(seed: u64, command_count: usize) -> (History, LedgerModel) {
     println!("seed {seed}");
     let mut random = SmallRng::seed_from_u64(seed);
-    let (mut history, mut model) = (History::new(4), Model::default());
+    let (mut history, mut model) = (History::new(4), LedgerModel::default());
     for _ in 0..command_count {
         let command = random_command(&mut random);
         assert_eq!(history.run(&command).is_ok(), model.apply(&command).is_ok(), "{command:?}");
@@ -43,13 +43,13 @@ fn random_command(random: &mut SmallRng) -> Command {
     };
     match random.random_range(0..100) {
         0..8 => Command::OpenAccount(OpenAccount {
-            account_id: account(&id(random)),
+            account_id: account_id(&id(random)),
             owner_id: OwnerId::parse(if random.random_bool(0.5) { "olga" } else { "otto" }).unwrap(),
             currency: currency(code(random)),
             overdraft_limit: OverdraftLimit::from_minor(random.random_range(0..1_000)).unwrap(),
         }),
         8..40 => Command::Deposit(Deposit {
-            account_id: account(&id(random)),
+            account_id: account_id(&id(random)),
             amount: amount(minor(random)),
             currency: currency(code(random)),
             details: rent(),
@@ -74,7 +74,7 @@ fn of_view(rows: &Rows, view: ViewId) -> impl Iterator<Item = (&RowKey, &Bytes)>
 fn statement(rows: &Rows, id: &str, version: u32) -> Vec<Entry> {
     let mut entries = Vec::new();
     for bucket in (0..=version / BUCKET_VERSIONS).rev() {
-        let group = Place::partition_key(&account(id), bucket);
+        let group = EntryKey::partition_key(&account_id(id), bucket);
         let of_group = of_view(rows, ENTRIES).filter(|(key, _)| *key.partition_key == *group);
         entries.extend(of_group.map(|(_, body)| Entry::decode(body.clone()).unwrap()));
     }
@@ -88,32 +88,32 @@ fn the_views_show_what_the_model_knows() {
         let rows = history.rows();
         assert_eq!(of_view(&rows, ACCOUNTS).count(), model.accounts.len());
         assert_eq!(of_view(&rows, ACCOUNTS_BY_OWNER).count(), model.accounts.len());
-        for (id, paper) in &model.accounts {
-            let shown: Account = row(&rows, ACCOUNTS, account_key(&account(id))).unwrap();
+        for (id, account) in &model.accounts {
+            let shown: Account = row(&rows, ACCOUNTS, account_key(&account_id(id))).unwrap();
             assert_eq!(shown.account_id, *id);
-            assert_eq!(shown.owner_id, paper.owner);
-            assert_eq!(shown.currency_code, paper.currency.as_str());
-            assert_eq!(i128::from(shown.balance_minor), paper.balance);
-            assert_eq!(i128::from(shown.overdraft_limit_minor), paper.limit);
-            assert_eq!(shown.status(), paper.status);
-            assert_eq!(shown.version, i64::from(paper.version));
-            assert_eq!(shown.entry_count, i64::try_from(paper.lines.len()).unwrap());
+            assert_eq!(shown.owner_id, account.owner);
+            assert_eq!(shown.currency_code, account.currency.as_str());
+            assert_eq!(i128::from(shown.balance_minor), account.balance);
+            assert_eq!(i128::from(shown.overdraft_limit_minor), account.limit);
+            assert_eq!(shown.status(), account.status);
+            assert_eq!(shown.version, i64::from(account.version));
+            assert_eq!(shown.entry_count, i64::try_from(account.lines.len()).unwrap());
             assert!(shown.open_time.unwrap().seconds <= shown.update_time.unwrap().seconds);
 
-            let index = RowKey::new(&paper.owner, id.as_bytes().to_vec());
+            let index = RowKey::new(&account.owner, id.as_bytes().to_vec());
             let indexed: Account = row(&rows, ACCOUNTS_BY_OWNER, index).unwrap();
-            assert_eq!((indexed.account_id, indexed.owner_id), (id.clone(), paper.owner.clone()));
+            assert_eq!((indexed.account_id, indexed.owner_id), (id.clone(), account.owner.clone()));
 
-            let entries = statement(&rows, id, paper.version);
-            assert_eq!(entries.len(), paper.lines.len());
-            for (entry, line) in entries.iter().zip(paper.lines.iter().rev()) {
+            let entries = statement(&rows, id, account.version);
+            assert_eq!(entries.len(), account.lines.len());
+            for (entry, line) in entries.iter().zip(account.lines.iter().rev()) {
                 let (kind, value, balance_after, other, version) = line;
                 assert_eq!(entry.account_id, *id);
                 assert_eq!(entry.kind(), *kind);
                 assert_eq!(i128::from(entry.amount_minor), *value);
                 assert_eq!(i128::from(entry.balance_after_minor), *balance_after);
                 assert_eq!(entry.version, i64::from(*version));
-                assert_eq!(entry.currency_code, paper.currency.as_str());
+                assert_eq!(entry.currency_code, account.currency.as_str());
                 if !other.is_empty() {
                     assert_eq!(entry.counterparty, *other);
                 }
@@ -143,19 +143,19 @@ fn the_totals_are_those_of_the_model() {
     }
 }
 
-fn check_totals(totals: &Totals, model: &Model, currency: Currency) {
+fn check_totals(totals: &Totals, model: &LedgerModel, currency: Currency) {
     let sum = |sums: &BTreeMap<Currency, i128>| sums.get(&currency).copied().unwrap_or(0);
-    let accounts = || model.accounts.values().filter(|paper| paper.currency == currency);
+    let accounts = || model.accounts.values().filter(|account| account.currency == currency);
     let count = |count: usize| i64::try_from(count).unwrap();
     assert_eq!(totals.currency_code, currency.as_str());
-    assert_eq!(number(&totals.balance_minor), accounts().map(|paper| paper.balance).sum::<i128>());
+    assert_eq!(number(&totals.balance_minor), accounts().map(|account| account.balance).sum::<i128>());
     assert_eq!(number(&totals.deposits_minor), sum(&model.deposits));
     assert_eq!(number(&totals.withdrawals_minor), sum(&model.withdrawals));
     assert_eq!(number(&totals.transfers_minor), sum(&model.transfers));
     assert_eq!(totals.accounts_opened_count, count(accounts().count()));
-    let closed = accounts().filter(|paper| paper.status == diptych_proto::ledger::query::v1::AccountStatus::Closed);
+    let closed = accounts().filter(|account| account.status == diptych_proto::ledger::query::v1::AccountStatus::Closed);
     assert_eq!(totals.accounts_closed_count, count(closed.count()));
-    assert_eq!(totals.entry_count, count(accounts().map(|paper| paper.lines.len()).sum()));
+    assert_eq!(totals.entry_count, count(accounts().map(|account| account.lines.len()).sum()));
 }
 
 fn number(text: &str) -> i128 {
@@ -210,14 +210,14 @@ fn totals_go_beyond_64_bits() {
 
 #[test]
 fn places_sort_the_newest_first_and_stay_in_bounded_groups() {
-    let place = |version: u32| Place::of(diptych_kernel::Version::new(version));
+    let place = |version: u32| EntryKey::of(diptych_kernel::Version::new(version));
     for version in [1, 2, 999, 1_000, 1_001, u32::MAX - 1] {
         assert!(place(version + 1).sort_key() < place(version).sort_key());
-        assert_eq!(Place::from_sort_key(&place(version).sort_key()), Some(place(version)));
+        assert_eq!(EntryKey::from_sort_key(&place(version).sort_key()), Some(place(version)));
     }
     assert_eq!(place(999).bucket(), 0);
     assert_eq!(place(1_000).bucket(), 1);
-    assert_eq!(Place::from_sort_key(&[]), None);
+    assert_eq!(EntryKey::from_sort_key(&[]), None);
     let all: Vec<_> = (0..5_000).map(|version| place(version).bucket()).collect();
     assert!(all.chunk_by(|a, b| a == b).all(|group| group.len() == 1_000));
 }

@@ -9,16 +9,16 @@ pub enum Account {
     #[default]
     Unopened,
     /// Postings are allowed.
-    Open(Holding),
+    Open(Funds),
     /// No postings until it is unfrozen.
-    Frozen(Holding),
+    Frozen(Funds),
     /// Closed for ever, with a balance of zero.
     Closed,
 }
 
-/// What an account holds, and on what terms.
+/// What an account holds, and on what read_options.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
+pub struct Funds {
     /// In what.
     pub currency: Currency,
     /// How much, in minor units; below zero where it is overdrawn.
@@ -29,22 +29,22 @@ pub struct Holding {
 
 impl Account {
     /// Folds an event. One that does not fit changes nothing.
-    pub(super) fn evolve(&mut self, event: &Event) {
+    pub(crate) fn evolve(&mut self, event: &Event) {
         match (&mut *self, event) {
             (Self::Unopened, Event::AccountOpened(opened)) => {
                 let currency = Currency::parse(&opened.currency_code);
                 let overdraft_limit = OverdraftLimit::from_minor(opened.overdraft_limit_minor);
                 // Decoding has checked both.
                 if let (Ok(currency), Ok(overdraft_limit)) = (currency, overdraft_limit) {
-                    *self = Self::Open(Holding { currency, balance_minor: 0, overdraft_limit });
+                    *self = Self::Open(Funds { currency, balance_minor: 0, overdraft_limit });
                 }
             }
-            (Self::Open(holding), Event::AccountFrozen(_)) => *self = Self::Frozen(holding.clone()),
-            (Self::Frozen(holding), Event::AccountUnfrozen(_)) => *self = Self::Open(holding.clone()),
+            (Self::Open(funds), Event::AccountFrozen(_)) => *self = Self::Frozen(funds.clone()),
+            (Self::Frozen(funds), Event::AccountUnfrozen(_)) => *self = Self::Open(funds.clone()),
             (Self::Open(_), Event::AccountClosed(_)) => *self = Self::Closed,
-            (Self::Open(holding), posting) => {
+            (Self::Open(funds), posting) => {
                 if let Some(balance_minor) = posting.balance_after_minor() {
-                    holding.balance_minor = balance_minor;
+                    funds.balance_minor = balance_minor;
                 }
             }
             (Self::Unopened | Self::Frozen(_) | Self::Closed, _) => {}

@@ -1,6 +1,6 @@
 //! How much, always in minor units (cents, hellers).
 
-use super::FormError;
+use super::ValueError;
 
 /// The largest amount of one posting and the largest overdraft limit: 10^15 minor units.
 const MINOR_MAX: i64 = 1_000_000_000_000_000;
@@ -17,11 +17,11 @@ impl Amount {
     ///
     /// # Errors
     /// When it is not 1 to 10^15.
-    pub fn from_minor(minor: i64) -> Result<Self, FormError> {
+    pub fn from_minor(minor: i64) -> Result<Self, ValueError> {
         if (1..=MINOR_MAX).contains(&minor) {
             Ok(Self(minor))
         } else {
-            Err(FormError::OutOfRange("must be 1 to 1000000000000000"))
+            Err(ValueError::OutOfRange("must be 1 to 1000000000000000"))
         }
     }
 
@@ -44,11 +44,11 @@ impl OverdraftLimit {
     ///
     /// # Errors
     /// When it is not 0 to 10^15.
-    pub fn from_minor(minor: i64) -> Result<Self, FormError> {
+    pub fn from_minor(minor: i64) -> Result<Self, ValueError> {
         if (0..=MINOR_MAX).contains(&minor) {
             Ok(Self(minor))
         } else {
-            Err(FormError::OutOfRange("must be 0 to 1000000000000000"))
+            Err(ValueError::OutOfRange("must be 0 to 1000000000000000"))
         }
     }
 

@@ -10,7 +10,7 @@ use diptych_kernel::domain::DecodeError;
 use diptych_proto::ledger::event::v1;
 use prost::Message;
 
-use super::{Account, AccountId, Amount, Currency, Event, FormError, Holding, OverdraftLimit, OwnerId};
+use super::{Account, AccountId, Amount, Currency, Event, ValueError, Funds, OverdraftLimit, OwnerId};
 
 /// The names of events as they are stored.
 mod name {
@@ -41,7 +41,7 @@ static NAMES: LazyLock<[Arc<str>; 8]> = LazyLock::new(|| {
     .map(Arc::from)
 });
 
-pub(super) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
+pub(crate) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
     let [opened, deposited, withdrawn, sent, received, frozen, unfrozen, closed] = &*NAMES;
     let (name, payload) = match event {
         Event::AccountOpened(event) => (opened, event.encode_to_vec()),
@@ -57,7 +57,7 @@ pub(super) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
 }
 
 /// Reads an event and checks what rules and views build on, so that they need not.
-pub(super) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
+pub(crate) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
     match event_type {
         name::ACCOUNT_OPENED => read(event_type, payload, check_opened).map(Event::AccountOpened),
         name::MONEY_DEPOSITED => read(event_type, payload, |event: &v1::MoneyDeposited| {
@@ -78,7 +78,7 @@ pub(super) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, De
 }
 
 /// A field and what is wrong with it.
-type Wrong = (&'static str, FormError);
+type Wrong = (&'static str, ValueError);
 
 fn read<M: Message + Default>(
     what: &str,
@@ -128,30 +128,30 @@ mod status {
     pub(super) const CLOSED: i32 = 3;
 }
 
-pub(super) fn encode_snapshot(state: &Account) -> Bytes {
+pub(crate) fn encode_snapshot(state: &Account) -> Bytes {
     let snapshot = match state {
         Account::Unopened => v1::AccountSnapshot { status: status::UNOPENED, ..Default::default() },
-        Account::Open(holding) => snapshot_of(status::OPEN, holding),
-        Account::Frozen(holding) => snapshot_of(status::FROZEN, holding),
+        Account::Open(funds) => snapshot_of(status::OPEN, funds),
+        Account::Frozen(funds) => snapshot_of(status::FROZEN, funds),
         Account::Closed => v1::AccountSnapshot { status: status::CLOSED, ..Default::default() },
     };
     snapshot.encode_to_vec().into()
 }
 
-fn snapshot_of(status: i32, holding: &Holding) -> v1::AccountSnapshot {
+fn snapshot_of(status: i32, funds: &Funds) -> v1::AccountSnapshot {
     v1::AccountSnapshot {
         status,
-        currency_code: holding.currency.as_str().to_owned(),
-        balance_minor: holding.balance_minor,
-        overdraft_limit_minor: holding.overdraft_limit.minor(),
+        currency_code: funds.currency.as_str().to_owned(),
+        balance_minor: funds.balance_minor,
+        overdraft_limit_minor: funds.overdraft_limit.minor(),
     }
 }
 
-pub(super) fn decode_snapshot(snapshot: &[u8]) -> Result<Account, DecodeError> {
+pub(crate) fn decode_snapshot(snapshot: &[u8]) -> Result<Account, DecodeError> {
     let unreadable = |reason: &dyn Display| DecodeError::new(SNAPSHOT, reason);
     let snapshot = v1::AccountSnapshot::decode(snapshot).map_err(|error| unreadable(&error))?;
-    let holding = || {
-        Ok(Holding {
+    let funds = || {
+        Ok(Funds {
             currency: Currency::parse(&snapshot.currency_code).map_err(|error| unreadable(&error))?,
             balance_minor: snapshot.balance_minor,
             overdraft_limit: OverdraftLimit::from_minor(snapshot.overdraft_limit_minor)
@@ -160,8 +160,8 @@ pub(super) fn decode_snapshot(snapshot: &[u8]) -> Result<Account, DecodeError> {
     };
     match snapshot.status {
         status::UNOPENED => Ok(Account::Unopened),
-        status::OPEN => holding().map(Account::Open),
-        status::FROZEN => holding().map(Account::Frozen),
+        status::OPEN => funds().map(Account::Open),
+        status::FROZEN => funds().map(Account::Frozen),
         status::CLOSED => Ok(Account::Closed),
         other => Err(unreadable(&format_args!("status {other} is not known"))),
     }

@@ -88,7 +88,7 @@ pub struct StatusChange {
 
 impl Command {
     /// The streams that it touches. A transfer from an account to itself, which the rules refuse, touches one.
-    pub(super) fn streams(&self) -> Vec<StreamId> {
+    pub(crate) fn streams(&self) -> Vec<StreamId> {
         let account_id = match self {
             Self::OpenAccount(command) => &command.account_id,
             Self::Deposit(command) => &command.account_id,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::FormError;
+use super::ValueError;
 
 /// A currency code in the form of ISO 4217: three upper-case ASCII letters. Whether the code is assigned is not asked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,13 +13,13 @@ impl Currency {
     ///
     /// # Errors
     /// When it is empty or has another form.
-    pub fn parse(text: &str) -> Result<Self, FormError> {
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
         if text.is_empty() {
-            return Err(FormError::Missing);
+            return Err(ValueError::Missing);
         }
         match <[u8; 3]>::try_from(text.as_bytes()) {
             Ok(code) if code.iter().all(u8::is_ascii_uppercase) => Ok(Self(code)),
-            _ => Err(FormError::Malformed("must be three upper-case letters such as CZK")),
+            _ => Err(ValueError::Malformed("must be three upper-case letters such as CZK")),
         }
     }
 
@@ -50,9 +50,9 @@ mod tests {
     #[test]
     fn a_code_is_three_upper_case_letters() {
         assert_eq!(Currency::parse("CZK").unwrap().as_str(), "CZK");
-        assert_eq!(Currency::parse(""), Err(FormError::Missing));
+        assert_eq!(Currency::parse(""), Err(ValueError::Missing));
         for bad in ["czk", "CZ", "CZKK", "C1K", "C K", "ČZ", "€"] {
-            assert!(matches!(Currency::parse(bad), Err(FormError::Malformed(_))), "{bad}");
+            assert!(matches!(Currency::parse(bad), Err(ValueError::Malformed(_))), "{bad}");
         }
     }
 }

@@ -3,14 +3,14 @@
 use diptych_proto::ledger::event::v1;
 
 use super::{
-    Account, AccountId, Amount, Command, Currency, Deposit, Event, Holding, OpenAccount, Refusal, StatusChange,
+    Account, AccountId, Amount, Command, Currency, Deposit, Event, Funds, OpenAccount, Refusal, StatusChange,
     Transfer, Withdraw,
 };
 
 type Decision = Result<Vec<(usize, Event)>, Refusal>;
 
 /// Decides a command. `states` are those of [`Command::streams`], in that order; one that is not given counts as never opened.
-pub(super) fn decide(states: &[Account], command: &Command) -> Decision {
+pub(crate) fn decide(states: &[Account], command: &Command) -> Decision {
     let first = states.first().unwrap_or(&Account::Unopened);
     match command {
         Command::OpenAccount(command) => open(first, command),
@@ -37,8 +37,8 @@ fn open(state: &Account, command: &OpenAccount) -> Decision {
 }
 
 fn deposit(state: &Account, command: &Deposit) -> Decision {
-    let holding = open_for_posting(state, &command.account_id, command.currency)?;
-    let balance_after_minor = credit(holding, &command.account_id, command.amount)?;
+    let funds = open_for_posting(state, &command.account_id, command.currency)?;
+    let balance_after_minor = credit(funds, &command.account_id, command.amount)?;
     one(Event::MoneyDeposited(v1::MoneyDeposited {
         amount_minor: command.amount.minor(),
         balance_after_minor,
@@ -48,8 +48,8 @@ fn deposit(state: &Account, command: &Deposit) -> Decision {
 }
 
 fn withdraw(state: &Account, command: &Withdraw) -> Decision {
-    let holding = open_for_posting(state, &command.account_id, command.currency)?;
-    let balance_after_minor = debit(holding, &command.account_id, command.amount)?;
+    let funds = open_for_posting(state, &command.account_id, command.currency)?;
+    let balance_after_minor = debit(funds, &command.account_id, command.amount)?;
     one(Event::MoneyWithdrawn(v1::MoneyWithdrawn {
         amount_minor: command.amount.minor(),
         balance_after_minor,
@@ -98,21 +98,21 @@ fn unfreeze(state: &Account, command: &StatusChange) -> Decision {
 
 fn close(state: &Account, command: &StatusChange) -> Decision {
     let account_id = &command.account_id;
-    let holding = unfrozen(state, account_id)?;
-    if holding.balance_minor != 0 {
-        return Err(Refusal::BalanceNotZero { account_id: account_id.clone(), balance_minor: holding.balance_minor });
+    let funds = unfrozen(state, account_id)?;
+    if funds.balance_minor != 0 {
+        return Err(Refusal::BalanceNotZero { account_id: account_id.clone(), balance_minor: funds.balance_minor });
     }
     one(Event::AccountClosed(v1::AccountClosed {
         explanation: command.explanation.as_str().to_owned(),
-        currency_code: holding.currency.as_str().to_owned(),
+        currency_code: funds.currency.as_str().to_owned(),
     }))
 }
 
 /// What an account holds that is open and not frozen.
-fn unfrozen<'a>(state: &'a Account, account_id: &AccountId) -> Result<&'a Holding, Refusal> {
+fn unfrozen<'a>(state: &'a Account, account_id: &AccountId) -> Result<&'a Funds, Refusal> {
     let account_id = || account_id.clone();
     match state {
-        Account::Open(holding) => Ok(holding),
+        Account::Open(funds) => Ok(funds),
         Account::Unopened => Err(Refusal::AccountNotFound { account_id: account_id() }),
         Account::Frozen(_) => Err(Refusal::AccountFrozen { account_id: account_id() }),
         Account::Closed => Err(Refusal::AccountClosed { account_id: account_id() }),
@@ -124,34 +124,34 @@ fn open_for_posting<'a>(
     state: &'a Account,
     account_id: &AccountId,
     currency: Currency,
-) -> Result<&'a Holding, Refusal> {
-    let holding = unfrozen(state, account_id)?;
-    if holding.currency != currency {
+) -> Result<&'a Funds, Refusal> {
+    let funds = unfrozen(state, account_id)?;
+    if funds.currency != currency {
         return Err(Refusal::CurrencyMismatch {
             account_id: account_id.clone(),
-            account_currency: holding.currency,
+            account_currency: funds.currency,
             currency,
         });
     }
-    Ok(holding)
+    Ok(funds)
 }
 
 /// The balance with the amount added.
-fn credit(holding: &Holding, account_id: &AccountId, amount: Amount) -> Result<i64, Refusal> {
+fn credit(funds: &Funds, account_id: &AccountId, amount: Amount) -> Result<i64, Refusal> {
     let overflow =
-        || Refusal::BalanceOverflow { account_id: account_id.clone(), amount, balance_minor: holding.balance_minor };
-    holding.balance_minor.checked_add(amount.minor()).ok_or_else(overflow)
+        || Refusal::BalanceOverflow { account_id: account_id.clone(), amount, balance_minor: funds.balance_minor };
+    funds.balance_minor.checked_add(amount.minor()).ok_or_else(overflow)
 }
 
 /// The balance with the amount taken, where that is not below the overdraft limit.
-fn debit(holding: &Holding, account_id: &AccountId, amount: Amount) -> Result<i64, Refusal> {
-    let lowest_minor = -holding.overdraft_limit.minor();
-    let after_minor = holding.balance_minor.checked_sub(amount.minor());
+fn debit(funds: &Funds, account_id: &AccountId, amount: Amount) -> Result<i64, Refusal> {
+    let lowest_minor = -funds.overdraft_limit.minor();
+    let after_minor = funds.balance_minor.checked_sub(amount.minor());
     after_minor.filter(|after_minor| *after_minor >= lowest_minor).ok_or_else(|| Refusal::InsufficientFunds {
         account_id: account_id.clone(),
         amount,
-        balance_minor: holding.balance_minor,
-        overdraft_limit: holding.overdraft_limit,
+        balance_minor: funds.balance_minor,
+        overdraft_limit: funds.overdraft_limit,
     })
 }
 

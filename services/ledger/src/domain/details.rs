@@ -5,7 +5,7 @@ use std::fmt;
 use diptych_proto::ledger::event::v1 as event;
 use jiff::civil::Date;
 
-use super::FormError;
+use super::ValueError;
 
 /// A short text in the caller's words: at most 140 bytes, without control characters. May be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,12 +19,12 @@ impl Text {
     ///
     /// # Errors
     /// When it is too long or has a control character; the text comes back with what is wrong with it.
-    pub fn parse(text: String) -> Result<Self, (String, FormError)> {
+    pub fn parse(text: String) -> Result<Self, (String, ValueError)> {
         if text.len() > Self::BYTES_MAX {
-            return Err((text, FormError::TooLong("may have at most 140 bytes")));
+            return Err((text, ValueError::TooLong("may have at most 140 bytes")));
         }
         if text.chars().any(char::is_control) {
-            return Err((text, FormError::Malformed("must not have control characters")));
+            return Err((text, ValueError::Malformed("must not have control characters")));
         }
         Ok(Self(text))
     }
@@ -45,8 +45,8 @@ impl ValueDate {
     ///
     /// # Errors
     /// When it has another form, or the day does not exist.
-    pub fn parse(text: &str) -> Result<Self, FormError> {
-        read_date(text).map(Self).ok_or(FormError::Malformed("must be a day that exists, as YYYY-MM-DD"))
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
+        read_date(text).map(Self).ok_or(ValueError::Malformed("must be a day that exists, as YYYY-MM-DD"))
     }
 }
 
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn a_text_is_short_and_printable() {
         assert_eq!(Text::parse("é".repeat(70)).unwrap().as_str().len(), 140);
-        assert!(matches!(Text::parse("é".repeat(71)), Err((_, FormError::TooLong(_)))));
+        assert!(matches!(Text::parse("é".repeat(71)), Err((_, ValueError::TooLong(_)))));
         for bad in ["a\nb", "\0", "\u{7f}", "\u{85}"] {
-            assert!(matches!(Text::parse(bad.to_owned()), Err((_, FormError::Malformed(_)))), "{bad:?}");
+            assert!(matches!(Text::parse(bad.to_owned()), Err((_, ValueError::Malformed(_)))), "{bad:?}");
         }
     }
 }

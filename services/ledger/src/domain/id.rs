@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use diptych_kernel::StreamId;
 
-use super::FormError;
+use super::ValueError;
 
 /// How long an id may be.
 const CHARACTERS_MAX: usize = 64;
@@ -23,10 +23,10 @@ impl AccountId {
     ///
     /// # Errors
     /// When it is empty, too long, or has another character.
-    pub fn parse(text: &str) -> Result<Self, FormError> {
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
         check(text)?;
         let name = format!("{STREAM_PREFIX}{text}");
-        StreamId::new(&name).map(Self).map_err(|_| FormError::Malformed(CHARACTERS))
+        StreamId::new(&name).map(Self).map_err(|_| ValueError::Malformed(CHARACTERS))
     }
 
     /// The account whose stream this is; `None` where it is not an account's.
@@ -70,7 +70,7 @@ impl OwnerId {
     ///
     /// # Errors
     /// When it is empty, too long, or has another character.
-    pub fn parse(text: &str) -> Result<Self, FormError> {
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
         check(text)?;
         Ok(Self(text.into()))
     }
@@ -90,15 +90,15 @@ impl fmt::Display for OwnerId {
 
 const CHARACTERS: &str = "may only have the characters A-Z, a-z, 0-9, '.', '_' and '-'";
 
-fn check(text: &str) -> Result<(), FormError> {
+fn check(text: &str) -> Result<(), ValueError> {
     if text.is_empty() {
-        return Err(FormError::Missing);
+        return Err(ValueError::Missing);
     }
     if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')) {
-        return Err(FormError::Malformed(CHARACTERS));
+        return Err(ValueError::Malformed(CHARACTERS));
     }
     if text.len() > CHARACTERS_MAX {
-        return Err(FormError::TooLong("may have at most 64 characters"));
+        return Err(ValueError::TooLong("may have at most 64 characters"));
     }
     Ok(())
 }
@@ -122,10 +122,10 @@ mod tests {
         let longest = "x".repeat(64);
         assert_eq!(AccountId::parse(&longest).unwrap().as_str(), longest);
         assert_eq!(OwnerId::parse(&longest).unwrap().as_str(), longest);
-        assert_eq!(OwnerId::parse(""), Err(FormError::Missing));
-        assert!(matches!(OwnerId::parse(&"x".repeat(65)), Err(FormError::TooLong(_))));
+        assert_eq!(OwnerId::parse(""), Err(ValueError::Missing));
+        assert!(matches!(OwnerId::parse(&"x".repeat(65)), Err(ValueError::TooLong(_))));
         for bad in ["a b", "a/b", "ä", "a\0", "a:b", "a,b"] {
-            assert!(matches!(AccountId::parse(bad), Err(FormError::Malformed(_))), "{bad:?}");
+            assert!(matches!(AccountId::parse(bad), Err(ValueError::Malformed(_))), "{bad:?}");
         }
     }
 }

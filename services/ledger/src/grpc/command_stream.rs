@@ -21,10 +21,10 @@ use tonic::{Code, Status, Streaming};
 use tracing::Span;
 
 use super::{
-    answer, command_face,
-    in_order::InOrder,
+    convert, command_service,
+    ordered_futures::OrderedFutures,
     status,
-    validate::{self, Checked},
+    validate::{self, ValidatedCommand},
 };
 use crate::{Ledger, domain::Refusal};
 
@@ -53,7 +53,7 @@ pub(super) fn answers(
         let goes_on = !matches!(answer, Answer::End(_));
         Some((answer, goes_on.then_some(intake)))
     });
-    InOrder::new(taken, UNANSWERED_MAX).boxed()
+    OrderedFutures::new(taken, UNANSWERED_MAX).boxed()
 }
 
 /// Takes commands one after another.
@@ -95,12 +95,12 @@ impl Intake {
         };
         match self.commands.submit_when_room(checked.into_submission(metadata)).await {
             Ok(pending) => Answer::Pending(number, pending),
-            Err(error) => Answer::Known(number.error(&command_face::failure(error))),
+            Err(error) => Answer::Known(number.error(&command_service::failure(error))),
         }
     }
 }
 
-fn check(request: ExecuteCommandsRequest) -> Result<Checked, Failure> {
+fn check(request: ExecuteCommandsRequest) -> Result<ValidatedCommand, Failure> {
     match request.command.ok_or_else(|| Failure::missing("command"))? {
         Command::OpenAccount(request) => validate::check(request),
         Command::Deposit(request) => validate::check(request),
@@ -157,9 +157,9 @@ impl Number {
         match outcome {
             Ok(Done { receipt, repeated }) => {
                 self.span.end(Code::Ok);
-                self.response(CommandResult::Receipt(answer::receipt(&receipt)), repeated)
+                self.response(CommandResult::Receipt(convert::receipt(&receipt)), repeated)
             }
-            Err(error) => self.error(&command_face::failure(error)),
+            Err(error) => self.error(&command_service::failure(error)),
         }
     }
 

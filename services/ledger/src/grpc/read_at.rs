@@ -4,7 +4,7 @@ use diptych_kernel::{Partition, Position, Token};
 use diptych_proto::diptych::v1;
 use diptych_query::ReadAt;
 
-use super::answer;
+use super::convert;
 
 /// What holds for `whole` and for `part` too: in each partition that the part is about the lower position, and the earlier time. A position that
 /// the part does not name is one that it has not reached.
@@ -24,8 +24,8 @@ pub(super) fn meet(whole: &ReadAt, part: &ReadAt, part_is_about: impl Fn(Partiti
 /// As the caller sees it.
 pub(super) fn to_proto(read_at: &ReadAt) -> v1::ReadAt {
     v1::ReadAt {
-        token: Some(answer::token(&read_at.token)),
-        complete_up_to_time: read_at.complete_up_to.map(answer::timestamp),
+        token: Some(convert::token(&read_at.token)),
+        complete_up_to_time: read_at.complete_up_to.map(convert::timestamp),
     }
 }
 

@@ -22,11 +22,11 @@ pub const BUCKET_VERSIONS: u32 = 1_000;
 
 /// Where in a statement an entry stands: newest first, in buckets of [`BUCKET_VERSIONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct EntryKey {
     version: Version,
 }
 
-impl Place {
+impl EntryKey {
     /// The place of the entry that this version of the stream made.
     #[must_use]
     pub fn of(version: Version) -> Self {
@@ -88,8 +88,8 @@ impl View<Event> for Entries {
     fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         Posting::of(event.event)?;
         let account_id = account_of(event.record)?;
-        let place = Place::of(event.record.version);
-        Some(RowKey::new(&Place::partition_key(&account_id, place.bucket()), place.sort_key().to_vec()))
+        let place = EntryKey::of(event.record.version);
+        Some(RowKey::new(&EntryKey::partition_key(&account_id, place.bucket()), place.sort_key().to_vec()))
     }
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {

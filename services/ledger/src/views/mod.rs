@@ -22,8 +22,8 @@ use crate::domain::{AccountId, Event};
 
 pub use accounts::{ACCOUNTS, Accounts, account_key};
 pub use accounts_by_owner::{ACCOUNTS_BY_OWNER, AccountsByOwner};
-pub use entries::{BUCKET_VERSIONS, ENTRIES, Entries, Place};
-pub use totals::{MergeError, TOTALS, TotalsByCurrency, merge_totals, totals_key};
+pub use entries::{BUCKET_VERSIONS, ENTRIES, Entries, EntryKey};
+pub use totals::{MergeTotalsError, TOTALS, TotalsByCurrency, merge_totals, totals_key};
 
 /// All views of the ledger.
 #[must_use]

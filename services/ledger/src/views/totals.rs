@@ -44,7 +44,7 @@ impl View<Event> for TotalsByCurrency {
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let Some(currency_code) = currency_code(event.event) else { return Ok(row.map(Bytes::copy_from_slice)) };
-        let wrong = |error: MergeError| fold_error(TOTALS, event, error.to_string());
+        let wrong = |error: MergeTotalsError| fold_error(TOTALS, event, error.to_string());
         let mut sums = match row {
             Some(row) => Sums::read(&read_row::<Totals>(TOTALS, event, row)?).map_err(wrong)?,
             None => Sums::default(),
@@ -56,7 +56,7 @@ impl View<Event> for TotalsByCurrency {
 
 /// Rows of totals that cannot be summed up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MergeError {
+pub enum MergeTotalsError {
     /// One is not an encoded `Totals`.
     #[error("the totals cannot be read: {0}")]
     Unreadable(String),
@@ -73,10 +73,10 @@ pub enum MergeError {
 ///
 /// # Errors
 /// When a row cannot be read or a sum does not fit.
-pub fn merge_totals<'a>(currency: Currency, rows: impl IntoIterator<Item = &'a [u8]>) -> Result<Totals, MergeError> {
+pub fn merge_totals<'a>(currency: Currency, rows: impl IntoIterator<Item = &'a [u8]>) -> Result<Totals, MergeTotalsError> {
     let mut sums = Sums::default();
     for row in rows {
-        let row = Totals::decode(row).map_err(|error| MergeError::Unreadable(error.to_string()))?;
+        let row = Totals::decode(row).map_err(|error| MergeTotalsError::Unreadable(error.to_string()))?;
         sums.add(&Sums::read(&row)?)?;
     }
     sums.balance = plus(sums.deposits, -sums.withdrawals)?;
@@ -109,7 +109,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn read(totals: &Totals) -> Result<Self, MergeError> {
+    fn read(totals: &Totals) -> Result<Self, MergeTotalsError> {
         Ok(Self {
             balance: number(&totals.balance_minor)?,
             deposits: number(&totals.deposits_minor)?,
@@ -134,7 +134,7 @@ impl Sums {
         }
     }
 
-    fn count(&mut self, event: &Event) -> Result<(), MergeError> {
+    fn count(&mut self, event: &Event) -> Result<(), MergeTotalsError> {
         match event {
             Event::AccountOpened(_) => self.accounts_opened = one_more(self.accounts_opened)?,
             Event::AccountClosed(_) => self.accounts_closed = one_more(self.accounts_closed)?,
@@ -159,18 +159,18 @@ impl Sums {
         Ok(())
     }
 
-    fn post(&mut self, amount: i128) -> Result<(), MergeError> {
+    fn post(&mut self, amount: i128) -> Result<(), MergeTotalsError> {
         self.balance = plus(self.balance, amount)?;
         self.entries = one_more(self.entries)?;
         Ok(())
     }
 
-    fn add(&mut self, other: &Self) -> Result<(), MergeError> {
+    fn add(&mut self, other: &Self) -> Result<(), MergeTotalsError> {
         self.balance = plus(self.balance, other.balance)?;
         self.deposits = plus(self.deposits, other.deposits)?;
         self.withdrawals = plus(self.withdrawals, other.withdrawals)?;
         self.transfers = plus(self.transfers, other.transfers)?;
-        let count = |one: i64, more: i64| one.checked_add(more).ok_or(MergeError::Overflow);
+        let count = |one: i64, more: i64| one.checked_add(more).ok_or(MergeTotalsError::Overflow);
         self.accounts_opened = count(self.accounts_opened, other.accounts_opened)?;
         self.accounts_closed = count(self.accounts_closed, other.accounts_closed)?;
         self.entries = count(self.entries, other.entries)?;
@@ -178,14 +178,14 @@ impl Sums {
     }
 }
 
-fn number(text: &str) -> Result<i128, MergeError> {
-    text.parse().map_err(|_| MergeError::Unreadable(format!("{text:?} is not a number")))
+fn number(text: &str) -> Result<i128, MergeTotalsError> {
+    text.parse().map_err(|_| MergeTotalsError::Unreadable(format!("{text:?} is not a number")))
 }
 
-fn plus(sum: i128, amount: i128) -> Result<i128, MergeError> {
-    sum.checked_add(amount).ok_or(MergeError::Overflow)
+fn plus(sum: i128, amount: i128) -> Result<i128, MergeTotalsError> {
+    sum.checked_add(amount).ok_or(MergeTotalsError::Overflow)
 }
 
-fn one_more(count: i64) -> Result<i64, MergeError> {
-    count.checked_add(1).ok_or(MergeError::Overflow)
+fn one_more(count: i64) -> Result<i64, MergeTotalsError> {
+    count.checked_add(1).ok_or(MergeTotalsError::Overflow)
 }

@@ -11,12 +11,12 @@ use diptych_proto::ledger::event::v1;
 pub(crate) mod history;
 pub(crate) mod model;
 
-pub(crate) fn account(id: &str) -> AccountId {
+pub(crate) fn account_id(id: &str) -> AccountId {
     AccountId::parse(id).unwrap()
 }
 
 pub(crate) fn stream(id: &str) -> StreamId {
-    account(id).stream_id().clone()
+    account_id(id).stream_id().clone()
 }
 
 pub(crate) fn amount(minor: i64) -> Amount {
@@ -55,7 +55,7 @@ pub(crate) fn rent_in_events() -> v1::PostingDetails {
 
 pub(crate) fn open(id: &str, overdraft_limit_minor: i64) -> Command {
     Command::OpenAccount(OpenAccount {
-        account_id: account(id),
+        account_id: account_id(id),
         owner_id: OwnerId::parse("olga").unwrap(),
         currency: currency("CZK"),
         overdraft_limit: limit(overdraft_limit_minor),
@@ -63,19 +63,19 @@ pub(crate) fn open(id: &str, overdraft_limit_minor: i64) -> Command {
 }
 
 pub(crate) fn deposit(id: &str, minor: i64, code: &str) -> Command {
-    let (account_id, details) = (account(id), Details::default());
+    let (account_id, details) = (account_id(id), Details::default());
     Command::Deposit(Deposit { account_id, amount: amount(minor), currency: currency(code), details })
 }
 
 pub(crate) fn withdraw(id: &str, minor: i64, code: &str) -> Command {
-    let (account_id, details) = (account(id), Details::default());
+    let (account_id, details) = (account_id(id), Details::default());
     Command::Withdraw(Withdraw { account_id, amount: amount(minor), currency: currency(code), details })
 }
 
 pub(crate) fn transfer(from: &str, to: &str, minor: i64, code: &str) -> Command {
     Command::Transfer(Transfer {
-        from_account_id: account(from),
-        to_account_id: account(to),
+        from_account_id: account_id(from),
+        to_account_id: account_id(to),
         amount: amount(minor),
         currency: currency(code),
         details: Details::default(),
@@ -83,7 +83,7 @@ pub(crate) fn transfer(from: &str, to: &str, minor: i64, code: &str) -> Command 
 }
 
 fn change(id: &str) -> StatusChange {
-    StatusChange { account_id: account(id), explanation: text("asked for") }
+    StatusChange { account_id: account_id(id), explanation: text("asked for") }
 }
 
 pub(crate) fn freeze(id: &str) -> Command {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use diptych_ledger::domain::{Amount, Command, Currency, Refusal};
 use diptych_proto::ledger::query::v1::{AccountStatus, EntryKind};
 
-/// An account as a person would keep it on paper.
+/// An account as a person would keep it on account.
 #[derive(Clone, Debug)]
-pub(crate) struct Paper {
+pub(crate) struct ModelAccount {
     pub(crate) owner: String,
     pub(crate) currency: Currency,
     pub(crate) limit: i128,
@@ -21,8 +21,8 @@ pub(crate) struct Paper {
 
 /// All accounts, and the sums that never depend on them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Model {
-    pub(crate) accounts: BTreeMap<String, Paper>,
+pub(crate) struct LedgerModel {
+    pub(crate) accounts: BTreeMap<String, ModelAccount>,
     pub(crate) deposits: BTreeMap<Currency, i128>,
     pub(crate) withdrawals: BTreeMap<Currency, i128>,
     pub(crate) transfers: BTreeMap<Currency, i128>,
@@ -30,7 +30,7 @@ pub(crate) struct Model {
 
 /// A refusal without its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum No {
+pub(crate) enum RefusalKind {
     NotFound,
     Exists,
     Frozen,
@@ -43,7 +43,7 @@ pub(crate) enum No {
     NotZero,
 }
 
-impl From<&Refusal> for No {
+impl From<&Refusal> for RefusalKind {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::AccountNotFound { .. } => Self::NotFound,
@@ -60,16 +60,16 @@ impl From<&Refusal> for No {
     }
 }
 
-impl Model {
+impl LedgerModel {
     /// Does what the command asks for, or says why not and does nothing.
-    pub(crate) fn apply(&mut self, command: &Command) -> Result<(), No> {
+    pub(crate) fn apply(&mut self, command: &Command) -> Result<(), RefusalKind> {
         match command {
             Command::OpenAccount(open) => {
                 let id = open.account_id.to_string();
                 if self.accounts.contains_key(&id) {
-                    return Err(No::Exists);
+                    return Err(RefusalKind::Exists);
                 }
-                let paper = Paper {
+                let account = ModelAccount {
                     owner: open.owner_id.to_string(),
                     currency: open.currency,
                     limit: open.overdraft_limit.minor().into(),
@@ -78,7 +78,7 @@ impl Model {
                     version: 1,
                     lines: Vec::new(),
                 };
-                self.accounts.insert(id, paper);
+                self.accounts.insert(id, account);
             }
             Command::Deposit(deposit) => {
                 let (id, value) = (deposit.account_id.as_str(), value(deposit.amount));
@@ -95,7 +95,7 @@ impl Model {
             Command::Transfer(transfer) => {
                 let (from, to) = (transfer.from_account_id.as_str(), transfer.to_account_id.as_str());
                 if from == to {
-                    return Err(No::Same);
+                    return Err(RefusalKind::Same);
                 }
                 self.usable(from, transfer.currency)?;
                 self.usable(to, transfer.currency)?;
@@ -108,18 +108,18 @@ impl Model {
             }
             Command::FreezeAccount(change) => self.set(change.account_id.as_str(), AccountStatus::Frozen)?,
             Command::UnfreezeAccount(change) => {
-                let paper = self.accounts.get_mut(change.account_id.as_str()).ok_or(No::NotFound)?;
-                match paper.status {
-                    AccountStatus::Closed => return Err(No::Closed),
-                    AccountStatus::Frozen => paper.status = AccountStatus::Open,
-                    _ => return Err(No::NotFrozen),
+                let account = self.accounts.get_mut(change.account_id.as_str()).ok_or(RefusalKind::NotFound)?;
+                match account.status {
+                    AccountStatus::Closed => return Err(RefusalKind::Closed),
+                    AccountStatus::Frozen => account.status = AccountStatus::Open,
+                    _ => return Err(RefusalKind::NotFrozen),
                 }
-                paper.version += 1;
+                account.version += 1;
             }
             Command::CloseAccount(change) => {
                 let id = change.account_id.as_str();
                 if self.open(id)?.balance != 0 {
-                    return Err(No::NotZero);
+                    return Err(RefusalKind::NotZero);
                 }
                 self.set(id, AccountStatus::Closed)?;
             }
@@ -127,42 +127,42 @@ impl Model {
         Ok(())
     }
 
-    fn open(&self, id: &str) -> Result<&Paper, No> {
-        let paper = self.accounts.get(id).ok_or(No::NotFound)?;
-        match paper.status {
-            AccountStatus::Frozen => Err(No::Frozen),
-            AccountStatus::Closed => Err(No::Closed),
-            _ => Ok(paper),
+    fn open(&self, id: &str) -> Result<&ModelAccount, RefusalKind> {
+        let account = self.accounts.get(id).ok_or(RefusalKind::NotFound)?;
+        match account.status {
+            AccountStatus::Frozen => Err(RefusalKind::Frozen),
+            AccountStatus::Closed => Err(RefusalKind::Closed),
+            _ => Ok(account),
         }
     }
 
-    fn usable(&self, id: &str, currency: Currency) -> Result<&Paper, No> {
-        let paper = self.open(id)?;
-        if paper.currency == currency { Ok(paper) } else { Err(No::Currency) }
+    fn usable(&self, id: &str, currency: Currency) -> Result<&ModelAccount, RefusalKind> {
+        let account = self.open(id)?;
+        if account.currency == currency { Ok(account) } else { Err(RefusalKind::Currency) }
     }
 
-    fn may_take(&self, id: &str, currency: Currency, value: i128) -> Result<(), No> {
-        let paper = self.usable(id, currency)?;
-        if paper.balance + value > i128::from(i64::MAX) { Err(No::Overflow) } else { Ok(()) }
+    fn may_take(&self, id: &str, currency: Currency, value: i128) -> Result<(), RefusalKind> {
+        let account = self.usable(id, currency)?;
+        if account.balance + value > i128::from(i64::MAX) { Err(RefusalKind::Overflow) } else { Ok(()) }
     }
 
-    fn may_give(&self, id: &str, currency: Currency, value: i128) -> Result<(), No> {
-        let paper = self.usable(id, currency)?;
-        if paper.balance + paper.limit < value { Err(No::Funds) } else { Ok(()) }
+    fn may_give(&self, id: &str, currency: Currency, value: i128) -> Result<(), RefusalKind> {
+        let account = self.usable(id, currency)?;
+        if account.balance + account.limit < value { Err(RefusalKind::Funds) } else { Ok(()) }
     }
 
     fn book(&mut self, id: &str, kind: EntryKind, value: i128, other: &str) {
-        let paper = self.accounts.get_mut(id).unwrap();
-        paper.balance += value;
-        paper.version += 1;
-        paper.lines.push((kind, value, paper.balance, other.to_owned(), paper.version));
+        let account = self.accounts.get_mut(id).unwrap();
+        account.balance += value;
+        account.version += 1;
+        account.lines.push((kind, value, account.balance, other.to_owned(), account.version));
     }
 
-    fn set(&mut self, id: &str, status: AccountStatus) -> Result<(), No> {
+    fn set(&mut self, id: &str, status: AccountStatus) -> Result<(), RefusalKind> {
         self.open(id)?;
-        let paper = self.accounts.get_mut(id).unwrap();
-        paper.status = status;
-        paper.version += 1;
+        let account = self.accounts.get_mut(id).unwrap();
+        account.status = status;
+        account.version += 1;
         Ok(())
     }
 }

@@ -15,14 +15,14 @@ use crate::{
 
 /// A command with its name, checked for form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::grpc) struct Checked {
+pub(in crate::grpc) struct ValidatedCommand {
     pub(in crate::grpc) request_id: RequestId,
     pub(in crate::grpc) fingerprint: Fingerprint,
     pub(in crate::grpc) expected_version: Option<Version>,
     pub(in crate::grpc) command: Command,
 }
 
-impl Checked {
+impl ValidatedCommand {
     /// As the write side takes it.
     pub(in crate::grpc) fn into_submission(self, metadata: EventMetadata) -> diptych_command::Submission<Ledger> {
         diptych_command::Submission {
@@ -49,12 +49,12 @@ pub(in crate::grpc) trait CommandRequest: Message + Sized {
 
 /// Checks every field. The content that is told apart by its fingerprint is the whole message but its `request_id`, whether it came
 /// alone or on the stream.
-pub(in crate::grpc) fn check<R: CommandRequest>(mut request: R) -> Result<Checked, Failure> {
+pub(in crate::grpc) fn check<R: CommandRequest>(mut request: R) -> Result<ValidatedCommand, Failure> {
     let request_id = field::request_id(&mem::take(request.request_id_mut()))?;
     let fingerprint = Fingerprint::of(R::KIND, &request.encode_to_vec());
     let (command, expected_version) = request.into_command()?;
     let expected_version = field::expected_version(expected_version)?;
-    Ok(Checked { request_id, fingerprint, expected_version, command })
+    Ok(ValidatedCommand { request_id, fingerprint, expected_version, command })
 }
 
 impl CommandRequest for v1::OpenAccountRequest {

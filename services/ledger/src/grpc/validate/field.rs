@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use diptych_kernel::{RequestId, Version};
 use diptych_runtime::Failure;
 
-use crate::domain::{AccountId, Amount, Currency, FormError, OverdraftLimit, OwnerId, Text, ValueDate};
+use crate::domain::{AccountId, Amount, Currency, ValueError, OverdraftLimit, OwnerId, Text, ValueDate};
 
 /// How much of a wrong value is repeated to the caller, in characters.
 const EXCERPT_CHARACTERS: usize = 64;
@@ -60,20 +60,20 @@ pub(super) fn expected_version(number: Option<i64>) -> Result<Option<Version>, F
     let Some(number) = number else { return Ok(None) };
     match u32::try_from(number) {
         Ok(version) if version > 0 => Ok(Some(Version::new(version))),
-        _ => Err(number_failure("expected_version", FormError::OutOfRange("must be 1 to 4294967295"), number)),
+        _ => Err(number_failure("expected_version", ValueError::OutOfRange("must be 1 to 4294967295"), number)),
     }
 }
 
-fn text_failure(field: impl Into<Field>, error: FormError, text: &str) -> Failure {
+fn text_failure(field: impl Into<Field>, error: ValueError, text: &str) -> Failure {
     match error {
-        FormError::Missing => Failure::missing(field),
-        FormError::Malformed(rule) => Failure::malformed(field, format!("is {}, and {rule}", excerpt(text))),
-        FormError::TooLong(rule) => Failure::too_long(field, format!("has {} bytes, and {rule}", text.len())),
-        FormError::OutOfRange(rule) => Failure::out_of_range(field, rule),
+        ValueError::Missing => Failure::missing(field),
+        ValueError::Malformed(rule) => Failure::malformed(field, format!("is {}, and {rule}", excerpt(text))),
+        ValueError::TooLong(rule) => Failure::too_long(field, format!("has {} bytes, and {rule}", text.len())),
+        ValueError::OutOfRange(rule) => Failure::out_of_range(field, rule),
     }
 }
 
-pub(super) fn number_failure(field: impl Into<Field>, error: FormError, number: i64) -> Failure {
+pub(super) fn number_failure(field: impl Into<Field>, error: ValueError, number: i64) -> Failure {
     Failure::out_of_range(field, format!("is {number}, and {error}"))
 }
 

@@ -5,7 +5,7 @@ mod commands;
 mod field;
 mod queries;
 
-pub(super) use commands::{Checked, CommandRequest, check};
+pub(super) use commands::{ValidatedCommand, CommandRequest, check};
 pub(super) use field::request_id;
 pub(super) use queries::{account_id, account_ids, currency, owner_id, page_size, token};
 

@@ -7,7 +7,7 @@ use diptych_proto::diptych::v1::Consistency;
 use diptych_runtime::Failure;
 
 use super::field;
-use crate::domain::{AccountId, Currency, FormError, OwnerId};
+use crate::domain::{AccountId, Currency, ValueError, OwnerId};
 
 /// How many accounts one call may ask for.
 const ACCOUNT_IDS_MAX: usize = 100;
@@ -60,7 +60,7 @@ pub(in crate::grpc) fn page_size(size: i32) -> Result<usize, Failure> {
     match usize::try_from(size) {
         Ok(0) => Ok(PAGE_SIZE_DEFAULT),
         Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),
-        Err(_) => Err(field::number_failure("page_size", FormError::OutOfRange("must not be negative"), size.into())),
+        Err(_) => Err(field::number_failure("page_size", ValueError::OutOfRange("must not be negative"), size.into())),
     }
 }
 

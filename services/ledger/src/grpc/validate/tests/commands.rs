@@ -269,7 +269,7 @@ fn a_checked_command_says_what_the_request_said() {
 
 #[test]
 fn each_request_becomes_its_own_command() {
-    let command = |outcome: Result<crate::grpc::validate::Checked, Failure>| outcome.unwrap().command;
+    let command = |outcome: Result<crate::grpc::validate::ValidatedCommand, Failure>| outcome.unwrap().command;
     assert!(matches!(command(check(open())), Command::OpenAccount(_)));
     assert!(matches!(command(check(withdraw())), Command::Withdraw(_)));
     let Command::Transfer(moved) = command(check(transfer())) else { panic!("a transfer") };

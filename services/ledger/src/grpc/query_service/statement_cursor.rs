@@ -3,7 +3,7 @@
 use diptych_kernel::Version;
 use diptych_query::Page;
 
-use crate::views::{BUCKET_VERSIONS, Place};
+use crate::views::{BUCKET_VERSIONS, EntryKey};
 
 /// The first version that can be an entry: version 1 opens the account.
 const ENTRY_VERSION_MIN: u32 = 2;
@@ -12,11 +12,11 @@ const ENTRY_VERSION_MIN: u32 = 2;
 ///
 /// New entries get larger versions and so never move what is below: no page repeats or skips one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Walk {
+pub(super) struct StatementCursor {
     below_exclusive: u32,
 }
 
-impl Walk {
+impl StatementCursor {
     /// From the newest entry of an account at this version. The whole bucket is taken in, as entries may be fresher than the account's row.
     pub(super) fn from_newest(version: u32) -> Self {
         Self { below_exclusive: floor(version).saturating_add(BUCKET_VERSIONS) }
@@ -39,17 +39,17 @@ impl Walk {
 
     /// The bucket that it is in.
     pub(super) fn bucket(self) -> u32 {
-        Place::of(Version::new(self.below_exclusive.saturating_sub(1))).bucket()
+        EntryKey::of(Version::new(self.below_exclusive.saturating_sub(1))).bucket()
     }
 
     /// The sort key behind which it goes on.
     pub(super) fn after(self) -> [u8; 4] {
-        Place::of(Version::new(self.below_exclusive)).sort_key()
+        EntryKey::of(Version::new(self.below_exclusive)).sort_key()
     }
 
     /// Past these rows of its bucket.
     pub(super) fn past(self, page: &Page) -> Self {
-        let last = page.rows.last().and_then(|(sort_key, _)| Place::from_sort_key(sort_key));
+        let last = page.rows.last().and_then(|(sort_key, _)| EntryKey::from_sort_key(sort_key));
         match last {
             Some(last) if page.more => Self { below_exclusive: last.version().number() },
             _ if page.more => self,
@@ -70,30 +70,30 @@ mod tests {
     use super::*;
 
     /// A bucket's rows as a store gives them.
-    fn scan(versions: &[u32], walk: Walk, room: usize) -> Page {
+    fn scan(versions: &[u32], cursor: StatementCursor, room: usize) -> Page {
         let below =
-            |version: &&u32| **version < walk.below_exclusive && floor(**version) == walk.bucket() * BUCKET_VERSIONS;
+            |version: &&u32| **version < cursor.below_exclusive && floor(**version) == cursor.bucket() * BUCKET_VERSIONS;
         let mut found: Vec<u32> = versions.iter().filter(below).copied().collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         let rows = found.iter().take(room).map(|version| {
-            let key = Place::of(Version::new(*version)).sort_key();
+            let key = EntryKey::of(Version::new(*version)).sort_key();
             (Bytes::copy_from_slice(&key), Bytes::new())
         });
         Page { rows: rows.collect(), more: found.len() > room }
     }
 
-    fn walk_all(versions: &[u32], newest: u32, room: usize) -> Vec<u32> {
+    fn read_all(versions: &[u32], newest: u32, room: usize) -> Vec<u32> {
         let mut seen = Vec::new();
-        let mut walk = Walk::from_newest(newest);
-        while !walk.is_done() {
-            let page = scan(versions, walk, room);
+        let mut cursor = StatementCursor::from_newest(newest);
+        while !cursor.is_done() {
+            let page = scan(versions, cursor, room);
             for (key, _) in &page.rows {
-                seen.push(Place::from_sort_key(key).unwrap().version().number());
+                seen.push(EntryKey::from_sort_key(key).unwrap().version().number());
             }
-            let key = walk.past(&page).to_key();
-            let Some(next) = Walk::from_key(&key) else { break };
-            assert!(next.below_exclusive < walk.below_exclusive, "a walk goes down");
-            walk = next;
+            let key = cursor.past(&page).to_key();
+            let Some(next) = StatementCursor::from_key(&key) else { break };
+            assert!(next.below_exclusive < cursor.below_exclusive, "a cursor goes down");
+            cursor = next;
         }
         seen
     }
@@ -104,28 +104,28 @@ mod tests {
             let versions: Vec<u32> = (2..=newest).collect();
             let newest_first: Vec<u32> = versions.iter().rev().copied().collect();
             for room in [1, 7, 500, 1_000] {
-                assert_eq!(walk_all(&versions, newest, room), newest_first, "{newest} {room}");
+                assert_eq!(read_all(&versions, newest, room), newest_first, "{newest} {room}");
             }
         }
     }
 
     #[test]
     fn empty_buckets_are_passed_by() {
-        assert_eq!(walk_all(&[2, 9_000], 9_999, 50), [9_000, 2]);
-        assert_eq!(walk_all(&[], 9_999, 50), [] as [u32; 0]);
+        assert_eq!(read_all(&[2, 9_000], 9_999, 50), [9_000, 2]);
+        assert_eq!(read_all(&[], 9_999, 50), [] as [u32; 0]);
     }
 
     #[test]
     fn the_largest_version_does_not_overflow() {
-        let walk = Walk::from_newest(u32::MAX);
-        assert_eq!(walk.bucket(), u32::MAX / BUCKET_VERSIONS);
-        assert_eq!(walk.past(&Page::default()).bucket(), u32::MAX / BUCKET_VERSIONS - 1);
+        let cursor = StatementCursor::from_newest(u32::MAX);
+        assert_eq!(cursor.bucket(), u32::MAX / BUCKET_VERSIONS);
+        assert_eq!(cursor.past(&Page::default()).bucket(), u32::MAX / BUCKET_VERSIONS - 1);
     }
 
     #[test]
     fn a_key_that_no_page_ended_with_is_refused() {
         for key in [&[][..], &[0; 3], &[0; 4], &[0, 0, 0, 2], &[0; 5]] {
-            assert_eq!(Walk::from_key(key), None, "{key:?}");
+            assert_eq!(StatementCursor::from_key(key), None, "{key:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use diptych_runtime::{Failure, Shutdown, grpc, traceparent};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    answer,
+    convert,
     command_stream::{self, Answers},
     deadline, status,
     validate::{self, CommandRequest},
@@ -18,12 +18,12 @@ use crate::{Ledger, domain::Refusal};
 
 /// The gRPC face of the write side: checks the form of a command, hands it to the sequencer, and answers with its receipt.
 #[derive(Debug, Clone)]
-pub struct CommandFace {
+pub struct LedgerCommandService {
     commands: CommandHandle<Ledger>,
     shutdown: Shutdown,
 }
 
-impl CommandFace {
+impl LedgerCommandService {
     /// Hands commands to `commands`. When `shutdown` begins, streams of commands answer what they have taken and end; single calls end
     /// by themselves.
     #[must_use]
@@ -36,9 +36,9 @@ impl CommandFace {
         let checked = validate::check(request.into_inner()).map_err(|failure| status::status(&failure))?;
         let pending = self.commands.submit(checked.into_submission(metadata)).map_err(command_status)?;
         // The command goes on: whoever asks again with its request id is told what became of it.
-        let ended = deadline::in_time(wait, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
+        let ended = deadline::within_deadline(wait, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
         let Done { receipt, repeated } = ended.map_err(command_status)?;
-        Ok((Some(answer::receipt(&receipt)), repeated))
+        Ok((Some(convert::receipt(&receipt)), repeated))
     }
 }
 
@@ -52,7 +52,7 @@ fn command_status(error: CommandError<Refusal>) -> Status {
 }
 
 #[tonic::async_trait]
-impl CommandService for CommandFace {
+impl CommandService for LedgerCommandService {
     async fn open_account(
         &self,
         request: Request<v1::OpenAccountRequest>,
@@ -107,9 +107,9 @@ impl CommandService for CommandFace {
         let request_id =
             validate::request_id(&request.get_ref().request_id).map_err(|failure| status::status(&failure))?;
         let wait = grpc::timeout(request.metadata().as_ref());
-        let known = deadline::in_time(wait, self.commands.receipt(request_id)).await;
+        let known = deadline::within_deadline(wait, self.commands.receipt(request_id)).await;
         match known.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
-            Some(receipt) => Ok(Response::new(v1::GetReceiptResponse { receipt: Some(answer::receipt(&receipt)) })),
+            Some(receipt) => Ok(Response::new(v1::GetReceiptResponse { receipt: Some(convert::receipt(&receipt)) })),
             None => Err(status::status(&Failure::ReceiptNotFound { request_id })),
         }
     }

@@ -13,7 +13,7 @@ use diptych_runtime::Failure;
 use tonic::Request;
 use tracing::error;
 
-use super::{QueryFace, Terms};
+use super::{LedgerQueryService, ReadOptions};
 use crate::{
     domain::AccountId,
     grpc::{
@@ -23,12 +23,12 @@ use crate::{
     views::ACCOUNTS_BY_OWNER,
 };
 
-impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
+impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     pub(super) async fn account(&self, request: Request<GetAccountRequest>) -> Result<GetAccountResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
         let account_id = validate::account_id(&request.account_id)?;
-        let terms = self.terms(&metadata, request.consistency)?;
-        let answer = self.account_row(&account_id, &terms).await?;
+        let read_options = self.read_options(&metadata, request.consistency)?;
+        let answer = self.account_row(&account_id, &read_options).await?;
         let row = answer.value.ok_or_else(|| status::account_not_found(&account_id))?;
         Ok(GetAccountResponse { account: Some(Encoded::new(row)), read_at: Some(read_at::to_proto(&answer.read_at)) })
     }
@@ -39,8 +39,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
     ) -> Result<BatchGetAccountsResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
         let account_ids = validate::account_ids(&request.account_ids)?;
-        let terms = self.terms(&metadata, request.consistency)?;
-        let answer = self.account_rows(&account_ids, &terms).await?;
+        let read_options = self.read_options(&metadata, request.consistency)?;
+        let answer = self.account_rows(&account_ids, &read_options).await?;
 
         let mut accounts = Vec::with_capacity(account_ids.len());
         let mut missing_account_ids = Vec::new();
@@ -62,7 +62,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
         let owner_id = validate::owner_id(&request.owner_id)?;
         let page_size = validate::page_size(request.page_size)?;
         let after = page_token::decode(List::Accounts, owner_id.as_str(), &request.page_token)?;
-        let terms = self.terms(&metadata, request.consistency)?;
+        let read_options = self.read_options(&metadata, request.consistency)?;
 
         let index = self
             .reader
@@ -73,8 +73,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
                 owner_id.as_str(),
                 after.as_deref(),
                 page_size,
-                &terms.token,
-                terms.deadline,
+                &read_options.token,
+                read_options.deadline,
             )
             .await
             .map_err(QueryError::into_failure)?;
@@ -82,7 +82,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
             Some((last, _)) if index.value.more => page_token::encode(List::Accounts, owner_id.as_str(), last),
             _ => String::new(),
         };
-        let answer = self.accounts_in(index, &terms).await?;
+        let answer = self.accounts_in(index, &read_options).await?;
         Ok(ListAccountsResponse {
             accounts: answer.value,
             next_page_token,
@@ -92,7 +92,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
 
     /// The accounts that a page of the index names. One that the index has seen being opened and the accounts have not yet is left out; the
     /// answer's `read_at` says so.
-    async fn accounts_in<M>(&self, index: Answer<Page>, terms: &Terms) -> Result<Answer<Vec<Encoded<M>>>, Failure>
+    async fn accounts_in<M>(&self, index: Answer<Page>, read_options: &ReadOptions) -> Result<Answer<Vec<Encoded<M>>>, Failure>
     where
         M: prost::Message + Default,
     {
@@ -101,7 +101,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
         if account_ids.is_empty() {
             return Ok(Answer { value: Vec::new(), read_at: index.read_at });
         }
-        let rows = self.account_rows(&account_ids, terms).await?;
+        let rows = self.account_rows(&account_ids, read_options).await?;
         let partitions: Vec<_> = account_ids.iter().map(|id| self.partition_of(id)).collect();
         let read_at = read_at::meet(&index.read_at, &rows.read_at, |partition| partitions.contains(&partition));
         Ok(Answer { value: rows.value.into_iter().flatten().map(Encoded::new).collect(), read_at })

@@ -11,21 +11,21 @@ use diptych_runtime::Failure;
 use tonic::Request;
 use tracing::error;
 
-use super::QueryFace;
+use super::LedgerQueryService;
 use crate::{
     grpc::{read_at, validate},
     views::{TOTALS, merge_totals, totals_key},
 };
 
-impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
+impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     pub(super) async fn totals(&self, request: Request<GetTotalsRequest>) -> Result<GetTotalsResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
         let currency = validate::currency(&request.currency_code)?;
-        let terms = self.terms(&metadata, request.consistency)?;
+        let read_options = self.read_options(&metadata, request.consistency)?;
 
         let keys: Vec<(Partition, RowKey)> =
             self.partitions.iter().map(|partition| (partition, totals_key(currency, partition))).collect();
-        let rows = self.reader.get_partials(TOTALS, &keys, &terms.token, terms.deadline);
+        let rows = self.reader.get_partials(TOTALS, &keys, &read_options.token, read_options.deadline);
         let answer = rows.await.map_err(QueryError::into_failure)?;
 
         let totals = merge_totals(currency, answer.value.iter().flatten().map(AsRef::as_ref)).map_err(|error| {

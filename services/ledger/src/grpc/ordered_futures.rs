@@ -13,13 +13,13 @@ use futures::{Stream, stream::BoxStream};
 /// Only the oldest is polled: the others need no waker, and a whole batch that is answered at once costs one wake-up. They must make
 /// progress by themselves, as an answer that another task sends does. While `limit` wait, the source is left alone, which is what
 /// holds its sender back.
-pub(super) struct InOrder<F> {
+pub(super) struct OrderedFutures<F> {
     source: Option<BoxStream<'static, F>>,
     waiting: VecDeque<F>,
     limit: usize,
 }
 
-impl<F> InOrder<F> {
+impl<F> OrderedFutures<F> {
     pub(super) fn new(source: impl Stream<Item = F> + Send + 'static, limit: usize) -> Self {
         Self { source: Some(Box::pin(source)), waiting: VecDeque::new(), limit }
     }
@@ -37,7 +37,7 @@ impl<F> InOrder<F> {
     }
 }
 
-impl<F: Future + Unpin> Stream for InOrder<F> {
+impl<F: Future + Unpin> Stream for OrderedFutures<F> {
     type Item = F::Output;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
@@ -66,7 +66,7 @@ mod tests {
     #[tokio::test]
     async fn answers_come_in_the_order_of_the_questions() {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| oneshot::channel()).unzip();
-        let mut answers = InOrder::new(stream::iter(receivers), 8);
+        let mut answers = OrderedFutures::new(stream::iter(receivers), 8);
         let mut senders = senders.into_iter();
         let (first, second, third) = (senders.next().unwrap(), senders.next().unwrap(), senders.next().unwrap());
         third.send(3).unwrap();
@@ -86,7 +86,7 @@ mod tests {
             count.fetch_add(1, Ordering::SeqCst);
             gate.clone().map(move |_| number)
         });
-        let mut answers = InOrder::new(source, 10);
+        let mut answers = OrderedFutures::new(source, 10);
         assert_eq!(answers.next().now_or_never(), None);
         assert_eq!(taken.load(Ordering::SeqCst), 10);
         open.send(()).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_wakes_the_reader() {
         let (sender, receiver) = oneshot::channel();
-        let mut answers = InOrder::new(stream::iter([receiver]).chain(stream::pending()), 10);
+        let mut answers = OrderedFutures::new(stream::iter([receiver]).chain(stream::pending()), 10);
         let told = tokio::join!(answers.next(), async { sender.send(7).unwrap() }).0;
         assert_eq!(told, Some(Ok(7)));
     }

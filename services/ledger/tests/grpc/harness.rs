@@ -13,7 +13,7 @@ use diptych_kernel::{
 use diptych_ledger::{
     Ledger,
     domain::Event,
-    grpc::{CommandFace, QueryFace},
+    grpc::{LedgerCommandService, LedgerQueryService},
 };
 use diptych_proto::ledger::{
     command::v1::{
@@ -78,8 +78,8 @@ impl Harness {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let server = Server::builder()
-            .add_service(CommandServiceServer::new(CommandFace::new(commands, tasks.shutdown())))
-            .add_service(QueryServiceServer::new(QueryFace::new(reader, partitions)))
+            .add_service(CommandServiceServer::new(LedgerCommandService::new(commands, tasks.shutdown())))
+            .add_service(QueryServiceServer::new(LedgerQueryService::new(reader, partitions)))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tasks.spawn_fallible("server", server);
         let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();

@@ -2,7 +2,7 @@
 
 /// A value that does not have the form of what it should be. The text says what the form is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FormError {
+pub enum ValueError {
     /// It is empty and must not be.
     #[error("is required")]
     Missing,

@@ -3,7 +3,7 @@
 mod accounts;
 mod entries;
 mod totals;
-mod walk;
+mod statement_cursor;
 
 use std::fmt;
 
@@ -29,12 +29,12 @@ use crate::{
 };
 
 /// The gRPC face of the read side: checks the form of a query, reads rows that are fresh enough, and sends them as they are stored.
-pub struct QueryFace<V, P, C> {
+pub struct LedgerQueryService<V, P, C> {
     reader: Reader<V, P, C>,
     partitions: Partitions,
 }
 
-impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
+impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     /// Reads through `reader`, which serves all [views](crate::views::all) of an installation with these partitions.
     #[must_use]
     pub fn new(reader: Reader<V, P, C>, partitions: Partitions) -> Self {
@@ -42,14 +42,14 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
     }
 
     /// What every query says beside its own fields.
-    fn terms(&self, metadata: &MetadataMap, consistency: Option<Consistency>) -> Result<Terms, Failure> {
+    fn read_options(&self, metadata: &MetadataMap, consistency: Option<Consistency>) -> Result<ReadOptions, Failure> {
         let token = validate::token(consistency, self.partitions)?;
-        Ok(Terms { token, deadline: self.reader.deadline(grpc::timeout(metadata.as_ref())) })
+        Ok(ReadOptions { token, deadline: self.reader.deadline(grpc::timeout(metadata.as_ref())) })
     }
 
-    async fn account_row(&self, account_id: &AccountId, terms: &Terms) -> Result<Answer<Option<Bytes>>, Failure> {
+    async fn account_row(&self, account_id: &AccountId, read_options: &ReadOptions) -> Result<Answer<Option<Bytes>>, Failure> {
         let row =
-            self.reader.get(ACCOUNTS, account_id.stream_id(), account_key(account_id), &terms.token, terms.deadline);
+            self.reader.get(ACCOUNTS, account_id.stream_id(), account_key(account_id), &read_options.token, read_options.deadline);
         row.await.map_err(QueryError::into_failure)
     }
 
@@ -57,11 +57,11 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
     async fn account_rows(
         &self,
         account_ids: &[AccountId],
-        terms: &Terms,
+        read_options: &ReadOptions,
     ) -> Result<Answer<Vec<Option<Bytes>>>, Failure> {
         let keys: Vec<(StreamId, RowKey)> =
             account_ids.iter().map(|id| (id.stream_id().clone(), account_key(id))).collect();
-        let rows = self.reader.get_many(ACCOUNTS, &keys, &terms.token, terms.deadline);
+        let rows = self.reader.get_many(ACCOUNTS, &keys, &read_options.token, read_options.deadline);
         rows.await.map_err(QueryError::into_failure)
     }
 
@@ -71,14 +71,14 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryFace<V, P, C> {
 }
 
 /// What an answer must have seen, and how long may be waited for it.
-struct Terms {
+struct ReadOptions {
     token: Token,
     deadline: Instant,
 }
 
-impl<V, P, C> fmt::Debug for QueryFace<V, P, C> {
+impl<V, P, C> fmt::Debug for LedgerQueryService<V, P, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryFace").field("partitions", &self.partitions).finish_non_exhaustive()
+        f.debug_struct("LedgerQueryService").field("partitions", &self.partitions).finish_non_exhaustive()
     }
 }
 
@@ -87,7 +87,7 @@ fn respond<T>(answer: Result<T, Failure>) -> Result<Response<T>, Status> {
 }
 
 #[tonic::async_trait]
-impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryService for QueryFace<V, P, C> {
+impl<V: ViewStore, P: ProgressStore, C: ViewCache> QueryService for LedgerQueryService<V, P, C> {
     async fn get_account(
         &self,
         request: Request<v1::GetAccountRequest>,
