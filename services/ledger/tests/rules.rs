@@ -181,7 +181,8 @@ fn only_an_empty_account_is_closed() {
 
 #[test]
 fn what_the_caller_says_stands_in_the_events() {
-    let posting = Deposit { account_id: account_id("a"), amount: amount(7), currency: currency("CZK"), details: rent() };
+    let posting =
+        Deposit { account_id: account_id("a"), amount: amount(7), currency: currency("CZK"), details: rent() };
     let mut expected = deposited(7, 7);
     if let Event::MoneyDeposited(event) = &mut expected {
         event.details = Some(rent_in_events());

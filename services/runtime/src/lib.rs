@@ -23,6 +23,6 @@ pub use progress_announcement::{
     PROGRESS_ANNOUNCEMENTS, decode_progress_announcement, encode_progress_announcement, progress_announcement_key,
 };
 pub use shutdown::Shutdown;
-pub use status::{Failure, Refused, TRY_ELSEWHERE, let_try_elsewhere};
+pub use status::{Failure, InvalidFields, Refused, TRY_ELSEWHERE, let_try_elsewhere};
 pub use tasks::{Tasks, Unfinished};
 pub use trace_context::traceparent;

@@ -8,6 +8,7 @@ mod request;
 mod stream;
 mod time;
 mod token;
+mod token_codec;
 
 pub use event::{EventMetadata, EventTypeInterner, NewEvent, RecordedEvent};
 pub use partition::{Partition, Partitions, PartitionsError, murmur2};
@@ -17,3 +18,4 @@ pub use request::{Fingerprint, RequestId, RequestIdError};
 pub use stream::{StreamId, StreamIdError, Version};
 pub use time::{Clock, Timestamp};
 pub use token::{Token, TokenError};
+pub use token_codec::{TokenCodec, TokenCodecError};

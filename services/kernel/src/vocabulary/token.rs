@@ -1,36 +1,35 @@
 //! Consistency tokens.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
+use super::{
+    Partition, Partitions, Position,
+    token_codec::{TokenCodec, TokenCodecError},
+};
 
-use super::{Partition, Partitions, Position};
-
-/// A point in the order of all events: for some partitions, the position up to which a reader wants to have seen everything.
+/// A consistency token: for some partitions, the position up to which a reader must have seen all events.
 ///
-/// Its text is opaque to clients: base64url of a format byte, pairs of partition and position as varints, and a checksum of four
-/// bytes against changes on the way. Several texts joined by commas read as one token that is as fresh as each of them.
+/// Its text is opaque to clients: pairs of partition and position as varints, encoded by [`TokenCodec`]. Several texts joined by
+/// commas are one token that is as fresh as each of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Token {
     /// Sorted by partition, one entry each.
     positions: Vec<(Partition, Position)>,
 }
 
-/// A text that is not a token of this installation.
+/// A text that is not a consistency token of this installation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is too long.
+    /// The text is longer than [`Token::BYTES_MAX`].
     #[error("the token has {0} bytes, more than {max}", max = Token::BYTES_MAX)]
     TooLong(usize),
-    /// It is not what this product writes.
-    #[error("the token is not one that this service made, or was changed on the way")]
-    Garbled,
-    /// It names a partition that does not exist here.
+    /// The text was not returned by [`Token::encode`].
+    #[error("the token was not issued by this service, or was altered")]
+    Invalid,
+    /// The token names a partition that does not exist here.
     #[error("the token names partition {0}, which this installation does not have")]
     UnknownPartition(u16),
 }
 
-const FORMAT: u8 = 1;
-const CHECKSUM_BYTES: usize = 4;
+const CODEC: TokenCodec = TokenCodec { format: 1, checksum_prefix: b"", text_bytes_max: Token::BYTES_MAX };
 
 impl Token {
     /// How long the text of a token may be.
@@ -70,15 +69,12 @@ impl Token {
         if self.is_empty() {
             return String::new();
         }
-        let mut bytes = Vec::with_capacity(1 + self.positions.len() * 10 + CHECKSUM_BYTES);
-        bytes.push(FORMAT);
+        let mut payload = Vec::with_capacity(self.positions.len() * 10);
         for (partition, position) in &self.positions {
-            push_varint(&mut bytes, u64::from(partition.number()));
-            push_varint(&mut bytes, position.as_i64().unsigned_abs());
+            push_varint(&mut payload, u64::from(partition.number()));
+            push_varint(&mut payload, position.as_i64().unsigned_abs());
         }
-        let checksum = checksum(&bytes);
-        bytes.extend_from_slice(&checksum);
-        URL_SAFE_NO_PAD.encode(bytes)
+        CODEC.encode(&payload)
     }
 
     /// Reads one token, or several joined by commas.
@@ -94,8 +90,7 @@ impl Token {
             return Ok(token);
         }
         for part in text.split(',') {
-            let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Garbled)?;
-            decode_one(&bytes, partitions, &mut token)?;
+            raise_to(&mut token, &CODEC.decode(part)?, partitions)?;
         }
         Ok(token)
     }
@@ -111,26 +106,26 @@ impl FromIterator<(Partition, Position)> for Token {
     }
 }
 
-fn decode_one(bytes: &[u8], partitions: Partitions, token: &mut Token) -> Result<(), TokenError> {
-    let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(TokenError::Garbled)?;
-    let Some((&FORMAT, mut rest)) = body.split_first() else { return Err(TokenError::Garbled) };
-    if checksum(body) != *sum {
-        return Err(TokenError::Garbled);
+impl From<TokenCodecError> for TokenError {
+    fn from(error: TokenCodecError) -> Self {
+        match error {
+            TokenCodecError::TooLong(bytes) => Self::TooLong(bytes),
+            TokenCodecError::Invalid => Self::Invalid,
+        }
     }
-    while !rest.is_empty() {
-        let number = u16::try_from(take_varint(&mut rest)?).map_err(|_| TokenError::Garbled)?;
-        let position = i64::try_from(take_varint(&mut rest)?).map_err(|_| TokenError::Garbled)?;
+}
+
+/// Raises `token` to the positions of an encoded token.
+fn raise_to(token: &mut Token, mut payload: &[u8], partitions: Partitions) -> Result<(), TokenError> {
+    while !payload.is_empty() {
+        let number = u16::try_from(take_varint(&mut payload)?).map_err(|_| TokenError::Invalid)?;
+        let position = i64::try_from(take_varint(&mut payload)?).map_err(|_| TokenError::Invalid)?;
         if number >= partitions.count() {
             return Err(TokenError::UnknownPartition(number));
         }
-        token.raise(Partition::new(number), Position::from_i64(position).map_err(|_| TokenError::Garbled)?);
+        token.raise(Partition::new(number), Position::from_i64(position).map_err(|_| TokenError::Invalid)?);
     }
     Ok(())
-}
-
-fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let hash = Sha256::digest(body);
-    [hash[0], hash[1], hash[2], hash[3]]
 }
 
 fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
@@ -148,14 +143,14 @@ fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
 fn take_varint(bytes: &mut &[u8]) -> Result<u64, TokenError> {
     let mut value = 0_u64;
     for shift in (0..63).step_by(7) {
-        let (&byte, rest) = bytes.split_first().ok_or(TokenError::Garbled)?;
+        let (&byte, rest) = bytes.split_first().ok_or(TokenError::Invalid)?;
         *bytes = rest;
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err(TokenError::Garbled)
+    Err(TokenError::Invalid)
 }
 
 #[cfg(test)]
@@ -176,6 +171,12 @@ mod tests {
             let token = token(entries);
             assert_eq!(Token::decode(&token.encode(), sixteen()).unwrap(), token);
         }
+    }
+
+    /// Clients keep tokens: a changed format would invalidate all of them.
+    #[test]
+    fn the_text_of_a_token_never_changes() {
+        assert_eq!(token(&[(3, 77), (15, 1 << 40)]).encode(), "AQNND4CAgICAIHzennI");
     }
 
     #[test]

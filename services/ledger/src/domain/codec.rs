@@ -10,7 +10,7 @@ use diptych_kernel::domain::DecodeError;
 use diptych_proto::ledger::event::v1;
 use prost::Message;
 
-use super::{Account, AccountId, Amount, Currency, Event, ValueError, Funds, OverdraftLimit, OwnerId};
+use super::{Account, AccountId, Amount, Currency, Event, Funds, OverdraftLimit, OwnerId, ValueError};
 
 /// The names of events as they are stored.
 mod name {

@@ -3,8 +3,8 @@
 use diptych_proto::ledger::event::v1;
 
 use super::{
-    Account, AccountId, Amount, Command, Currency, Deposit, Event, Funds, OpenAccount, Refusal, StatusChange,
-    Transfer, Withdraw,
+    Account, AccountId, Amount, Command, Currency, Deposit, Event, Funds, OpenAccount, Refusal, StatusChange, Transfer,
+    Withdraw,
 };
 
 type Decision = Result<Vec<(usize, Event)>, Refusal>;
@@ -120,11 +120,7 @@ fn unfrozen<'a>(state: &'a Account, account_id: &AccountId) -> Result<&'a Funds,
 }
 
 /// What an account holds that takes postings in a currency.
-fn open_for_posting<'a>(
-    state: &'a Account,
-    account_id: &AccountId,
-    currency: Currency,
-) -> Result<&'a Funds, Refusal> {
+fn open_for_posting<'a>(state: &'a Account, account_id: &AccountId, currency: Currency) -> Result<&'a Funds, Refusal> {
     let funds = unfrozen(state, account_id)?;
     if funds.currency != currency {
         return Err(Refusal::CurrencyMismatch {

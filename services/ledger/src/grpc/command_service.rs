@@ -1,4 +1,4 @@
-//! The command service.
+//! Implementation of the gRPC command service.
 
 use diptych_command::{CommandError, CommandHandle, Done};
 use diptych_proto::{
@@ -9,14 +9,13 @@ use diptych_runtime::{Failure, Shutdown, grpc, traceparent};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    convert,
-    command_stream::{self, Answers},
-    deadline, status,
+    command_stream::{self, ResponseStream},
+    convert, deadline, status,
     validate::{self, CommandRequest},
 };
 use crate::{Ledger, domain::Refusal};
 
-/// The gRPC face of the write side: checks the form of a command, hands it to the sequencer, and answers with its receipt.
+/// The gRPC command service: validates a command, submits it to the sequencer, and returns its receipt.
 #[derive(Debug, Clone)]
 pub struct LedgerCommandService {
     commands: CommandHandle<Ledger>,
@@ -24,31 +23,26 @@ pub struct LedgerCommandService {
 }
 
 impl LedgerCommandService {
-    /// Hands commands to `commands`. When `shutdown` begins, streams of commands answer what they have taken and end; single calls end
-    /// by themselves.
+    /// Creates a service that submits to `commands`. When `shutdown` begins, `ExecuteCommands` streams answer the commands that they have
+    /// read and end; unary calls end on their own.
     #[must_use]
     pub fn new(commands: CommandHandle<Ledger>, shutdown: Shutdown) -> Self {
         Self { commands, shutdown }
     }
 
     async fn execute<R: CommandRequest>(&self, request: Request<R>) -> Result<(Option<Receipt>, bool), Status> {
-        let (metadata, wait) = (traceparent(request.metadata()), grpc::timeout(request.metadata().as_ref()));
-        let checked = validate::check(request.into_inner()).map_err(|failure| status::status(&failure))?;
-        let pending = self.commands.submit(checked.into_submission(metadata)).map_err(command_status)?;
-        // The command goes on: whoever asks again with its request id is told what became of it.
-        let ended = deadline::within_deadline(wait, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
-        let Done { receipt, repeated } = ended.map_err(command_status)?;
+        let (metadata, timeout) = (traceparent(request.metadata()), grpc::timeout(request.metadata().as_ref()));
+        let validated = validate::command(request.into_inner()).map_err(|failure| status::status(&failure))?;
+        let pending = self.commands.submit(validated.into_submission(metadata)).map_err(command_status)?;
+        // Past the deadline the command still continues; a repeat with the same request id returns its outcome.
+        let outcome = deadline::within_deadline(timeout, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
+        let Done { receipt, repeated } = outcome.map_err(command_status)?;
         Ok((Some(convert::receipt(&receipt)), repeated))
     }
 }
 
-/// How a command failed, as the caller sees it.
-pub(super) fn failure(error: CommandError<Refusal>) -> Failure {
-    error.into_failure(status::refused)
-}
-
 fn command_status(error: CommandError<Refusal>) -> Status {
-    status::status(&failure(error))
+    status::status(&status::command_failure(error))
 }
 
 #[tonic::async_trait]
@@ -106,22 +100,22 @@ impl CommandService for LedgerCommandService {
     ) -> Result<Response<v1::GetReceiptResponse>, Status> {
         let request_id =
             validate::request_id(&request.get_ref().request_id).map_err(|failure| status::status(&failure))?;
-        let wait = grpc::timeout(request.metadata().as_ref());
-        let known = deadline::within_deadline(wait, self.commands.receipt(request_id)).await;
-        match known.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
+        let timeout = grpc::timeout(request.metadata().as_ref());
+        let outcome = deadline::within_deadline(timeout, self.commands.receipt(request_id)).await;
+        match outcome.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
             Some(receipt) => Ok(Response::new(v1::GetReceiptResponse { receipt: Some(convert::receipt(&receipt)) })),
             None => Err(status::status(&Failure::ReceiptNotFound { request_id })),
         }
     }
 
-    type ExecuteCommandsStream = Answers;
+    type ExecuteCommandsStream = ResponseStream;
 
     async fn execute_commands(
         &self,
         request: Request<Streaming<v1::ExecuteCommandsRequest>>,
-    ) -> Result<Response<Answers>, Status> {
+    ) -> Result<Response<ResponseStream>, Status> {
         let metadata = traceparent(request.metadata());
         let requests = request.into_inner();
-        Ok(Response::new(command_stream::answers(requests, self.commands.clone(), metadata, self.shutdown.clone())))
+        Ok(Response::new(command_stream::responses(requests, self.commands.clone(), metadata, self.shutdown.clone())))
     }
 }

@@ -1,4 +1,4 @@
-//! Commands over one call, for volume.
+//! The `ExecuteCommands` stream: many commands over one call, for throughput.
 
 use std::{
     pin::Pin,
@@ -21,99 +21,100 @@ use tonic::{Code, Status, Streaming};
 use tracing::Span;
 
 use super::{
-    convert, command_service,
+    convert,
     ordered_futures::OrderedFutures,
     status,
     validate::{self, ValidatedCommand},
 };
 use crate::{Ledger, domain::Refusal};
 
-/// How many commands of one stream may be unanswered.
+/// Maximum number of unanswered commands of one stream.
 const UNANSWERED_MAX: usize = 1_024;
 
-/// How much of a request id is sent back; a good one has 36 bytes.
+/// Maximum length of the request id in a response. A valid one has 36 bytes.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// One answer per command, in the order of the commands.
-pub(super) type Answers = stream::BoxStream<'static, Result<ExecuteCommandsResponse, Status>>;
+/// One response per command, in the order of the commands.
+pub(super) type ResponseStream = stream::BoxStream<'static, Result<ExecuteCommandsResponse, Status>>;
 
-/// Answers the commands of a call. There is no task behind it: commands are taken when the caller reads answers, so a caller that
-/// stops reading holds up nobody but itself, and all ends with the call.
-pub(super) fn answers(
+/// Executes the commands of a call. It spawns no task: commands are read when the caller polls for responses, so a caller that stops
+/// reading blocks only its own stream, and everything ends with the call.
+pub(super) fn responses(
     requests: Streaming<ExecuteCommandsRequest>,
     commands: CommandHandle<Ledger>,
     metadata: EventMetadata,
     shutdown: Shutdown,
-) -> Answers {
+) -> ResponseStream {
     let span = trace::current();
-    let intake = Intake { requests: requests.boxed(), commands, metadata, span, sequence: 0, shutdown };
-    let taken = stream::unfold(Some(intake), |intake| async {
-        let mut intake = intake?;
-        let answer = intake.next().await?;
-        let goes_on = !matches!(answer, Answer::End(_));
-        Some((answer, goes_on.then_some(intake)))
+    let reader = CommandReader { requests: requests.boxed(), commands, metadata, span, sequence: 0, shutdown };
+    let submitted = stream::unfold(Some(reader), |reader| async {
+        let mut reader = reader?;
+        let response = reader.next().await?;
+        let continues = !matches!(response, ResponseFuture::End(_));
+        Some((response, continues.then_some(reader)))
     });
-    OrderedFutures::new(taken, UNANSWERED_MAX).boxed()
+    OrderedFutures::new(submitted, UNANSWERED_MAX).boxed()
 }
 
-/// Takes commands one after another.
-struct Intake {
+/// Reads and submits the commands of a stream, one after another.
+struct CommandReader {
     requests: stream::BoxStream<'static, Result<ExecuteCommandsRequest, Status>>,
     commands: CommandHandle<Ledger>,
     metadata: EventMetadata,
-    /// That of the call, where it is traced.
+    /// The span of the call, where it is traced.
     span: Option<Span>,
-    /// Of the last message taken; 0 before the first.
+    /// Number of the last message read; 0 before the first.
     sequence: i64,
     shutdown: Shutdown,
 }
 
-impl Intake {
-    /// The answer to the next message; `None` where the caller is done.
-    async fn next(&mut self) -> Option<Answer> {
+impl CommandReader {
+    /// Submits the next command; `None` at the end of the caller's stream.
+    async fn next(&mut self) -> Option<ResponseFuture> {
         let request = tokio::select! {
-            // Shutdown first: a caller that never pauses would keep it waiting.
+            // Shutdown first: a caller that sends without pause would delay it for ever.
             biased;
-            () = self.shutdown.begun() => return Some(Answer::End(status::status(&Failure::ShuttingDown))),
+            () = self.shutdown.begun() => return Some(ResponseFuture::End(status::status(&Failure::ShuttingDown))),
             request = self.requests.next() => request?,
         };
         Some(match request {
-            Ok(request) => self.take(request).await,
-            // A message that is no ExecuteCommandsRequest, or a connection that broke: nothing after it can be read.
-            Err(status) => Answer::End(with_reason(status)),
+            Ok(request) => self.submit(request).await,
+            // The message cannot be decoded, or the connection is lost: nothing after it can be read.
+            Err(status) => ResponseFuture::End(with_reason(status)),
         })
     }
 
-    async fn take(&mut self, request: ExecuteCommandsRequest) -> Answer {
+    async fn submit(&mut self, request: ExecuteCommandsRequest) -> ResponseFuture {
         self.sequence = self.sequence.saturating_add(1);
-        let span = CommandSpan::begin(self.span.as_ref(), name_of(&request));
+        let span = CommandSpan::begin(self.span.as_ref(), command_name(&request));
         let metadata = span.metadata(&self.metadata);
-        let mut number = Number { sequence: self.sequence, request_id: echo(request_id_of(&request)), span };
-        let checked = match check(request) {
-            Ok(checked) => checked,
-            Err(failure) => return Answer::Known(number.error(&failure)),
+        let request_id = truncated(request_id_of(&request));
+        let mut context = CommandContext { sequence: self.sequence, request_id, span };
+        let validated = match validate_command(request) {
+            Ok(validated) => validated,
+            Err(failure) => return ResponseFuture::Ready(context.error(&failure)),
         };
-        match self.commands.submit_when_room(checked.into_submission(metadata)).await {
-            Ok(pending) => Answer::Pending(number, pending),
-            Err(error) => Answer::Known(number.error(&command_service::failure(error))),
+        match self.commands.submit_when_room(validated.into_submission(metadata)).await {
+            Ok(pending) => ResponseFuture::Pending(context, pending),
+            Err(error) => ResponseFuture::Ready(context.error(&status::command_failure(error))),
         }
     }
 }
 
-fn check(request: ExecuteCommandsRequest) -> Result<ValidatedCommand, Failure> {
+fn validate_command(request: ExecuteCommandsRequest) -> Result<ValidatedCommand, Failure> {
     match request.command.ok_or_else(|| Failure::missing("command"))? {
-        Command::OpenAccount(request) => validate::check(request),
-        Command::Deposit(request) => validate::check(request),
-        Command::Withdraw(request) => validate::check(request),
-        Command::Transfer(request) => validate::check(request),
-        Command::FreezeAccount(request) => validate::check(request),
-        Command::UnfreezeAccount(request) => validate::check(request),
-        Command::CloseAccount(request) => validate::check(request),
+        Command::OpenAccount(request) => validate::command(request),
+        Command::Deposit(request) => validate::command(request),
+        Command::Withdraw(request) => validate::command(request),
+        Command::Transfer(request) => validate::command(request),
+        Command::FreezeAccount(request) => validate::command(request),
+        Command::UnfreezeAccount(request) => validate::command(request),
+        Command::CloseAccount(request) => validate::command(request),
     }
 }
 
-/// The name of a command's message, for its span.
-fn name_of(request: &ExecuteCommandsRequest) -> &'static str {
+/// The name of a command, for its span.
+fn command_name(request: &ExecuteCommandsRequest) -> &'static str {
     match &request.command {
         Some(Command::OpenAccount(_)) => "OpenAccount",
         Some(Command::Deposit(_)) => "Deposit",
@@ -139,27 +140,27 @@ fn request_id_of(request: &ExecuteCommandsRequest) -> &str {
     }
 }
 
-/// A request id as sent. One that is much too long is cut: it is refused anyway, and a thousand of them must not fill the memory.
-fn echo(request_id: &str) -> String {
+/// A request id as sent. One that is much too long, and so invalid, is truncated: 1,024 unanswered commands keep theirs in memory.
+fn truncated(request_id: &str) -> String {
     let end = request_id.floor_char_boundary(REQUEST_ID_BYTES_MAX);
     request_id.get(..end).unwrap_or_default().to_owned()
 }
 
-/// Which message an answer is for.
-struct Number {
+/// Identifies the command that a response is for.
+struct CommandContext {
     sequence: i64,
     request_id: String,
     span: CommandSpan,
 }
 
-impl Number {
-    fn done(&mut self, outcome: Result<Done, CommandError<Refusal>>) -> ExecuteCommandsResponse {
+impl CommandContext {
+    fn outcome(&mut self, outcome: Result<Done, CommandError<Refusal>>) -> ExecuteCommandsResponse {
         match outcome {
             Ok(Done { receipt, repeated }) => {
                 self.span.end(Code::Ok);
                 self.response(CommandResult::Receipt(convert::receipt(&receipt)), repeated)
             }
-            Err(error) => self.error(&command_service::failure(error)),
+            Err(error) => self.error(&status::command_failure(error)),
         }
     }
 
@@ -178,26 +179,26 @@ impl Number {
     }
 }
 
-/// An answer that is known, or will be.
-enum Answer {
-    /// The write side has the command.
-    Pending(Number, Pending<Ledger>),
-    /// It did not get there.
-    Known(ExecuteCommandsResponse),
-    /// The stream ends here. The commands after it were not taken.
+/// The response to one command.
+enum ResponseFuture {
+    /// The sequencer has the command.
+    Pending(CommandContext, Pending<Ledger>),
+    /// The command was not submitted.
+    Ready(ExecuteCommandsResponse),
+    /// The stream ends here. The commands after it are not read.
     End(Status),
 }
 
-impl Future for Answer {
+impl Future for ResponseFuture {
     type Output = Result<ExecuteCommandsResponse, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match &mut *self {
-            Self::Pending(number, pending) => {
+            Self::Pending(context, pending) => {
                 let outcome = std::task::ready!(Pin::new(pending).poll(cx));
-                Ok(number.done(outcome))
+                Ok(context.outcome(outcome))
             }
-            Self::Known(response) => Ok(std::mem::take(response)),
+            Self::Ready(response) => Ok(std::mem::take(response)),
             Self::End(status) => Err(status.clone()),
         })
     }

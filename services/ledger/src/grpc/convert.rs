@@ -1,9 +1,9 @@
-//! From the kernel's words to the contract's.
+//! Conversions from kernel types to proto messages.
 
 use diptych_kernel::{Receipt, Timestamp, Token};
 use diptych_proto::diptych::v1;
 
-/// A receipt of a stored command.
+/// The receipt of a committed command.
 pub(super) fn receipt(receipt: &Receipt) -> v1::Receipt {
     let streams = receipt.streams.iter().map(|stream| v1::StreamVersion {
         stream_id: stream.stream_id.to_string(),

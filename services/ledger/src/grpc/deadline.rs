@@ -1,16 +1,18 @@
-//! How long a command's caller waits.
+//! Deadline of a command call.
 
 use std::time::Duration;
 
 use diptych_runtime::grpc::time_to_answer;
 use tokio::time::{Instant, timeout_at};
 
-/// The answer, or `None` where it does not come before the caller's deadline.
-pub(super) async fn within_deadline<T>(wait: Option<Duration>, answer: impl Future<Output = T>) -> Option<T> {
-    let deadline = wait.and_then(|wait| Instant::now().checked_add(time_to_answer(wait)));
+/// Returns the output of `response`, or `None` when it is not ready shortly before the caller's deadline.
+///
+/// `timeout` is the caller's; without one the call waits without limit.
+pub(super) async fn within_deadline<T>(timeout: Option<Duration>, response: impl Future<Output = T>) -> Option<T> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(time_to_answer(timeout)));
     match deadline {
-        Some(deadline) => timeout_at(deadline, answer).await.ok(),
-        None => Some(answer.await),
+        Some(deadline) => timeout_at(deadline, response).await.ok(),
+        None => Some(response.await),
     }
 }
 
@@ -19,12 +21,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_hears_before_his_deadline_that_there_is_no_answer() {
-        let (began_at, wait) = (Instant::now(), Duration::from_secs(3));
-        assert_eq!(within_deadline(Some(wait), std::future::pending::<()>()).await, None);
-        assert!(began_at.elapsed() < wait, "{:?}", began_at.elapsed());
-        for wait in [None, Some(wait), Some(Duration::MAX)] {
-            assert_eq!(within_deadline(wait, async { 7 }).await, Some(7));
+    async fn a_call_ends_before_the_deadline_of_its_caller() {
+        let (began_at, timeout) = (Instant::now(), Duration::from_secs(3));
+        assert_eq!(within_deadline(Some(timeout), std::future::pending::<()>()).await, None);
+        assert!(began_at.elapsed() < timeout, "{:?}", began_at.elapsed());
+        for timeout in [None, Some(timeout), Some(Duration::MAX)] {
+            assert_eq!(within_deadline(timeout, async { 7 }).await, Some(7));
         }
     }
 }

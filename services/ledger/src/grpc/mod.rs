@@ -1,11 +1,11 @@
-//! What callers talk to: requests checked field by field, handed to the write or the read side, and the answers.
+//! The gRPC services of the ledger: validate a request, pass it to the write or the read side, and convert the result.
 //!
-//! Mounted as `CommandServiceServer::new(LedgerCommandService::new(..))` and `query_service_server::QueryServiceServer::new(LedgerQueryService::new(..))`; the
-//! latter of `diptych_proto::ledger::query::v1_encoded`, so that stored rows go out as they are.
+//! To serve them, wrap [`LedgerCommandService`] in `CommandServiceServer`, and [`LedgerQueryService`] in the `QueryServiceServer` of
+//! `diptych_proto::ledger::query::v1_encoded`, which sends stored rows without decoding them.
 
-mod convert;
 mod command_service;
 mod command_stream;
+mod convert;
 mod deadline;
 mod ordered_futures;
 mod page_token;

@@ -1,4 +1,4 @@
-//! Many answers under way, told in the order of the questions.
+//! A stream of the outputs of concurrent futures, in the order of the futures.
 
 use std::{
     collections::VecDeque,
@@ -8,28 +8,28 @@ use std::{
 
 use futures::{Stream, stream::BoxStream};
 
-/// Takes futures from a source as it gives them, up to a limit at a time, and yields what they become in that order.
+/// Takes futures from a source as they become available, at most `in_flight_max` at a time, and yields their outputs in that order.
 ///
-/// Only the oldest is polled: the others need no waker, and a whole batch that is answered at once costs one wake-up. They must make
-/// progress by themselves, as an answer that another task sends does. While `limit` wait, the source is left alone, which is what
-/// holds its sender back.
+/// In contrast to `futures::stream::FuturesOrdered`, only the oldest future is polled: the others need no waker, and a batch of futures
+/// that completes at once costs one wake-up. The futures must make progress without being polled, as the receiver of a channel does.
+/// While `in_flight_max` futures are in flight, the source is not polled, which applies backpressure to its sender.
 pub(super) struct OrderedFutures<F> {
     source: Option<BoxStream<'static, F>>,
-    waiting: VecDeque<F>,
-    limit: usize,
+    in_flight: VecDeque<F>,
+    in_flight_max: usize,
 }
 
 impl<F> OrderedFutures<F> {
-    pub(super) fn new(source: impl Stream<Item = F> + Send + 'static, limit: usize) -> Self {
-        Self { source: Some(Box::pin(source)), waiting: VecDeque::new(), limit }
+    pub(super) fn new(source: impl Stream<Item = F> + Send + 'static, in_flight_max: usize) -> Self {
+        Self { source: Some(Box::pin(source)), in_flight: VecDeque::new(), in_flight_max }
     }
 
-    /// Takes what the source has by now.
-    fn take_more(&mut self, cx: &mut Context<'_>) {
-        while self.waiting.len() < self.limit {
+    /// Takes the futures that the source has ready.
+    fn take_ready(&mut self, cx: &mut Context<'_>) {
+        while self.in_flight.len() < self.in_flight_max {
             let Some(source) = &mut self.source else { return };
             match source.as_mut().poll_next(cx) {
-                Poll::Ready(Some(future)) => self.waiting.push_back(future),
+                Poll::Ready(Some(future)) => self.in_flight.push_back(future),
                 Poll::Ready(None) => self.source = None,
                 Poll::Pending => return,
             }
@@ -41,12 +41,12 @@ impl<F: Future + Unpin> Stream for OrderedFutures<F> {
     type Item = F::Output;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        self.take_more(cx);
-        let Some(oldest) = self.waiting.front_mut() else {
+        self.take_ready(cx);
+        let Some(oldest) = self.in_flight.front_mut() else {
             return if self.source.is_none() { Poll::Ready(None) } else { Poll::Pending };
         };
         let output = std::task::ready!(Pin::new(oldest).poll(cx));
-        self.waiting.pop_front();
+        self.in_flight.pop_front();
         Poll::Ready(Some(output))
     }
 }
@@ -64,42 +64,42 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn answers_come_in_the_order_of_the_questions() {
+    async fn outputs_come_in_the_order_of_the_futures() {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..3).map(|_| oneshot::channel()).unzip();
-        let mut answers = OrderedFutures::new(stream::iter(receivers), 8);
+        let mut outputs = OrderedFutures::new(stream::iter(receivers), 8);
         let mut senders = senders.into_iter();
         let (first, second, third) = (senders.next().unwrap(), senders.next().unwrap(), senders.next().unwrap());
         third.send(3).unwrap();
         second.send(2).unwrap();
-        assert_eq!(answers.next().now_or_never(), None);
+        assert_eq!(outputs.next().now_or_never(), None);
         first.send(1).unwrap();
-        assert_eq!(answers.by_ref().collect::<Vec<_>>().await, [Ok(1), Ok(2), Ok(3)]);
+        assert_eq!(outputs.by_ref().collect::<Vec<_>>().await, [Ok(1), Ok(2), Ok(3)]);
     }
 
     #[tokio::test]
-    async fn no_more_than_the_limit_is_taken() {
+    async fn no_more_futures_than_the_limit_are_taken() {
         let taken = Arc::new(AtomicUsize::new(0));
         let count = taken.clone();
-        let (open, gate) = oneshot::channel::<()>();
+        let (release, gate) = oneshot::channel::<()>();
         let gate = gate.shared();
         let source = stream::iter(0..100).map(move |number| {
             count.fetch_add(1, Ordering::SeqCst);
             gate.clone().map(move |_| number)
         });
-        let mut answers = OrderedFutures::new(source, 10);
-        assert_eq!(answers.next().now_or_never(), None);
+        let mut outputs = OrderedFutures::new(source, 10);
+        assert_eq!(outputs.next().now_or_never(), None);
         assert_eq!(taken.load(Ordering::SeqCst), 10);
-        open.send(()).unwrap();
-        assert_eq!(answers.next().await, Some(0));
+        release.send(()).unwrap();
+        assert_eq!(outputs.next().await, Some(0));
         assert!(taken.load(Ordering::SeqCst) <= 11);
-        assert_eq!(answers.count().await, 99);
+        assert_eq!(outputs.count().await, 99);
     }
 
     #[tokio::test]
-    async fn an_answer_wakes_the_reader() {
+    async fn a_ready_future_wakes_the_reader() {
         let (sender, receiver) = oneshot::channel();
-        let mut answers = OrderedFutures::new(stream::iter([receiver]).chain(stream::pending()), 10);
-        let told = tokio::join!(answers.next(), async { sender.send(7).unwrap() }).0;
-        assert_eq!(told, Some(Ok(7)));
+        let mut outputs = OrderedFutures::new(stream::iter([receiver]).chain(stream::pending()), 10);
+        let output = tokio::join!(outputs.next(), async { sender.send(7).unwrap() }).0;
+        assert_eq!(output, Some(Ok(7)));
     }
 }

@@ -1,75 +1,59 @@
-//! Where a list goes on.
+//! Page tokens: where the next page of a list starts.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use diptych_kernel::Fingerprint;
+use diptych_kernel::{Fingerprint, vocabulary::TokenCodec};
 use diptych_runtime::Failure;
 
-/// Which list a token belongs to. The numbers stand in tokens that callers hold: they are never given to another list.
+/// The list that a token belongs to. Clients hold tokens with these numbers: a number is never reused for another list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
+pub(super) enum PagedList {
     /// `ListEntries`, of an account.
     Entries = 1,
     /// `ListAccounts`, of an owner.
     Accounts = 2,
 }
 
-const FORMAT: u8 = 1;
+/// The longest text that is encoded has 104 bytes.
+const CODEC: TokenCodec =
+    TokenCodec { format: 1, checksum_prefix: b"\0\0\0\0\0\0\0\x0apage token", text_bytes_max: 256 };
 
-/// Longer texts are not looked at. The longest real one has 104 bytes.
-const TEXT_BYTES_MAX: usize = 256;
+const PARAMETER_HASH_BYTES: usize = 8;
 
-const PARAMETER_BYTES: usize = 8;
-const CHECKSUM_BYTES: usize = 4;
-
-/// The text after which the list goes on behind `key`: base64url of the format, the list, a hash of its parameter, the key, and a
-/// checksum against changes on the way.
-pub(super) fn encode(list: List, parameter: &str, key: &[u8]) -> String {
-    let mut bytes = header(list, parameter);
-    bytes.extend_from_slice(key);
-    let checksum = checksum(&bytes);
-    bytes.extend_from_slice(&checksum);
-    URL_SAFE_NO_PAD.encode(bytes)
+/// Returns the token of the page that starts after `key`. Its payload is the list, a hash of the list's parameter (an account id or an
+/// owner id), and the key.
+pub(super) fn encode(list: PagedList, parameter: &str, key: &[u8]) -> String {
+    let mut payload = vec![list as u8];
+    payload.extend_from_slice(&parameter_hash(parameter));
+    payload.extend_from_slice(key);
+    CODEC.encode(&payload)
 }
 
-/// The key behind which the list goes on; `None` from its beginning.
+/// Returns the key after which the page starts; `None` for the first page, whose token is empty.
+///
+/// `parameter` is `None` where the request's parameter is itself invalid: the token is then checked without it.
 ///
 /// # Errors
 /// When the text is not a token of this list with this parameter.
-pub(super) fn decode(list: List, parameter: &str, text: &str) -> Result<Option<Vec<u8>>, Failure> {
+pub(super) fn decode(list: PagedList, parameter: Option<&str>, text: &str) -> Result<Option<Vec<u8>>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }
     key_of(list, parameter, text).map(Some).ok_or_else(invalid)
 }
 
-/// What the caller hears where a token is not one of the list's.
+/// The failure of a call whose page token is not one of the list.
 pub(super) fn invalid() -> Failure {
     Failure::PageTokenInvalid { field: "page_token".into() }
 }
 
-fn key_of(list: List, parameter: &str, text: &str) -> Option<Vec<u8>> {
-    if text.len() > TEXT_BYTES_MAX {
-        return None;
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-    let key = body.strip_prefix(header(list, parameter).as_slice())?;
-    (checksum(body) == *sum).then(|| key.to_vec())
+fn key_of(list: PagedList, parameter: Option<&str>, text: &str) -> Option<Vec<u8>> {
+    let payload = CODEC.decode(text).ok()?;
+    let (hash, key) = payload.strip_prefix(&[list as u8])?.split_first_chunk::<PARAMETER_HASH_BYTES>()?;
+    parameter.is_none_or(|parameter| parameter_hash(parameter) == *hash).then(|| key.to_vec())
 }
 
-fn header(list: List, parameter: &str) -> Vec<u8> {
-    let mut bytes = vec![FORMAT, list as u8];
-    bytes.extend_from_slice(&first_bytes::<PARAMETER_BYTES>("page token parameter", parameter.as_bytes()));
-    bytes
-}
-
-fn checksum(body: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    first_bytes("page token", body)
-}
-
-fn first_bytes<const N: usize>(kind: &str, content: &[u8]) -> [u8; N] {
-    let hash = Fingerprint::of(kind, content);
-    hash.as_bytes().first_chunk().copied().unwrap_or([0; N])
+fn parameter_hash(parameter: &str) -> [u8; PARAMETER_HASH_BYTES] {
+    let hash = Fingerprint::of("page token parameter", parameter.as_bytes());
+    hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -79,36 +63,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_goes_on_where_it_was_made() {
-        let text = encode(List::Entries, "alice", b"key");
-        assert_eq!(decode(List::Entries, "alice", &text), Ok(Some(b"key".to_vec())));
-        assert_eq!(decode(List::Entries, "alice", ""), Ok(None));
-        assert!(encode(List::Accounts, &"x".repeat(64), "y".repeat(64).as_bytes()).len() <= 104);
+    fn a_key_survives_its_token() {
+        let text = encode(PagedList::Entries, "alice", b"key");
+        assert_eq!(decode(PagedList::Entries, Some("alice"), &text), Ok(Some(b"key".to_vec())));
+        assert_eq!(decode(PagedList::Entries, Some("alice"), ""), Ok(None));
+        assert!(encode(PagedList::Accounts, &"x".repeat(64), "y".repeat(64).as_bytes()).len() <= 104);
     }
 
     #[test]
     fn a_token_of_another_list_is_refused() {
-        let text = encode(List::Entries, "alice", b"key");
-        assert_eq!(decode(List::Accounts, "alice", &text), Err(invalid()));
-        assert_eq!(decode(List::Entries, "bob", &text), Err(invalid()));
+        let text = encode(PagedList::Entries, "alice", b"key");
+        assert_eq!(decode(PagedList::Accounts, Some("alice"), &text), Err(invalid()));
+        assert_eq!(decode(PagedList::Entries, Some("bob"), &text), Err(invalid()));
     }
 
     #[test]
     fn a_token_that_was_changed_is_refused() {
-        let text = encode(List::Entries, "alice", &7_u32.to_be_bytes());
+        let text = encode(PagedList::Entries, "alice", &7_u32.to_be_bytes());
         for index in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(decode(List::Entries, "alice", &changed), Err(invalid()), "{changed}");
+            assert_eq!(decode(PagedList::Entries, Some("alice"), &changed), Err(invalid()), "{changed}");
         }
-        assert_eq!(decode(List::Entries, "alice", &"A".repeat(10_000)), Err(invalid()));
+        assert_eq!(decode(PagedList::Entries, Some("alice"), &"A".repeat(10_000)), Err(invalid()));
+    }
+
+    /// Clients hold tokens across upgrades.
+    #[test]
+    fn the_text_of_a_token_never_changes() {
+        assert_eq!(encode(PagedList::Entries, "alice", b"key"), "AQHAs9Z9gWOIK2tleQWvP10");
+    }
+
+    #[test]
+    fn a_token_is_checked_without_a_parameter_where_that_is_invalid() {
+        let text = encode(PagedList::Entries, "alice", b"key");
+        assert_eq!(decode(PagedList::Entries, None, &text), Ok(Some(b"key".to_vec())));
+        assert_eq!(decode(PagedList::Accounts, None, &text), Err(invalid()));
+        assert_eq!(decode(PagedList::Entries, None, "garbage"), Err(invalid()));
     }
 
     proptest! {
         #[test]
         fn garbage_is_refused(text in ".{1,300}") {
-            prop_assert_eq!(decode(List::Entries, "alice", &text), Err(invalid()));
+            prop_assert_eq!(decode(PagedList::Entries, Some("alice"), &text), Err(invalid()));
         }
     }
 }

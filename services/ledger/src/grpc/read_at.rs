@@ -1,4 +1,4 @@
-//! How fresh an answer is that was made of several parts.
+//! Freshness of a response that is made of several reads.
 
 use diptych_kernel::{Partition, Position, Token};
 use diptych_proto::diptych::v1;
@@ -6,14 +6,14 @@ use diptych_query::ReadAt;
 
 use super::convert;
 
-/// What holds for `whole` and for `part` too: in each partition that the part is about the lower position, and the earlier time. A position that
-/// the part does not name is one that it has not reached.
-pub(super) fn meet(whole: &ReadAt, part: &ReadAt, part_is_about: impl Fn(Partition) -> bool) -> ReadAt {
-    let reached = |(partition, position): (Partition, Position)| {
-        let position = if part_is_about(partition) { position.min(part.token.position(partition)) } else { position };
+/// Returns the freshness that both `whole` and `part` have: the lower position of each partition that `part` covers, and the earlier time.
+/// Where `part` covers a partition and has no position for it, it has not reached any.
+pub(super) fn minimum(whole: &ReadAt, part: &ReadAt, part_covers: impl Fn(Partition) -> bool) -> ReadAt {
+    let lower = |(partition, position): (Partition, Position)| {
+        let position = if part_covers(partition) { position.min(part.token.position(partition)) } else { position };
         (partition, position)
     };
-    let token: Token = whole.token.iter().map(reached).filter(|(_, position)| *position > Position::START).collect();
+    let token: Token = whole.token.iter().map(lower).filter(|(_, position)| *position > Position::START).collect();
     let complete_up_to = match (whole.complete_up_to, part.complete_up_to) {
         (Some(whole), Some(part)) => Some(whole.min(part)),
         _ => None,
@@ -21,7 +21,7 @@ pub(super) fn meet(whole: &ReadAt, part: &ReadAt, part_is_about: impl Fn(Partiti
     ReadAt { token, complete_up_to }
 }
 
-/// As the caller sees it.
+/// Converts it to the proto message.
 pub(super) fn to_proto(read_at: &ReadAt) -> v1::ReadAt {
     v1::ReadAt {
         token: Some(convert::token(&read_at.token)),
@@ -41,22 +41,22 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_as_fresh_as_its_least_fresh_part() {
+    fn a_response_is_as_fresh_as_its_least_fresh_part() {
         let whole = read_at(&[(0, 10), (1, 10), (2, 10)], Some(100));
         let part = read_at(&[(0, 5), (1, 20)], Some(90));
-        let about = |partition: Partition| partition.number() != 2;
-        assert_eq!(meet(&whole, &part, about), read_at(&[(0, 5), (1, 10), (2, 10)], Some(90)));
+        let covers = |partition: Partition| partition.number() != 2;
+        assert_eq!(minimum(&whole, &part, covers), read_at(&[(0, 5), (1, 10), (2, 10)], Some(90)));
     }
 
     #[test]
-    fn what_a_part_has_not_reached_is_not_promised() {
+    fn a_position_that_a_part_has_not_reached_is_dropped() {
         let whole = read_at(&[(0, 10), (1, 10)], Some(100));
-        assert_eq!(meet(&whole, &read_at(&[], None), |_| true), read_at(&[], None));
-        assert_eq!(meet(&whole, &read_at(&[(0, 10)], None), |_| true), read_at(&[(0, 10)], None));
+        assert_eq!(minimum(&whole, &read_at(&[], None), |_| true), read_at(&[], None));
+        assert_eq!(minimum(&whole, &read_at(&[(0, 10)], None), |_| true), read_at(&[(0, 10)], None));
     }
 
     #[test]
-    fn nothing_is_left_out_but_the_time_before_the_first_event() {
+    fn only_the_time_is_absent_before_the_first_event() {
         let proto = to_proto(&read_at(&[(3, 7)], Some(1_500_000)));
         assert!(!proto.token.unwrap().value.is_empty());
         assert_eq!(proto.complete_up_to_time, Some(prost_types::Timestamp { seconds: 1, nanos: 500_000_000 }));

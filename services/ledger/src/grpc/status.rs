@@ -1,5 +1,6 @@
-//! From a refusal or a failure to what the caller gets.
+//! Converts refusals and failures to gRPC statuses.
 
+use diptych_command::CommandError;
 use diptych_proto::{
     google::rpc::{self, ResourceInfo},
     ledger::{command::v1 as command, query::v1 as query},
@@ -17,7 +18,12 @@ pub(super) const COMMAND_DOMAIN: &str = "ledger.command.v1";
 /// The domain of the reasons in `ledger.query.v1.ErrorReason`.
 pub(super) const QUERY_DOMAIN: &str = "ledger.query.v1";
 
-/// A refusal as the caller sees it, with the metadata that the comments of the reasons name.
+/// Converts the error of a command.
+pub(super) fn command_failure(error: CommandError<Refusal>) -> Failure {
+    error.into_failure(refused)
+}
+
+/// Converts a refusal, with the metadata that the comments of the reasons name.
 pub(super) fn refused(refusal: Refusal) -> Failure {
     let reason = reason_of(&refusal);
     let code = match reason {
@@ -26,28 +32,28 @@ pub(super) fn refused(refusal: Refusal) -> Failure {
     };
     Failure::Refused(Refused {
         domain: COMMAND_DOMAIN,
-        reason: short(reason.as_str_name()),
+        reason: reason_name(reason.as_str_name()),
         code,
         message: refusal.to_string(),
         metadata: metadata_of(refusal),
     })
 }
 
-/// There is no such account, as far as the view has got.
+/// The failure of a query for an account that the view does not have.
 pub(super) fn account_not_found(account_id: &AccountId) -> Failure {
     Failure::Refused(Refused {
         domain: QUERY_DOMAIN,
-        reason: short(query::ErrorReason::AccountNotFound.as_str_name()),
+        reason: reason_name(query::ErrorReason::AccountNotFound.as_str_name()),
         code: Code::NotFound,
-        message: format!("there is no account {account_id}, or the view has not yet seen it being opened"),
+        message: format!("there is no account {account_id}, or the view has not seen it opened yet"),
         metadata: vec![("account_id", account_id.to_string())],
     })
 }
 
-/// The failure as an item of a stream: the same code, message and details as [`status`].
+/// Converts a failure to an item of a stream, with the same code, message and details as [`status`].
 pub(super) fn rpc_status(failure: &Failure) -> rpc::Status {
     let mut status = failure.to_rpc_status();
-    if let Some(account_id) = missing_account(failure) {
+    if let Some(account_id) = account_not_found_id(failure) {
         let resource = ResourceInfo {
             resource_type: "account".to_owned(),
             resource_name: account_id.to_owned(),
@@ -61,13 +67,13 @@ pub(super) fn rpc_status(failure: &Failure) -> rpc::Status {
     status
 }
 
-/// The failure as the end of a call.
+/// Converts a failure to the status that ends a call.
 pub(super) fn status(failure: &Failure) -> Status {
     failure.end_of_call(&rpc_status(failure))
 }
 
-/// The account that is not there, where that is the failure.
-fn missing_account(failure: &Failure) -> Option<&str> {
+/// The id of the account that was not found, where that is the failure.
+fn account_not_found_id(failure: &Failure) -> Option<&str> {
     let Failure::Refused(Refused { code: Code::NotFound, metadata, .. }) = failure else { return None };
     metadata.iter().find(|(key, _)| *key == "account_id").map(|(_, account_id)| account_id.as_str())
 }
@@ -117,8 +123,8 @@ fn metadata_of(refusal: Refusal) -> Vec<(&'static str, String)> {
     }
 }
 
-/// The name of a reason as it stands in `ErrorInfo.reason`.
-fn short(name: &'static str) -> &'static str {
+/// The name of a reason as in `ErrorInfo.reason`.
+fn reason_name(name: &'static str) -> &'static str {
     name.strip_prefix("ERROR_REASON_").unwrap_or(name)
 }
 
@@ -131,7 +137,7 @@ mod tests {
     use super::*;
     use crate::domain::{Amount, Currency, OverdraftLimit};
 
-    /// One of each.
+    /// One refusal of each kind.
     fn refusals() -> Vec<Refusal> {
         let account_id = AccountId::parse("a").unwrap();
         let id = || account_id.clone();
@@ -155,8 +161,8 @@ mod tests {
         ]
     }
 
-    /// Reason and code of a domain's reasons, as the proto file says them.
-    fn promised(domain: &str) -> BTreeMap<String, String> {
+    /// The reasons of a domain with their codes, from the proto file.
+    fn documented(domain: &str) -> BTreeMap<String, String> {
         let all = reasons::all().unwrap().into_iter().filter(|explanation| explanation.domain == domain);
         all.map(|explanation| (explanation.reason, explanation.code)).collect()
     }
@@ -171,15 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_is_sent_with_the_code_that_the_contract_promises() {
+    fn every_reason_is_sent_with_its_documented_code() {
         let of_commands: BTreeMap<_, _> = refusals().into_iter().map(|refusal| sent(&refused(refusal))).collect();
-        assert_eq!(of_commands, promised(COMMAND_DOMAIN));
+        assert_eq!(of_commands, documented(COMMAND_DOMAIN));
         let not_found = account_not_found(&AccountId::parse("a").unwrap());
-        assert_eq!(BTreeMap::from([sent(&not_found)]), promised(QUERY_DOMAIN));
+        assert_eq!(BTreeMap::from([sent(&not_found)]), documented(QUERY_DOMAIN));
     }
 
     #[test]
-    fn only_what_is_missing_is_named_as_a_resource() {
+    fn only_a_missing_account_is_named_as_a_resource() {
         for refusal in refusals() {
             let is_missing = matches!(refusal, Refusal::AccountNotFound { .. });
             let status = rpc_status(&refused(refusal));

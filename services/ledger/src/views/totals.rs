@@ -73,7 +73,10 @@ pub enum MergeTotalsError {
 ///
 /// # Errors
 /// When a row cannot be read or a sum does not fit.
-pub fn merge_totals<'a>(currency: Currency, rows: impl IntoIterator<Item = &'a [u8]>) -> Result<Totals, MergeTotalsError> {
+pub fn merge_totals<'a>(
+    currency: Currency,
+    rows: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Totals, MergeTotalsError> {
     let mut sums = Sums::default();
     for row in rows {
         let row = Totals::decode(row).map_err(|error| MergeTotalsError::Unreadable(error.to_string()))?;

@@ -12,7 +12,7 @@ use prost::Message;
 use tonic::{Code, Request, Streaming, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
-use crate::harness::{Harness, Seen, bad_field, deposit, new_id, open, refused, seen, seen_in};
+use crate::harness::{Harness, Seen, bad_field, bad_fields, deposit, new_id, open, refused, seen, seen_in};
 
 fn item(command: Command) -> ExecuteCommandsRequest {
     ExecuteCommandsRequest { command: Some(command) }
@@ -77,7 +77,7 @@ async fn a_refused_or_malformed_command_does_not_end_the_stream() {
     };
     // The call on its own first, on the same state.
     let alone = client.commands.withdraw(too_much.clone()).await.unwrap_err();
-    let bad = DepositRequest { request_id: "x".repeat(100_000), ..deposit("a", 1) };
+    let bad = DepositRequest { request_id: "x".repeat(100_000), ..deposit("", 0) };
     let requests = vec![
         item(Command::Deposit(deposit("nobody", 1))),
         ExecuteCommandsRequest::default(),
@@ -97,7 +97,8 @@ async fn a_refused_or_malformed_command_does_not_end_the_stream() {
     assert_eq!(seen_in(error(nobody)), not_found);
     assert_eq!(seen_in(error(empty)), bad_field("FIELD_MISSING", "command"));
     assert_eq!(empty.request_id, "");
-    assert_eq!(seen_in(error(bad)), bad_field("FIELD_MALFORMED", "request_id"));
+    let fields = ["request_id", "account_id", "amount_minor"];
+    assert_eq!(seen_in(error(bad)), bad_fields("FIELD_MALFORMED", &fields));
     assert_eq!(bad.request_id, "x".repeat(64));
     assert!(again.repeated);
     assert_eq!(receipt(again).request_id, repeated.request_id);

@@ -7,7 +7,7 @@ use diptych_proto::{
 };
 use tonic::{Code, Request};
 
-use crate::harness::{Harness, Seen, bad_field, deposit, new_id, open, refused, seen};
+use crate::harness::{Harness, Seen, bad_field, bad_fields, deposit, new_id, open, refused, seen};
 
 const DOMAIN: &str = "ledger.command.v1";
 
@@ -183,7 +183,8 @@ async fn what_is_malformed_stores_nothing() {
     let error = commands.deposit(bad.clone()).await.unwrap_err();
     assert_eq!(seen(&error), bad_field("FIELD_OUT_OF_RANGE", "amount_minor"));
     let error = commands.deposit(DepositRequest::default()).await.unwrap_err();
-    assert_eq!(seen(&error), bad_field("FIELD_MISSING", "request_id"));
+    let fields = ["request_id", "account_id", "amount_minor", "currency_code"];
+    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &fields));
     for (request_id, reason) in [("", "FIELD_MISSING"), ("7", "FIELD_MALFORMED")] {
         let error = commands.get_receipt(GetReceiptRequest { request_id: request_id.to_owned() }).await.unwrap_err();
         assert_eq!(seen(&error), bad_field(reason, "request_id"));

@@ -240,7 +240,15 @@ pub(crate) fn refused(code: Code, domain: &str, reason: &str, metadata: &[(&str,
     }
 }
 
-/// An error about a field.
+/// The error of a call with one invalid field.
 pub(crate) fn bad_field(reason: &str, field: &str) -> Seen {
-    Seen { fields: vec![field.to_owned()], ..refused(Code::InvalidArgument, "diptych.v1", reason, &[("field", field)]) }
+    bad_fields(reason, &[field])
+}
+
+/// The error of a call with these invalid fields, of which the first has this reason.
+pub(crate) fn bad_fields(reason: &str, fields: &[&str]) -> Seen {
+    Seen {
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        ..refused(Code::InvalidArgument, "diptych.v1", reason, &[("field", fields[0])])
+    }
 }

@@ -9,7 +9,7 @@ use diptych_proto::ledger::{
 };
 use tonic::{Code, Request};
 
-use crate::harness::{Harness, Seen, bad_field, fresh_as, fresh_as_text, new_id, refused, seen};
+use crate::harness::{Harness, Seen, bad_field, bad_fields, fresh_as, fresh_as_text, new_id, refused, seen};
 
 fn get(id: &str) -> GetAccountRequest {
     GetAccountRequest { account_id: id.to_owned(), consistency: None }
@@ -170,6 +170,54 @@ async fn totals_are_summed_over_all_partitions() {
 
     let none = client.queries.get_totals(asked("EUR")).await.unwrap().into_inner().totals.unwrap();
     assert_eq!((none.currency_code.as_str(), none.balance_minor.as_str(), none.entry_count), ("EUR", "0", 0));
+}
+
+#[tokio::test]
+async fn all_invalid_fields_of_a_query_are_named_at_once() {
+    let mut client = Harness::with_accounts(&["a", "b"]).await;
+    client.deposit("a", 1).await;
+    client.deposit("a", 1).await;
+    client.project().await;
+    let queries = &mut client.queries;
+    let token_field = "consistency.at_least_as_fresh.value";
+    let garbage = || fresh_as_text("garbage");
+
+    let error = queries.get_account(GetAccountRequest { consistency: garbage(), ..get("") }).await.unwrap_err();
+    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &["account_id", token_field]));
+
+    let account_ids = ["", "a", "a b"].map(str::to_owned).to_vec();
+    let request = BatchGetAccountsRequest { account_ids, consistency: garbage() };
+    let error = queries.batch_get_accounts(request).await.unwrap_err();
+    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &["account_ids[0]", "account_ids[2]", token_field]));
+
+    let request = ListEntriesRequest {
+        account_id: String::new(),
+        page_size: -1,
+        page_token: "garbage".to_owned(),
+        consistency: garbage(),
+    };
+    let error = queries.list_entries(request).await.unwrap_err();
+    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &["account_id", "page_size", "page_token", token_field]));
+
+    // Whether a page token belongs to an account cannot be told where the account id is invalid.
+    let first = ListEntriesRequest { account_id: "a".to_owned(), page_size: 1, ..ListEntriesRequest::default() };
+    let page_token = queries.list_entries(first).await.unwrap().into_inner().next_page_token;
+    let request = ListEntriesRequest { account_id: "a b".to_owned(), page_token, ..ListEntriesRequest::default() };
+    let error = queries.list_entries(request).await.unwrap_err();
+    assert_eq!(seen(&error), bad_field("FIELD_MALFORMED", "account_id"));
+
+    let request = ListAccountsRequest {
+        owner_id: "o o".to_owned(),
+        page_size: -1,
+        page_token: "garbage".to_owned(),
+        consistency: garbage(),
+    };
+    let error = queries.list_accounts(request).await.unwrap_err();
+    assert_eq!(seen(&error), bad_fields("FIELD_MALFORMED", &["owner_id", "page_size", "page_token", token_field]));
+
+    let request = GetTotalsRequest { currency_code: "czk".to_owned(), consistency: garbage() };
+    let error = queries.get_totals(request).await.unwrap_err();
+    assert_eq!(seen(&error), bad_fields("FIELD_MALFORMED", &["currency_code", token_field]));
 }
 
 /// One bad value of every field of every query; the whole tables are in `src/grpc/validate/tests`.

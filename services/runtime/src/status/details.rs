@@ -1,6 +1,6 @@
 //! What a program reads: `google.rpc` error details.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use diptych_proto::google::rpc::{BadRequest, ErrorInfo, ResourceInfo, RetryInfo, bad_request::FieldViolation};
 use prost::Message;
@@ -8,15 +8,19 @@ use prost_types::Any;
 
 use super::{DOMAIN, Failure, message, table};
 
+/// Maximum length of one description where several fields are invalid.
+const DESCRIPTION_BYTES_MAX: usize = 160;
+
+/// Maximum length of all field violations together: a status travels in HTTP headers. Ten violations of any command fit.
+const FIELD_VIOLATIONS_BYTES_MAX: usize = 3_072;
+
 /// ErrorInfo always; BadRequest where a field is wrong; RetryInfo where trying again helps; ResourceInfo where one thing is
 /// concerned.
 pub(super) fn of(failure: &Failure) -> Vec<Any> {
     let mut details = vec![any("google.rpc.ErrorInfo", &error_info(failure))];
-    if let Some(field) = field(failure) {
-        let description = message::problem(failure);
-        let reason = failure.reason().to_owned();
-        let violation = FieldViolation { field: field.to_owned(), description, reason, localized_message: None };
-        details.push(any("google.rpc.BadRequest", &BadRequest { field_violations: vec![violation] }));
+    let field_violations = field_violations(failure);
+    if !field_violations.is_empty() {
+        details.push(any("google.rpc.BadRequest", &BadRequest { field_violations }));
     }
     if let Some(delay) = table::row_of(failure).retry_after() {
         details.push(any("google.rpc.RetryInfo", &RetryInfo { retry_delay: Some(proto_duration(delay)) }));
@@ -26,6 +30,26 @@ pub(super) fn of(failure: &Failure) -> Vec<Any> {
         details.push(any("google.rpc.ResourceInfo", &resource));
     }
     details
+}
+
+/// The invalid fields. Of more than [`FIELD_VIOLATIONS_BYTES_MAX`], the first ones that fit.
+fn field_violations(failure: &Failure) -> Vec<FieldViolation> {
+    let Failure::FieldsInvalid { first, others } = failure else {
+        return violation(failure, message::BYTES_MAX).into_iter().collect();
+    };
+    let all = iter::once(&**first).chain(others).filter_map(|failure| violation(failure, DESCRIPTION_BYTES_MAX));
+    let mut bytes = 0;
+    all.take_while(|violation| {
+        bytes += violation.encoded_len();
+        bytes <= FIELD_VIOLATIONS_BYTES_MAX
+    })
+    .collect()
+}
+
+fn violation(failure: &Failure, description_bytes_max: usize) -> Option<FieldViolation> {
+    let field = field(failure)?.to_owned();
+    let description = message::shortened_to(message::problem(failure), description_bytes_max);
+    Some(FieldViolation { field, description, reason: failure.reason().to_owned(), localized_message: None })
 }
 
 fn error_info(failure: &Failure) -> ErrorInfo {
@@ -58,6 +82,7 @@ fn metadata(failure: &Failure) -> Vec<(&'static str, String)> {
         Failure::ViewParked { stream_id } => vec![("stream_id", stream_id.to_string())],
         Failure::Overloaded { what } => vec![("what", (*what).to_owned())],
         Failure::Refused(refused) => refused.metadata.clone(),
+        Failure::FieldsInvalid { first, .. } => metadata(first),
         _ => field(failure).map(|field| ("field", field.to_owned())).into_iter().collect(),
     }
 }

@@ -3,7 +3,7 @@
 use super::Failure;
 
 /// Longer texts are cut: a status travels in HTTP headers, where 8 KiB for all of them is a usual limit.
-const BYTES_MAX: usize = 512;
+pub(super) const BYTES_MAX: usize = 512;
 
 /// The message of a failure.
 pub(super) fn of(failure: &Failure) -> String {
@@ -14,6 +14,10 @@ pub(super) fn of(failure: &Failure) -> String {
         | Failure::FieldOutOfRange { field, .. }
         | Failure::TokenInvalid { field, .. }
         | Failure::PageTokenInvalid { field } => format!("{field} {}", problem(failure)),
+        Failure::FieldsInvalid { first, others } => {
+            let fields: Vec<String> = std::iter::once(&**first).chain(others).map(of).collect();
+            format!("{} fields are invalid: {}", fields.len(), fields.join("; "))
+        }
         Failure::RequestIdReused { request_id } => format!(
             "request_id {request_id} was used before for a command with other content: use a new one for a new command"
         ),
@@ -70,9 +74,14 @@ pub(super) fn problem(failure: &Failure) -> String {
 }
 
 /// The text, cut at [`BYTES_MAX`].
-pub(super) fn shortened(mut text: String) -> String {
-    if text.len() > BYTES_MAX {
-        text.truncate(text.floor_char_boundary(BYTES_MAX));
+pub(super) fn shortened(text: String) -> String {
+    shortened_to(text, BYTES_MAX)
+}
+
+/// The text, cut at `bytes_max`.
+pub(super) fn shortened_to(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max));
         text.push('…');
     }
     text

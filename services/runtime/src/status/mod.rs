@@ -1,6 +1,7 @@
 //! Failures as callers see them. [`table`] is the one place that says which failure has which reason and gRPC code.
 
 mod details;
+mod invalid_fields;
 mod message;
 mod table;
 #[cfg(test)]
@@ -11,6 +12,8 @@ use std::borrow::Cow;
 use diptych_kernel::{Partition, Position, RequestId, StreamId, Version, domain::ViewId};
 use diptych_proto::{diptych::v1::ErrorReason, google::rpc};
 use tonic::{Code, Status, metadata::MetadataValue};
+
+pub use invalid_fields::InvalidFields;
 
 /// The domain of the reasons in `diptych.v1.ErrorReason`, as it stands in `google.rpc.ErrorInfo.domain`.
 pub(crate) const DOMAIN: &str = "diptych.v1";
@@ -68,6 +71,13 @@ pub enum Failure {
     PageTokenInvalid {
         /// The field that holds it.
         field: Cow<'static, str>,
+    },
+    /// Several fields are invalid. Reason and code are those of the first; BadRequest names all. Made by [`InvalidFields`].
+    FieldsInvalid {
+        /// The failure of the first invalid field: one of the variants above.
+        first: Box<Failure>,
+        /// The failures of the others.
+        others: Vec<Failure>,
     },
     /// The request id was used for another command.
     RequestIdReused {

@@ -32,6 +32,7 @@ pub(super) fn row_of(failure: &Failure) -> Row {
         Failure::FieldOutOfRange { .. } => row(Reason::FieldOutOfRange, Code::InvalidArgument, NEVER),
         Failure::TokenInvalid { .. } => row(Reason::TokenInvalid, Code::InvalidArgument, NEVER),
         Failure::PageTokenInvalid { .. } => row(Reason::PageTokenInvalid, Code::InvalidArgument, NEVER),
+        Failure::FieldsInvalid { first, .. } => row_of(first),
         Failure::RequestIdReused { .. } => row(Reason::RequestIdReused, Code::AlreadyExists, NEVER),
         Failure::VersionMismatch { .. } => row(Reason::VersionMismatch, Code::Aborted, NEVER),
         Failure::Contention { .. } => row(Reason::Contention, Code::Aborted, NEVER),

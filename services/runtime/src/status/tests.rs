@@ -118,6 +118,55 @@ fn a_wrong_field_is_named_with_its_problem() {
 }
 
 #[test]
+fn all_invalid_fields_are_named_at_once() {
+    let mut invalid = InvalidFields::default();
+    assert_eq!(invalid.check(Ok(7)), Some(7));
+    assert_eq!(invalid.check::<()>(Err(Failure::missing("seat_id"))), None);
+    invalid.check::<()>(Err(Failure::out_of_range("row", "is 0, and may be 1 to 40")));
+    let status = Status::from(invalid.finish(Some(())).unwrap_err());
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(status.message(), "2 fields are invalid: seat_id is missing: set it; row is 0, and may be 1 to 40");
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((info.reason.as_str(), info.metadata["field"].as_str()), ("FIELD_MISSING", "seat_id"));
+    let bad = bad_request(&status);
+    let violations = bad.field_violations.iter().map(|violation| (violation.field.as_str(), violation.reason.as_str()));
+    assert_eq!(violations.collect::<Vec<_>>(), [("seat_id", "FIELD_MISSING"), ("row", "FIELD_OUT_OF_RANGE")]);
+}
+
+#[test]
+fn one_invalid_field_is_its_own_failure() {
+    let mut invalid = InvalidFields::default();
+    let seat_id: Option<u8> = invalid.check(Err(Failure::missing("seat_id")));
+    assert_eq!(invalid.finish(seat_id), Err(Failure::missing("seat_id")));
+    assert_eq!(InvalidFields::default().finish(Some(7)), Ok(7));
+    assert_eq!(InvalidFields::default().finish(None::<u8>), Err(Failure::Internal));
+}
+
+#[test]
+fn many_invalid_fields_fit_into_a_header() {
+    let of = |count: usize| {
+        let mut invalid = InvalidFields::default();
+        for index in 0..count {
+            invalid.check::<()>(Err(Failure::malformed(format!("seat_ids[{index}]"), "ü".repeat(1_000))));
+        }
+        Status::from(invalid.finish::<()>(None).unwrap_err())
+    };
+    assert_eq!(bad_request(&of(10)).field_violations.len(), 10);
+    for count in [2, 10, 100, 10_000] {
+        let status = of(count);
+        assert!(status.details().len() < 4_096 && status.message().len() < 600, "{count}");
+        assert!(status.message().starts_with(&format!("{count} fields are invalid: seat_ids[0] ")));
+    }
+}
+
+/// Read by our own type: that of `tonic_types` has no reason.
+fn bad_request(status: &Status) -> rpc::BadRequest {
+    let details = decoded(status.details()).details;
+    let bad = details.iter().find(|detail| detail.type_url.ends_with("google.rpc.BadRequest")).unwrap();
+    prost::Message::decode(bad.value.as_slice()).unwrap()
+}
+
+#[test]
 fn versions_and_positions_are_there_for_programs() {
     let mismatch = &one_of_each()[7];
     let metadata = Status::from(mismatch.clone()).get_details_error_info().unwrap().metadata;

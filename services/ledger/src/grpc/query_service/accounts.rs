@@ -1,4 +1,4 @@
-//! Accounts: one, several, and those of an owner.
+//! `GetAccount`, `BatchGetAccounts` and `ListAccounts`.
 
 use diptych_kernel::ports::{ProgressStore, ViewCache, ViewStore};
 use diptych_proto::{
@@ -9,15 +9,15 @@ use diptych_proto::{
     },
 };
 use diptych_query::{Answer, Page, QueryError};
-use diptych_runtime::Failure;
+use diptych_runtime::{Failure, InvalidFields};
 use tonic::Request;
 use tracing::error;
 
 use super::{LedgerQueryService, ReadOptions};
 use crate::{
-    domain::AccountId,
+    domain::{AccountId, OwnerId},
     grpc::{
-        page_token::{self, List},
+        page_token::{self, PagedList},
         read_at, status, validate,
     },
     views::ACCOUNTS_BY_OWNER,
@@ -26,8 +26,10 @@ use crate::{
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     pub(super) async fn account(&self, request: Request<GetAccountRequest>) -> Result<GetAccountResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
-        let account_id = validate::account_id(&request.account_id)?;
-        let read_options = self.read_options(&metadata, request.consistency)?;
+        let mut invalid = InvalidFields::default();
+        let account_id = invalid.check(validate::account_id(&request.account_id));
+        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let (account_id, read_options) = invalid.finish(account_id.zip(read_options))?;
         let answer = self.account_row(&account_id, &read_options).await?;
         let row = answer.value.ok_or_else(|| status::account_not_found(&account_id))?;
         Ok(GetAccountResponse { account: Some(Encoded::new(row)), read_at: Some(read_at::to_proto(&answer.read_at)) })
@@ -38,8 +40,10 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         request: Request<BatchGetAccountsRequest>,
     ) -> Result<BatchGetAccountsResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
-        let account_ids = validate::account_ids(&request.account_ids)?;
-        let read_options = self.read_options(&metadata, request.consistency)?;
+        let mut invalid = InvalidFields::default();
+        let account_ids = validate::account_ids(&request.account_ids, &mut invalid);
+        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let (account_ids, read_options) = invalid.finish(account_ids.zip(read_options))?;
         let answer = self.account_rows(&account_ids, &read_options).await?;
 
         let mut accounts = Vec::with_capacity(account_ids.len());
@@ -59,10 +63,14 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         request: Request<ListAccountsRequest>,
     ) -> Result<ListAccountsResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
-        let owner_id = validate::owner_id(&request.owner_id)?;
-        let page_size = validate::page_size(request.page_size)?;
-        let after = page_token::decode(List::Accounts, owner_id.as_str(), &request.page_token)?;
-        let read_options = self.read_options(&metadata, request.consistency)?;
+        let mut invalid = InvalidFields::default();
+        let owner_id = invalid.check(validate::owner_id(&request.owner_id));
+        let page_size = invalid.check(validate::page_size(request.page_size));
+        let owner = owner_id.as_ref().map(OwnerId::as_str);
+        let after = invalid.check(page_token::decode(PagedList::Accounts, owner, &request.page_token));
+        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let valid = owner_id.zip(page_size).zip(after).zip(read_options);
+        let (((owner_id, page_size), after), read_options) = invalid.finish(valid)?;
 
         let index = self
             .reader
@@ -79,10 +87,10 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
             .await
             .map_err(QueryError::into_failure)?;
         let next_page_token = match index.value.rows.last() {
-            Some((last, _)) if index.value.more => page_token::encode(List::Accounts, owner_id.as_str(), last),
+            Some((last, _)) if index.value.more => page_token::encode(PagedList::Accounts, owner_id.as_str(), last),
             _ => String::new(),
         };
-        let answer = self.accounts_in(index, &read_options).await?;
+        let answer = self.accounts_of_page(index, &read_options).await?;
         Ok(ListAccountsResponse {
             accounts: answer.value,
             next_page_token,
@@ -90,9 +98,13 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         })
     }
 
-    /// The accounts that a page of the index names. One that the index has seen being opened and the accounts have not yet is left out; the
-    /// answer's `read_at` says so.
-    async fn accounts_in<M>(&self, index: Answer<Page>, read_options: &ReadOptions) -> Result<Answer<Vec<Encoded<M>>>, Failure>
+    /// The rows of the accounts that a page of the index lists. An account that is in the index and not yet in the view of accounts is left
+    /// out; `read_at` covers that.
+    async fn accounts_of_page<M>(
+        &self,
+        index: Answer<Page>,
+        read_options: &ReadOptions,
+    ) -> Result<Answer<Vec<Encoded<M>>>, Failure>
     where
         M: prost::Message + Default,
     {
@@ -103,7 +115,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         }
         let rows = self.account_rows(&account_ids, read_options).await?;
         let partitions: Vec<_> = account_ids.iter().map(|id| self.partition_of(id)).collect();
-        let read_at = read_at::meet(&index.read_at, &rows.read_at, |partition| partitions.contains(&partition));
+        let read_at = read_at::minimum(&index.read_at, &rows.read_at, |partition| partitions.contains(&partition));
         Ok(Answer { value: rows.value.into_iter().flatten().map(Encoded::new).collect(), read_at })
     }
 }
@@ -111,7 +123,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
 fn account_id_of(sort_key: &[u8]) -> Result<AccountId, Failure> {
     let account_id = std::str::from_utf8(sort_key).ok().and_then(|text| AccountId::parse(text).ok());
     account_id.ok_or_else(|| {
-        error!(view = %ACCOUNTS_BY_OWNER, ?sort_key, "a stored key is not an account id");
+        error!(view = %ACCOUNTS_BY_OWNER, ?sort_key, "a stored sort key is not an account id");
         Failure::Internal
     })
 }

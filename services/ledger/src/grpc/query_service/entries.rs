@@ -1,4 +1,4 @@
-//! Statements, newest entry first.
+//! `ListEntries`: account statements, newest entry first.
 
 use diptych_kernel::ports::{ProgressStore, ViewCache, ViewStore};
 use diptych_proto::{
@@ -9,7 +9,7 @@ use diptych_proto::{
     },
 };
 use diptych_query::{Answer, Page, QueryError, ReadAt};
-use diptych_runtime::Failure;
+use diptych_runtime::{Failure, InvalidFields};
 use prost::Message;
 use tonic::Request;
 use tracing::error;
@@ -18,38 +18,38 @@ use super::{LedgerQueryService, ReadOptions, statement_cursor::StatementCursor};
 use crate::{
     domain::AccountId,
     grpc::{
-        page_token::{self, List},
+        page_token::{self, PagedList},
         read_at, status, validate,
     },
     views::{ACCOUNTS, ENTRIES, EntryKey},
 };
 
-/// How many buckets one call looks into. Most pages need one or two; an account that was frozen and unfrozen thousands of times without a
-/// posting has empty ones, and its page may then be short.
+/// Maximum number of buckets that one call reads. Most pages need one or two. An account that was frozen and unfrozen thousands of times
+/// without a posting has empty buckets; its page may then be short, with a token for the next one.
 const BUCKETS_PER_CALL_MAX: usize = 16;
 
-/// A page as it grows.
-struct Statement {
+/// A page of a statement, while buckets are added to it.
+struct StatementPage {
     entries: Vec<Encoded<Entry>>,
     cursor: StatementCursor,
-    /// `None` until something was read.
+    /// `None` until a row was read.
     read_at: Option<ReadAt>,
 }
 
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     pub(super) async fn entries(&self, request: Request<ListEntriesRequest>) -> Result<ListEntriesResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
-        let account_id = validate::account_id(&request.account_id)?;
-        let page_size = validate::page_size(request.page_size)?;
-        let key = page_token::decode(List::Entries, account_id.as_str(), &request.page_token)?;
-        let read_options = self.read_options(&metadata, request.consistency)?;
+        let mut invalid = InvalidFields::default();
+        let account_id = invalid.check(validate::account_id(&request.account_id));
+        let page_size = invalid.check(validate::page_size(request.page_size));
+        let cursor = invalid.check(cursor_of(account_id.as_ref(), &request.page_token));
+        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let valid = account_id.zip(page_size).zip(cursor).zip(read_options);
+        let (((account_id, page_size), cursor), read_options) = invalid.finish(valid)?;
 
-        let mut statement = match key {
-            Some(key) => {
-                let cursor = StatementCursor::from_key(&key).ok_or_else(page_token::invalid)?;
-                Statement { entries: Vec::new(), cursor, read_at: None }
-            }
-            None => self.newest(&account_id, &read_options).await?,
+        let mut statement = match cursor {
+            Some(cursor) => StatementPage { entries: Vec::new(), cursor, read_at: None },
+            None => self.first_page(&account_id, &read_options).await?,
         };
         for _ in 0..BUCKETS_PER_CALL_MAX {
             let room = page_size.saturating_sub(statement.entries.len());
@@ -62,16 +62,20 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         Ok(statement.into_response(&account_id))
     }
 
-    /// Where the statement begins. The account's version says in which bucket.
-    async fn newest(&self, account_id: &AccountId, read_options: &ReadOptions) -> Result<Statement, Failure> {
+    /// Returns the empty first page. The account's version determines the newest bucket.
+    async fn first_page(&self, account_id: &AccountId, read_options: &ReadOptions) -> Result<StatementPage, Failure> {
         let answer = self.account_row(account_id, read_options).await?;
         let row = answer.value.ok_or_else(|| status::account_not_found(account_id))?;
         let version = Account::decode(row).ok().and_then(|account| u32::try_from(account.version).ok());
         let version = version.ok_or_else(|| {
-            error!(view = %ACCOUNTS, %account_id, "a stored row cannot be read");
+            error!(view = %ACCOUNTS, %account_id, "a stored account row cannot be decoded");
             Failure::Internal
         })?;
-        Ok(Statement { entries: Vec::new(), cursor: StatementCursor::from_newest(version), read_at: Some(answer.read_at) })
+        Ok(StatementPage {
+            entries: Vec::new(),
+            cursor: StatementCursor::from_newest(version),
+            read_at: Some(answer.read_at),
+        })
     }
 
     async fn bucket(
@@ -97,13 +101,19 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     }
 }
 
-impl Statement {
+/// The cursor that a page token of this account holds; `None` for the first page.
+fn cursor_of(account_id: Option<&AccountId>, page_token: &str) -> Result<Option<StatementCursor>, Failure> {
+    let key = page_token::decode(PagedList::Entries, account_id.map(AccountId::as_str), page_token)?;
+    key.map(|key| StatementCursor::from_key(&key).ok_or_else(page_token::invalid)).transpose()
+}
+
+impl StatementPage {
     fn add(&mut self, page: Answer<Page>) {
-        self.cursor = self.cursor.past(&page.value);
+        self.cursor = self.cursor.advanced_past(&page.value);
         self.entries.extend(page.value.rows.into_iter().map(|(_, body)| Encoded::new(body)));
-        // All parts are about the one partition of the account.
+        // All reads concern the partition of the account.
         self.read_at = Some(match &self.read_at {
-            Some(read_at) => read_at::meet(read_at, &page.read_at, |_| true),
+            Some(read_at) => read_at::minimum(read_at, &page.read_at, |_| true),
             None => page.read_at,
         });
     }
@@ -112,7 +122,7 @@ impl Statement {
         let next_page_token = if self.cursor.is_done() {
             String::new()
         } else {
-            page_token::encode(List::Entries, account_id.as_str(), &self.cursor.to_key())
+            page_token::encode(PagedList::Entries, account_id.as_str(), &self.cursor.to_key())
         };
         ListEntriesResponse {
             entries: self.entries,

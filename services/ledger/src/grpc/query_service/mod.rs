@@ -1,9 +1,9 @@
-//! The query service.
+//! Implementation of the gRPC query service.
 
 mod accounts;
 mod entries;
-mod totals;
 mod statement_cursor;
+mod totals;
 
 use std::fmt;
 
@@ -28,32 +28,41 @@ use crate::{
     views::{ACCOUNTS, account_key},
 };
 
-/// The gRPC face of the read side: checks the form of a query, reads rows that are fresh enough, and sends them as they are stored.
+/// The gRPC query service: validates a query, reads rows that are fresh enough, and sends them as they are stored.
 pub struct LedgerQueryService<V, P, C> {
     reader: Reader<V, P, C>,
     partitions: Partitions,
 }
 
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
-    /// Reads through `reader`, which serves all [views](crate::views::all) of an installation with these partitions.
+    /// Creates a service that reads through `reader`, which serves all [views](crate::views::all) of an installation with these partitions.
     #[must_use]
     pub fn new(reader: Reader<V, P, C>, partitions: Partitions) -> Self {
         Self { reader, partitions }
     }
 
-    /// What every query says beside its own fields.
+    /// The consistency token and the deadline of a call.
     fn read_options(&self, metadata: &MetadataMap, consistency: Option<Consistency>) -> Result<ReadOptions, Failure> {
         let token = validate::token(consistency, self.partitions)?;
         Ok(ReadOptions { token, deadline: self.reader.deadline(grpc::timeout(metadata.as_ref())) })
     }
 
-    async fn account_row(&self, account_id: &AccountId, read_options: &ReadOptions) -> Result<Answer<Option<Bytes>>, Failure> {
-        let row =
-            self.reader.get(ACCOUNTS, account_id.stream_id(), account_key(account_id), &read_options.token, read_options.deadline);
+    async fn account_row(
+        &self,
+        account_id: &AccountId,
+        read_options: &ReadOptions,
+    ) -> Result<Answer<Option<Bytes>>, Failure> {
+        let row = self.reader.get(
+            ACCOUNTS,
+            account_id.stream_id(),
+            account_key(account_id),
+            &read_options.token,
+            read_options.deadline,
+        );
         row.await.map_err(QueryError::into_failure)
     }
 
-    /// The rows of these accounts, in order.
+    /// The rows of these accounts, in the same order; `None` for an account that does not exist.
     async fn account_rows(
         &self,
         account_ids: &[AccountId],
@@ -70,7 +79,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     }
 }
 
-/// What an answer must have seen, and how long may be waited for it.
+/// Requirements of a read: the events that it must include, and its deadline.
 struct ReadOptions {
     token: Token,
     deadline: Instant,

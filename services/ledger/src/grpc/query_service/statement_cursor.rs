@@ -1,65 +1,67 @@
-//! The way through a statement, from the newest entry down.
+//! Cursor through a statement, from the newest entry to the oldest.
 
 use diptych_kernel::Version;
 use diptych_query::Page;
 
 use crate::views::{BUCKET_VERSIONS, EntryKey};
 
-/// The first version that can be an entry: version 1 opens the account.
+/// The lowest version that can be an entry: version 1 opens the account.
 const ENTRY_VERSION_MIN: u32 = 2;
 
-/// Where a list of entries goes on: at the newest entry below a version. Walks the buckets of the statement downwards.
+/// Position in a statement: the next entry is the newest one below a version. Moves through the buckets downwards.
 ///
-/// New entries get larger versions and so never move what is below: no page repeats or skips one.
+/// New entries have larger versions, so they never shift the entries below: no page repeats or skips one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StatementCursor {
     below_exclusive: u32,
 }
 
 impl StatementCursor {
-    /// From the newest entry of an account at this version. The whole bucket is taken in, as entries may be fresher than the account's row.
+    /// Starts at the newest entry of an account at this version. The whole bucket is included, as entries may be fresher than the account's
+    /// row.
     pub(super) fn from_newest(version: u32) -> Self {
-        Self { below_exclusive: floor(version).saturating_add(BUCKET_VERSIONS) }
+        Self { below_exclusive: bucket_start(version).saturating_add(BUCKET_VERSIONS) }
     }
 
-    /// From where a page ended.
+    /// Decodes the key of a page token; `None` when it is not one that [`StatementCursor::to_key`] returns before the end.
     pub(super) fn from_key(key: &[u8]) -> Option<Self> {
         let below_exclusive = u32::from_be_bytes(key.try_into().ok()?);
         (below_exclusive > ENTRY_VERSION_MIN).then_some(Self { below_exclusive })
     }
 
+    /// The key for a page token.
     pub(super) fn to_key(self) -> [u8; 4] {
         self.below_exclusive.to_be_bytes()
     }
 
-    /// Whether no entry can be below.
+    /// Returns whether no entry can be left.
     pub(super) fn is_done(self) -> bool {
         self.below_exclusive <= ENTRY_VERSION_MIN
     }
 
-    /// The bucket that it is in.
+    /// The bucket of the next entry.
     pub(super) fn bucket(self) -> u32 {
         EntryKey::of(Version::new(self.below_exclusive.saturating_sub(1))).bucket()
     }
 
-    /// The sort key behind which it goes on.
+    /// The sort key after which the next entry is.
     pub(super) fn after(self) -> [u8; 4] {
         EntryKey::of(Version::new(self.below_exclusive)).sort_key()
     }
 
-    /// Past these rows of its bucket.
-    pub(super) fn past(self, page: &Page) -> Self {
+    /// Moves past these rows of the current bucket.
+    pub(super) fn advanced_past(self, page: &Page) -> Self {
         let last = page.rows.last().and_then(|(sort_key, _)| EntryKey::from_sort_key(sort_key));
         match last {
             Some(last) if page.more => Self { below_exclusive: last.version().number() },
             _ if page.more => self,
-            _ => Self { below_exclusive: floor(self.below_exclusive.saturating_sub(1)) },
+            _ => Self { below_exclusive: bucket_start(self.below_exclusive.saturating_sub(1)) },
         }
     }
 }
 
-/// The first version of a version's bucket.
-fn floor(version: u32) -> u32 {
+/// The lowest version of a version's bucket.
+fn bucket_start(version: u32) -> u32 {
     version - version % BUCKET_VERSIONS
 }
 
@@ -69,10 +71,11 @@ mod tests {
 
     use super::*;
 
-    /// A bucket's rows as a store gives them.
+    /// The rows of a bucket as a store returns them.
     fn scan(versions: &[u32], cursor: StatementCursor, room: usize) -> Page {
-        let below =
-            |version: &&u32| **version < cursor.below_exclusive && floor(**version) == cursor.bucket() * BUCKET_VERSIONS;
+        let below = |version: &&u32| {
+            **version < cursor.below_exclusive && bucket_start(**version) == cursor.bucket() * BUCKET_VERSIONS
+        };
         let mut found: Vec<u32> = versions.iter().filter(below).copied().collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         let rows = found.iter().take(room).map(|version| {
@@ -90,9 +93,9 @@ mod tests {
             for (key, _) in &page.rows {
                 seen.push(EntryKey::from_sort_key(key).unwrap().version().number());
             }
-            let key = cursor.past(&page).to_key();
+            let key = cursor.advanced_past(&page).to_key();
             let Some(next) = StatementCursor::from_key(&key) else { break };
-            assert!(next.below_exclusive < cursor.below_exclusive, "a cursor goes down");
+            assert!(next.below_exclusive < cursor.below_exclusive, "a cursor moves down");
             cursor = next;
         }
         seen
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_buckets_are_passed_by() {
+    fn empty_buckets_are_skipped() {
         assert_eq!(read_all(&[2, 9_000], 9_999, 50), [9_000, 2]);
         assert_eq!(read_all(&[], 9_999, 50), [] as [u32; 0]);
     }
@@ -119,11 +122,11 @@ mod tests {
     fn the_largest_version_does_not_overflow() {
         let cursor = StatementCursor::from_newest(u32::MAX);
         assert_eq!(cursor.bucket(), u32::MAX / BUCKET_VERSIONS);
-        assert_eq!(cursor.past(&Page::default()).bucket(), u32::MAX / BUCKET_VERSIONS - 1);
+        assert_eq!(cursor.advanced_past(&Page::default()).bucket(), u32::MAX / BUCKET_VERSIONS - 1);
     }
 
     #[test]
-    fn a_key_that_no_page_ended_with_is_refused() {
+    fn a_key_of_no_page_is_refused() {
         for key in [&[][..], &[0; 3], &[0; 4], &[0, 0, 0, 2], &[0; 5]] {
             assert_eq!(StatementCursor::from_key(key), None, "{key:?}");
         }

@@ -1,4 +1,4 @@
-//! Totals of a currency.
+//! `GetTotals`: totals of a currency.
 
 use diptych_kernel::{
     Partition,
@@ -7,7 +7,7 @@ use diptych_kernel::{
 };
 use diptych_proto::ledger::query::v1_encoded::{GetTotalsRequest, GetTotalsResponse, Totals};
 use diptych_query::QueryError;
-use diptych_runtime::Failure;
+use diptych_runtime::{Failure, InvalidFields};
 use tonic::Request;
 use tracing::error;
 
@@ -20,8 +20,10 @@ use crate::{
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     pub(super) async fn totals(&self, request: Request<GetTotalsRequest>) -> Result<GetTotalsResponse, Failure> {
         let (metadata, _, request) = request.into_parts();
-        let currency = validate::currency(&request.currency_code)?;
-        let read_options = self.read_options(&metadata, request.consistency)?;
+        let mut invalid = InvalidFields::default();
+        let currency = invalid.check(validate::currency(&request.currency_code));
+        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let (currency, read_options) = invalid.finish(currency.zip(read_options))?;
 
         let keys: Vec<(Partition, RowKey)> =
             self.partitions.iter().map(|partition| (partition, totals_key(currency, partition))).collect();

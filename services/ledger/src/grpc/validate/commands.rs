@@ -1,10 +1,10 @@
-//! Requests of the command service.
+//! Validates the requests of the command service.
 
 use std::mem;
 
 use diptych_kernel::{EventMetadata, Fingerprint, RequestId, Version};
 use diptych_proto::ledger::command::v1;
-use diptych_runtime::Failure;
+use diptych_runtime::{Failure, InvalidFields};
 use prost::Message;
 
 use super::field;
@@ -13,7 +13,7 @@ use crate::{
     domain::{Command, Deposit, Details, OpenAccount, StatusChange, Transfer, Withdraw},
 };
 
-/// A command with its name, checked for form.
+/// A command request whose fields are all valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::grpc) struct ValidatedCommand {
     pub(in crate::grpc) request_id: RequestId,
@@ -23,7 +23,7 @@ pub(in crate::grpc) struct ValidatedCommand {
 }
 
 impl ValidatedCommand {
-    /// As the write side takes it.
+    /// Converts it to what the sequencer takes.
     pub(in crate::grpc) fn into_submission(self, metadata: EventMetadata) -> diptych_command::Submission<Ledger> {
         diptych_command::Submission {
             request_id: self.request_id,
@@ -35,153 +35,135 @@ impl ValidatedCommand {
     }
 }
 
-/// A request that is a command.
+/// A request message that holds a command.
 pub(in crate::grpc) trait CommandRequest: Message + Sized {
-    /// The full name of the message: a command of another kind is another command, even with the same fields.
+    /// The full name of the message. It is part of the fingerprint: the same fields in another message are another command.
     const KIND: &'static str;
 
-    /// The field of the command's name.
-    fn request_id_mut(&mut self) -> &mut String;
+    /// Removes and returns the field `request_id`.
+    fn take_request_id(&mut self) -> String;
 
-    /// The command, and the expected version that stands beside it.
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure>;
+    /// The field `expected_version`, for messages that have it.
+    fn expected_version(&self) -> Option<i64>;
+
+    /// The command; `None` where a field is invalid, which `invalid` has recorded.
+    fn into_command(self, invalid: &mut InvalidFields) -> Option<Command>;
 }
 
-/// Checks every field. The content that is told apart by its fingerprint is the whole message but its `request_id`, whether it came
-/// alone or on the stream.
-pub(in crate::grpc) fn check<R: CommandRequest>(mut request: R) -> Result<ValidatedCommand, Failure> {
-    let request_id = field::request_id(&mem::take(request.request_id_mut()))?;
+/// Validates every field, and names all invalid ones in one failure. The fingerprint covers the whole message without its `request_id`,
+/// whether it came as its own call or on the stream.
+pub(in crate::grpc) fn command<R: CommandRequest>(mut request: R) -> Result<ValidatedCommand, Failure> {
+    let mut invalid = InvalidFields::default();
+    let request_id = invalid.check(field::request_id(&request.take_request_id()));
     let fingerprint = Fingerprint::of(R::KIND, &request.encode_to_vec());
-    let (command, expected_version) = request.into_command()?;
-    let expected_version = field::expected_version(expected_version)?;
-    Ok(ValidatedCommand { request_id, fingerprint, expected_version, command })
+    let expected_version = field::expected_version(request.expected_version());
+    let command = request.into_command(&mut invalid);
+    let expected_version = invalid.check(expected_version);
+    let validated = match (request_id, expected_version, command) {
+        (Some(request_id), Some(expected_version), Some(command)) => {
+            Some(ValidatedCommand { request_id, fingerprint, expected_version, command })
+        }
+        _ => None,
+    };
+    invalid.finish(validated)
 }
 
-impl CommandRequest for v1::OpenAccountRequest {
-    const KIND: &'static str = "ledger.command.v1.OpenAccountRequest";
+/// Implements [`CommandRequest`] for a message: `|request, invalid| command`, and whether the message has `expected_version`.
+macro_rules! command_request {
+    ($message:ident, $has_version:tt, |$request:ident, $invalid:ident| $into_command:expr) => {
+        impl CommandRequest for v1::$message {
+            const KIND: &'static str = concat!("ledger.command.v1.", stringify!($message));
 
-    fn request_id_mut(&mut self) -> &mut String {
-        &mut self.request_id
-    }
+            fn take_request_id(&mut self) -> String {
+                mem::take(&mut self.request_id)
+            }
 
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure> {
-        let command = OpenAccount {
-            account_id: field::account_id("account_id", &self.account_id)?,
-            owner_id: field::owner_id("owner_id", &self.owner_id)?,
-            currency: field::currency("currency_code", &self.currency_code)?,
-            overdraft_limit: field::overdraft_limit("overdraft_limit_minor", self.overdraft_limit_minor)?,
-        };
-        Ok((Command::OpenAccount(command), None))
-    }
+            fn expected_version(&self) -> Option<i64> {
+                command_request!(@version $has_version self)
+            }
+
+            fn into_command(self, $invalid: &mut InvalidFields) -> Option<Command> {
+                let $request = self;
+                $into_command
+            }
+        }
+    };
+    (@version versioned $request:ident) => { $request.expected_version };
+    (@version unversioned $request:ident) => { None };
 }
 
-impl CommandRequest for v1::DepositRequest {
-    const KIND: &'static str = "ledger.command.v1.DepositRequest";
+command_request!(OpenAccountRequest, unversioned, |request, invalid| {
+    let account_id = invalid.check(field::account_id("account_id", &request.account_id));
+    let owner_id = invalid.check(field::owner_id("owner_id", &request.owner_id));
+    let currency = invalid.check(field::currency("currency_code", &request.currency_code));
+    let overdraft_limit = invalid.check(field::overdraft_limit("overdraft_limit_minor", request.overdraft_limit_minor));
+    Some(Command::OpenAccount(OpenAccount {
+        account_id: account_id?,
+        owner_id: owner_id?,
+        currency: currency?,
+        overdraft_limit: overdraft_limit?,
+    }))
+});
 
-    fn request_id_mut(&mut self) -> &mut String {
-        &mut self.request_id
-    }
+command_request!(DepositRequest, versioned, |request, invalid| {
+    let account_id = invalid.check(field::account_id("account_id", &request.account_id));
+    let amount = invalid.check(field::amount("amount_minor", request.amount_minor));
+    let currency = invalid.check(field::currency("currency_code", &request.currency_code));
+    let details = details(request.details, invalid);
+    Some(Command::Deposit(Deposit { account_id: account_id?, amount: amount?, currency: currency?, details: details? }))
+});
 
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure> {
-        let command = Deposit {
-            account_id: field::account_id("account_id", &self.account_id)?,
-            amount: field::amount("amount_minor", self.amount_minor)?,
-            currency: field::currency("currency_code", &self.currency_code)?,
-            details: details(self.details)?,
-        };
-        Ok((Command::Deposit(command), self.expected_version))
-    }
+command_request!(WithdrawRequest, versioned, |request, invalid| {
+    let account_id = invalid.check(field::account_id("account_id", &request.account_id));
+    let amount = invalid.check(field::amount("amount_minor", request.amount_minor));
+    let currency = invalid.check(field::currency("currency_code", &request.currency_code));
+    let details = details(request.details, invalid);
+    Some(Command::Withdraw(Withdraw {
+        account_id: account_id?,
+        amount: amount?,
+        currency: currency?,
+        details: details?,
+    }))
+});
+
+command_request!(TransferRequest, versioned, |request, invalid| {
+    let from_account_id = invalid.check(field::account_id("from_account_id", &request.from_account_id));
+    let to_account_id = invalid.check(field::account_id("to_account_id", &request.to_account_id));
+    let amount = invalid.check(field::amount("amount_minor", request.amount_minor));
+    let currency = invalid.check(field::currency("currency_code", &request.currency_code));
+    let details = details(request.details, invalid);
+    Some(Command::Transfer(Transfer {
+        from_account_id: from_account_id?,
+        to_account_id: to_account_id?,
+        amount: amount?,
+        currency: currency?,
+        details: details?,
+    }))
+});
+
+command_request!(FreezeAccountRequest, versioned, |request, invalid| {
+    status_change(&request.account_id, request.explanation, invalid).map(Command::FreezeAccount)
+});
+
+command_request!(UnfreezeAccountRequest, versioned, |request, invalid| {
+    status_change(&request.account_id, request.explanation, invalid).map(Command::UnfreezeAccount)
+});
+
+command_request!(CloseAccountRequest, versioned, |request, invalid| {
+    status_change(&request.account_id, request.explanation, invalid).map(Command::CloseAccount)
+});
+
+fn status_change(account_id: &str, explanation: String, invalid: &mut InvalidFields) -> Option<StatusChange> {
+    let account_id = invalid.check(field::account_id("account_id", account_id));
+    let explanation = invalid.check(field::text("explanation", explanation));
+    Some(StatusChange { account_id: account_id?, explanation: explanation? })
 }
 
-impl CommandRequest for v1::WithdrawRequest {
-    const KIND: &'static str = "ledger.command.v1.WithdrawRequest";
-
-    fn request_id_mut(&mut self) -> &mut String {
-        &mut self.request_id
-    }
-
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure> {
-        let command = Withdraw {
-            account_id: field::account_id("account_id", &self.account_id)?,
-            amount: field::amount("amount_minor", self.amount_minor)?,
-            currency: field::currency("currency_code", &self.currency_code)?,
-            details: details(self.details)?,
-        };
-        Ok((Command::Withdraw(command), self.expected_version))
-    }
-}
-
-impl CommandRequest for v1::TransferRequest {
-    const KIND: &'static str = "ledger.command.v1.TransferRequest";
-
-    fn request_id_mut(&mut self) -> &mut String {
-        &mut self.request_id
-    }
-
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure> {
-        let command = Transfer {
-            from_account_id: field::account_id("from_account_id", &self.from_account_id)?,
-            to_account_id: field::account_id("to_account_id", &self.to_account_id)?,
-            amount: field::amount("amount_minor", self.amount_minor)?,
-            currency: field::currency("currency_code", &self.currency_code)?,
-            details: details(self.details)?,
-        };
-        Ok((Command::Transfer(command), self.expected_version))
-    }
-}
-
-impl CommandRequest for v1::FreezeAccountRequest {
-    const KIND: &'static str = "ledger.command.v1.FreezeAccountRequest";
-
-    fn request_id_mut(&mut self) -> &mut String {
-        &mut self.request_id
-    }
-
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure> {
-        let change = status_change(&self.account_id, self.explanation)?;
-        Ok((Command::FreezeAccount(change), self.expected_version))
-    }
-}
-
-impl CommandRequest for v1::UnfreezeAccountRequest {
-    const KIND: &'static str = "ledger.command.v1.UnfreezeAccountRequest";
-
-    fn request_id_mut(&mut self) -> &mut String {
-        &mut self.request_id
-    }
-
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure> {
-        let change = status_change(&self.account_id, self.explanation)?;
-        Ok((Command::UnfreezeAccount(change), self.expected_version))
-    }
-}
-
-impl CommandRequest for v1::CloseAccountRequest {
-    const KIND: &'static str = "ledger.command.v1.CloseAccountRequest";
-
-    fn request_id_mut(&mut self) -> &mut String {
-        &mut self.request_id
-    }
-
-    fn into_command(self) -> Result<(Command, Option<i64>), Failure> {
-        let change = status_change(&self.account_id, self.explanation)?;
-        Ok((Command::CloseAccount(change), self.expected_version))
-    }
-}
-
-fn status_change(account_id: &str, explanation: String) -> Result<StatusChange, Failure> {
-    Ok(StatusChange {
-        account_id: field::account_id("account_id", account_id)?,
-        explanation: field::text("explanation", explanation)?,
-    })
-}
-
-fn details(details: Option<v1::PostingDetails>) -> Result<Details, Failure> {
-    let Some(details) = details else { return Ok(Details::default()) };
-    Ok(Details {
-        value_date: field::value_date("details.value_date", &details.value_date)?,
-        reference: field::text("details.reference", details.reference)?,
-        purpose: field::text("details.purpose", details.purpose)?,
-        counterparty: field::text("details.counterparty", details.counterparty)?,
-    })
+fn details(details: Option<v1::PostingDetails>, invalid: &mut InvalidFields) -> Option<Details> {
+    let Some(details) = details else { return Some(Details::default()) };
+    let value_date = invalid.check(field::value_date("details.value_date", &details.value_date));
+    let reference = invalid.check(field::text("details.reference", details.reference));
+    let purpose = invalid.check(field::text("details.purpose", details.purpose));
+    let counterparty = invalid.check(field::text("details.counterparty", details.counterparty));
+    Some(Details { value_date: value_date?, reference: reference?, purpose: purpose?, counterparty: counterparty? })
 }

@@ -1,19 +1,19 @@
-//! Single fields.
+//! Validates single fields: parses a value, or names the field and what is wrong with it.
 
 use std::borrow::Cow;
 
 use diptych_kernel::{RequestId, Version};
 use diptych_runtime::Failure;
 
-use crate::domain::{AccountId, Amount, Currency, ValueError, OverdraftLimit, OwnerId, Text, ValueDate};
+use crate::domain::{AccountId, Amount, Currency, OverdraftLimit, OwnerId, Text, ValueDate, ValueError};
 
-/// How much of a wrong value is repeated to the caller, in characters.
-const EXCERPT_CHARACTERS: usize = 64;
+/// Maximum length of the excerpt of an invalid value in an error message, in characters.
+const EXCERPT_CHARACTERS_MAX: usize = 64;
 
-/// The name of a field as the caller wrote it, such as `details.value_date`.
+/// The path of a field in the request message, such as `details.value_date`.
 pub(super) type Field = Cow<'static, str>;
 
-/// Required: the name of a command.
+/// Required. The UUID of a command.
 pub(in crate::grpc) fn request_id(text: &str) -> Result<RequestId, Failure> {
     if text.is_empty() {
         return Err(Failure::missing("request_id"));
@@ -42,7 +42,7 @@ pub(super) fn overdraft_limit(field: impl Into<Field>, minor: i64) -> Result<Ove
     OverdraftLimit::from_minor(minor).map_err(|error| number_failure(field, error, minor))
 }
 
-/// Optional: empty means none.
+/// Optional: empty means that it is not set.
 pub(super) fn value_date(field: impl Into<Field>, text: &str) -> Result<Option<ValueDate>, Failure> {
     if text.is_empty() {
         return Ok(None);
@@ -55,7 +55,7 @@ pub(super) fn text(field: impl Into<Field>, text: String) -> Result<Text, Failur
     Text::parse(text).map_err(|(text, error)| text_failure(field, error, &text))
 }
 
-/// Optional: 1 or more, and no more than a stream can have.
+/// Optional: 1 to the largest version of a stream.
 pub(super) fn expected_version(number: Option<i64>) -> Result<Option<Version>, Failure> {
     let Some(number) = number else { return Ok(None) };
     match u32::try_from(number) {
@@ -77,9 +77,9 @@ pub(super) fn number_failure(field: impl Into<Field>, error: ValueError, number:
     Failure::out_of_range(field, format!("is {number}, and {error}"))
 }
 
-/// The beginning of what the caller sent, with control characters made visible.
+/// The beginning of a value, quoted, with control characters escaped.
 fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT_CHARACTERS) {
+    match text.char_indices().nth(EXCERPT_CHARACTERS_MAX) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
         None => format!("{text:?}"),
     }

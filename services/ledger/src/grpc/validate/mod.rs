@@ -1,11 +1,11 @@
-//! The form of every field of every request, checked before any rule is asked. The limits are those of the comments in the proto files; the
-//! first field that is wrong is named.
+//! Validates every field of every request before the domain sees it. The limits are those of the comments in the proto files. A failure
+//! names all invalid fields of the request.
 
 mod commands;
 mod field;
 mod queries;
 
-pub(super) use commands::{ValidatedCommand, CommandRequest, check};
+pub(super) use commands::{CommandRequest, ValidatedCommand, command};
 pub(super) use field::request_id;
 pub(super) use queries::{account_id, account_ids, currency, owner_id, page_size, token};
 

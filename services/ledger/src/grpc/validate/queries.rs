@@ -1,21 +1,21 @@
-//! Requests of the query service.
+//! Validates the fields of query requests.
 
 use std::collections::HashSet;
 
 use diptych_kernel::{Partitions, Token};
 use diptych_proto::diptych::v1::Consistency;
-use diptych_runtime::Failure;
+use diptych_runtime::{Failure, InvalidFields};
 
 use super::field;
-use crate::domain::{AccountId, Currency, ValueError, OwnerId};
+use crate::domain::{AccountId, Currency, OwnerId, ValueError};
 
-/// How many accounts one call may ask for.
+/// Maximum number of accounts in one `BatchGetAccounts`.
 const ACCOUNT_IDS_MAX: usize = 100;
 
-/// How long a page is where the caller does not say.
+/// Rows per page where the caller sets no page size.
 const PAGE_SIZE_DEFAULT: usize = 50;
 
-/// How long a page may be; who asks for more gets this.
+/// Maximum number of rows per page. A larger page size is lowered to it.
 const PAGE_SIZE_MAX: usize = 500;
 
 const TOKEN_FIELD: &str = "consistency.at_least_as_fresh.value";
@@ -32,30 +32,30 @@ pub(in crate::grpc) fn currency(text: &str) -> Result<Currency, Failure> {
     field::currency("currency_code", text)
 }
 
-/// 1 to 100 ids. Each comes once, in the order asked for.
-pub(in crate::grpc) fn account_ids(texts: &[String]) -> Result<Vec<AccountId>, Failure> {
+/// Validates 1 to 100 ids, and removes duplicates. The order is kept. `None` where `invalid` has recorded a failure.
+pub(in crate::grpc) fn account_ids(texts: &[String], invalid: &mut InvalidFields) -> Option<Vec<AccountId>> {
     if texts.is_empty() {
-        return Err(Failure::missing("account_ids"));
+        return invalid.check(Err(Failure::missing("account_ids")));
     }
     if texts.len() > ACCOUNT_IDS_MAX {
         let problem = format!("has {} ids, and may have at most {ACCOUNT_IDS_MAX}", texts.len());
-        return Err(Failure::too_long("account_ids", problem));
+        return invalid.check(Err(Failure::too_long("account_ids", problem)));
     }
     let mut ids = Vec::with_capacity(texts.len());
     let mut seen = HashSet::with_capacity(texts.len());
+    let mut all_valid = true;
     for (index, text) in texts.iter().enumerate() {
-        let id = match AccountId::parse(text) {
-            Ok(id) => id,
-            Err(_) => field::account_id(format!("account_ids[{index}]"), text)?,
-        };
-        if seen.insert(id.clone()) {
-            ids.push(id);
+        let id = AccountId::parse(text).or_else(|_| field::account_id(format!("account_ids[{index}]"), text));
+        match invalid.check(id) {
+            Some(id) if seen.insert(id.clone()) => ids.push(id),
+            Some(_) => {}
+            None => all_valid = false,
         }
     }
-    Ok(ids)
+    all_valid.then_some(ids)
 }
 
-/// 0 means the default, too many means the most.
+/// Returns the number of rows per page: the default for 0, and at most [`PAGE_SIZE_MAX`].
 pub(in crate::grpc) fn page_size(size: i32) -> Result<usize, Failure> {
     match usize::try_from(size) {
         Ok(0) => Ok(PAGE_SIZE_DEFAULT),
@@ -64,13 +64,11 @@ pub(in crate::grpc) fn page_size(size: i32) -> Result<usize, Failure> {
     }
 }
 
-/// What the answer must have seen; nothing where the caller does not say.
+/// Returns the consistency token of a request; an empty token where it has none.
 pub(in crate::grpc) fn token(consistency: Option<Consistency>, partitions: Partitions) -> Result<Token, Failure> {
     let Some(token) = consistency.and_then(|consistency| consistency.at_least_as_fresh) else {
         return Ok(Token::default());
     };
-    Token::decode(&token.value, partitions).map_err(|error| Failure::TokenInvalid {
-        field: TOKEN_FIELD.into(),
-        problem: format!("is not usable: {error}"),
-    })
+    Token::decode(&token.value, partitions)
+        .map_err(|error| Failure::TokenInvalid { field: TOKEN_FIELD.into(), problem: format!("is not valid: {error}") })
 }

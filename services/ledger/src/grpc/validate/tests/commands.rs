@@ -8,7 +8,7 @@ use prost::Message;
 use super::*;
 use crate::{
     domain::Command,
-    grpc::validate::{CommandRequest, check},
+    grpc::validate::{CommandRequest, command},
 };
 
 const REQUEST_ID: &str = "7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c11";
@@ -101,11 +101,11 @@ fn refuses<R: CommandRequest + Clone + std::fmt::Debug, T: Clone + std::fmt::Deb
     set: impl Fn(&mut R, T),
     bad: impl IntoIterator<Item = (T, &'static str)>,
 ) {
-    assert!(check(good.clone()).is_ok(), "{good:?}");
+    assert!(command(good.clone()).is_ok(), "{good:?}");
     for (value, reason) in bad {
         let mut request = good.clone();
         set(&mut request, value.clone());
-        let failure = check(request).expect_err(field);
+        let failure = command(request).expect_err(field);
         assert_eq!(seen(&failure), (reason, field.to_owned()), "{} {field} {value:?}", R::KIND);
         let message = failure.to_rpc_status().message;
         assert!(message.starts_with(field) && message.len() < 600 && !message.contains('\0'), "{message}");
@@ -121,7 +121,7 @@ fn takes<R: CommandRequest + Clone + std::fmt::Debug, T>(
     for value in values {
         let mut request = good.clone();
         set(&mut request, value);
-        let outcome = check(request.clone());
+        let outcome = command(request.clone());
         assert!(outcome.is_ok(), "{request:?} {outcome:?}");
     }
 }
@@ -254,9 +254,56 @@ fn the_expected_version_is_a_version() {
     fields!(expected_version: deposit(), withdraw(), transfer(), freeze(), unfreeze(), close());
 }
 
+/// Reason and field of every violation that BadRequest names.
+fn violations<R: CommandRequest>(request: R) -> Vec<(String, String)> {
+    let status = command(request).unwrap_err().to_rpc_status();
+    let bad = status.details.iter().find(|detail| detail.type_url.ends_with("google.rpc.BadRequest")).unwrap();
+    let bad = diptych_proto::google::rpc::BadRequest::decode(bad.value.as_slice()).unwrap();
+    bad.field_violations.into_iter().map(|violation| (violation.reason, violation.field)).collect()
+}
+
 #[test]
-fn a_checked_command_says_what_the_request_said() {
-    let checked = check(deposit()).unwrap();
+fn all_invalid_fields_of_a_command_are_named_at_once() {
+    let named = |expected: &[(&str, &str)]| -> Vec<(String, String)> {
+        expected.iter().map(|(reason, field)| ((*reason).to_owned(), (*field).to_owned())).collect()
+    };
+    let empty = [(MISSING, "request_id"), (MISSING, "account_id"), (MISSING, "owner_id"), (MISSING, "currency_code")];
+    assert_eq!(violations(OpenAccountRequest::default()), named(&empty));
+    assert_eq!(violations(CloseAccountRequest::default()), named(&empty[..2]));
+
+    let long = "x".repeat(100_000);
+    let every_field = TransferRequest {
+        request_id: long.clone(),
+        from_account_id: long.clone(),
+        to_account_id: long.clone(),
+        amount_minor: 0,
+        currency_code: long.clone(),
+        details: Some(PostingDetails {
+            value_date: long.clone(),
+            reference: long.clone(),
+            purpose: long.clone(),
+            counterparty: long,
+        }),
+        expected_version: Some(0),
+    };
+    let expected = [
+        (MALFORMED, "request_id"),
+        (TOO_LONG, "from_account_id"),
+        (TOO_LONG, "to_account_id"),
+        (OUT_OF_RANGE, "amount_minor"),
+        (MALFORMED, "currency_code"),
+        (MALFORMED, "details.value_date"),
+        (TOO_LONG, "details.reference"),
+        (TOO_LONG, "details.purpose"),
+        (TOO_LONG, "details.counterparty"),
+        (OUT_OF_RANGE, "expected_version"),
+    ];
+    assert_eq!(violations(every_field), named(&expected));
+}
+
+#[test]
+fn a_validated_command_has_the_values_of_the_request() {
+    let checked = command(deposit()).unwrap();
     assert_eq!(checked.request_id.to_string(), REQUEST_ID);
     assert_eq!(checked.expected_version, Some(Version::new(3)));
     let Command::Deposit(command) = checked.command else { panic!("a deposit: {checked:?}") };
@@ -269,19 +316,19 @@ fn a_checked_command_says_what_the_request_said() {
 
 #[test]
 fn each_request_becomes_its_own_command() {
-    let command = |outcome: Result<crate::grpc::validate::ValidatedCommand, Failure>| outcome.unwrap().command;
-    assert!(matches!(command(check(open())), Command::OpenAccount(_)));
-    assert!(matches!(command(check(withdraw())), Command::Withdraw(_)));
-    let Command::Transfer(moved) = command(check(transfer())) else { panic!("a transfer") };
+    let inner = |outcome: Result<crate::grpc::validate::ValidatedCommand, Failure>| outcome.unwrap().command;
+    assert!(matches!(inner(command(open())), Command::OpenAccount(_)));
+    assert!(matches!(inner(command(withdraw())), Command::Withdraw(_)));
+    let Command::Transfer(moved) = inner(command(transfer())) else { panic!("a transfer") };
     assert_eq!((moved.from_account_id.as_str(), moved.to_account_id.as_str()), ("a", "b"));
-    assert!(matches!(command(check(freeze())), Command::FreezeAccount(_)));
-    assert!(matches!(command(check(unfreeze())), Command::UnfreezeAccount(_)));
-    assert!(matches!(command(check(close())), Command::CloseAccount(_)));
+    assert!(matches!(inner(command(freeze())), Command::FreezeAccount(_)));
+    assert!(matches!(inner(command(unfreeze())), Command::UnfreezeAccount(_)));
+    assert!(matches!(inner(command(close())), Command::CloseAccount(_)));
 }
 
 #[test]
 fn the_fingerprint_is_of_everything_but_the_request_id() {
-    let of = |request: &DepositRequest| check(request.clone()).unwrap().fingerprint;
+    let of = |request: &DepositRequest| command(request.clone()).unwrap().fingerprint;
     let mut other_id = deposit();
     other_id.request_id = "11111111-5b0d-4c1e-9a52-0d8b6f1f0c11".into();
     assert_eq!(of(&deposit()), of(&other_id));
@@ -299,14 +346,14 @@ fn the_fingerprint_is_of_everything_but_the_request_id() {
         assert_ne!(of(&deposit()), of(&other), "{other:?}");
     }
     // The same fields in another kind of command are another command.
-    assert_ne!(of(&deposit()), check(withdraw()).unwrap().fingerprint);
+    assert_ne!(of(&deposit()), command(withdraw()).unwrap().fingerprint);
 }
 
 /// Fingerprints are stored: one that came out differently after an upgrade would refuse repeats of older commands.
 #[test]
 fn fingerprints_never_change() {
     let content = DepositRequest { request_id: String::new(), ..deposit() }.encode_to_vec();
-    assert_eq!(check(deposit()).unwrap().fingerprint, Fingerprint::of("ledger.command.v1.DepositRequest", &content));
+    assert_eq!(command(deposit()).unwrap().fingerprint, Fingerprint::of("ledger.command.v1.DepositRequest", &content));
     let hex: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
     let reference = "c3a9".repeat(70);
     let expected = format!(

@@ -1,7 +1,10 @@
 use diptych_kernel::{Partition, Partitions, Position, Token};
 use diptych_proto::diptych::v1::{Consistency, ConsistencyToken};
 
+use diptych_runtime::InvalidFields;
+
 use super::*;
+use crate::domain::AccountId;
 use crate::grpc::validate::{account_id, account_ids, currency, owner_id, page_size, request_id, token};
 
 fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
@@ -22,21 +25,37 @@ fn ids_and_currencies_are_checked() {
     }
 }
 
+fn ids_of(texts: &[String]) -> Result<Vec<AccountId>, Failure> {
+    let mut invalid = InvalidFields::default();
+    let ids = account_ids(texts, &mut invalid);
+    invalid.finish(ids)
+}
+
+#[test]
+fn all_invalid_ids_of_a_batch_are_named_at_once() {
+    let Failure::FieldsInvalid { first, others } = ids_of(&texts(["", "a", "a b", "a/b"])).unwrap_err() else {
+        panic!("three fields are invalid")
+    };
+    assert_eq!(seen(&first), (MISSING, "account_ids[0]".into()));
+    let others: Vec<_> = others.iter().map(seen).collect();
+    assert_eq!(others, [(MALFORMED, "account_ids[2]".into()), (MALFORMED, "account_ids[3]".into())]);
+}
+
 #[test]
 fn a_batch_names_1_to_100_ids() {
-    assert_eq!(seen(&account_ids(&[]).unwrap_err()), (MISSING, "account_ids".into()));
+    assert_eq!(seen(&ids_of(&[]).unwrap_err()), (MISSING, "account_ids".into()));
     let many: Vec<String> = (0..101).map(|number| format!("a{number}")).collect();
-    assert_eq!(seen(&account_ids(&many).unwrap_err()), (TOO_LONG, "account_ids".into()));
-    assert_eq!(account_ids(&many[..100]).unwrap().len(), 100);
+    assert_eq!(seen(&ids_of(&many).unwrap_err()), (TOO_LONG, "account_ids".into()));
+    assert_eq!(ids_of(&many[..100]).unwrap().len(), 100);
     for (text, reason) in bad_ids() {
         let ids = [texts(["a", "b"]), vec![text.clone()]].concat();
-        assert_eq!(seen(&account_ids(&ids).unwrap_err()), (reason, "account_ids[2]".into()), "{text:?}");
+        assert_eq!(seen(&ids_of(&ids).unwrap_err()), (reason, "account_ids[2]".into()), "{text:?}");
     }
 }
 
 #[test]
 fn an_id_asked_for_twice_comes_once() {
-    let ids = account_ids(&texts(["b", "a", "b", "c", "a"])).unwrap();
+    let ids = ids_of(&texts(["b", "a", "b", "c", "a"])).unwrap();
     assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b", "a", "c"]);
 }
 
