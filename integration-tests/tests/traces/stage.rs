@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::OnceLock, time::Duration};
 
 use diptych_runtime::{
     Shutdown, Tasks,
-    telemetry::{LogFormat, TraceSettings, Traces, install_logs_and_traces},
+    telemetry::{LogFormat, LogSettings, TraceSettings, Traces, install_logs_and_traces},
     testing::OtlpReceiver,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -47,7 +47,7 @@ async fn start() -> (OtlpReceiver, Installation, Traces, Tasks) {
         export_interval: Duration::from_millis(20),
         ..TraceSettings::new(collector.endpoint(), "installation")
     };
-    let traces = install_logs_and_traces("warn", LogFormat::Text, Some(&settings)).unwrap();
+    let traces = install_logs_and_traces(&LogSettings::new("warn", LogFormat::Text), Some(&settings)).unwrap();
     let installation = serve(&tasks).await;
     (collector, installation, traces, tasks)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use diptych_integration_tests::spans::Caller;
 use diptych_runtime::{
     Shutdown, Tasks,
-    telemetry::{LogFormat, TraceSettings, install_logs_and_traces},
+    telemetry::{LogFormat, LogSettings, TraceSettings, install_logs_and_traces},
 };
 use installation::{get_account, serve};
 use tokio::{
@@ -29,7 +29,7 @@ async fn a_collector_that_is_away_holds_up_neither_calls_nor_shutdown() {
         export_timeout: Duration::from_secs(60),
         ..TraceSettings::new(format!("http://{nobody}"), "installation")
     };
-    let traces = install_logs_and_traces("off", LogFormat::Text, Some(&settings)).unwrap();
+    let traces = install_logs_and_traces(&LogSettings::new("off", LogFormat::Text), Some(&settings)).unwrap();
     let tasks = Tasks::new(Shutdown::new());
     let installation = serve(&tasks).await;
 

@@ -146,7 +146,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    telemetry::install_logs(&config.log.filter(), config.log.format.into())?;
+    telemetry::install_logs(&config.log.settings(vec![("role", "migrate".to_owned())]))?;
     crate::tool(run(config, patience))
 }
 

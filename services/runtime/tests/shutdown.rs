@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_runtime::{
     Shutdown, Tasks,
-    telemetry::{LogFormat, TraceSettings, install_logs_and_traces},
+    telemetry::{LogFormat, LogSettings, TraceSettings, install_logs_and_traces},
     testing::OtlpReceiver,
     trace,
 };
@@ -22,7 +22,7 @@ async fn the_last_spans_are_exported() {
         export_interval: Duration::from_secs(600),
         ..TraceSettings::new(collector.endpoint(), "theatre")
     };
-    let traces = install_logs_and_traces("info", LogFormat::Text, Some(&settings)).unwrap();
+    let traces = install_logs_and_traces(&LogSettings::new("info", LogFormat::Text), Some(&settings)).unwrap();
     assert!(trace::is_on());
     for name in ["first", "last"] {
         info_span!(target: trace::TARGET, parent: None, "work", otel.name = name).in_scope(|| ());

@@ -8,7 +8,7 @@ use diptych_query::QueryConfig;
 use diptych_relay::RelayConfig;
 use diptych_runtime::{
     grpc::Limits,
-    telemetry::{LogFormat, TraceSettings},
+    telemetry::{LogFormat, LogSettings, TraceSettings},
     trace::Systems,
 };
 use serde::{Deserialize, Serialize};
@@ -133,9 +133,11 @@ pub(crate) struct Cache {
 const QUIET_DRIVERS: &str = "scylla=off";
 
 impl Log {
-    /// The filter with what is always left out. A directive for the same target that was given comes later, and wins.
-    pub(crate) fn filter(&self) -> String {
-        format!("{QUIET_DRIVERS},{}", self.filter)
+    /// The settings for a process with these fields in every JSON line.
+    pub(crate) fn settings(&self, process: Vec<(&'static str, String)>) -> LogSettings {
+        // A directive for the same target that was given comes later, and wins.
+        let filter = format!("{QUIET_DRIVERS},{}", self.filter);
+        LogSettings { filter, format: self.format.into(), process }
     }
 }
 

@@ -88,8 +88,10 @@ async fn traced(
     start: impl AsyncFnOnce(&Process, TcpListener) -> anyhow::Result<Running>,
 ) -> anyhow::Result<ExitCode> {
     let settings = config.telemetry.traces(&role.to_string(), role.systems(&config));
-    let traces = telemetry::install_logs_and_traces(&config.log.filter(), config.log.format.into(), settings.as_ref())?;
-    let stopped = run(role, config, start).await;
+    let instance = name::of(&config.instance, role, config.listen.0.port());
+    let logs = config.log.settings(vec![("role", role.to_string()), ("instance", instance.clone())]);
+    let traces = telemetry::install_logs_and_traces(&logs, settings.as_ref())?;
+    let stopped = run(role, instance, config, start).await;
     if !matches!(stopped, Ok(Stopped::CutOff)) {
         traces.shutdown(TRACES_SHUTDOWN_MAX).await;
     }
@@ -113,6 +115,7 @@ pub(crate) fn configuration(sources: Sources, dumps_config: bool) -> anyhow::Res
 
 async fn run(
     role: Role,
+    instance: String,
     config: Config,
     start: impl AsyncFnOnce(&Process, TcpListener) -> anyhow::Result<Running>,
 ) -> anyhow::Result<Stopped> {
@@ -120,7 +123,7 @@ async fn run(
     let mut signals = Signals::install().context("cannot listen for signals")?;
     let ports = Ports::bind(&config).await?;
     let metrics = telemetry::install_metrics()?;
-    let process = Process::new(role, config, &ports);
+    let process = Process::new(instance, config, &ports);
     let Process { stages, instance, grpc_address, metrics_address, .. } = &process;
     let measured = metrics.serve(ports.metrics.listener, stages.watch.shutdown());
     stages.watch.tasks().spawn_fallible("metrics", measured);
@@ -175,9 +178,9 @@ impl From<Stopped> for ExitCode {
 }
 
 impl Process {
-    fn new(role: Role, config: Config, ports: &Ports) -> Self {
+    fn new(instance: String, config: Config, ports: &Ports) -> Self {
         Self {
-            instance: name::of(&config.instance, role, config.listen.0.port()),
+            instance,
             config,
             clock: Arc::new(SystemClock),
             stages: Stages::new(),

@@ -1,6 +1,7 @@
 //! Logs to stderr, metrics on a listener of their own, traces to a collector.
 
 mod exporter;
+mod json_lines;
 mod logs;
 mod process;
 #[cfg(test)]
@@ -8,7 +9,7 @@ mod tests;
 mod traces;
 
 pub use exporter::{InstallError, Metrics, install_metrics};
-pub use logs::{LogFormat, LogsError, check_filter, install_logs};
+pub use logs::{LogFormat, LogSettings, LogsError, check_filter, install_logs};
 #[cfg(test)]
 pub(crate) use traces::testing;
 pub use traces::{TraceSettings, Traces, TracesError, check_endpoint, install_logs_and_traces};

@@ -56,6 +56,8 @@ async fn metrics_are_served_until_shutdown() {
 
 #[test]
 fn a_filter_that_cannot_be_read_is_named() {
-    let error = super::install_logs("info,diptych=loud", super::LogFormat::Auto).unwrap_err().to_string();
+    let error = super::install_logs(&super::LogSettings::new("info,diptych=loud", super::LogFormat::Auto))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("\"info,diptych=loud\"") && error.contains("diptych_relay=debug"), "{error}");
 }

@@ -28,7 +28,7 @@ use tracing_subscriber::{
 
 use self::{reporting::Reporting, sampler::sampler};
 use super::{
-    LogFormat, LogsError,
+    LogSettings, LogsError,
     logs::{lines_to_stderr, read_filter},
 };
 use crate::trace::{self, Systems};
@@ -117,19 +117,15 @@ pub struct Traces {
 ///
 /// # Errors
 /// When the filter or the endpoint cannot be used, or logs were set up before.
-pub fn install_logs_and_traces(
-    filter: &str,
-    format: LogFormat,
-    traces: Option<&TraceSettings>,
-) -> Result<Traces, TracesError> {
+pub fn install_logs_and_traces(logs: &LogSettings, traces: Option<&TraceSettings>) -> Result<Traces, TracesError> {
     let Some(settings) = traces else {
-        super::install_logs(filter, format)?;
+        super::install_logs(logs)?;
         return Ok(Traces { provider: None });
     };
-    let log_filter = log_filter(filter)?;
+    let log_filter = log_filter(&logs.filter)?;
     let provider = provider(settings)?;
     let installed = registry(&provider)
-        .with(lines_to_stderr(format).with_filter(log_filter))
+        .with(lines_to_stderr(logs).with_filter(log_filter))
         .try_init()
         .map_err(|_| LogsError::Twice);
     let traces = Traces::begin(provider);

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io,
     sync::{Arc, OnceLock},
 };
 
@@ -15,6 +16,7 @@ use tracing::{
     Dispatch,
     subscriber::{DefaultGuard, NoSubscriber},
 };
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::{Traces, registry, sampler};
 
@@ -49,6 +51,41 @@ impl Recording {
     /// The spans that have ended, in that order.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
         self.kept.0.lock().clone()
+    }
+}
+
+/// Log lines, kept in memory.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// What has been written.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).unwrap()
+    }
+
+    /// What has been written since the last call.
+    pub(crate) fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock())).unwrap()
+    }
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
     }
 }
 

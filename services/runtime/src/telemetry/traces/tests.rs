@@ -1,4 +1,4 @@
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use opentelemetry_sdk::{
     error::{OTelSdkError, OTelSdkResult},
@@ -6,39 +6,14 @@ use opentelemetry_sdk::{
 };
 use parking_lot::Mutex;
 use tracing::{info, info_span};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt};
 
-use super::{reporting::Reporting, testing::Recording, *};
+use super::{
+    reporting::Reporting,
+    testing::{Lines, Recording},
+    *,
+};
 use crate::trace::TARGET;
-
-/// Lines that were logged.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().clone()).unwrap()
-    }
-}
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 fn layer<S>(lines: &Lines) -> impl Layer<S>
 where
@@ -86,10 +61,10 @@ fn of_the_exporters_own_words_only_the_rare_ones_are_logged() {
             tracing::error!(name: "BatchSpanProcessor.ExportError", target: "opentelemetry_sdk", "each time");
             tracing::warn!(name: "BatchSpanProcessor.SpanDroppingStarted", target: "opentelemetry_sdk", "once");
         });
-        std::mem::take(&mut *lines.0.lock())
+        lines.take()
     };
-    assert_eq!(says("info"), b" WARN opentelemetry_sdk: once\n");
-    let asked_for = String::from_utf8(says("info,opentelemetry_sdk=debug")).unwrap();
+    assert_eq!(says("info"), " WARN opentelemetry_sdk: once\n");
+    let asked_for = says("info,opentelemetry_sdk=debug");
     assert_eq!(asked_for.lines().count(), 2, "{asked_for}");
 }
 
@@ -151,6 +126,7 @@ fn endpoints_that_cannot_be_used_say_why() {
 #[test]
 fn traces_need_a_runtime() {
     let settings = TraceSettings::new("http://127.0.0.1:4317", "theatre");
-    let error = install_logs_and_traces("info", LogFormat::Text, Some(&settings)).unwrap_err();
+    let error = install_logs_and_traces(&LogSettings::new("info", crate::telemetry::LogFormat::Text), Some(&settings))
+        .unwrap_err();
     assert!(matches!(error, TracesError::NoRuntime), "{error}");
 }
