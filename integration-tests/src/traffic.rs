@@ -42,7 +42,7 @@ async fn ask_once(process: &Process<Theatre>, asked: &Asked) -> Result<Told, Com
         command: (*asked.command).clone(),
         metadata: EventMetadata::default(),
     };
-    match process.commands.submit(submission)?.await {
+    match process.commands.try_submit(submission)?.await {
         Ok(done) => Ok(Told::Stored(done.receipt)),
         Err(CommandError::Refused(refusal)) => Ok(Told::Refused(refusal)),
         Err(error) => Err(error),

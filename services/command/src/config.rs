@@ -1,35 +1,37 @@
-//! The bounds of the sequencer.
+//! Settings of the sequencer.
 
 use std::time::Duration;
 
 use diptych_kernel::domain::EVENTS_PER_COMMAND_MAX;
 
-/// How many events one append may hold: the ordinals of a position are 20 bits.
+/// The largest number of events in one append: the ordinals of a position have 20 bits.
 const EVENTS_PER_APPEND_MAX: usize = (1 << 20) - 1;
 
-/// How many commands may be let in at most, whatever is configured.
+/// The upper end of the range of `queue_commands_max`.
 const QUEUE_COMMANDS_MAX: usize = 1 << 20;
 
-/// The bounds of a sequencer. Values outside the range that a field names are moved to its nearest end.
+/// Settings of a sequencer. Values outside the range of a field are moved to the nearest end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequencerConfig {
-    /// How many commands may wait; one more is refused as overloaded. 1 to 2^20. Times the size of a command this is memory; over the
-    /// commands per second this is how long a command may wait.
+    /// Capacity of the command queue, 1 to 2^20; further commands are rejected as overloaded. Multiplied by the size of a command it is
+    /// memory; divided by the commands per second it is the longest time a command waits.
     pub queue_commands_max: usize,
-    /// How many commands are decided and committed together, from 1. More share one commit, and wait for each other.
+    /// Largest number of commands decided and committed together, from 1. A larger batch shares one commit among more commands, which wait
+    /// for each other.
     pub batch_commands_max: usize,
-    /// How many events are committed together: 1,024 (what one command may cause) to 2^20 - 1 (what positions of one append can count).
+    /// Largest number of events committed together: 1,024 (the most that one command may cause) to 2^20 - 1 (the ordinals of one append).
     pub batch_events_max: usize,
-    /// How many streams' states are held between batches, from 1. Those used longest ago go first.
+    /// Number of stream states kept in memory between batches, from 1. The least recently used are dropped first.
     pub cached_states_max: usize,
-    /// A stream's state is stored beside its events whenever this many have been added, from 1: so many events are loaded at
-    /// most, give or take a batch.
+    /// Number of events after which the state of a stream is stored as a snapshot, from 1. It bounds the events that are loaded for a
+    /// stream, give or take a batch.
     pub snapshot_every_events: usize,
-    /// How many times in a row a batch is decided again because another process wrote to its streams. Past that, the commands that touch
-    /// those streams are told of the contention.
+    /// How many times in a row a batch is decided again because another process wrote to its streams. After that, the commands on those
+    /// streams fail with [`CommandError::Contention`](crate::CommandError::Contention).
     pub conflict_retries_max: usize,
-    /// How long a batch waits for the write database, all repetitions included. Past that its commands are told that the outcome
-    /// is unknown, or that nothing was stored, whichever is true.
+    /// How long a batch waits for the write database, including all retries. After that its commands fail with
+    /// [`OutcomeUnknown`](crate::CommandError::OutcomeUnknown), or with [`Unavailable`](crate::CommandError::Unavailable) if nothing
+    /// was stored.
     pub commit_timeout: Duration,
 }
 
@@ -38,7 +40,7 @@ impl Default for SequencerConfig {
         Self {
             // At 20,000 commands/s this is 0.4 s of waiting.
             queue_commands_max: 8_192,
-            // Of a commit that waits a few milliseconds for the disk, a few microseconds fall to each of a thousand commands.
+            // A commit waits a few milliseconds for the disk: a few microseconds for each of a thousand commands.
             batch_commands_max: 1_024,
             batch_events_max: 16_384,
             // At a few hundred bytes each, about 10 MB.
@@ -51,8 +53,8 @@ impl Default for SequencerConfig {
 }
 
 impl SequencerConfig {
-    /// The same with every value in its range.
-    pub(crate) fn within_range(self) -> Self {
+    /// These settings with every value moved into its range.
+    pub(crate) fn clamped(self) -> Self {
         Self {
             queue_commands_max: self.queue_commands_max.clamp(1, QUEUE_COMMANDS_MAX),
             batch_commands_max: self.batch_commands_max.clamp(1, QUEUE_COMMANDS_MAX),
@@ -70,7 +72,7 @@ mod tests {
 
     #[test]
     fn defaults_are_in_range() {
-        assert_eq!(SequencerConfig::default().within_range(), SequencerConfig::default());
+        assert_eq!(SequencerConfig::default().clamped(), SequencerConfig::default());
     }
 
     #[test]
@@ -83,7 +85,7 @@ mod tests {
             snapshot_every_events: 0,
             ..SequencerConfig::default()
         }
-        .within_range();
+        .clamped();
         assert_eq!(
             (config.queue_commands_max, config.batch_commands_max, config.batch_events_max),
             (1, QUEUE_COMMANDS_MAX, EVENTS_PER_COMMAND_MAX)

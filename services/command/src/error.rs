@@ -1,16 +1,16 @@
-//! How a command can end without a receipt.
+//! Errors of commands.
 
 use diptych_kernel::{RequestId, StreamId, Version};
 use diptych_runtime::Failure;
 
-/// How a command ended without a receipt. `R` is the domain's refusal. Each says what the caller can do.
+/// Why a command has no receipt. `R` is the domain's refusal. Each variant says what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError<R> {
-    /// A rule of the domain said no, on a state that was current after the command arrived (G8). Nothing was stored.
+    /// A rule of the domain refused it, on a state that was current after the command arrived (G8). Nothing was stored.
     #[error("refused by a rule of the domain")]
     Refused(R),
     /// The request id belongs to a command with other content (G2). Use a new id for a new command.
-    #[error("request id {request_id} was used for other content")]
+    #[error("request id {request_id} was used for a command with other content")]
     RequestIdReused {
         /// The id.
         request_id: RequestId,
@@ -20,42 +20,42 @@ pub enum CommandError<R> {
     VersionMismatch {
         /// The stream.
         stream_id: StreamId,
-        /// What the caller expected.
+        /// The version that the caller expected.
         expected: Version,
-        /// What it is.
+        /// The version of the stream.
         actual: Version,
     },
     /// Other processes wrote to the stream each time the command was about to be stored. Nothing was stored. Send it again, later.
-    #[error("others kept writing to stream {stream_id}: at version {actual}, not {expected}")]
+    #[error("other processes keep writing to stream {stream_id}: it is at version {actual}, not {expected}")]
     Contention {
         /// The stream.
         stream_id: StreamId,
-        /// The version on which it was decided last.
+        /// The version on which the command was decided last.
         expected: Version,
-        /// The version that the stream had by then.
+        /// The version of the stream at that commit.
         actual: Version,
     },
-    /// The write database did not say in time whether the command was stored. Send it again with the same request id, or ask for
+    /// The write database did not confirm in time whether the command was stored. Send it again with the same request id, or ask for
     /// its receipt.
-    #[error("whether the command was stored is not known yet")]
+    #[error("the outcome is unknown: the write database did not answer in time")]
     OutcomeUnknown,
-    /// The write database could not be reached. This submission stored nothing. Send it again, later.
+    /// The write database cannot be reached. This submission stored nothing. Send it again, later.
     #[error("the write database cannot be reached")]
     Unavailable,
-    /// Too many commands wait. Nothing was stored. Send it again, later.
-    #[error("too many commands wait")]
+    /// The queue is full. Nothing was stored. Send it again, later.
+    #[error("the command queue is full")]
     Overloaded,
-    /// The process is stopping. Nothing was stored. Send it again: another process will take it.
+    /// The process is stopping. Nothing was stored. Send it again, to another process.
     #[error("the process is stopping")]
     ShuttingDown,
-    /// Something is broken: a stored event cannot be read, the domain broke its contract, or the write database needs a person. Nothing was
-    /// stored; the log has the story.
-    #[error("broken inside; the log has the story")]
+    /// A component failed: a stored event cannot be read, the domain broke its contract, or the write database needs an operator. Nothing
+    /// was stored; the cause is in the log.
+    #[error("a component failed; see the log")]
     Internal,
 }
 
 impl<R> CommandError<R> {
-    /// The failure that the faces turn into a status; `refused` translates the domain's refusal.
+    /// The failure to report to a gRPC caller; `refused` translates the domain's refusal.
     pub fn into_failure(self, refused: impl FnOnce(R) -> Failure) -> Failure {
         match self {
             Self::Refused(refusal) => refused(refusal),

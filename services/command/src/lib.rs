@@ -1,42 +1,44 @@
-//! The write path: one task that decides commands in memory and commits them in groups.
+//! The write path: a sequencer that decides commands in memory and commits them in groups.
 //!
-//! # How a command goes
+//! # The path of a command
 //!
 //! ```text
-//!   submit -> [ queue, bounded ] -> take all that wait -> load what is not held -> decide one after another
-//!                  ^                                                                        |
-//!                  |  fills meanwhile                    tell <- confirm refusals <- append all at once
+//!   submit -> [ queue, bounded ] -> take a batch -> load missing streams -> decide one after another
+//!                  ^                                                                 |
+//!                  |  fills meanwhile           reply <- confirm refusals <- append all at once
 //! ```
 //!
-//! One **sequencer** per process takes every command that waits, decides them in the order of their arrival on states that it holds
-//! in memory, so that a command sees the events of those before it in the batch, and stores the whole batch with one append. Meanwhile the
-//! queue fills, so the batches grow with the load and the price of a commit is shared; a hot stream is as fast as many cold ones.
+//! One **sequencer** per process takes all queued commands, decides them in the order of their arrival on states that it holds in memory,
+//! so that a command sees the events of those before it in the batch, and stores the whole batch with one append. Meanwhile the queue
+//! fills, so batches grow with the load and share the cost of a commit; a hot stream is as fast as many cold ones.
 //!
-//! # What is kept
+//! # Guarantees
 //!
-//! - **G2 once.** The store takes a request id once. A repeated command gets the receipt of the first, in a batch, across batches, across
-//!   processes; with other content it is refused. An append whose effect is not known is repeated until it is known; where that
-//!   takes longer than [`SequencerConfig::commit_timeout`] the caller is told [`CommandError::OutcomeUnknown`], never a guess.
+//! - **G2 once.** The store accepts a request id once. A repeated command gets the receipt of the first, within a batch, across batches and
+//!   across processes; with other content it is refused. An append with an unknown outcome is repeated until the outcome is known; if that
+//!   takes longer than [`SequencerConfig::commit_timeout`], the caller gets [`CommandError::OutcomeUnknown`], never a guess.
 //! - **G3 whole.** A command's events are one unit of an append, and an append is all or none.
-//! - **G8 refusals are true.** A state that is held in memory may be old: another process may have written. So a *no* (of a rule, or
-//!   of an expected version) is only told once it is known to be true: the store has been asked, after the command arrived, whether the streams
-//!   are where they were and whether the request id is new. A *no* that rests on events of the same batch is told after these are stored.
-//!   A *yes* needs no such question, since the append itself refuses what rests on an old state: a command writes to every stream that it
-//!   names, and the append checks each.
+//! - **G8 refusals are true.** A state in memory may be stale, as other processes write too. So a refusal (by a rule, or by an expected
+//!   version) is sent only once it is confirmed: the store was asked, after the command arrived, whether the streams have the versions on
+//!   which it was decided and whether the request id is new. A refusal that depends on events of the same batch is sent after these are
+//!   stored. An acceptance needs no confirmation, as the append itself rejects what was decided on a stale state: a command writes to
+//!   every stream that it names, and the append checks each of them.
 //!
-//! Nothing here knows a domain; it is a type parameter.
+//! Nothing here depends on a domain; it is a type parameter.
 
 mod config;
 mod error;
 mod handle;
-mod lookup;
 mod metrics;
-mod patience;
+mod receipts;
 mod retention;
+mod retry_until;
 mod sequencer;
+mod submission;
 
 pub use config::SequencerConfig;
 pub use error::CommandError;
-pub use handle::{CommandHandle, Done, Pending, Submission, start};
+pub use handle::{CommandFuture, CommandHandle, start};
 pub use metrics::describe_metrics;
 pub use retention::forget_old_requests;
+pub use submission::{StoredCommand, Submission};

@@ -1,4 +1,4 @@
-//! What the write path tells about itself. Named once, here.
+//! Metrics of the write path.
 
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -16,28 +16,32 @@ const OUTCOMES: &str = "diptych_command_outcomes_total";
 const CONFLICTS: &str = "diptych_command_conflicts_total";
 const EVENTS_LOADED: &str = "diptych_command_events_loaded_total";
 
-/// How often the age of the oldest command is brought up to date while a batch takes its time.
-const AGE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the age of the oldest command is updated while a batch is under way.
+const AGE_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Gives the metrics of this crate their units and help texts. Call it once, after the recorder is installed.
+/// Registers units and help texts of this crate's metrics. Call it once, after the recorder is installed.
 pub fn describe_metrics() {
-    describe_histogram!(BATCH_COMMANDS, Unit::Count, "Commands that were decided together");
-    describe_histogram!(COMMIT_SECONDS, Unit::Seconds, "Time from an append's first attempt to its answer");
-    describe_gauge!(QUEUE_DEPTH, Unit::Count, "Commands that waited when the newest batch was taken");
+    describe_histogram!(BATCH_COMMANDS, Unit::Count, "Commands decided and committed together");
+    describe_histogram!(
+        COMMIT_SECONDS,
+        Unit::Seconds,
+        "Time from the first attempt of an append to its result, in seconds"
+    );
+    describe_gauge!(QUEUE_DEPTH, Unit::Count, "Commands left in the queue when the last batch was taken");
     describe_gauge!(
         OLDEST_WAITING_SECONDS,
         Unit::Seconds,
-        "Age of the oldest command that has no answer yet, 0 where all have one"
+        "Age of the oldest command without a result, in seconds; 0 if there is none"
     );
-    describe_gauge!(CACHED_STATES, Unit::Count, "Streams whose state is held in memory");
-    describe_counter!(OUTCOMES, Unit::Count, "Commands by how they ended");
-    describe_counter!(CONFLICTS, Unit::Count, "Streams on which an append lost against another process");
-    describe_counter!(EVENTS_LOADED, Unit::Count, "Events that were read to bring states up to date");
+    describe_gauge!(CACHED_STATES, Unit::Count, "Streams whose state is kept in memory");
+    describe_counter!(OUTCOMES, Unit::Count, "Commands by outcome");
+    describe_counter!(CONFLICTS, Unit::Count, "Streams on which an append conflicted with a write of another process");
+    describe_counter!(EVENTS_LOADED, Unit::Count, "Events loaded to rebuild or update states");
 }
 
-/// How a command ended, as a label.
+/// The outcome of a command, a label of `diptych_command_outcomes_total`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Ending {
+pub(crate) enum Outcome {
     Committed,
     Repeated,
     Refused,
@@ -52,8 +56,8 @@ pub(crate) enum Ending {
     CallerGone,
 }
 
-impl Ending {
-    /// All of them, in the order of their discriminants.
+impl Outcome {
+    /// The labels, in the order of the discriminants.
     const LABELS: [&'static str; 12] = [
         "committed",
         "repeated",
@@ -70,7 +74,7 @@ impl Ending {
     ];
 }
 
-/// The metrics of one sequencer, looked up once.
+/// The metrics of one sequencer, registered once.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     batch_commands: Histogram,
@@ -78,7 +82,7 @@ pub(crate) struct Metrics {
     queue_depth: Gauge,
     oldest_waiting_seconds: Gauge,
     cached_states: Gauge,
-    outcomes: [Counter; Ending::LABELS.len()],
+    outcomes: [Counter; Outcome::LABELS.len()],
     conflicts: Counter,
     events_loaded: Counter,
 }
@@ -91,23 +95,23 @@ impl Metrics {
             queue_depth: gauge!(QUEUE_DEPTH),
             oldest_waiting_seconds: gauge!(OLDEST_WAITING_SECONDS),
             cached_states: gauge!(CACHED_STATES),
-            outcomes: Ending::LABELS.map(|outcome| counter!(OUTCOMES, "outcome" => outcome)),
+            outcomes: Outcome::LABELS.map(|outcome| counter!(OUTCOMES, "outcome" => outcome)),
             conflicts: counter!(CONFLICTS),
             events_loaded: counter!(EVENTS_LOADED),
         }
     }
 
-    pub(crate) fn batch_taken(&self, commands: usize, still_waiting: usize, oldest_waited: Duration) {
+    pub(crate) fn batch_taken(&self, commands: usize, queue_depth: usize, oldest_age: Duration) {
         self.batch_commands.record(as_f64(commands));
-        self.queue_depth.set(as_f64(still_waiting));
-        self.oldest_waiting_seconds.set(oldest_waited.as_secs_f64());
+        self.queue_depth.set(as_f64(queue_depth));
+        self.oldest_waiting_seconds.set(oldest_age.as_secs_f64());
     }
 
-    /// Does the work of a batch, and shows meanwhile how old its oldest command is: those in the queue are younger.
-    pub(crate) async fn while_open<T>(&self, oldest: Option<Instant>, work: impl Future<Output = T>) -> T {
+    /// Awaits the work of a batch, and meanwhile updates the age of its oldest command: those in the queue are younger.
+    pub(crate) async fn track_age<T>(&self, oldest: Option<Instant>, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
-            if let Ok(done) = timeout(AGE_INTERVAL, &mut work).await {
+            if let Ok(done) = timeout(AGE_UPDATE_INTERVAL, &mut work).await {
                 return done;
             }
             let age = oldest.map_or(Duration::ZERO, |oldest| oldest.elapsed());
@@ -115,27 +119,27 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn batch_over(&self, cached_states: usize) {
-        // What came meanwhile is taken now, and says its own age.
+    pub(crate) fn batch_finished(&self, cached_states: usize) {
+        // The next batch sets its own age.
         self.oldest_waiting_seconds.set(0.0);
         self.cached_states.set(as_f64(cached_states));
     }
 
-    pub(crate) fn append_answered(&self, took: Duration) {
+    pub(crate) fn append_finished(&self, took: Duration) {
         self.commit_seconds.record(took.as_secs_f64());
     }
 
-    pub(crate) fn ended(&self, ending: Ending) {
-        if let Some(outcome) = self.outcomes.get(ending as usize) {
-            outcome.increment(1);
+    pub(crate) fn record_outcome(&self, outcome: Outcome) {
+        if let Some(counter) = self.outcomes.get(outcome as usize) {
+            counter.increment(1);
         }
     }
 
-    pub(crate) fn conflicted(&self, streams: usize) {
+    pub(crate) fn record_conflicts(&self, streams: usize) {
         self.conflicts.increment(as_u64(streams));
     }
 
-    pub(crate) fn loaded(&self, events: usize) {
+    pub(crate) fn record_loaded(&self, events: usize) {
         self.events_loaded.increment(as_u64(events));
     }
 }
@@ -153,26 +157,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_ending_has_its_label() {
-        let label = |ending: Ending| Ending::LABELS[ending as usize];
-        assert_eq!(label(Ending::Committed), "committed");
-        assert_eq!(label(Ending::Repeated), "repeated");
-        assert_eq!(label(Ending::Refused), "refused");
-        assert_eq!(label(Ending::RequestIdReused), "request_id_reused");
-        assert_eq!(label(Ending::VersionMismatch), "version_mismatch");
-        assert_eq!(label(Ending::Contention), "contention");
-        assert_eq!(label(Ending::OutcomeUnknown), "outcome_unknown");
-        assert_eq!(label(Ending::Unavailable), "unavailable");
-        assert_eq!(label(Ending::Overloaded), "overloaded");
-        assert_eq!(label(Ending::ShuttingDown), "shutting_down");
-        assert_eq!(label(Ending::Internal), "internal");
-        assert_eq!(label(Ending::CallerGone), "caller_gone");
+    fn every_outcome_has_its_label() {
+        let label = |outcome: Outcome| Outcome::LABELS[outcome as usize];
+        assert_eq!(label(Outcome::Committed), "committed");
+        assert_eq!(label(Outcome::Repeated), "repeated");
+        assert_eq!(label(Outcome::Refused), "refused");
+        assert_eq!(label(Outcome::RequestIdReused), "request_id_reused");
+        assert_eq!(label(Outcome::VersionMismatch), "version_mismatch");
+        assert_eq!(label(Outcome::Contention), "contention");
+        assert_eq!(label(Outcome::OutcomeUnknown), "outcome_unknown");
+        assert_eq!(label(Outcome::Unavailable), "unavailable");
+        assert_eq!(label(Outcome::Overloaded), "overloaded");
+        assert_eq!(label(Outcome::ShuttingDown), "shutting_down");
+        assert_eq!(label(Outcome::Internal), "internal");
+        assert_eq!(label(Outcome::CallerGone), "caller_gone");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_command_gets_older_while_its_batch_is_stuck() {
+    async fn the_age_of_the_oldest_command_grows_while_its_batch_is_stuck() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-        let _here = metrics::set_default_local_recorder(&recorder);
+        let _recorder = metrics::set_default_local_recorder(&recorder);
         let age = || {
             let text = recorder.handle().render();
             text.lines()
@@ -180,11 +184,11 @@ mod tests {
         };
         let metrics = Metrics::new();
         let oldest = Some(Instant::now());
-        let stuck = metrics.while_open(oldest, std::future::pending::<()>());
+        let stuck = metrics.track_age(oldest, std::future::pending::<()>());
         assert!(timeout(Duration::from_millis(3_500), stuck).await.is_err());
         assert_eq!(age().as_deref(), Some("3"));
-        metrics.while_open(oldest, std::future::ready(())).await;
-        metrics.batch_over(0);
+        metrics.track_age(oldest, std::future::ready(())).await;
+        metrics.batch_finished(0);
         assert_eq!(age().as_deref(), Some("0"));
     }
 }

@@ -1,4 +1,4 @@
-//! Storing what a batch has decided.
+//! Commit: one append of all that a batch has decided.
 
 use diptych_kernel::{
     domain::Domain,
@@ -7,121 +7,121 @@ use diptych_kernel::{
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use super::{Sequencer, batch::Batch, decide::Proposal, trace::AppendSpans};
-use crate::patience::{Answered, GaveUp, Patience};
+use super::{batch::CommandBatch, decide::PlannedAppend, store_access::StoreAccess, trace::AppendSpans};
+use crate::retry_until::{Answered, RetryError, RetryUntil};
 
-/// How a round ends.
+/// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Landing {
-    /// What was decided is stored.
-    Stands,
-    /// It is not stored and will not be: others were first. What is left of the batch is to be decided again.
-    DecideAgain,
+pub(super) enum CommitOutcome {
+    /// The append is stored.
+    Committed,
+    /// The append is not stored and will not be: another process wrote first. The open commands of the batch are to be decided again.
+    Rejected,
 }
 
-impl<D: Domain, S: EventStore> Sequencer<D, S> {
-    /// Stores the proposal with one append, and answers the commands that are stored. Where the effect of an attempt is not known, the very
-    /// same append is made again: the store takes it once, and says so.
-    pub(super) async fn commit(
+impl<S: EventStore> StoreAccess<S> {
+    /// Stores the planned append and replies to the commands that are stored. If the outcome of an attempt is unknown, the same append is
+    /// made again: the store takes it once, and reports that it has it.
+    pub(super) async fn commit<D: Domain>(
         &self,
-        batch: &mut Batch<D>,
-        mut proposal: Proposal,
-        patience: Patience,
-    ) -> Result<Landing, GaveUp> {
-        if proposal.units.is_empty() {
-            return Ok(Landing::Stands);
+        batch: &mut CommandBatch<D>,
+        mut planned: PlannedAppend,
+        retry: RetryUntil,
+    ) -> Result<CommitOutcome, RetryError> {
+        if planned.units.is_empty() {
+            return Ok(CommitOutcome::Committed);
         }
-        let spans = AppendSpans::begin(&mut proposal.units);
+        let spans = AppendSpans::begin(&mut planned.units);
         let started = Instant::now();
-        let answer =
-            patience.until_answered("append", || self.store.append(&proposal.units, &proposal.snapshots)).await;
-        self.metrics.append_answered(started.elapsed());
-        let landing = match answer {
-            Ok(answered) => self.take_answer(batch, &proposal, answered, &spans),
-            Err(gave_up) => Err(gave_up),
+        let answer = retry.run("append", || self.store.append(&planned.units, &planned.snapshots)).await;
+        self.metrics.append_finished(started.elapsed());
+        let outcome = match answer {
+            Ok(answered) => self.handle_outcome(batch, &planned, answered, &spans),
+            Err(error) => Err(error),
         };
-        if let Err(gave_up) = landing {
-            spans.fail(gave_up.error_type());
-            // It may be stored, or may yet be. The next batch on these streams loads them, and builds on whatever is there.
-            batch.working_set.forget_touched();
+        if let Err(error) = outcome {
+            spans.fail(error.error_type());
+            // It may be stored, or may yet be. The next batch on these streams loads them again.
+            batch.working_set.evict_uncommitted();
         }
-        landing
+        outcome
     }
 
-    fn take_answer(
+    fn handle_outcome<D: Domain>(
         &self,
-        batch: &mut Batch<D>,
-        proposal: &Proposal,
+        batch: &mut CommandBatch<D>,
+        planned: &PlannedAppend,
         answered: Answered<AppendOutcome>,
         spans: &AppendSpans,
-    ) -> Result<Landing, GaveUp> {
+    ) -> Result<CommitOutcome, RetryError> {
         match answered.value {
             AppendOutcome::Committed(receipts) => {
-                if receipts.len() != proposal.units.len() {
-                    let (receipts, units) = (receipts.len(), proposal.units.len());
-                    error!(receipts, units, "the write database gave a wrong number of receipts");
-                    return Err(GaveUp::OutcomeUnknown);
+                if receipts.len() != planned.units.len() {
+                    let (receipts, units) = (receipts.len(), planned.units.len());
+                    error!(receipts, units, "the write database returned a wrong number of receipts");
+                    return Err(RetryError::OutcomeUnknown);
                 }
-                batch.working_set.keep();
+                batch.working_set.mark_committed();
                 batch.conflicts_in_a_row = 0;
-                for (index, receipt) in proposal.entries.iter().zip(&receipts) {
+                for (index, receipt) in planned.entries.iter().zip(&receipts) {
                     if let Some(entry) = batch.entries.get_mut(*index) {
-                        entry.settle_stored(entry.fingerprint, receipt, false);
+                        entry.reply_stored(entry.fingerprint, receipt, false);
                     }
                 }
-                Ok(Landing::Stands)
+                Ok(CommitOutcome::Committed)
             }
             AppendOutcome::Rejected { conflicts, done } => {
-                if answered.doubted {
-                    batch.working_set.forget_touched();
+                if answered.earlier_unknown {
+                    batch.working_set.evict_uncommitted();
                 } else {
                     batch.working_set.roll_back();
                 }
-                let own = answered.doubted && is_whole(&proposal.units, &done);
+                let own = answered.earlier_unknown && is_whole(&planned.units, &done);
                 if !own {
                     spans.fail("rejected");
                 }
-                self.take_rejection(batch, &conflicts, done, own)?;
-                Ok(Landing::DecideAgain)
+                self.handle_rejection(batch, &conflicts, done, own)?;
+                Ok(CommitOutcome::Rejected)
             }
         }
     }
 
-    /// Answers what is stored already, has the streams in conflict loaded again, and after too many conflicts in a row ends the
-    /// commands that touch them. `own` says that it was an earlier attempt of this very append that stored them.
-    fn take_rejection(
+    /// Replies to the commands that are stored already, evicts the streams in conflict so that they are loaded again, and after too many
+    /// conflicts in a row fails the commands on them. `own`: an earlier attempt of this same append stored them.
+    fn handle_rejection<D: Domain>(
         &self,
-        batch: &mut Batch<D>,
+        batch: &mut CommandBatch<D>,
         conflicts: &[Conflict],
         done: Vec<StoredRequest>,
         own: bool,
-    ) -> Result<(), GaveUp> {
-        let mut settled = batch.settle_stored(done, !own);
-        // What this very append has moved is not somebody else's conflict.
+    ) -> Result<(), RetryError> {
+        let mut closed = batch.reply_stored(done, !own);
+        // Streams that this same append has changed are not in conflict with another process.
         let conflicts = if own { &[] } else { conflicts };
-        self.metrics.conflicted(conflicts.len());
+        self.metrics.record_conflicts(conflicts.len());
         for Conflict { stream_id, expected, actual } in conflicts {
-            debug!(%stream_id, %expected, %actual, "another process wrote first, deciding again");
-            batch.working_set.forget(stream_id);
+            let (expected, actual) = (expected.number(), actual.number());
+            debug!(%stream_id, expected, actual, "another process wrote first, deciding again");
+            batch.working_set.evict(stream_id);
         }
         if conflicts.is_empty() {
             batch.conflicts_in_a_row = 0;
         } else {
             batch.conflicts_in_a_row += 1;
-            if batch.conflicts_in_a_row <= self.config.conflict_retries_max {
+            if batch.conflicts_in_a_row <= self.conflict_retries_max {
                 return Ok(());
             }
-            settled += batch.settle_contention(conflicts);
+            closed += batch.fail_contended(conflicts);
         }
-        if settled == 0 {
-            error!(?conflicts, "the write database rejected an append for nothing that is in it");
-            return Err(GaveUp::Internal);
+        if closed == 0 {
+            error!(?conflicts, "the write database rejected an append without naming a cause that is in it");
+            return Err(RetryError::Internal);
         }
         Ok(())
     }
 }
 
-/// Whether all of an append is stored, as it was.
+/// Returns whether all of an append is stored with the same content.
 fn is_whole(units: &[AppendUnit], done: &[StoredRequest]) -> bool {
     units.iter().all(|unit| {
         done.iter().any(|stored| stored.receipt.request_id == unit.request_id && stored.fingerprint == unit.fingerprint)

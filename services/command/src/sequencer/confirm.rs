@@ -1,8 +1,8 @@
-//! Making sure that a *no* is true before it is told (G8, G2).
+//! Confirmation of refusals before they are sent (G8, G2).
 //!
-//! A *no* was decided on states that the cache held, with events of the same batch on top. When this step comes, these events are stored: the append
-//! has checked every stream that it wrote to. What is left to ask is whether the other streams were where they were, and whether
-//! the request id is new. Versions only grow, so a stream that has not moved now had not moved then.
+//! A refusal was decided on cached states, with events of the same batch on top. At this step these events are stored: the append has checked
+//! every stream that it wrote to. What is left to check is whether the other streams still had the same version, and whether the request
+//! id is new. Versions only grow, so a stream that has not changed now had not changed then.
 
 use std::collections::HashSet;
 
@@ -12,60 +12,64 @@ use diptych_kernel::{
 };
 
 use super::{
-    Sequencer,
-    batch::Batch,
-    load::{Question, take_in_all},
-    working_set::{Knowledge, Moment, SlotId, WorkingSet},
+    batch::CommandBatch,
+    load::{LoadRequest, apply_all},
+    store_access::StoreAccess,
+    working_set::{LoadNumber, SlotId, SlotState, WorkingSet},
 };
-use crate::patience::{GaveUp, Patience};
+use crate::retry_until::{RetryError, RetryUntil};
 
-impl<D: Domain, S: EventStore> Sequencer<D, S> {
-    /// Tells every *no* whose streams have not moved, answers what is stored already, and leaves the others open, on states brought up to
-    /// date, to be decided again.
-    pub(super) async fn confirm_refusals(&self, batch: &mut Batch<D>, patience: Patience) -> Result<(), GaveUp> {
-        let mut question = Question::default();
-        let mut asked = HashSet::new();
-        let moment = batch.moment.next();
-        for entry in batch.entries.iter_mut().filter(|entry| entry.verdict.is_some()) {
-            entry.looked_up_at = Some(moment);
-            question.requests.push(entry.request_id);
-            for slot in entry.slots.iter().filter(|slot| asked.insert(**slot)) {
-                question.ask(*slot, &batch.working_set);
+impl<S: EventStore> StoreAccess<S> {
+    /// Sends every refusal whose streams have not changed, replies to commands that are stored already, and leaves the others open, on
+    /// updated states, to be decided again.
+    pub(super) async fn confirm_refusals<D: Domain>(
+        &self,
+        batch: &mut CommandBatch<D>,
+        retry: RetryUntil,
+    ) -> Result<(), RetryError> {
+        let mut request = LoadRequest::default();
+        let mut requested = HashSet::new();
+        let load_number = batch.last_load.next();
+        for entry in batch.entries.iter_mut().filter(|entry| entry.refusal.is_some()) {
+            entry.new_as_of = Some(load_number);
+            request.request_ids.push(entry.request_id);
+            for slot in entry.slots.iter().filter(|slot| requested.insert(**slot)) {
+                request.add_stream(*slot, &batch.working_set);
             }
         }
-        if question.requests.is_empty() {
+        if request.request_ids.is_empty() {
             return Ok(());
         }
-        batch.moment = moment;
-        let loaded = self.ask(&question, patience).await?;
-        let mut moved = HashSet::new();
-        for (slot, slice) in question.slots.iter().zip(&loaded.streams) {
-            if has_moved(slice) {
-                moved.insert(*slot);
+        batch.last_load = load_number;
+        let loaded = self.load::<D>(&request, retry).await?;
+        let mut changed = HashSet::new();
+        for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
+            if has_changed(slice) {
+                changed.insert(*slot);
             }
-            bring_up_to_date(&mut batch.working_set, *slot, slice, moment);
+            update(&mut batch.working_set, *slot, slice, load_number);
         }
-        batch.settle_stored(loaded.requests, true);
-        for entry in batch.entries.iter_mut().filter(|entry| entry.verdict.is_some() && entry.is_open()) {
-            if !entry.slots.iter().any(|slot| moved.contains(slot)) {
-                entry.settle_verdict();
+        batch.reply_stored(loaded.requests, true);
+        for entry in batch.entries.iter_mut().filter(|entry| entry.refusal.is_some() && entry.is_open()) {
+            if !entry.slots.iter().any(|slot| changed.contains(slot)) {
+                entry.reply_refused();
             }
         }
         Ok(())
     }
 }
 
-/// A stream that was empty may have grown so far that it comes back as a snapshot.
-fn has_moved(slice: &StreamSlice) -> bool {
+/// Returns whether a stream has new events. One that was empty may have grown so much that it is returned as a snapshot.
+fn has_changed(slice: &StreamSlice) -> bool {
     slice.snapshot.is_some() || !slice.events.is_empty()
 }
 
-fn bring_up_to_date<D: Domain>(working_set: &mut WorkingSet<D>, slot: SlotId, slice: &StreamSlice, moment: Moment) {
-    let Some(held) = working_set.held_mut(slot) else { return };
-    if slice.snapshot.is_none() && take_in_all(&slice.stream_id, held, &slice.events) {
-        working_set.mark_seen(slot, moment);
+fn update<D: Domain>(working_set: &mut WorkingSet<D>, slot: SlotId, slice: &StreamSlice, load_number: LoadNumber) {
+    let Some(state) = working_set.state_mut(slot) else { return };
+    if slice.snapshot.is_none() && apply_all(&slice.stream_id, state, &slice.events) {
+        working_set.set_current(slot, load_number);
     } else {
-        // Loaded whole in the next round. What cannot be read is found again there, and told to every command on the stream.
-        working_set.learn(slot, Knowledge::Missing, None);
+        // Loaded as a whole in the next round. An event that cannot be read is found again there, and fails every command on the stream.
+        working_set.set(slot, SlotState::Missing, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Deciding a batch, in memory.
+//! Decision of a batch, in memory.
 
 use diptych_kernel::{
     NewEvent,
@@ -8,45 +8,45 @@ use diptych_kernel::{
 use tracing::error;
 
 use super::{
-    batch::{Batch, Entry, Verdict},
+    batch::{BatchEntry, CommandBatch, Refusal},
     working_set::WorkingSet,
 };
-use crate::{CommandError, SequencerConfig, metrics::Ending};
+use crate::{CommandError, SequencerConfig, metrics::Outcome};
 
-/// What a batch wants stored, all or none.
-pub(super) struct Proposal {
-    /// One per command that was accepted, in order.
+/// The append that stores what a batch has decided, all or none.
+pub(super) struct PlannedAppend {
+    /// One unit per accepted command, in order.
     pub(super) units: Vec<AppendUnit>,
-    /// For each unit, which of the batch's entries it is of.
+    /// For each unit, the index of its entry in the batch.
     pub(super) entries: Vec<usize>,
     pub(super) snapshots: Vec<Snapshot>,
 }
 
-/// What came of a command.
+/// The decision on a command.
 enum Decision<D: Domain> {
     /// Its events, each with the index of its stream.
     Accepted(Vec<(usize, D::Event)>),
-    /// A *no*, to be told once it is known to be true.
-    Denied(Verdict<D>),
-    /// A contract is broken; the log has the story.
-    Broken,
+    /// A refusal, to be sent once it is confirmed.
+    Refused(Refusal<D>),
+    /// A contract is broken; the cause is in the log.
+    Invalid,
 }
 
-impl<D: Domain> Batch<D> {
-    /// Decides the open commands in order, each on the states that those before it leave, until an append is full. The rest stays
+impl<D: Domain> CommandBatch<D> {
+    /// Decides the open commands in order, each on the states that the commands before it leave, until the append is full. The rest stays
     /// open for the next round.
-    pub(super) fn decide(&mut self, config: &SequencerConfig) -> Proposal {
-        let mut proposal = Proposal { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };
+    pub(super) fn decide(&mut self, config: &SequencerConfig) -> PlannedAppend {
+        let mut planned = PlannedAppend { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };
         let mut events = 0;
         for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_open()) {
             let decided = match entry.decide(&mut self.working_set) {
                 Decision::Accepted(decided) => decided,
-                Decision::Denied(verdict) => {
-                    entry.deny(verdict, &self.working_set);
+                Decision::Refused(refusal) => {
+                    entry.refuse(refusal, &self.working_set);
                     continue;
                 }
-                Decision::Broken => {
-                    entry.settle_all(Ending::Internal, || CommandError::Internal);
+                Decision::Invalid => {
+                    entry.fail(Outcome::Internal, || CommandError::Internal);
                     continue;
                 }
             };
@@ -54,50 +54,50 @@ impl<D: Domain> Batch<D> {
                 break;
             }
             events += decided.len();
-            proposal.units.push(entry.accept(&decided, &mut self.working_set));
-            proposal.entries.push(index);
+            planned.units.push(entry.accept(&decided, &mut self.working_set));
+            planned.entries.push(index);
         }
-        proposal.snapshots = self.working_set.snapshots(config.snapshot_every_events);
-        proposal
+        planned.snapshots = self.working_set.snapshots(config.snapshot_every_events);
+        planned
     }
 }
 
-impl<D: Domain> Entry<D> {
+impl<D: Domain> BatchEntry<D> {
     fn decide(&self, working_set: &mut WorkingSet<D>) -> Decision<D> {
         if !self.slots.iter().all(|slot| working_set.is_readable(*slot)) {
-            return Decision::Broken;
+            return Decision::Invalid;
         }
-        if let Some(verdict) = self.wrong_version(working_set) {
-            return Decision::Denied(verdict);
+        if let Some(refusal) = self.version_mismatch(working_set) {
+            return Decision::Refused(refusal);
         }
         match working_set.decide(&self.slots, &self.command) {
             Ok(events) if self.keeps_contract(&events, working_set) => Decision::Accepted(events),
-            Ok(_) => Decision::Broken,
+            Ok(_) => Decision::Invalid,
             Err(refusal) => {
                 let mut refusals = vec![refusal];
-                for _ in 1..self.same_askers() {
+                for _ in 1..self.same_content_callers() {
                     refusals.extend(working_set.decide(&self.slots, &self.command).err());
                 }
-                Decision::Denied(Verdict::Refused(refusals))
+                Decision::Refused(Refusal::Rule(refusals))
             }
         }
     }
 
-    fn wrong_version(&self, working_set: &WorkingSet<D>) -> Option<Verdict<D>> {
+    fn version_mismatch(&self, working_set: &WorkingSet<D>) -> Option<Refusal<D>> {
         let (expected, first) = (self.expected_version?, *self.slots.first()?);
         let actual = working_set.version(first);
         let stream_id = working_set.stream_id(first).clone();
-        (actual != expected).then_some(Verdict::WrongVersion { stream_id, expected, actual })
+        (actual != expected).then_some(Refusal::VersionMismatch { stream_id, expected, actual })
     }
 
-    /// Whether the events are some that may be stored. Every stream must get one: an append checks the streams that it writes to, so a
-    /// stream that was only read could have changed unseen.
+    /// Returns whether the events may be stored. Every stream must get one: an append checks the streams that it writes to, so a stream
+    /// that was only read could have changed unnoticed.
     fn keeps_contract(&self, events: &[(usize, D::Event)], working_set: &WorkingSet<D>) -> bool {
         let known = events.iter().all(|(stream, _)| *stream < self.slots.len());
         let all_written = (0..self.slots.len()).all(|stream| events.iter().any(|(written, _)| *written == stream));
         if !known || !all_written || !(1..=EVENTS_PER_COMMAND_MAX).contains(&events.len()) {
             let (request_id, events) = (self.request_id, events.len());
-            error!(%request_id, events, known, all_written, "the domain decided on events that no command may have");
+            error!(%request_id, events, known, all_written, "the domain returned events that a command may not have");
             return false;
         }
         let full = self.slots.iter().find(|slot| {
@@ -105,28 +105,29 @@ impl<D: Domain> Entry<D> {
             usize::try_from(left).is_ok_and(|left| left < events.len())
         });
         if let Some(slot) = full {
-            error!(request_id = %self.request_id, stream_id = %working_set.stream_id(*slot), "the stream has no versions left");
+            let (request_id, stream_id) = (self.request_id, working_set.stream_id(*slot));
+            error!(%request_id, %stream_id, "the stream has no versions left");
         }
         full.is_none()
     }
 
-    /// Keeps the *no*, or tells it at once where the store has just said, of one moment after the command arrived, that the states are
-    /// these and that the request id is new.
-    fn deny(&mut self, verdict: Verdict<D>, working_set: &WorkingSet<D>) {
-        self.verdict = Some(verdict);
-        if self.looked_up_at.is_some_and(|moment| working_set.seen_together(&self.slots, moment)) {
-            self.settle_verdict();
+    /// Keeps the refusal, or sends it at once if a single load, made after the command arrived, has confirmed both the states and that
+    /// the request id is new.
+    fn refuse(&mut self, refusal: Refusal<D>, working_set: &WorkingSet<D>) {
+        self.refusal = Some(refusal);
+        if self.new_as_of.is_some_and(|load_number| working_set.are_current(&self.slots, load_number)) {
+            self.reply_refused();
         }
     }
 
-    /// Puts the events on top of the states and makes them ready to be stored.
+    /// Applies the events to the states and prepares them for the append.
     fn accept(&self, decided: &[(usize, D::Event)], working_set: &mut WorkingSet<D>) -> AppendUnit {
         let events = decided
             .iter()
             .filter_map(|(stream, event)| {
                 let slot = *self.slots.get(*stream)?;
                 let (event_type, payload) = D::encode_event(event);
-                let version = working_set.put_on_top(slot, event);
+                let version = working_set.apply_uncommitted(slot, event);
                 Some(NewEvent { stream_id: working_set.stream_id(slot).clone(), version, event_type, payload })
             })
             .collect();

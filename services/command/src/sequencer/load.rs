@@ -1,4 +1,4 @@
-//! Loading the streams that a batch needs and the cache does not hold.
+//! Loading of the streams that a batch needs and the cache does not hold.
 
 use std::collections::HashSet;
 
@@ -10,137 +10,145 @@ use diptych_kernel::{
 use tracing::{error, warn};
 
 use super::{
-    Sequencer,
-    batch::Batch,
-    states::{Held, Unreadable},
-    working_set::{Knowledge, Moment, SlotId, WorkingSet},
+    batch::CommandBatch,
+    states::{CachedState, ReplayError},
+    store_access::StoreAccess,
+    working_set::{LoadNumber, SlotId, SlotState, WorkingSet},
 };
-use crate::patience::{GaveUp, Patience};
+use crate::retry_until::{RetryError, RetryUntil};
 
-/// How many events are read at a time where a snapshot cannot be read.
+/// The number of events in one read of a stream whose snapshot cannot be read.
 const EVENTS_PER_READ_MAX: usize = 1_024;
 
-/// A question to the store: streams, and request ids with them, as of one moment.
+/// The streams and request ids of one load. Its result is as of one moment.
 #[derive(Default)]
-pub(super) struct Question {
+pub(super) struct LoadRequest {
     pub(super) slots: Vec<SlotId>,
     streams: Vec<StreamLoad>,
-    pub(super) requests: Vec<RequestId>,
+    pub(super) request_ids: Vec<RequestId>,
 }
 
-impl Question {
-    /// Asks for what a stream has after the version that is held of it.
-    pub(super) fn ask<D: Domain>(&mut self, slot: SlotId, working_set: &WorkingSet<D>) {
+impl LoadRequest {
+    /// Adds a stream, from the version after the one in the working set.
+    pub(super) fn add_stream<D: Domain>(&mut self, slot: SlotId, working_set: &WorkingSet<D>) {
         let (stream_id, known_version) = (working_set.stream_id(slot).clone(), working_set.version(slot));
         self.slots.push(slot);
         self.streams.push(StreamLoad { stream_id, known_version });
     }
 }
 
-impl<D: Domain, S: EventStore> Sequencer<D, S> {
-    /// Loads every stream of an open command that is not held, and looks up the request ids of the commands on them in the same call: what
-    /// is stored already is answered at once, and a refusal on what was just loaded is known to be true.
-    pub(super) async fn load_missing(&self, batch: &mut Batch<D>, patience: Patience) -> Result<(), GaveUp> {
-        let mut question = Question::default();
-        let mut asked = HashSet::new();
-        let moment = batch.moment.next();
+impl<S: EventStore> StoreAccess<S> {
+    /// Loads every missing stream of an open command, and looks up the request ids of the commands on them in the same call: commands that
+    /// are stored already get their reply at once, and a refusal on the loaded states needs no further confirmation.
+    pub(super) async fn load_missing<D: Domain>(
+        &self,
+        batch: &mut CommandBatch<D>,
+        retry: RetryUntil,
+    ) -> Result<(), RetryError> {
+        let mut request = LoadRequest::default();
+        let mut requested = HashSet::new();
+        let load_number = batch.last_load.next();
         for entry in batch.entries.iter_mut().filter(|entry| entry.is_open()) {
-            let mut concerned = false;
+            let mut has_missing = false;
             for slot in entry.slots.iter().filter(|slot| batch.working_set.is_missing(**slot)) {
-                concerned = true;
-                if asked.insert(*slot) {
-                    question.ask(*slot, &batch.working_set);
+                has_missing = true;
+                if requested.insert(*slot) {
+                    request.add_stream(*slot, &batch.working_set);
                 }
             }
-            if concerned {
-                entry.looked_up_at = Some(moment);
-                question.requests.push(entry.request_id);
+            if has_missing {
+                entry.new_as_of = Some(load_number);
+                request.request_ids.push(entry.request_id);
             }
         }
-        if question.slots.is_empty() {
+        if request.slots.is_empty() {
             return Ok(());
         }
-        batch.moment = moment;
-        let loaded = self.ask(&question, patience).await?;
-        for (slot, slice) in question.slots.iter().zip(&loaded.streams) {
-            let (knowledge, seen_at) = self.rebuild(slice, moment, patience).await?;
-            batch.working_set.learn(*slot, knowledge, seen_at);
+        batch.last_load = load_number;
+        let loaded = self.load::<D>(&request, retry).await?;
+        for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
+            let (state, current_as_of) = self.rebuild::<D>(slice, load_number, retry).await?;
+            batch.working_set.set(*slot, state, current_as_of);
         }
-        batch.settle_stored(loaded.requests, true);
+        batch.reply_stored(loaded.requests, true);
         Ok(())
     }
 
-    /// Asks until there is an answer, which then has one slice per stream.
-    pub(super) async fn ask(&self, question: &Question, patience: Patience) -> Result<Loaded, GaveUp> {
-        let load = || self.store.load(&question.streams, D::SNAPSHOT_FORMAT, &question.requests);
-        let loaded = patience.until_answered("load", load).await.map_err(GaveUp::of_question)?.value;
-        if loaded.streams.len() != question.streams.len() {
-            let (asked, got) = (question.streams.len(), loaded.streams.len());
-            error!(asked, got, "the write database loaded a wrong number of streams");
-            return Err(GaveUp::Internal);
+    /// Loads until it succeeds; the result has one slice per stream.
+    pub(super) async fn load<D: Domain>(&self, request: &LoadRequest, retry: RetryUntil) -> Result<Loaded, RetryError> {
+        let load = || self.store.load(&request.streams, D::SNAPSHOT_FORMAT, &request.request_ids);
+        let loaded = retry.run("load", load).await.map_err(RetryError::of_read)?.value;
+        if loaded.streams.len() != request.streams.len() {
+            let (requested, returned) = (request.streams.len(), loaded.streams.len());
+            error!(requested, returned, "the write database returned a wrong number of streams");
+            return Err(RetryError::Internal);
         }
-        self.metrics.loaded(loaded.streams.iter().map(|slice| slice.events.len()).sum());
+        self.metrics.record_loaded(loaded.streams.iter().map(|slice| slice.events.len()).sum());
         Ok(loaded)
     }
 
-    /// The state of a stream, from its newest snapshot and the events after it.
-    async fn rebuild(
+    /// Rebuilds the state of a stream from its newest snapshot and the events after it.
+    async fn rebuild<D: Domain>(
         &self,
         slice: &StreamSlice,
-        moment: Moment,
-        patience: Patience,
-    ) -> Result<(Knowledge<D>, Option<Moment>), GaveUp> {
+        load_number: LoadNumber,
+        retry: RetryUntil,
+    ) -> Result<(SlotState<D>, Option<LoadNumber>), RetryError> {
         let start = match &slice.snapshot {
-            None => Ok(Held::nothing()),
-            Some(snapshot) => Held::at_snapshot(snapshot),
+            None => Ok(CachedState::empty()),
+            Some(snapshot) => CachedState::from_snapshot(snapshot),
         };
         match start {
-            Ok(mut held) => {
-                let readable = take_in_all(&slice.stream_id, &mut held, &slice.events);
-                Ok((if readable { Knowledge::Held(held) } else { Knowledge::Unreadable }, Some(moment)))
+            Ok(mut state) => {
+                let readable = apply_all(&slice.stream_id, &mut state, &slice.events);
+                Ok((if readable { SlotState::Loaded(state) } else { SlotState::Unreadable }, Some(load_number)))
             }
-            Err(problem) => {
-                warn!(stream_id = %slice.stream_id, %problem, "a snapshot cannot be read, reading all events instead");
-                Ok((self.rebuild_from_events(&slice.stream_id, patience).await?, None))
+            Err(error) => {
+                warn!(stream_id = %slice.stream_id, %error, "a snapshot cannot be read, reading all events of the stream");
+                Ok((self.rebuild_from_events(&slice.stream_id, retry).await?, None))
             }
         }
     }
 
-    async fn rebuild_from_events(&self, stream_id: &StreamId, patience: Patience) -> Result<Knowledge<D>, GaveUp> {
-        let mut held = Held::<D>::nothing();
+    async fn rebuild_from_events<D: Domain>(
+        &self,
+        stream_id: &StreamId,
+        retry: RetryUntil,
+    ) -> Result<SlotState<D>, RetryError> {
+        let mut state = CachedState::<D>::empty();
         loop {
-            let after: Version = held.version;
+            let after: Version = state.version;
             let read = || self.store.read_stream_after(stream_id, after, EVENTS_PER_READ_MAX);
-            let events = patience.until_answered("read stream", read).await.map_err(GaveUp::of_question)?.value;
-            self.metrics.loaded(events.len());
+            let events = retry.run("read stream", read).await.map_err(RetryError::of_read)?.value;
+            self.metrics.record_loaded(events.len());
             if events.is_empty() {
-                return Ok(Knowledge::Held(held));
+                return Ok(SlotState::Loaded(state));
             }
-            if !take_in_all(stream_id, &mut held, &events) {
-                return Ok(Knowledge::Unreadable);
+            if !apply_all(stream_id, &mut state, &events) {
+                return Ok(SlotState::Unreadable);
             }
         }
     }
 }
 
-/// Takes in stored events. Says no, and tells the log why, where one cannot be read.
-pub(super) fn take_in_all<D: Domain>(stream_id: &StreamId, held: &mut Held<D>, events: &[RecordedEvent]) -> bool {
+/// Applies stored events to a state. Returns `false`, and logs why, if one cannot be read.
+pub(super) fn apply_all<D: Domain>(stream_id: &StreamId, state: &mut CachedState<D>, events: &[RecordedEvent]) -> bool {
     for record in events {
-        if let Err(problem) = held.take_in(record) {
-            tell_unreadable(stream_id, record, &problem);
+        if let Err(error) = state.apply(record) {
+            log_unreadable(stream_id, record, &error);
             return false;
         }
     }
     true
 }
 
-fn tell_unreadable(stream_id: &StreamId, record: &RecordedEvent, problem: &Unreadable) {
+fn log_unreadable(stream_id: &StreamId, record: &RecordedEvent, error: &ReplayError) {
     error!(
         %stream_id,
-        position = %record.position,
-        version = %record.version,
+        position = record.position.as_i64(),
+        version = record.version.number(),
         event_type = %record.event_type,
-        %problem,
-        "a stored event cannot be read, commands on its stream are answered with an internal error"
+        %error,
+        "a stored event cannot be read, commands on its stream fail with an internal error"
     );
 }

@@ -1,9 +1,9 @@
-//! The sequencer: takes what waits, decides it in memory, commits it in one append, tells the outcomes.
+//! The sequencer: takes queued commands, decides them in memory, commits them in one append, replies.
 //!
 //! ```text
-//!   take -> load -> decide -> commit ---- stored ----> confirm refusals -> take ...
+//!   take -> load -> decide -> commit --- committed ---> confirm refusals -> take ...
 //!             ^                  |                            |
-//!             +---- rejected ----+         +---- a stream of a refusal has moved ----+ (decide those again)
+//!             +---- rejected ----+       +---- a stream of a refusal has changed ----+ (decide those again)
 //! ```
 
 mod batch;
@@ -12,43 +12,32 @@ mod confirm;
 mod decide;
 mod load;
 mod states;
+mod store_access;
 mod trace;
 mod working_set;
 
 use std::sync::Arc;
 
-use diptych_kernel::{StreamId, domain::Domain, ports::EventStore};
+use diptych_kernel::{domain::Domain, ports::EventStore};
 use diptych_runtime::Shutdown;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
-use self::{batch::Batch, commit::Landing, states::StateCache};
+use self::{batch::CommandBatch, commit::CommitOutcome, states::StateCache, store_access::StoreAccess};
 use crate::{
-    CommandError, SequencerConfig, Submission,
-    handle::Answer,
-    metrics::{Ending, Metrics},
-    patience::{GaveUp, Patience},
+    CommandError, SequencerConfig,
+    metrics::{Metrics, Outcome},
+    retry_until::{RetryError, RetryUntil},
+    submission::PendingCommand,
 };
 
-/// A command in the queue.
-pub(crate) struct Waiting<D: Domain> {
-    pub(crate) submission: Submission<D>,
-    /// The streams that it touches, at least one, each once.
-    pub(crate) streams: Vec<StreamId>,
-    pub(crate) reply: oneshot::Sender<Answer<D>>,
-    pub(crate) queued_at: Instant,
-}
-
-/// The one task that decides. It owns the states that it decides on, so nothing is locked.
+/// The one task that decides commands. It owns the states on which it decides, so there are no locks.
 pub(crate) struct Sequencer<D: Domain, S> {
-    store: Arc<S>,
+    store: StoreAccess<S>,
     config: SequencerConfig,
-    queue: mpsc::Receiver<Waiting<D>>,
+    queue: mpsc::Receiver<PendingCommand<D>>,
     states: StateCache<D>,
     shutdown: Shutdown,
-    /// From the beginning of shutdown: until when what is queued is still taken up.
+    /// The end of the time for queued commands, once shutdown has begun.
     drain_until: Option<Instant>,
     metrics: Arc<Metrics>,
 }
@@ -57,33 +46,34 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     pub(crate) fn new(
         store: Arc<S>,
         config: SequencerConfig,
-        queue: mpsc::Receiver<Waiting<D>>,
+        queue: mpsc::Receiver<PendingCommand<D>>,
         shutdown: Shutdown,
         metrics: Arc<Metrics>,
     ) -> Self {
         let states = StateCache::new(config.cached_states_max);
+        let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(&metrics));
         Self { store, config, queue, states, shutdown, drain_until: None, metrics }
     }
 
-    /// Runs until shutdown has begun and the queue is empty, or until nobody can submit any more.
+    /// Runs until shutdown has begun and the queue is empty, or until the last handle is dropped.
     pub(crate) async fn run(mut self) {
         let mut taken = Vec::with_capacity(self.config.batch_commands_max);
-        while self.take_waiting(&mut taken).await {
+        while self.take_queued(&mut taken).await {
             if self.drain_until.is_some_and(|until| Instant::now() >= until) {
-                self.turn_away(&mut taken);
+                self.reject_all(&mut taken);
                 continue;
             }
             let oldest = taken.first().map(|oldest| oldest.queued_at);
-            let mut batch = Batch::gather(&mut taken, &mut self.states, &self.metrics);
+            let mut batch = CommandBatch::gather(&mut taken, &mut self.states, &self.metrics);
             let metrics = Arc::clone(&self.metrics);
-            metrics.while_open(oldest, self.settle(&mut batch)).await;
-            batch.working_set.give_back(&mut self.states);
-            self.metrics.batch_over(self.states.len());
+            metrics.track_age(oldest, self.process(&mut batch)).await;
+            batch.working_set.return_to_cache(&mut self.states);
+            self.metrics.batch_finished(self.states.len());
         }
     }
 
-    /// Waits for commands and takes all that wait, up to the size of a batch. Says no when there will be none any more.
-    async fn take_waiting(&mut self, taken: &mut Vec<Waiting<D>>) -> bool {
+    /// Waits for commands and takes all queued ones, up to the size of a batch. Returns `false` when there will be no more.
+    async fn take_queued(&mut self, taken: &mut Vec<PendingCommand<D>>) -> bool {
         let batch_commands_max = self.config.batch_commands_max;
         if self.drain_until.is_none() {
             tokio::select! {
@@ -104,38 +94,38 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
         !taken.is_empty()
     }
 
-    /// The process stops and has no time left: nothing of these is stored.
-    fn turn_away(&self, taken: &mut Vec<Waiting<D>>) {
-        for waiting in taken.drain(..) {
-            self.metrics.ended(Ending::ShuttingDown);
-            // Who asked may have gone.
-            let _ = waiting.reply.send(Err(CommandError::ShuttingDown));
+    /// Rejects commands because the time to drain the queue is over. Nothing of them is stored.
+    fn reject_all(&self, taken: &mut Vec<PendingCommand<D>>) {
+        for command in taken.drain(..) {
+            self.metrics.record_outcome(Outcome::ShuttingDown);
+            // The caller may have gone.
+            let _ = command.reply.send(Err(CommandError::ShuttingDown));
         }
     }
 
-    /// Goes round until every command of the batch has its outcome.
-    async fn settle(&mut self, batch: &mut Batch<D>) {
-        let mut patience = self.new_patience(batch);
+    /// Repeats rounds until every command of the batch has its result.
+    async fn process(&mut self, batch: &mut CommandBatch<D>) {
+        let mut retry = self.new_retry(batch);
         while batch.has_open_commands() {
-            match self.go_round(batch, patience).await {
-                Ok(Landing::Stands) => patience = self.new_patience(batch),
-                Ok(Landing::DecideAgain) => {}
-                Err(gave_up) => batch.give_up(gave_up),
+            match self.run_round(batch, retry).await {
+                Ok(CommitOutcome::Committed) => retry = self.new_retry(batch),
+                Ok(CommitOutcome::Rejected) => {}
+                Err(error) => batch.fail_open(error),
             }
         }
     }
 
-    async fn go_round(&mut self, batch: &mut Batch<D>, patience: Patience) -> Result<Landing, GaveUp> {
-        self.load_missing(batch, patience).await?;
-        let proposal = batch.decide(&self.config);
-        if self.commit(batch, proposal, patience).await? == Landing::DecideAgain {
-            return Ok(Landing::DecideAgain);
+    async fn run_round(&self, batch: &mut CommandBatch<D>, retry: RetryUntil) -> Result<CommitOutcome, RetryError> {
+        self.store.load_missing(batch, retry).await?;
+        let planned = batch.decide(&self.config);
+        if self.store.commit(batch, planned, retry).await? == CommitOutcome::Rejected {
+            return Ok(CommitOutcome::Rejected);
         }
-        self.confirm_refusals(batch, patience).await?;
-        Ok(Landing::Stands)
+        self.store.confirm_refusals(batch, retry).await?;
+        Ok(CommitOutcome::Committed)
     }
 
-    fn new_patience(&self, batch: &Batch<D>) -> Patience {
-        Patience::new(self.config.commit_timeout, batch.entries.first().map(|entry| entry.request_id))
+    fn new_retry(&self, batch: &CommandBatch<D>) -> RetryUntil {
+        RetryUntil::new(self.config.commit_timeout, batch.entries.first().map(|entry| entry.request_id))
     }
 }

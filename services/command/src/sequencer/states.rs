@@ -1,4 +1,4 @@
-//! The states that are held between batches.
+//! Stream states, and the cache that keeps them between batches.
 
 use std::num::NonZeroUsize;
 
@@ -9,43 +9,43 @@ use diptych_kernel::{
 };
 use lru::LruCache;
 
-/// The state of a stream at a version. It may be old: other processes write too.
+/// The state of a stream at a version. It may be stale: other processes write too.
 #[derive(Clone, Debug)]
-pub(super) struct Held<D: Domain> {
+pub(super) struct CachedState<D: Domain> {
     pub(super) state: D::State,
     pub(super) version: Version,
-    /// The newest snapshot that is known to be stored, or [`Version::NONE`].
+    /// The version of the newest snapshot that is known to be stored, or [`Version::NONE`].
     pub(super) snapshot_version: Version,
 }
 
-/// Why stored events make no state.
+/// Why a state cannot be rebuilt from stored events.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
+pub(super) enum ReplayError {
     /// An event cannot be decoded.
     #[error(transparent)]
     Undecodable(#[from] DecodeError),
-    /// Versions are dense; these are not.
+    /// Versions must be dense, and are not.
     #[error("version {expected} is missing before version {found}")]
-    Gap { expected: Version, found: Version },
+    VersionMissing { expected: Version, found: Version },
 }
 
-impl<D: Domain> Held<D> {
-    /// A stream without events.
-    pub(super) fn nothing() -> Self {
+impl<D: Domain> CachedState<D> {
+    /// The state of a stream without events.
+    pub(super) fn empty() -> Self {
         Self { state: D::State::default(), version: Version::NONE, snapshot_version: Version::NONE }
     }
 
-    /// A stream at a snapshot.
-    pub(super) fn at_snapshot(snapshot: &Snapshot) -> Result<Self, DecodeError> {
+    /// The state of a stream at a snapshot.
+    pub(super) fn from_snapshot(snapshot: &Snapshot) -> Result<Self, DecodeError> {
         let state = D::decode_snapshot(&snapshot.state)?;
         Ok(Self { state, version: snapshot.version, snapshot_version: snapshot.version })
     }
 
-    /// Takes in the next stored event. Where it cannot, nothing is changed.
-    pub(super) fn take_in(&mut self, record: &RecordedEvent) -> Result<(), Unreadable> {
+    /// Applies the next stored event. On an error nothing is changed.
+    pub(super) fn apply(&mut self, record: &RecordedEvent) -> Result<(), ReplayError> {
         let expected = self.version.next();
         if record.version != expected {
-            return Err(Unreadable::Gap { expected, found: record.version });
+            return Err(ReplayError::VersionMissing { expected, found: record.version });
         }
         let event = D::decode_event(&record.event_type, &record.payload)?;
         D::evolve(&mut self.state, &event);
@@ -54,26 +54,26 @@ impl<D: Domain> Held<D> {
     }
 }
 
-/// A bounded number of states; those used longest ago go first.
+/// A cache of a bounded number of states, which drops the least recently used.
 pub(super) struct StateCache<D: Domain> {
-    held: LruCache<StreamId, Held<D>>,
+    states: LruCache<StreamId, CachedState<D>>,
 }
 
 impl<D: Domain> StateCache<D> {
     pub(super) fn new(states_max: usize) -> Self {
-        Self { held: LruCache::new(NonZeroUsize::new(states_max).unwrap_or(NonZeroUsize::MIN)) }
+        Self { states: LruCache::new(NonZeroUsize::new(states_max).unwrap_or(NonZeroUsize::MIN)) }
     }
 
-    /// Lends a state to a batch. What is not put back is loaded next time, so that a batch that ends badly leaves nothing wrong behind.
-    pub(super) fn take(&mut self, stream_id: &StreamId) -> Option<Held<D>> {
-        self.held.pop(stream_id)
+    /// Takes a state out, for a batch. A state that is not put back is loaded next time, so a batch that fails leaves nothing wrong behind.
+    pub(super) fn take(&mut self, stream_id: &StreamId) -> Option<CachedState<D>> {
+        self.states.pop(stream_id)
     }
 
-    pub(super) fn put(&mut self, stream_id: StreamId, held: Held<D>) {
-        self.held.put(stream_id, held);
+    pub(super) fn put(&mut self, stream_id: StreamId, state: CachedState<D>) {
+        self.states.put(stream_id, state);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.held.len()
+        self.states.len()
     }
 }

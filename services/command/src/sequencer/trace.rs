@@ -1,16 +1,16 @@
-//! The spans of an append.
+//! Trace spans of an append.
 
 use diptych_kernel::ports::AppendUnit;
 use diptych_runtime::trace::{self, TARGET, TraceContext, systems};
 use tracing::{Span, info_span};
 
-/// One span for each command of an append that is traced, as long as all of it: from its first attempt to its answer. There are none, and
-/// nothing is done, where nothing is traced.
+/// One span for each traced command of an append, from the first attempt of the append to its result. Empty, and without cost, if no command
+/// is traced.
 #[must_use]
 pub(super) struct AppendSpans(Vec<Span>);
 
 impl AppendSpans {
-    /// Begins them. From now on the events of these commands take their own span along.
+    /// Begins the spans, and makes them the trace context of the events of their commands.
     pub(super) fn begin(units: &mut [AppendUnit]) -> Self {
         let mut spans = Self(Vec::new());
         if !trace::is_on() {
@@ -39,7 +39,7 @@ impl AppendSpans {
         spans
     }
 
-    /// None of it was stored, or nobody knows.
+    /// Marks the spans as failed: the append is not stored, or its outcome is unknown.
     pub(super) fn fail(&self, error_type: &'static str) {
         for span in &self.0 {
             trace::fail(span, error_type);

@@ -1,20 +1,20 @@
-//! The streams of one batch: their states, with what the batch has decided on top and a way back.
+//! The streams of one batch: their states, with the uncommitted events of the batch on top.
 
 use std::{collections::HashMap, mem, slice};
 
 use diptych_kernel::{StreamId, Version, domain::Domain, ports::Snapshot};
 
-use super::states::{Held, StateCache};
+use super::states::{CachedState, StateCache};
 
-/// A stream of the batch. Only made by [`WorkingSet::slot_of`], and slots are never removed, so it is always valid in its set.
+/// Index of a stream of the batch. Only [`WorkingSet::slot_of`] makes one, and slots are never removed, so it is always valid in its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SlotId(usize);
 
-/// One call of `load`: everything that it answers was so at one moment.
+/// Number of a load. All results of one load are as of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(u32);
+pub(super) struct LoadNumber(u32);
 
-impl Moment {
+impl LoadNumber {
     pub(super) const FIRST: Self = Self(0);
 
     pub(super) fn next(self) -> Self {
@@ -22,31 +22,31 @@ impl Moment {
     }
 }
 
-/// What is known of a stream.
-pub(super) enum Knowledge<D: Domain> {
-    /// Nothing yet, or no longer.
+/// The state of a slot.
+pub(super) enum SlotState<D: Domain> {
+    /// The stream is to be loaded.
     Missing,
-    /// Its state.
-    Held(Held<D>),
-    /// That its stored events make no state.
+    /// The state of the stream.
+    Loaded(CachedState<D>),
+    /// A stored event of the stream cannot be read.
     Unreadable,
 }
 
-/// The state before the batch touched it.
-struct Base<D: Domain> {
+/// A state before the batch applied events to it.
+struct CommittedState<D: Domain> {
     state: D::State,
     version: Version,
 }
 
 struct Slot<D: Domain> {
     stream_id: StreamId,
-    knowledge: Knowledge<D>,
-    /// There where the batch has put events on top that are not stored yet.
-    base: Option<Base<D>>,
-    /// Whether the append being made stores a snapshot of it.
-    snapshot_on_the_way: bool,
-    /// When the store said that this is the state, where nothing was put on top since.
-    seen_at: Option<Moment>,
+    state: SlotState<D>,
+    /// Present if the batch has applied events that are not stored yet.
+    committed: Option<CommittedState<D>>,
+    /// Whether the append under way stores a snapshot of it.
+    snapshot_pending: bool,
+    /// The load that confirmed this state, if no events were applied since.
+    current_as_of: Option<LoadNumber>,
 }
 
 /// The streams of one batch.
@@ -60,7 +60,7 @@ impl<D: Domain> WorkingSet<D> {
         Self { slots: Vec::new(), by_stream: HashMap::new() }
     }
 
-    /// The slot of a stream; takes its state from the cache where it is held there.
+    /// The slot of a stream. Takes its state from the cache if it is there.
     pub(super) fn slot_of(&mut self, stream_id: &StreamId, cache: &mut StateCache<D>) -> SlotId {
         if let Some(id) = self.by_stream.get(stream_id) {
             return *id;
@@ -68,21 +68,21 @@ impl<D: Domain> WorkingSet<D> {
         let id = SlotId(self.slots.len());
         self.slots.push(Slot {
             stream_id: stream_id.clone(),
-            knowledge: cache.take(stream_id).map_or(Knowledge::Missing, Knowledge::Held),
-            base: None,
-            snapshot_on_the_way: false,
-            seen_at: None,
+            state: cache.take(stream_id).map_or(SlotState::Missing, SlotState::Loaded),
+            committed: None,
+            snapshot_pending: false,
+            current_as_of: None,
         });
         self.by_stream.insert(stream_id.clone(), id);
         id
     }
 
-    /// Puts what is known into the cache, for the next batch.
-    pub(super) fn give_back(&mut self, cache: &mut StateCache<D>) {
+    /// Returns the committed states to the cache, for the next batch.
+    pub(super) fn return_to_cache(&mut self, cache: &mut StateCache<D>) {
         self.roll_back();
         for slot in self.slots.drain(..) {
-            if let Knowledge::Held(held) = slot.knowledge {
-                cache.put(slot.stream_id, held);
+            if let SlotState::Loaded(cached) = slot.state {
+                cache.put(slot.stream_id, cached);
             }
         }
         self.by_stream.clear();
@@ -93,60 +93,60 @@ impl<D: Domain> WorkingSet<D> {
     }
 
     pub(super) fn is_missing(&self, id: SlotId) -> bool {
-        matches!(self.slots[id.0].knowledge, Knowledge::Missing)
+        matches!(self.slots[id.0].state, SlotState::Missing)
     }
 
     pub(super) fn is_readable(&self, id: SlotId) -> bool {
-        matches!(self.slots[id.0].knowledge, Knowledge::Held(_))
+        matches!(self.slots[id.0].state, SlotState::Loaded(_))
     }
 
-    /// The version with everything that the batch has put on top; [`Version::NONE`] where the state is not held.
+    /// The version, including the events that the batch has applied; [`Version::NONE`] if no state is loaded.
     pub(super) fn version(&self, id: SlotId) -> Version {
-        match &self.slots[id.0].knowledge {
-            Knowledge::Held(held) => held.version,
-            Knowledge::Missing | Knowledge::Unreadable => Version::NONE,
+        match &self.slots[id.0].state {
+            SlotState::Loaded(cached) => cached.version,
+            SlotState::Missing | SlotState::Unreadable => Version::NONE,
         }
     }
 
-    /// What a load has found, and when.
-    pub(super) fn learn(&mut self, id: SlotId, knowledge: Knowledge<D>, seen_at: Option<Moment>) {
+    /// Sets the result of a load.
+    pub(super) fn set(&mut self, id: SlotId, state: SlotState<D>, current_as_of: Option<LoadNumber>) {
         let slot = &mut self.slots[id.0];
-        slot.knowledge = knowledge;
-        slot.seen_at = seen_at;
-        slot.base = None;
+        slot.state = state;
+        slot.current_as_of = current_as_of;
+        slot.committed = None;
     }
 
-    /// The state, to take in what others have stored. Not while the batch has something on top of it.
-    pub(super) fn held_mut(&mut self, id: SlotId) -> Option<&mut Held<D>> {
+    /// The state, to apply events stored by other processes. `None` while events of the batch are applied to it.
+    pub(super) fn state_mut(&mut self, id: SlotId) -> Option<&mut CachedState<D>> {
         match &mut self.slots[id.0] {
-            Slot { knowledge: Knowledge::Held(held), base: None, .. } => Some(held),
+            Slot { state: SlotState::Loaded(cached), committed: None, .. } => Some(cached),
             _ => None,
         }
     }
 
-    /// The store said at `moment` that this is the state.
-    pub(super) fn mark_seen(&mut self, id: SlotId, moment: Moment) {
-        self.slots[id.0].seen_at = Some(moment);
+    /// Records that a load confirmed the state.
+    pub(super) fn set_current(&mut self, id: SlotId, load_number: LoadNumber) {
+        self.slots[id.0].current_as_of = Some(load_number);
     }
 
-    /// Whether the store said at `moment` that these are the states, and nothing was put on top since.
-    pub(super) fn seen_together(&self, ids: &[SlotId], moment: Moment) -> bool {
-        ids.iter().all(|id| self.slots[id.0].seen_at == Some(moment))
+    /// Returns whether this load confirmed all of the states, and no events were applied since.
+    pub(super) fn are_current(&self, ids: &[SlotId], load_number: LoadNumber) -> bool {
+        ids.iter().all(|id| self.slots[id.0].current_as_of == Some(load_number))
     }
 
-    /// Asks the domain. The states are as they were afterwards.
+    /// Has the domain decide a command. The states are unchanged afterwards.
     pub(super) fn decide(
         &mut self,
         ids: &[SlotId],
         command: &D::Command,
     ) -> Result<Vec<(usize, D::Event)>, D::Refusal> {
         if let [only] = ids
-            && let Knowledge::Held(held) = &self.slots[only.0].knowledge
+            && let SlotState::Loaded(cached) = &self.slots[only.0].state
         {
-            return D::decide(slice::from_ref(&held.state), command);
+            return D::decide(slice::from_ref(&cached.state), command);
         }
-        // The domain wants the states side by side, so they are moved there and back; nothing is copied. Streams of a command are
-        // distinct, so none is moved twice.
+        // The domain takes a slice of states, so they are moved there and back; nothing is copied. The streams of a command are distinct, so
+        // none is moved twice.
         let states: Vec<D::State> = ids.iter().map(|id| self.exchange(*id, D::State::default())).collect();
         let decision = D::decide(&states, command);
         for (id, state) in ids.iter().zip(states) {
@@ -156,84 +156,84 @@ impl<D: Domain> WorkingSet<D> {
     }
 
     fn exchange(&mut self, id: SlotId, other: D::State) -> D::State {
-        match &mut self.slots[id.0].knowledge {
-            Knowledge::Held(held) => mem::replace(&mut held.state, other),
-            Knowledge::Missing | Knowledge::Unreadable => other,
+        match &mut self.slots[id.0].state {
+            SlotState::Loaded(cached) => mem::replace(&mut cached.state, other),
+            SlotState::Missing | SlotState::Unreadable => other,
         }
     }
 
-    /// Puts an event on top, and says which version it has. The state is copied at the first one of a batch, for the way back.
-    pub(super) fn put_on_top(&mut self, id: SlotId, event: &D::Event) -> Version {
+    /// Applies an event of the batch, and returns its version. The first one of a batch copies the state, for a rollback.
+    pub(super) fn apply_uncommitted(&mut self, id: SlotId, event: &D::Event) -> Version {
         let slot = &mut self.slots[id.0];
-        let Knowledge::Held(held) = &mut slot.knowledge else {
+        let SlotState::Loaded(cached) = &mut slot.state else {
             return Version::NONE;
         };
-        if slot.base.is_none() {
-            slot.base = Some(Base { state: held.state.clone(), version: held.version });
+        if slot.committed.is_none() {
+            slot.committed = Some(CommittedState { state: cached.state.clone(), version: cached.version });
         }
-        slot.seen_at = None;
-        D::evolve(&mut held.state, event);
-        held.version = held.version.next();
-        held.version
+        slot.current_as_of = None;
+        D::evolve(&mut cached.state, event);
+        cached.version = cached.version.next();
+        cached.version
     }
 
-    /// Snapshots of the streams that have grown by `every` events since their last one.
+    /// Snapshots of the streams that have grown by `every` events since their last snapshot.
     pub(super) fn snapshots(&mut self, every: usize) -> Vec<Snapshot> {
         let mut snapshots = Vec::new();
-        for slot in self.slots.iter_mut().filter(|slot| slot.base.is_some()) {
-            let Knowledge::Held(held) = &slot.knowledge else { continue };
-            let grown = held.version.number().saturating_sub(held.snapshot_version.number());
-            slot.snapshot_on_the_way = usize::try_from(grown).is_ok_and(|grown| grown >= every);
-            if slot.snapshot_on_the_way {
+        for slot in self.slots.iter_mut().filter(|slot| slot.committed.is_some()) {
+            let SlotState::Loaded(cached) = &slot.state else { continue };
+            let grown = cached.version.number().saturating_sub(cached.snapshot_version.number());
+            slot.snapshot_pending = usize::try_from(grown).is_ok_and(|grown| grown >= every);
+            if slot.snapshot_pending {
                 snapshots.push(Snapshot {
                     stream_id: slot.stream_id.clone(),
-                    version: held.version,
+                    version: cached.version,
                     format: D::SNAPSHOT_FORMAT,
-                    state: D::encode_snapshot(&held.state),
+                    state: D::encode_snapshot(&cached.state),
                 });
             }
         }
         snapshots
     }
 
-    /// What was put on top is stored.
-    pub(super) fn keep(&mut self) {
+    /// Keeps the applied events: they are stored.
+    pub(super) fn mark_committed(&mut self) {
         for slot in &mut self.slots {
-            slot.base = None;
-            if mem::take(&mut slot.snapshot_on_the_way)
-                && let Knowledge::Held(held) = &mut slot.knowledge
+            slot.committed = None;
+            if mem::take(&mut slot.snapshot_pending)
+                && let SlotState::Loaded(cached) = &mut slot.state
             {
-                held.snapshot_version = held.version;
+                cached.snapshot_version = cached.version;
             }
         }
     }
 
-    /// What was put on top is not stored, and will not be.
+    /// Undoes the applied events: they are not stored, and will not be.
     pub(super) fn roll_back(&mut self) {
         for slot in &mut self.slots {
-            slot.snapshot_on_the_way = false;
-            if let (Some(base), Knowledge::Held(held)) = (slot.base.take(), &mut slot.knowledge) {
-                held.state = base.state;
-                held.version = base.version;
+            slot.snapshot_pending = false;
+            if let (Some(committed), SlotState::Loaded(cached)) = (slot.committed.take(), &mut slot.state) {
+                cached.state = committed.state;
+                cached.version = committed.version;
             }
         }
     }
 
-    /// What was put on top may be stored or not: these streams are to be loaded again.
-    pub(super) fn forget_touched(&mut self) {
+    /// Evicts the streams with applied events, because these may be stored or not. They are to be loaded again.
+    pub(super) fn evict_uncommitted(&mut self) {
         for slot in &mut self.slots {
-            slot.snapshot_on_the_way = false;
-            if slot.base.take().is_some() {
-                slot.knowledge = Knowledge::Missing;
-                slot.seen_at = None;
+            slot.snapshot_pending = false;
+            if slot.committed.take().is_some() {
+                slot.state = SlotState::Missing;
+                slot.current_as_of = None;
             }
         }
     }
 
-    /// The stream is to be loaded again.
-    pub(super) fn forget(&mut self, stream_id: &StreamId) {
+    /// Evicts a stream. It is to be loaded again.
+    pub(super) fn evict(&mut self, stream_id: &StreamId) {
         if let Some(id) = self.by_stream.get(stream_id) {
-            self.learn(*id, Knowledge::Missing, None);
+            self.set(*id, SlotState::Missing, None);
         }
     }
 }

@@ -25,18 +25,18 @@ async fn a_full_queue_says_so() {
     let process = Process::with(&store, SequencerConfig { queue_commands_max: 3, ..SequencerConfig::default() });
     let reserve = |id: u128| submission(id, Command::reserve(&format!("A{id}"), "ada"));
     store.close_door();
-    let mut pending = vec![process.handle.submit(reserve(0)).unwrap()];
+    let mut pending = vec![process.handle.try_submit(reserve(0)).unwrap()];
     store.appends_at_door(1).await;
-    pending.extend((1..4).map(|id| process.handle.submit(reserve(id)).unwrap()));
-    assert_eq!(process.handle.submit(reserve(4)).map(drop), Err(CommandError::Overloaded));
+    pending.extend((1..4).map(|id| process.handle.try_submit(reserve(id)).unwrap()));
+    assert_eq!(process.handle.try_submit(reserve(4)).map(drop), Err(CommandError::Overloaded));
 
-    let mut patient = Box::pin(process.handle.submit_when_room(reserve(5)));
+    let mut patient = Box::pin(process.handle.submit(reserve(5)));
     assert!((&mut patient).now_or_never().is_none(), "there is no room yet");
     store.open_door();
     pending.push(patient.await.unwrap());
     assert!(join_all(pending).await.iter().all(Result::is_ok));
     assert_eq!(events_of_request(&*store, 4).await, 0);
-    assert!(process.handle.submit(reserve(4)).unwrap().await.is_ok());
+    assert!(process.handle.try_submit(reserve(4)).unwrap().await.is_ok());
     process.stop().await;
 }
 
@@ -65,9 +65,9 @@ async fn shutdown_answers_everything() {
     let pending: Vec<_> = (0..100).map(|id| process.submit(id, Command::reserve(&format!("A{id}"), "ada"))).collect();
     store.appends_at_door(1).await;
     process.tasks.shutdown().begin();
-    let late = process.handle.submit(submission(200, Command::reserve("B1", "ada")));
+    let late = process.handle.try_submit(submission(200, Command::reserve("B1", "ada")));
     assert_eq!(late.map(drop), Err(CommandError::ShuttingDown));
-    let late = process.handle.submit_when_room(submission(201, Command::reserve("B1", "ada"))).await;
+    let late = process.handle.submit(submission(201, Command::reserve("B1", "ada"))).await;
     assert_eq!(late.map(drop), Err(CommandError::ShuttingDown));
     store.open_door();
     assert!(join_all(pending).await.iter().all(Result::is_ok), "what was queued is stored");

@@ -81,7 +81,7 @@ async fn commands_that_no_domain_may_make_fail_alone() {
     let submit = |id, command: Command| {
         let fingerprint = Fingerprint::of("careless", format!("{command:?}").as_bytes());
         let (expected_version, metadata) = (None, EventMetadata::default());
-        handle.submit(Submission { request_id: request_id(id), fingerprint, expected_version, command, metadata })
+        handle.try_submit(Submission { request_id: request_id(id), fingerprint, expected_version, command, metadata })
     };
 
     // No stream, too many, one twice: not taken.

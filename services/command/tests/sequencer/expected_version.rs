@@ -46,7 +46,7 @@ async fn commands_of_a_batch_count() {
     let process = Process::new(&store);
     let expect = |id, version: u32, command| {
         let expected_version = Some(Version::new(version));
-        process.handle.submit(Submission { expected_version, ..submission(id, command) }).unwrap()
+        process.handle.try_submit(Submission { expected_version, ..submission(id, command) }).unwrap()
     };
     let answers = join_all([
         expect(1, 0, Command::reserve("A1", "ada")),

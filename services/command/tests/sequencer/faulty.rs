@@ -44,7 +44,7 @@ impl Sent {
 
     async fn send(&self, process: &Process) -> Answer {
         let submission = submission(self.id, self.command.clone());
-        process.handle.submit(Submission { expected_version: self.expected_version, ..submission })?.await
+        process.handle.try_submit(Submission { expected_version: self.expected_version, ..submission })?.await
     }
 }
 

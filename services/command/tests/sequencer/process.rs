@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use diptych_command::{CommandError, CommandHandle, Done, Pending, SequencerConfig, Submission, start};
+use diptych_command::{CommandError, CommandFuture, CommandHandle, SequencerConfig, StoredCommand, Submission, start};
 use diptych_embedded::{EmbeddedEventStore, Storage};
 use diptych_kernel::{
     EventMetadata, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::probe::Probe;
 
-pub(crate) type Answer = Result<Done, CommandError<Refusal>>;
+pub(crate) type Answer = Result<StoredCommand, CommandError<Refusal>>;
 pub(crate) type Store = Probe<EmbeddedEventStore>;
 
 pub(crate) fn embedded() -> Arc<EmbeddedEventStore> {
@@ -67,8 +67,8 @@ impl Process {
         Self { handle, tasks }
     }
 
-    pub(crate) fn submit(&self, id: u128, command: Command) -> Pending<Theatre> {
-        self.handle.submit(submission(id, command)).unwrap()
+    pub(crate) fn submit(&self, id: u128, command: Command) -> CommandFuture<Theatre> {
+        self.handle.try_submit(submission(id, command)).unwrap()
     }
 
     pub(crate) async fn run(&self, id: u128, command: Command) -> Answer {
@@ -77,7 +77,7 @@ impl Process {
 
     pub(crate) async fn run_at(&self, id: u128, expected_version: u32, command: Command) -> Answer {
         let expected_version = Some(Version::new(expected_version));
-        self.handle.submit(Submission { expected_version, ..submission(id, command) }).unwrap().await
+        self.handle.try_submit(Submission { expected_version, ..submission(id, command) }).unwrap().await
     }
 
     /// Stops it as a deployment would: what is queued is answered.

@@ -1,6 +1,6 @@
 //! Implementation of the gRPC command service.
 
-use diptych_command::{CommandError, CommandHandle, Done};
+use diptych_command::{CommandError, CommandHandle, StoredCommand};
 use diptych_proto::{
     diptych::v1::Receipt,
     ledger::command::v1::{self, command_service_server::CommandService},
@@ -33,10 +33,10 @@ impl LedgerCommandService {
     async fn execute<R: CommandRequest>(&self, request: Request<R>) -> Result<(Option<Receipt>, bool), Status> {
         let (metadata, timeout) = (traceparent(request.metadata()), grpc::timeout(request.metadata().as_ref()));
         let validated = validate::command(request.into_inner()).map_err(|failure| status::status(&failure))?;
-        let pending = self.commands.submit(validated.into_submission(metadata)).map_err(command_status)?;
+        let pending = self.commands.try_submit(validated.into_submission(metadata)).map_err(command_status)?;
         // Past the deadline the command still continues; a repeat with the same request id returns its outcome.
         let outcome = deadline::within_deadline(timeout, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
-        let Done { receipt, repeated } = outcome.map_err(command_status)?;
+        let StoredCommand { receipt, repeated } = outcome.map_err(command_status)?;
         Ok((Some(convert::receipt(&receipt)), repeated))
     }
 }

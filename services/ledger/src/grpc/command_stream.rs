@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use diptych_command::{CommandError, CommandHandle, Done, Pending};
+use diptych_command::{CommandError, CommandFuture, CommandHandle, StoredCommand};
 use diptych_kernel::EventMetadata;
 use diptych_proto::ledger::command::v1::{
     ExecuteCommandsRequest, ExecuteCommandsResponse, execute_commands_request::Command,
@@ -94,7 +94,7 @@ impl CommandReader {
             Ok(validated) => validated,
             Err(failure) => return ResponseFuture::Ready(context.error(&failure)),
         };
-        match self.commands.submit_when_room(validated.into_submission(metadata)).await {
+        match self.commands.submit(validated.into_submission(metadata)).await {
             Ok(pending) => ResponseFuture::Pending(context, pending),
             Err(error) => ResponseFuture::Ready(context.error(&status::command_failure(error))),
         }
@@ -154,9 +154,9 @@ struct CommandContext {
 }
 
 impl CommandContext {
-    fn outcome(&mut self, outcome: Result<Done, CommandError<Refusal>>) -> ExecuteCommandsResponse {
+    fn outcome(&mut self, outcome: Result<StoredCommand, CommandError<Refusal>>) -> ExecuteCommandsResponse {
         match outcome {
-            Ok(Done { receipt, repeated }) => {
+            Ok(StoredCommand { receipt, repeated }) => {
                 self.span.end(Code::Ok);
                 self.response(CommandResult::Receipt(convert::receipt(&receipt)), repeated)
             }
@@ -182,7 +182,7 @@ impl CommandContext {
 /// The response to one command.
 enum ResponseFuture {
     /// The sequencer has the command.
-    Pending(CommandContext, Pending<Ledger>),
+    Pending(CommandContext, CommandFuture<Ledger>),
     /// The command was not submitted.
     Ready(ExecuteCommandsResponse),
     /// The stream ends here. The commands after it are not read.

@@ -1,0 +1,98 @@
+//! Retries of calls to the write database until they succeed, fail for good, or a deadline passes.
+
+use std::{future::Future, time::Duration};
+
+use diptych_kernel::{
+    RequestId,
+    ports::{Effect, PortResult, Remedy},
+};
+use diptych_runtime::{Backoff, pause};
+use tokio::time::{Instant, timeout_at};
+use tracing::{error, warn};
+
+/// The longest delay before the first retry: about the time of a commit.
+const DELAY_MIN: Duration = Duration::from_millis(5);
+/// The longest delay before later retries: short enough to notice soon that the database is back, without overloading it.
+const DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// The result of a call that succeeded.
+#[derive(Debug)]
+pub(crate) struct Answered<T> {
+    pub(crate) value: T,
+    /// Whether an earlier attempt ended with an unknown outcome, so that it may have taken effect.
+    pub(crate) earlier_unknown: bool,
+}
+
+/// Why a call did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetryError {
+    /// The deadline passed. Nothing was done.
+    Unavailable,
+    /// The deadline passed. It may have been done, or may still be.
+    OutcomeUnknown,
+    /// An operator is needed. Nothing was done.
+    Internal,
+}
+
+impl RetryError {
+    /// The value of `error.type` in traces.
+    pub(crate) fn error_type(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The same error for a call that only reads: it has no effect that could be unknown.
+    pub(crate) fn of_read(self) -> Self {
+        if self == Self::OutcomeUnknown { Self::Unavailable } else { self }
+    }
+}
+
+/// Retries calls until a deadline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryUntil {
+    deadline: Instant,
+    /// Spreads the delays of many callers that retry at the same time.
+    seed: u64,
+}
+
+impl RetryUntil {
+    /// Retries for `time_max` from now on. `request_id` is that of any of the commands that wait: other processes have other commands, so
+    /// their delays differ, and a run with the same commands has the same delays.
+    pub(crate) fn new(time_max: Duration, request_id: Option<RequestId>) -> Self {
+        let seed = request_id
+            .map_or(0, |id| id.as_bytes().iter().fold(0_u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)));
+        Self { deadline: Instant::now() + time_max, seed }
+    }
+
+    /// Repeats `call` until it succeeds. Does not call at all if the deadline has passed. An attempt that is cut off by the deadline has an
+    /// unknown outcome. `name` names the call in the log.
+    pub(crate) async fn run<T, F>(self, name: &'static str, call: impl Fn() -> F) -> Result<Answered<T>, RetryError>
+    where
+        F: Future<Output = PortResult<T>>,
+    {
+        let mut backoff = Backoff::seeded(DELAY_MIN, DELAY_MAX, self.seed);
+        let mut earlier_unknown = false;
+        while Instant::now() < self.deadline {
+            let Ok(result) = timeout_at(self.deadline, call()).await else {
+                warn!(call = name, "the write database did not answer in time");
+                return Err(RetryError::OutcomeUnknown);
+            };
+            let failure = match result {
+                Ok(value) => return Ok(Answered { value, earlier_unknown }),
+                Err(failure) => failure,
+            };
+            earlier_unknown |= failure.effect() == Effect::Unknown;
+            if failure.remedy() == Remedy::Operator {
+                error!(call = name, error = %failure, "the write database failed and needs an operator");
+                return Err(if earlier_unknown { RetryError::OutcomeUnknown } else { RetryError::Internal });
+            }
+            warn!(call = name, error = %failure, "the write database failed, retrying");
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            pause(backoff.next_delay().min(left)).await;
+        }
+        Err(if earlier_unknown { RetryError::OutcomeUnknown } else { RetryError::Unavailable })
+    }
+}

@@ -1,0 +1,19 @@
+//! The write database, as the steps of a batch use it.
+
+use std::sync::Arc;
+
+use crate::metrics::Metrics;
+
+/// The write database with what the steps of a batch need beside it. Each step ([`super::load`], [`super::commit`], [`super::confirm`]) adds
+/// its methods.
+pub(super) struct StoreAccess<S> {
+    pub(super) store: Arc<S>,
+    pub(super) conflict_retries_max: usize,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl<S> StoreAccess<S> {
+    pub(super) fn new(store: Arc<S>, conflict_retries_max: usize, metrics: Arc<Metrics>) -> Self {
+        Self { store, conflict_retries_max, metrics }
+    }
+}

@@ -1,0 +1,43 @@
+//! Commands on their way to the sequencer, and their results.
+
+use diptych_kernel::{EventMetadata, Fingerprint, Receipt, RequestId, StreamId, Version, domain::Domain};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::CommandError;
+
+/// A command as a caller submits it.
+#[derive(Clone, Debug)]
+pub struct Submission<D: Domain> {
+    /// The identity of the command. The same id with the same content takes effect once.
+    pub request_id: RequestId,
+    /// The hash of the content: everything that makes two commands the same, including the expected version.
+    pub fingerprint: Fingerprint,
+    /// The version that the command's first stream must have, or `None` for any.
+    pub expected_version: Option<Version>,
+    /// The command itself.
+    pub command: D::Command,
+    /// The metadata of the command's events.
+    pub metadata: EventMetadata,
+}
+
+/// A command that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCommand {
+    /// The receipt: position and versions of the command's events.
+    pub receipt: Receipt,
+    /// Whether an earlier submission with the same request id stored it. If the outcome of this submission was unknown for a while, so that
+    /// either may have stored it, it counts as stored by this one.
+    pub repeated: bool,
+}
+
+/// The result of a submission.
+pub(crate) type CommandResult<D> = Result<StoredCommand, CommandError<<D as Domain>::Refusal>>;
+
+/// A command in the queue of the sequencer.
+pub(crate) struct PendingCommand<D: Domain> {
+    pub(crate) submission: Submission<D>,
+    /// The streams of the command: at least one, each once.
+    pub(crate) streams: Vec<StreamId>,
+    pub(crate) reply: oneshot::Sender<CommandResult<D>>,
+    pub(crate) queued_at: Instant,
+}
