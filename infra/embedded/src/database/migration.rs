@@ -28,7 +28,8 @@ fn apply(connection: &mut Connection, spec: &DatabaseSpec, partitions: Partition
     let known = u32::try_from(spec.migrations.len()).unwrap_or(u32::MAX);
     if present > known {
         return Err(PortError::operator(format!(
-            "{} has schema version {present}, but this version of the program supports at most {known}: use a newer version",
+            "{} has schema version {present}, but this version of the program supports at most {known}: \
+             use a newer version",
             spec.file_name
         ))
         .into());
@@ -56,7 +57,8 @@ fn check_partitions(
         connection.query_row("SELECT partitions FROM installation", [], |row| row.get(0)).optional()?;
     match stored {
         Some(stored) if stored != configured => Err(PortError::operator(format!(
-            "{} was created with {stored} partitions, but {configured} are configured: configure {stored}, or use another directory",
+            "{} was created with {stored} partitions, but {configured} are configured: configure {stored}, \
+             or use another directory",
             spec.file_name
         ))
         .into()),

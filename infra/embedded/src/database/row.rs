@@ -15,7 +15,7 @@ use super::error::TransactionError;
 /// Returns the error for a stored value that this program would never have written.
 pub(crate) fn corrupt(what: impl std::fmt::Display) -> TransactionError {
     PortError::operator(format!(
-        "the database contains an invalid value, {what}: it is damaged or was modified by another program"
+        "the database contains invalid data ({what}): it is damaged or was modified by another program"
     ))
     .into()
 }

@@ -35,17 +35,17 @@ fn read(connection: &Connection, request_id: RequestId, first: i64) -> Result<St
          WHERE position >= ?1 ORDER BY position",
     )?;
     let mut rows = select.query([first])?;
-    let (mut streams, mut head) = (ReceiptStreams::default(), None);
+    let (mut streams, mut first_event) = (ReceiptStreams::default(), None);
     while let Some(row) = rows.next()? {
         let position = row::position(row, 0)?;
-        let (transaction_id, fingerprint, committed_at) = match head {
-            Some(head) => head,
+        let (transaction_id, fingerprint, committed_at) = match first_event {
+            Some(first_event) => first_event,
             None => (position.transaction_id(), row::fingerprint(row, 6)?, row::timestamp(row, 4)?),
         };
         if position.transaction_id() != transaction_id || row::request_id(row, 5)? != request_id {
             break;
         }
-        head = Some((transaction_id, fingerprint, committed_at));
+        first_event = Some((transaction_id, fingerprint, committed_at));
         streams.add_event(StreamReceipt {
             position,
             partition: row::partition(row, 1)?,
@@ -54,7 +54,7 @@ fn read(connection: &Connection, request_id: RequestId, first: i64) -> Result<St
         });
     }
     let (_, fingerprint, committed_at) =
-        head.ok_or_else(|| row::corrupt(format_args!("no events of request {request_id}")))?;
+        first_event.ok_or_else(|| row::corrupt(format_args!("no events of request {request_id}")))?;
     Ok(StoredRequest { fingerprint, receipt: Receipt { request_id, streams: streams.into_vec(), committed_at } })
 }
 

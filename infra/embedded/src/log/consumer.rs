@@ -219,7 +219,7 @@ struct Handover {
 
 impl fmt::Debug for Handover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandOver").field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("Handover").field("terms", &self.terms).finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,7 @@ use super::records;
 use crate::database::TransactionError;
 
 /// Read position of a member. Partitions are read together, in the order of appending, with one statement for all of
-/// them. A partition that was seeked to another offset is first read alone, until it has caught up with the others.
+/// them. A partition with a new offset is first read alone, until it has caught up with the others.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadCursor {
     partitions: BTreeMap<Partition, PartitionCursor>,
@@ -108,7 +108,7 @@ impl ReadCursor {
         for (sequence, record) in records {
             self.sequence = sequence;
             let cursor = self.partitions.get_mut(&record.entry.partition()).filter(|cursor| cursor.is_caught_up);
-            // The partition may have been seeked past the end, or the record may have been read already.
+            // The partition may start past the end, or the record may have been read already.
             if let Some(cursor) = cursor.filter(|cursor| record.offset >= cursor.next) {
                 cursor.next = after(record.offset);
                 found.push(record);

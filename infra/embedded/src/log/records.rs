@@ -109,8 +109,8 @@ pub(super) fn ends(connection: &Connection, partitions: Partitions) -> Result<Ve
 macro_rules! select_records {
     ($which:literal) => {
         concat!(
-            "SELECT position, partition, stream_id, version, recorded_at, event_type, request_id, payload, traceparent, ",
-            "sequence, record_offset, last_event FROM records WHERE ",
+            "SELECT position, partition, stream_id, version, recorded_at, event_type, request_id, payload, ",
+            "traceparent, sequence, record_offset, last_event FROM records WHERE ",
             $which
         )
     };

@@ -14,7 +14,8 @@ pub(super) fn save(transaction: &Transaction<'_>, updates: &[ProgressUpdate]) ->
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO progress (view, partition, position, as_of, next_offset, parked) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (view, partition) DO UPDATE
-         SET position = excluded.position, as_of = excluded.as_of, next_offset = excluded.next_offset, parked = excluded.parked
+         SET position = excluded.position, as_of = excluded.as_of, next_offset = excluded.next_offset,
+             parked = excluded.parked
          WHERE excluded.position >= position",
     )?;
     for ProgressUpdate { view, partition, progress } in updates {

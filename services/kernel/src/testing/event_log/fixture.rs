@@ -166,7 +166,7 @@ impl<P: TestEnv<Handle: EventLog>> SuiteRun<'_, P> {
                         "partition {partition} was assigned to {name} twice"
                     );
                     if member.seeks_on_assignment {
-                        self.start(member, partition, committed).await;
+                        self.seek(member, partition, committed).await;
                     }
                 }
                 member.assigned.extend(assignments);
@@ -175,7 +175,7 @@ impl<P: TestEnv<Handle: EventLog>> SuiteRun<'_, P> {
         true
     }
 
-    pub(super) async fn start(&self, member: &mut Member<P>, partition: Partition, offset: Offset) {
+    pub(super) async fn seek(&self, member: &mut Member<P>, partition: Partition, offset: Offset) {
         let mut failures = 0;
         while let Err(error) = member.consumer().seek(partition, offset).await {
             failures += 1;

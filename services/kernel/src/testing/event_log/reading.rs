@@ -38,7 +38,7 @@ pub(super) async fn records_keep_their_order<P: TestEnv<Handle: EventLog>>(run: 
             .await;
         member.seeks_on_assignment = true;
         for (partition, end) in partitions.iter().zip(&starts) {
-            run.start(&mut member, partition, end.next_offset).await;
+            run.seek(&mut member, partition, end.next_offset).await;
         }
         let mut polls = 0;
         while !member.has_read(&entries) {
@@ -131,7 +131,7 @@ pub(super) async fn seek_moves_back_and_forward<P: TestEnv<Handle: EventLog>>(ru
     for (from, expected) in [(third, &entries[2..]), (fifth, &entries[4..]), (end, &[][..])] {
         run.settle(&mut member).await;
         member.read.clear();
-        run.start(&mut member, partition, from).await;
+        run.seek(&mut member, partition, from).await;
         run.poll_until("the entries are read again", &mut [&mut member], |members| members[0].has_read(expected)).await;
         run.settle(&mut member).await;
         if run.is_fault_free() {
@@ -158,7 +158,7 @@ pub(super) async fn nothing_is_read_before_seek<P: TestEnv<Handle: EventLog>>(ru
     }
     assert!(member.read.is_empty(), "records were read before seek");
     // After a seek in one partition, the others are still not read.
-    run.start(&mut member, Partition::new(0), Offset(0)).await;
+    run.seek(&mut member, Partition::new(0), Offset(0)).await;
     if run.is_fault_free() {
         let end = ends[0].next_offset;
         run.poll_until("the partition is read", &mut [&mut member], |members| {

@@ -17,8 +17,8 @@ use crate::{
 
 /// Checks every rule of the contract of [`ViewCache`] on a fresh cache, including random operations against a model.
 ///
-/// A cache may forget anything at any time. Where [`TestEnv::retains_entries`] says that this one does not, what was
-/// put must be there.
+/// A cache may evict anything at any time. If [`TestEnv::retains_entries`] returns true, cached rows must still be
+/// there.
 ///
 /// # Panics
 /// If the adapter breaks the contract.
