@@ -7,8 +7,8 @@ use super::{
 
 /// Consistency token: for some partitions, the position up to which an answer must include every event.
 ///
-/// The encoded text is opaque to clients: pairs of partition and position as varints, encoded by [`TokenCodec`]. Several
-/// texts joined by commas decode to one token that requires the maximum of each partition.
+/// The encoded text is opaque to clients: pairs of partition and position as varints, encoded by [`TokenCodec`].
+/// Several texts joined by commas decode to one token that requires the maximum of each partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Token {
     /// Sorted by partition, one entry each.
