@@ -1,8 +1,9 @@
-//! Every port in one process: SQLite for events, log and views, moka for the cache.
+//! Adapters for all ports in one process: SQLite for events, log and views, moka for the cache.
 //!
-//! The semantics are those of the real servers: partitions, positions, acknowledgements, offsets, groups, watermarks and redelivery. A
-//! place is a folder, which keeps everything across restarts and may be opened by several processes, or memory, where every statement
-//! runs inline on the caller's thread, so that tests under paused time are deterministic.
+//! The semantics are those of the real servers: partitions, positions, acknowledgements, offsets, groups, watermarks
+//! and redelivery. [`Storage`] is either a directory, which survives restarts and can be opened by several processes,
+//! or memory, where every statement runs inline on the caller's thread, so that tests under paused time are
+//! deterministic.
 
 mod cache;
 mod database;
@@ -21,10 +22,10 @@ pub use log::{EmbeddedConsumer, EmbeddedEventLog, GroupTimeouts};
 pub use storage::Storage;
 pub use views::EmbeddedViewStore;
 
-/// How many bytes of rows [`Embedded::open`] lets the cache hold.
+/// Capacity of the cache that [`Embedded::open`] creates, in bytes.
 pub const CACHE_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
 
-/// All ports of one installation.
+/// Adapters for all ports of one installation.
 #[derive(Clone)]
 pub struct Embedded {
     /// The write database.
@@ -33,15 +34,17 @@ pub struct Embedded {
     pub log: Arc<EmbeddedEventLog>,
     /// The read database.
     pub views: Arc<EmbeddedViewStore>,
-    /// The cache in front of it.
+    /// The cache in front of the read database.
     pub cache: Arc<EmbeddedViewCache>,
 }
 
 impl Embedded {
-    /// Opens a place, and makes it where it does not exist. `clock` is the clock of all of its databases.
+    /// Opens all databases of a storage, and creates them if they do not exist. All databases take their time from
+    /// `clock`.
     ///
     /// # Errors
-    /// When the folder cannot be used, was made with another number of partitions, or by a newer version of this program.
+    /// If the directory cannot be used, or was created with another number of partitions or by a newer version of this
+    /// program.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
         Ok(Self {
             events: Arc::new(EmbeddedEventStore::open(storage, partitions, Arc::clone(&clock))?),

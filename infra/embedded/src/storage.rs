@@ -1,13 +1,15 @@
-//! Where things are kept.
+//! Storage location of the embedded databases.
 
 use std::{fmt, path::PathBuf};
 
-/// Where the embedded databases keep what they are given.
+/// Storage location of the embedded databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// In this process, until the last handle is dropped. Each opening is a place of its own; further handles are clones.
+    /// In this process, until the last handle is dropped. Each call of `open` creates a new database; further handles
+    /// are clones.
     Memory,
-    /// In a folder, which is made where it is missing. Handles opened on the same folder, also by other processes, share it.
+    /// In a directory, which is created if it is missing. Handles opened on the same directory share it, also from
+    /// other processes.
     Directory(PathBuf),
 }
 

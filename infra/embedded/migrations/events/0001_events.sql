@@ -4,8 +4,8 @@ CREATE TABLE installation (
     partitions INTEGER NOT NULL
 );
 
--- Never changed, only added to at its end. position is transaction << 20 | ordinal. fingerprint stands on the first event of a request;
--- the events of a request have consecutive positions.
+-- Append-only. position is transaction << 20 | ordinal. Only the first event of a request has a fingerprint; the events
+-- of a request have consecutive positions.
 CREATE TABLE events (
     position    INTEGER PRIMARY KEY,
     partition   INTEGER NOT NULL,
@@ -19,8 +19,9 @@ CREATE TABLE events (
     fingerprint BLOB
 );
 
--- Where to find events. Written later than the events and many at a time, as each entry in it is a page of the file to itself otherwise.
--- Everything up to indexed_up_to is in it, and more may be. Requests up to forgotten_up_to count as new, whether they are in it or not.
+-- Index of events. Written after the events and in large batches, because otherwise each entry would change a page of
+-- its own. The index covers all events up to indexed_up_to, and may cover more. Requests up to forgotten_up_to count as
+-- new, even if they are still in the index.
 CREATE TABLE event_index (
     indexed_up_to   INTEGER NOT NULL,
     forgotten_up_to INTEGER NOT NULL
@@ -49,7 +50,8 @@ CREATE TABLE snapshots (
     state     BLOB    NOT NULL
 ) WITHOUT ROWID;
 
--- The relay's lease and cursor. One row. last_positions: 8 bytes little-endian for each partition; NULL until first moved.
+-- The relay's lease and cursor. One row. last_positions: 8 bytes little-endian per partition; NULL until the first
+-- move.
 CREATE TABLE relay (
     fence           INTEGER NOT NULL,
     owner           TEXT,

@@ -4,7 +4,7 @@ CREATE TABLE installation (
     partitions INTEGER NOT NULL
 );
 
--- sequence: the order of appending over all partitions. A watermark has last_event, and none of what stands after it.
+-- sequence: the order of appending over all partitions. A watermark has last_event, and NULL in the columns after it.
 CREATE TABLE records (
     sequence      INTEGER PRIMARY KEY,
     partition     INTEGER NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE records (
 );
 CREATE UNIQUE INDEX records_by_partition ON records (partition, record_offset);
 
--- The end of each partition that was ever written to. last_event_offset is NULL where it never had an event.
+-- The end of each partition that was ever written to. last_event_offset is NULL if the partition never had an event.
 CREATE TABLE partition_ends (
     partition         INTEGER PRIMARY KEY,
     next_offset       INTEGER NOT NULL,
@@ -29,13 +29,13 @@ CREATE TABLE partition_ends (
     last_event_offset INTEGER
 );
 
--- generation grows with every change of who owns what.
+-- generation grows with every change of ownership.
 CREATE TABLE groups (
     group_name TEXT    PRIMARY KEY,
     generation INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- session tells a member from an earlier one of the same name.
+-- session distinguishes a member from an earlier one of the same name.
 CREATE TABLE group_members (
     group_name TEXT    NOT NULL,
     member     TEXT    NOT NULL,
@@ -44,8 +44,9 @@ CREATE TABLE group_members (
     PRIMARY KEY (group_name, member)
 ) WITHOUT ROWID;
 
--- owner: whose commits count; since: the generation in which it became the owner. successor: who gets the partition once the owner has
--- let go of it, at the latest at hand_over_by. former: a member that owned it when it left, and gets it back when it returns.
+-- owner: the member whose commits are accepted. since: the generation in which it became the owner. successor: the
+-- member that gets the partition once the owner has released it, at the latest at hand_over_by. former: a member that
+-- owned the partition when it left, and gets it back when it rejoins.
 CREATE TABLE group_partitions (
     group_name   TEXT    NOT NULL,
     partition    INTEGER NOT NULL,

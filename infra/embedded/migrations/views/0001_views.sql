@@ -1,10 +1,10 @@
--- The read database. The tables of the views, "{name}_g{generation}", are made when the views are first used.
+-- The read database. The tables of views, "{name}_g{generation}", are created when the views are first used.
 
 CREATE TABLE installation (
     partitions INTEGER NOT NULL
 );
 
--- parked: NULL where no stream is.
+-- parked: NULL if no stream is parked.
 CREATE TABLE progress (
     view        TEXT    NOT NULL,
     partition   INTEGER NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE progress (
     PRIMARY KEY (view, partition)
 ) WITHOUT ROWID;
 
--- Counts the saves, so that other processes notice them. One row.
+-- Number of saves, so that other processes notice new ones. One row.
 CREATE TABLE progress_saves (
     count INTEGER NOT NULL
 );

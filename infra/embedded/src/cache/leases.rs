@@ -1,4 +1,4 @@
-//! Who fills which key.
+//! Fill leases by key.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -10,13 +10,13 @@ use moka::sync::Cache;
 
 use super::Key;
 
-/// How long a reader may take to fill a key before another one may: it may have died.
+/// Lifetime of a lease. After it, another reader may fill the key, because the first one may have crashed.
 const LEASE_TIME: Duration = Duration::from_secs(10);
 
-/// How many keys may be being filled. A lease that finds no room is void, which costs one fill.
+/// Largest number of valid leases. An evicted lease is void, which costs one fill.
 const LEASES_MAX: u64 = 16_384;
 
-/// The leases that are good, by key. The caller of each method has the key's turn.
+/// Valid leases by key. The caller of each method holds the key's lock.
 pub(super) struct Leases {
     good: Cache<Key, FillLease>,
     last: AtomicU64,
@@ -32,7 +32,7 @@ impl Default for Leases {
 }
 
 impl Leases {
-    /// A lease for `key`, or `None` where another one is good.
+    /// Grants a lease for `key`, or returns `None` if another one is valid.
     pub(super) fn grant(&self, key: Key) -> Option<FillLease> {
         if self.good.contains_key(&key) {
             return None;
@@ -42,7 +42,7 @@ impl Leases {
         Some(lease)
     }
 
-    /// Uses a lease up. Whether it was good.
+    /// Uses up a lease. Returns whether it was valid.
     pub(super) fn redeem(&self, key: &Key, lease: FillLease) -> bool {
         let is_good = self.good.get(key) == Some(lease);
         if is_good {
@@ -51,7 +51,7 @@ impl Leases {
         is_good
     }
 
-    /// Ends the lease of a key, if there is one.
+    /// Voids the lease of a key, if there is one.
     pub(super) fn end(&self, key: &Key) {
         self.good.invalidate(key);
     }

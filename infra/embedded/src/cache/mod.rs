@@ -1,4 +1,4 @@
-//! The cache in front of the read database.
+//! View cache in memory.
 
 mod leases;
 
@@ -15,16 +15,16 @@ use leases::Leases;
 
 type Key = (ViewId, RowKey);
 
-/// How many locks the keys are spread over: enough that two callers seldom meet.
+/// Number of locks that the keys are distributed over, large enough to make contention rare.
 const STRIPES: usize = 64;
 
-/// What an entry takes beside the bytes of its key and body: moka's own record of it, and the handles.
+/// Overhead of an entry in addition to its key and body: moka's bookkeeping and the handles.
 const ENTRY_BYTES: usize = 256;
 
-/// A cache of rows in this process, bounded by bytes.
+/// View cache in this process, bounded by bytes.
 ///
-/// Hits take no lock of ours. Everything that changes a key, or gives out the right to, holds the key's lock, so that looking at a
-/// lease and acting on it is one step.
+/// Hits take no key lock. Every operation that changes a key or grants a lease holds the key's lock, so that checking a
+/// lease and acting on it are atomic.
 pub struct EmbeddedViewCache {
     rows: Cache<Key, CachedRow>,
     leases: Leases,
@@ -33,7 +33,7 @@ pub struct EmbeddedViewCache {
 }
 
 impl EmbeddedViewCache {
-    /// A cache that holds rows, keys and bookkeeping of about `bytes_max` bytes.
+    /// Creates a cache for about `bytes_max` bytes of rows, keys and bookkeeping.
     #[must_use]
     pub fn new(bytes_max: u64) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl EmbeddedViewCache {
         }
     }
 
-    /// Keeps everybody else from changing `key`.
+    /// Locks `key` against changes by other callers.
     fn lock(&self, key: &Key) -> Option<MutexGuard<'_, ()>> {
         let stripes = u64::try_from(self.stripes.len()).unwrap_or(1);
         let index = usize::try_from(self.hasher.hash_one(key) % stripes).ok()?;
@@ -55,15 +55,15 @@ impl EmbeddedViewCache {
         if let Some(row) = self.rows.get(&key) {
             return CacheRead::Hit(row);
         }
-        let _turn = self.lock(&key);
-        // It may have been put while this caller waited for its turn.
+        let _lock = self.lock(&key);
+        // The row may have been cached while this caller waited for the lock.
         if let Some(row) = self.rows.get(&key) {
             return CacheRead::Hit(row);
         }
         self.leases.grant(key).map_or(CacheRead::Filling, CacheRead::Miss)
     }
 
-    /// Puts a row unless a newer one is there. The caller has the key's turn.
+    /// Caches a row unless a newer one is cached. The caller holds the key's lock.
     fn put(&self, key: Key, row: CachedRow) -> bool {
         let newer = self.rows.get(&key).is_some_and(|there| (there.position, there.as_of) > (row.position, row.as_of));
         if !newer {
@@ -80,14 +80,14 @@ impl ViewCache for EmbeddedViewCache {
 
     async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
         let key = (view, key.clone());
-        let _turn = self.lock(&key);
+        let _lock = self.lock(&key);
         Ok(self.leases.redeem(&key, lease) && self.put(key, row))
     }
 
     async fn refresh(&self, view: ViewId, rows: &[(RowKey, CachedRow)]) -> PortResult<()> {
         for (key, row) in rows {
             let key = (view, key.clone());
-            let _turn = self.lock(&key);
+            let _lock = self.lock(&key);
             self.leases.end(&key);
             self.put(key, row.clone());
         }
@@ -97,7 +97,7 @@ impl ViewCache for EmbeddedViewCache {
     async fn invalidate(&self, view: ViewId, keys: &[RowKey]) -> PortResult<()> {
         for key in keys {
             let key = (view, key.clone());
-            let _turn = self.lock(&key);
+            let _lock = self.lock(&key);
             self.leases.end(&key);
             self.rows.invalidate(&key);
         }

@@ -1,8 +1,9 @@
-//! Moving the write-ahead log into the database file, beside the writer.
+//! Checkpoints of the write-ahead log, concurrent with the writer.
 //!
-//! A commit that finds the log long would do it itself, and everybody behind it would wait for thousands of scattered pages to reach the
-//! disk. So a thread of its own does most of it while the writer goes on, again and again until little is left. That little the
-//! writer does between two transactions, because only a log of which nothing is left starts again from its beginning.
+//! By default, the commit that finds the log too long runs the checkpoint itself, and all later commits wait until
+//! thousands of scattered pages are written. Here a separate thread copies most of the pages while the writer
+//! continues, repeatedly until few are left. The writer copies those between two transactions, because the log restarts
+//! from its beginning only if no page is left.
 
 use std::sync::{
     Arc,
@@ -13,70 +14,72 @@ use diptych_kernel::ports::PortResult;
 use rusqlite::Connection;
 
 use super::{
-    error::Trouble,
-    worker::{WeakQueue, Workers},
+    error::TransactionError,
+    worker::{ConnectionThreads, WeakQueue},
 };
 
-/// How much is written between two rounds of work, counted in rows, with some for each commit: about that many pages of the log.
-const EFFORT_MAX: u64 = 4_000;
+/// Rows written between two checkpoints, including a fixed number per commit. Corresponds to about as many pages of the
+/// log.
+const ROWS_PER_CHECKPOINT: u64 = 4_000;
 
-/// What a commit costs beside its rows: the ends of tables that every commit changes.
-const EFFORT_PER_COMMIT: u64 = 3;
+/// Rows counted for each commit, for the last pages of tables that every commit changes.
+const ROWS_PER_COMMIT: u64 = 3;
 
-/// Few enough pages for the writer to move.
+/// Number of pages that the writer may copy itself.
 const PAGES_LEFT_MAX: i64 = 256;
 
-/// More rounds than this do not help: the writer is as fast.
+/// Largest number of rounds. More do not help, because then the writer is as fast as the checkpoint.
 const ROUNDS_MAX: usize = 4;
 
-/// Tells when it is time.
+/// Decides when to run a checkpoint.
 pub(super) struct Checkpoints {
     thread: WeakQueue,
     writer: WeakQueue,
     rows_before: AtomicU64,
-    effort: AtomicU64,
+    estimated_rows: AtomicU64,
     is_running: Arc<AtomicBool>,
 }
 
 impl Checkpoints {
-    /// For the log of a file that `writer` writes, moved by `thread`.
-    pub(super) fn new(thread: &Workers, writer: &Workers) -> Self {
+    /// Creates checkpoints, run by `thread`, for the file that `writer` writes.
+    pub(super) fn new(thread: &ConnectionThreads, writer: &ConnectionThreads) -> Self {
         Self {
             thread: thread.queue(),
             writer: writer.queue(),
             rows_before: AtomicU64::new(0),
-            effort: AtomicU64::new(0),
+            estimated_rows: AtomicU64::new(0),
             is_running: Arc::default(),
         }
     }
 
-    /// To be called on the writer's connection after each of its transactions.
+    /// Counts the rows of a transaction and starts a checkpoint if enough were written. Call it on the writer's
+    /// connection after each transaction.
     pub(super) fn after_write(&self, connection: &Connection) {
         let rows = connection.total_changes();
         let new_rows = rows.saturating_sub(self.rows_before.swap(rows, Ordering::Relaxed));
-        let effort = EFFORT_PER_COMMIT + new_rows;
-        if self.effort.fetch_add(effort, Ordering::Relaxed) + effort < EFFORT_MAX {
+        let estimated_rows = ROWS_PER_COMMIT + new_rows;
+        if self.estimated_rows.fetch_add(estimated_rows, Ordering::Relaxed) + estimated_rows < ROWS_PER_CHECKPOINT {
             return;
         }
         if self.is_running.swap(true, Ordering::AcqRel) {
             return;
         }
-        self.effort.store(0, Ordering::Relaxed);
+        self.estimated_rows.store(0, Ordering::Relaxed);
         let (writer, running) = (self.writer.clone(), Running(Arc::clone(&self.is_running)));
         let work = move |connection: &mut Connection| {
             let _running = running;
             if is_little_left(connection)? {
-                // Where the writer has too much to do, the next round comes to the same.
+                // If the writer's queue is full, the next checkpoint has the same effect.
                 let _full = writer.run_detached(|connection| checkpoint(connection).map(|_| ()));
             }
             Ok(())
         };
-        // Where it is closing, closing does it.
+        // If the database is closing, SQLite runs a checkpoint on close.
         let _closing = self.thread.run_detached(work);
     }
 }
 
-/// Clears the mark when the work is done, or was dropped undone.
+/// Clears the flag when the work is done or dropped.
 struct Running(Arc<AtomicBool>);
 
 impl Drop for Running {
@@ -85,7 +88,7 @@ impl Drop for Running {
     }
 }
 
-/// Moves pages until the writer adds few while one round lasts.
+/// Copies pages until the writer adds only few during one round.
 fn is_little_left(connection: &Connection) -> PortResult<bool> {
     let mut before = 0;
     for _ in 0..ROUNDS_MAX {
@@ -98,10 +101,11 @@ fn is_little_left(connection: &Connection) -> PortResult<bool> {
     Ok(false)
 }
 
-/// Moves what can be moved without making anybody wait. Returns how many pages of the log are in the file.
+/// Copies all pages that can be copied without blocking readers or the writer. Returns the number of log pages copied
+/// to the file.
 fn checkpoint(connection: &Connection) -> PortResult<i64> {
     connection
         .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
         .and_then(|mut pragma| pragma.query_row([], |row| row.get(2)))
-        .map_err(|error| Trouble::from(error).without_effect())
+        .map_err(|error| TransactionError::from(error).without_effect())
 }

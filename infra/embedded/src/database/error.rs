@@ -1,49 +1,51 @@
-//! From SQLite's failures to those of a port.
+//! Conversion of SQLite errors to port errors.
 
 use diptych_kernel::ports::PortError;
 use rusqlite::ErrorCode;
 
-/// What can go wrong inside a piece of work, before it is known whether its transaction took effect.
+/// Error inside a transaction, before it is known whether the transaction took effect.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// SQLite said no.
+pub(crate) enum TransactionError {
+    /// SQLite failed.
     Sqlite(rusqlite::Error),
-    /// The work itself did, in a port's words.
+    /// The work failed with a port error.
     Port(PortError),
 }
 
-impl From<rusqlite::Error> for Trouble {
+impl From<rusqlite::Error> for TransactionError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<PortError> for Trouble {
+impl From<PortError> for TransactionError {
     fn from(error: PortError) -> Self {
         Self::Port(error)
     }
 }
 
-impl Trouble {
-    /// The port's error for work that left nothing behind: a read, or a transaction that was rolled back.
+impl TransactionError {
+    /// Converts to the port error of work without effect: a read, or a transaction that was rolled back.
     pub(crate) fn without_effect(self) -> PortError {
         match self {
             Self::Port(error) => error,
-            Self::Sqlite(error) if may_pass(&error) => {
+            Self::Sqlite(error) if is_transient(&error) => {
                 PortError::not_done("the database is not available").caused_by(error)
             }
-            Self::Sqlite(error) => PortError::operator("the database refuses").caused_by(error),
+            Self::Sqlite(error) => PortError::operator("the database rejected the statement").caused_by(error),
         }
     }
 }
 
-/// The port's error for a commit that failed. Its frames may stand in the write-ahead log, where the next start would find them.
+/// Returns the port error for a failed commit. Its effect is unknown: its frames may be in the write-ahead log, where
+/// the next start would recover them.
 pub(crate) fn failed_commit(error: rusqlite::Error) -> PortError {
     PortError::unknown("the commit failed").caused_by(error)
 }
 
-/// Whether the same statement may succeed later without anybody's help. A full disk may: what else is on it comes and goes.
-fn may_pass(error: &rusqlite::Error) -> bool {
+/// Returns whether the same statement may succeed later without an operator. This includes a full disk, because other
+/// data on it may be deleted.
+fn is_transient(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(

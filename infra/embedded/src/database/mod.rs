@@ -1,4 +1,4 @@
-//! One SQLite database: in memory behind a lock, or a file behind threads of its own.
+//! SQLite database: in memory behind a lock, or in a file with its own threads.
 
 mod checkpoint;
 mod error;
@@ -21,25 +21,26 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::storage::Storage;
-pub(crate) use error::Trouble;
+pub(crate) use error::TransactionError;
 use error::failed_commit;
 use file::FileDatabase;
 pub(crate) use migration::Migration;
 pub(crate) use signal::Signals;
 
-/// What tells one database from another.
-pub(crate) struct Blueprint {
-    /// The name of its file.
+/// Static properties of one of the databases.
+pub(crate) struct DatabaseSpec {
+    /// The file name.
     pub(crate) file_name: &'static str,
-    /// Its migrations, in order.
+    /// The migrations, in order.
     pub(crate) migrations: &'static [Migration],
-    /// Whether every commit waits for the disk. Without it a commit survives the process, but not the machine.
-    pub(crate) waits_for_disk: bool,
-    /// How much of the file the writing connection keeps in memory, in KiB.
+    /// Whether every commit waits for the disk. Without it, a commit survives a crash of the process, but not of the
+    /// machine.
+    pub(crate) syncs_commits: bool,
+    /// Page cache of the writer's connection, in KiB.
     pub(crate) writer_cache_kib: u32,
 }
 
-/// A database. Clones share it.
+/// Handle to a database. Clones share the database.
 #[derive(Clone)]
 pub(crate) struct Database {
     engine: Engine,
@@ -48,46 +49,46 @@ pub(crate) struct Database {
 
 #[derive(Clone)]
 enum Engine {
-    /// Work runs inline, so it needs no other thread and no time goes by.
+    /// Work runs inline on the caller's thread, so that no time passes under a paused clock.
     Memory(Arc<Mutex<Connection>>),
     File(Arc<FileDatabase>),
 }
 
 impl Database {
-    /// Opens the database of this blueprint in a place.
-    pub(crate) fn open(storage: &Storage, blueprint: &Blueprint, partitions: Partitions) -> PortResult<Self> {
+    /// Opens a database, and creates it if it does not exist.
+    pub(crate) fn open(storage: &Storage, spec: &DatabaseSpec, partitions: Partitions) -> PortResult<Self> {
         match storage {
             Storage::Memory => {
                 let mut connection = Connection::open_in_memory()
                     .map_err(|error| PortError::operator("cannot open a database in memory").caused_by(error))?;
                 file::prepare_cache(&connection);
-                migration::migrate(&mut connection, blueprint, partitions)?;
+                migration::migrate(&mut connection, spec, partitions)?;
                 let engine = Engine::Memory(Arc::new(Mutex::new(connection)));
                 Ok(Self { engine, signals: Arc::new(Signals::default()) })
             }
-            Storage::Directory(folder) => {
-                let file = FileDatabase::open(folder, blueprint, partitions)?;
+            Storage::Directory(directory) => {
+                let file = FileDatabase::open(directory, spec, partitions)?;
                 let signals = Signals::of_file(file.path());
                 Ok(Self { engine: Engine::File(Arc::new(file)), signals })
             }
         }
     }
 
-    /// What handles of this process on this database tell each other.
+    /// Returns the signals that handles in this process on this database share.
     pub(crate) fn signals(&self) -> &Arc<Signals> {
         &self.signals
     }
 
-    /// Whether handles outside this process, which do not share [`Database::signals`], are possible.
-    pub(crate) fn may_have_strangers(&self) -> bool {
+    /// Returns whether other processes, which do not share [`Database::signals`], may use the database.
+    pub(crate) fn may_have_other_processes(&self) -> bool {
         matches!(self.engine, Engine::File(_))
     }
 
-    /// Runs `work` on one state of the database, which contains every commit acknowledged before.
+    /// Runs `work` on a snapshot of the database that contains every commit acknowledged before.
     pub(crate) async fn read<T, W>(&self, work: W) -> PortResult<T>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, Trouble> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, TransactionError> + Send + 'static,
     {
         let work = |connection: &mut Connection| in_read_transaction(connection, work);
         match &self.engine {
@@ -96,20 +97,20 @@ impl Database {
         }
     }
 
-    /// Runs `work` in a transaction that keeps other writers out, and commits it. When `work` fails it leaves nothing.
+    /// Runs `work` in an exclusive write transaction, and commits it. If `work` fails, the transaction has no effect.
     pub(crate) async fn write<T, W>(&self, work: W) -> PortResult<T>
     where
         T: Send + 'static,
-        W: FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, TransactionError> + Send + 'static,
     {
         self.write_then(work, |_: &mut T| ()).await
     }
 
-    /// [`Database::write`], and `then` once it is committed, also when nobody waits for the result any more.
+    /// Like [`Database::write`], but also runs `then` after the commit, even if the caller has dropped the future.
     pub(crate) async fn write_then<T, W, A>(&self, work: W, then: A) -> PortResult<T>
     where
         T: Send + 'static,
-        W: FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, TransactionError> + Send + 'static,
         A: FnOnce(&mut T) + Send + 'static,
     {
         let work = |connection: &mut Connection| {
@@ -123,66 +124,67 @@ impl Database {
         }
     }
 
-    /// [`Database::write`], whose commit survives the process but not the machine: for what can be found out again.
-    pub(crate) async fn write_lightly<T, W>(&self, work: W) -> PortResult<T>
+    /// Like [`Database::write`], but the commit survives only a crash of the process, not of the machine. For data that
+    /// can be recovered in other ways.
+    pub(crate) async fn write_without_sync<T, W>(&self, work: W) -> PortResult<T>
     where
         T: Send + 'static,
-        W: FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, TransactionError> + Send + 'static,
     {
         match &self.engine {
-            Engine::File(file) if file.waits_for_disk() => {
-                file.write(|connection| file::without_waiting(connection, |c| in_write_transaction(c, work))).await
+            Engine::File(file) if file.syncs_commits() => {
+                file.write(|connection| file::without_sync(connection, |c| in_write_transaction(c, work))).await
             }
             _ => self.write(work).await,
         }
     }
 
-    /// [`Database::write_then`] for what nobody waits for: it may come to nothing where the queue is full. It need not survive the
-    /// machine.
+    /// Like [`Database::write_then`], but in the background: the work is dropped if the queue is full, and its commit
+    /// need not survive a crash of the machine.
     pub(crate) fn write_detached<T, W, A>(&self, work: W, then: A)
     where
-        W: FnOnce(&Transaction<'_>) -> Result<T, Trouble> + Send + 'static,
+        W: FnOnce(&Transaction<'_>) -> Result<T, TransactionError> + Send + 'static,
         A: FnOnce(&mut T) + Send + 'static,
     {
         let work =
             |connection: &mut Connection| in_write_transaction(connection, work).map(|mut value| then(&mut value));
         let done = match &self.engine {
             Engine::Memory(connection) => guarded(&mut connection.lock(), work),
-            Engine::File(file) if file.waits_for_disk() => {
-                file.write_detached(|connection| file::without_waiting(connection, work))
+            Engine::File(file) if file.syncs_commits() => {
+                file.write_detached(|connection| file::without_sync(connection, work))
             }
             Engine::File(file) => file.write_detached(work),
         };
         if let Err(error) = done {
-            tracing::warn!(%error, "could not write on the side");
+            tracing::warn!(%error, "a background write failed");
         }
     }
 }
 
 fn in_read_transaction<T>(
     connection: &mut Connection,
-    work: impl FnOnce(&Connection) -> Result<T, Trouble>,
+    work: impl FnOnce(&Connection) -> Result<T, TransactionError>,
 ) -> PortResult<T> {
-    let transaction = connection.transaction().map_err(|error| Trouble::from(error).without_effect())?;
-    // Dropping it ends it, and there is nothing to keep.
-    work(&transaction).map_err(Trouble::without_effect)
+    let transaction = connection.transaction().map_err(|error| TransactionError::from(error).without_effect())?;
+    // Dropping the transaction rolls it back; a read has nothing to commit.
+    work(&transaction).map_err(TransactionError::without_effect)
 }
 
 fn in_write_transaction<T>(
     connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, TransactionError>,
 ) -> PortResult<T> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|error| Trouble::from(error).without_effect())?;
-    let value = work(&transaction).map_err(Trouble::without_effect)?;
+        .map_err(|error| TransactionError::from(error).without_effect())?;
+    let value = work(&transaction).map_err(TransactionError::without_effect)?;
     transaction.commit().map_err(failed_commit)?;
     Ok(value)
 }
 
-/// Turns a panic of `work` into an error, so that one caller's bug does not take the database away from all others. Its transaction is
-/// rolled back while the panic unwinds.
+/// Turns a panic of `work` into an error, so that a bug in one call does not make the database unavailable to others.
+/// Its transaction is rolled back while the panic unwinds.
 fn guarded<T>(connection: &mut Connection, work: impl FnOnce(&mut Connection) -> PortResult<T>) -> PortResult<T> {
     catch_unwind(AssertUnwindSafe(|| work(connection)))
-        .unwrap_or_else(|_| Err(PortError::unknown("a statement panicked; the panic is in the log")))
+        .unwrap_or_else(|_| Err(PortError::unknown("a database call panicked; see the log")))
 }

@@ -1,4 +1,4 @@
-//! Columns as the vocabulary's types.
+//! Conversion of columns to vocabulary types.
 
 use std::sync::Arc;
 
@@ -10,68 +10,74 @@ use diptych_kernel::{
 };
 use rusqlite::Row;
 
-use super::error::Trouble;
+use super::error::TransactionError;
 
-/// A stored value that this program would never have written.
-pub(crate) fn garbled(what: impl std::fmt::Display) -> Trouble {
-    PortError::operator(format!("the database holds {what}: it was changed from outside or is damaged")).into()
+/// Returns the error for a stored value that this program would never have written.
+pub(crate) fn corrupt(what: impl std::fmt::Display) -> TransactionError {
+    PortError::operator(format!(
+        "the database contains invalid data ({what}): it is damaged or was modified by another program"
+    ))
+    .into()
 }
 
-pub(crate) fn position(row: &Row<'_>, column: usize) -> Result<Position, Trouble> {
-    Position::from_i64(row.get(column)?).map_err(garbled)
+pub(crate) fn position(row: &Row<'_>, column: usize) -> Result<Position, TransactionError> {
+    Position::from_i64(row.get(column)?).map_err(corrupt)
 }
 
-pub(crate) fn partition(row: &Row<'_>, column: usize) -> Result<Partition, Trouble> {
+pub(crate) fn partition(row: &Row<'_>, column: usize) -> Result<Partition, TransactionError> {
     Ok(Partition::new(row.get(column)?))
 }
 
-pub(crate) fn version(row: &Row<'_>, column: usize) -> Result<Version, Trouble> {
+pub(crate) fn version(row: &Row<'_>, column: usize) -> Result<Version, TransactionError> {
     Ok(Version::new(row.get(column)?))
 }
 
-pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, Trouble> {
+pub(crate) fn timestamp(row: &Row<'_>, column: usize) -> Result<Timestamp, TransactionError> {
     Ok(Timestamp::from_micros(row.get(column)?))
 }
 
-pub(crate) fn stream_id(row: &Row<'_>, column: usize) -> Result<StreamId, Trouble> {
-    StreamId::new(text(row, column)?).map_err(garbled)
+pub(crate) fn stream_id(row: &Row<'_>, column: usize) -> Result<StreamId, TransactionError> {
+    StreamId::new(text(row, column)?).map_err(corrupt)
 }
 
-pub(crate) fn request_id(row: &Row<'_>, column: usize) -> Result<RequestId, Trouble> {
-    let bytes = <[u8; 16]>::try_from(blob(row, column)?).map_err(|_| garbled("a request id that has not 16 bytes"))?;
+pub(crate) fn request_id(row: &Row<'_>, column: usize) -> Result<RequestId, TransactionError> {
+    let bytes =
+        <[u8; 16]>::try_from(blob(row, column)?).map_err(|_| corrupt("a request id that is not 16 bytes long"))?;
     Ok(RequestId::from_bytes(bytes))
 }
 
-pub(crate) fn fingerprint(row: &Row<'_>, column: usize) -> Result<Fingerprint, Trouble> {
-    let bytes = <[u8; 32]>::try_from(blob(row, column)?).map_err(|_| garbled("a fingerprint that has not 32 bytes"))?;
+pub(crate) fn fingerprint(row: &Row<'_>, column: usize) -> Result<Fingerprint, TransactionError> {
+    let bytes =
+        <[u8; 32]>::try_from(blob(row, column)?).map_err(|_| corrupt("a fingerprint that is not 32 bytes long"))?;
     Ok(Fingerprint::from_bytes(bytes))
 }
 
-pub(crate) fn offset(row: &Row<'_>, column: usize) -> Result<Offset, Trouble> {
+pub(crate) fn offset(row: &Row<'_>, column: usize) -> Result<Offset, TransactionError> {
     let number: i64 = row.get(column)?;
-    u64::try_from(number).map(Offset).map_err(|_| garbled(format_args!("offset {number}")))
+    u64::try_from(number).map(Offset).map_err(|_| corrupt(format_args!("offset {number}")))
 }
 
-pub(crate) fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes, Trouble> {
+pub(crate) fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes, TransactionError> {
     Ok(Bytes::copy_from_slice(blob(row, column)?))
 }
 
-/// An offset as SQLite stores it.
-pub(crate) fn offset_column(offset: Offset) -> Result<i64, Trouble> {
+/// Converts an offset to its column value.
+pub(crate) fn offset_column(offset: Offset) -> Result<i64, TransactionError> {
     i64::try_from(offset.0).map_err(|_| PortError::operator(format!("offset {} is too large", offset.0)).into())
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Trouble> {
-    row.get_ref(column)?.as_str().map_err(garbled)
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, TransactionError> {
+    row.get_ref(column)?.as_str().map_err(corrupt)
 }
 
-fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Trouble> {
-    row.get_ref(column)?.as_blob().map_err(garbled)
+fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], TransactionError> {
+    row.get_ref(column)?.as_blob().map_err(corrupt)
 }
 
-/// Reads an event: position, partition, stream_id, version, recorded_at, event_type, request_id, payload and traceparent, in this order.
-pub(crate) fn event(row: &Row<'_>, types: &mut EventTypeInterner) -> Result<RecordedEvent, Trouble> {
-    let traceparent = row.get_ref(8)?.as_str_or_null().map_err(garbled)?;
+/// Reads an event from the columns position, partition, stream_id, version, recorded_at, event_type, request_id,
+/// payload and traceparent, in this order.
+pub(crate) fn event(row: &Row<'_>, types: &mut EventTypeInterner) -> Result<RecordedEvent, TransactionError> {
+    let traceparent = row.get_ref(8)?.as_str_or_null().map_err(corrupt)?;
     Ok(RecordedEvent {
         position: position(row, 0)?,
         partition: partition(row, 1)?,

@@ -1,4 +1,4 @@
-//! How handles in one process wake each other up.
+//! Wake-up signals between handles in one process.
 
 use std::{
     collections::HashMap,
@@ -13,23 +13,23 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
-/// How often a waiting handle looks for what other processes wrote: they cannot wake it up.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Interval at which a waiting handle polls for the writes of other processes, which cannot wake it up.
+const CROSS_PROCESS_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The files that this process has open, so that a second handle on a file shares the first one's signals.
+/// Signals by open file, so that all handles on a file in this process share them.
 static OPEN_FILES: LazyLock<Mutex<HashMap<PathBuf, Weak<Signals>>>> = LazyLock::new(Mutex::default);
 
-/// The signals of one database.
+/// Signals of one database.
 #[derive(Default)]
 pub(crate) struct Signals {
-    /// Something was appended, or saved.
+    /// Announces appends and saves.
     pub(crate) changed: Signal,
-    /// The highest number given out that this process knows of: a position, or a sequence.
+    /// The highest number that this process knows of: a position or a count of saves.
     highest: AtomicI64,
 }
 
 impl Signals {
-    /// Those of a file, by its canonical path.
+    /// Returns the signals of a file, by its canonical path.
     pub(super) fn of_file(path: &Path) -> Arc<Self> {
         let mut open_files = OPEN_FILES.lock();
         open_files.retain(|_, signals| signals.strong_count() > 0);
@@ -41,18 +41,19 @@ impl Signals {
         signals
     }
 
-    /// Lets handles that are opened from now on share nothing with those before, as if they were in another process.
+    /// Makes handles that are opened from now on share no signals with earlier ones, as if they were in another
+    /// process.
     #[cfg(test)]
     pub(crate) fn forget_open_files() {
         OPEN_FILES.lock().clear();
     }
 
-    /// The highest number known.
+    /// Returns the highest known number.
     pub(crate) fn highest(&self) -> i64 {
         self.highest.load(Ordering::Acquire)
     }
 
-    /// Learns of a number and wakes everybody up if it is new.
+    /// Records a number, and announces a change if it is the highest so far.
     pub(crate) fn raise(&self, number: i64) {
         if self.highest.fetch_max(number, Ordering::AcqRel) < number {
             self.changed.announce();
@@ -60,33 +61,33 @@ impl Signals {
     }
 }
 
-/// A counter that can be waited on. No announcement is lost, however many wait.
+/// Counter that tasks can wait on. Every waiting task receives every announcement.
 pub(crate) struct Signal(watch::Sender<u64>);
 
 impl Default for Signal {
     fn default() -> Self {
-        // One, so that who has seen nothing has something to see.
+        // Starts at 1, so that a reader with `seen` = 0 does not wait.
         Self(watch::Sender::new(1))
     }
 }
 
 impl Signal {
-    /// How often it was announced.
+    /// Returns the number of announcements.
     pub(crate) fn count(&self) -> u64 {
         *self.0.borrow()
     }
 
-    /// Wakes everybody up.
+    /// Wakes up all waiting tasks.
     pub(crate) fn announce(&self) {
         self.0.send_modify(|count| *count += 1);
     }
 
-    /// Returns when the count is no longer `seen`, or at `deadline`. With `strangers` it also returns soon for no reason, so that the
-    /// caller looks for itself.
-    pub(crate) async fn wait(&self, seen: u64, deadline: Instant, strangers: bool) {
-        let until = if strangers { deadline.min(Instant::now() + LOOK_EVERY) } else { deadline };
+    /// Waits until the count is no longer `seen`, or until `deadline`. With `other_processes` it also returns after a
+    /// short interval, so that the caller can poll the database.
+    pub(crate) async fn wait(&self, seen: u64, deadline: Instant, other_processes: bool) {
+        let until = if other_processes { deadline.min(Instant::now() + CROSS_PROCESS_POLL_INTERVAL) } else { deadline };
         let mut counts = self.0.subscribe();
-        // Both ends are fine: it changed, or the time is up.
+        // A timeout is not an error here.
         let _elapsed = tokio::time::timeout_at(until, counts.wait_for(|count| *count != seen)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Threads that own connections.
+//! Threads that own database connections.
 
 use std::{sync::Arc, thread::JoinHandle};
 
@@ -9,20 +9,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::guarded;
 
-/// How many pieces of work may wait; more callers wait for room.
+/// Length of the work queue. Further callers wait until there is room.
 const QUEUE_MAX: usize = 128;
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// Threads with a connection each, which take work from one queue.
-pub(super) struct Workers {
-    /// `None` only while dropping.
+/// Threads that each own a connection and take work from a shared queue.
+pub(super) struct ConnectionThreads {
+    /// `None` only while the value is dropped.
     queue: Option<mpsc::Sender<Work>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Workers {
-    /// Starts a thread of this name for each of the connections.
+impl ConnectionThreads {
+    /// Starts a thread with this name for each connection.
     pub(super) fn start(name: &str, connections: Vec<Connection>) -> PortResult<Self> {
         let (queue, work) = mpsc::channel(QUEUE_MAX);
         let work = Arc::new(Mutex::new(work));
@@ -42,7 +42,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has `work` done and waits for its result. Work that was queued is done even when nobody waits any more.
+    /// Queues `work` and waits for its result. Queued work runs even if the future is dropped.
     pub(super) async fn run<T, W>(&self, work: W) -> PortResult<T>
     where
         T: Send + 'static,
@@ -50,21 +50,21 @@ impl Workers {
     {
         let (answer, result) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
-            // A caller that has gone does not want the answer.
+            // The caller may have dropped the future.
             let _gone = answer.send(guarded(connection, work));
         });
         let queue = self.queue.as_ref().ok_or_else(closed)?;
         queue.send(work).await.map_err(|_| closed())?;
-        result.await.unwrap_or_else(|_| Err(PortError::unknown("the database closed meanwhile")))
+        result.await.unwrap_or_else(|_| Err(PortError::unknown("the database was closed during the call")))
     }
 
-    /// A way to the queue that keeps nobody from closing it.
+    /// Returns a weak handle to the queue, which does not prevent closing.
     pub(super) fn queue(&self) -> WeakQueue {
         WeakQueue(self.queue.as_ref().map(mpsc::Sender::downgrade))
     }
 }
 
-/// A queue of work that others may close.
+/// Weak handle to a work queue, which can be closed independently.
 #[derive(Clone)]
 pub(super) struct WeakQueue(Option<mpsc::WeakSender<Work>>);
 
@@ -76,15 +76,15 @@ impl WeakQueue {
     {
         let work: Work = Box::new(move |connection| {
             if let Err(error) = guarded(connection, work) {
-                tracing::warn!(%error, "could not write on the side");
+                tracing::warn!(%error, "a background write failed");
             }
         });
         let queue = self.0.as_ref().and_then(mpsc::WeakSender::upgrade).ok_or_else(closed)?;
-        queue.try_send(work).map_err(|_| PortError::not_done("the queue of the database is full"))
+        queue.try_send(work).map_err(|_| PortError::not_done("the database's work queue is full"))
     }
 }
 
-impl Drop for Workers {
+impl Drop for ConnectionThreads {
     fn drop(&mut self) {
         // Without a sender the threads finish what is queued, close their connections and end.
         self.queue.take();
@@ -96,7 +96,7 @@ impl Drop for Workers {
     }
 }
 
-/// The next piece of work. One idle thread waits for it in the queue, the others wait for their turn to wait.
+/// Takes the next work item. One idle thread waits on the queue, the others wait for the lock.
 fn take(work: &Mutex<mpsc::Receiver<Work>>) -> Option<Work> {
     work.lock().blocking_recv()
 }

@@ -1,4 +1,4 @@
-//! Storing a batch.
+//! Append of a batch.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,27 +10,27 @@ use parking_lot::Mutex;
 use rusqlite::{Transaction, params};
 
 use super::{
-    recent::{Entry, Recent},
+    recent::{Entry, RecentIndex},
     requests,
 };
-use crate::database::{Signals, Trouble};
+use crate::database::{Signals, TransactionError};
 
-/// Refuses batches that no caller may send.
+/// Rejects batches that violate the contract of [`append`](diptych_kernel::ports::EventStore::append).
 pub(super) fn check(units: &[AppendUnit]) -> PortResult<()> {
     if units.is_empty() {
-        return Err(PortError::operator("a batch has no unit"));
+        return Err(PortError::operator("the batch has no units"));
     }
     let (mut requests, mut versions) = (HashSet::new(), HashMap::new());
     for unit in units {
         if unit.events.is_empty() || !requests.insert(unit.request_id) {
-            let message = format!("request {} has no events, or is twice in its batch", unit.request_id);
+            let message = format!("request {} has no events or occurs twice in the batch", unit.request_id);
             return Err(PortError::operator(message));
         }
         for event in &unit.events {
             let before = versions.insert(&event.stream_id, event.version);
             if event.version == Version::NONE || before.is_some_and(|before| !follows(before, event.version)) {
                 return Err(PortError::operator(format!(
-                    "version {} of stream {} does not follow the one before it in the batch",
+                    "version {} of stream {} does not follow the previous one in the batch",
                     event.version, event.stream_id
                 )));
             }
@@ -39,31 +39,31 @@ pub(super) fn check(units: &[AppendUnit]) -> PortResult<()> {
     Ok(())
 }
 
-/// Whether `next` is one more than `before`; nothing follows the last version there is.
+/// Returns whether `next` is one more than `before`. No version follows the largest one.
 fn follows(before: Version, next: Version) -> bool {
     before.number().checked_add(1) == Some(next.number())
 }
 
-/// A batch on its way to the database.
-pub(super) struct Batch {
+/// Batch to be stored.
+pub(super) struct AppendBatch {
     pub(super) units: Vec<AppendUnit>,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) partitions: Partitions,
     pub(super) now: Timestamp,
 }
 
-/// A batch that was decided.
-pub(super) struct Decided {
+/// Result of storing a batch, before it is announced.
+pub(super) struct AppendResult {
     outcome: AppendOutcome,
-    /// The last event before those of the batch.
+    /// The position of the last event before those of the batch.
     after: Position,
-    /// The events of the batch, where it was stored.
+    /// The stored events of the batch; empty if it was rejected.
     entries: Vec<Entry>,
 }
 
-impl Decided {
-    /// Makes the events known: to those who look for them, and to those who wait for them.
-    pub(super) fn announce(&mut self, recent: &Mutex<Recent>, signals: &Signals) {
+impl AppendResult {
+    /// Adds the events to the recent index and wakes up waiting readers.
+    pub(super) fn announce(&mut self, recent: &Mutex<RecentIndex>, signals: &Signals) {
         let entries = std::mem::take(&mut self.entries);
         let last = entries.last().map_or(self.after, |entry| entry.position);
         recent.lock().append(self.after, entries);
@@ -75,37 +75,42 @@ impl Decided {
     }
 }
 
-impl Batch {
-    /// Stores all of it, or nothing where others came first. Looks first and writes then, so that a rejection has nothing to undo.
-    pub(super) fn store(&self, transaction: &Transaction<'_>, recent: &Mutex<Recent>) -> Result<Decided, Trouble> {
-        let firsts = self.first_events();
+impl AppendBatch {
+    /// Stores the batch, or rejects it. All checks come before the first write, so that a rejection has nothing to roll
+    /// back.
+    pub(super) fn store(
+        &self,
+        transaction: &Transaction<'_>,
+        recent: &Mutex<RecentIndex>,
+    ) -> Result<AppendResult, TransactionError> {
+        let first_events = self.first_events();
         let (horizon, requests, versions) = {
             let mut recent = recent.lock();
             let horizon = recent.catch_up(transaction)?;
             let requests: Vec<_> =
                 self.units.iter().map(|unit| (unit.request_id, recent.request(&unit.request_id))).collect();
-            let versions: Vec<_> = firsts.iter().map(|event| recent.version(&event.stream_id)).collect();
+            let versions: Vec<_> = first_events.iter().map(|event| recent.version(&event.stream_id)).collect();
             (horizon, requests, versions)
         };
         let done = requests::find(transaction, horizon, &requests)?;
-        let conflicts = conflicts(transaction, &firsts, &versions)?;
+        let conflicts = conflicts(transaction, &first_events, &versions)?;
         if !done.is_empty() || !conflicts.is_empty() {
             let outcome = AppendOutcome::Rejected { conflicts, done };
-            return Ok(Decided { outcome, after: horizon.last, entries: Vec::new() });
+            return Ok(AppendResult { outcome, after: horizon.last, entries: Vec::new() });
         }
 
-        // A clock that was set back does not make an event older than the one before it.
+        // If the clock was set back, an event still gets no earlier time than the event before it.
         let recorded_at = self.now.max(horizon.recorded_at);
-        let mut next = Next { transaction_id: horizon.last.transaction_id() + 1, ordinal: 0 };
+        let mut next = PositionAllocator { transaction_id: horizon.last.transaction_id() + 1, ordinal: 0 };
         let (mut receipts, mut entries) = (Vec::with_capacity(self.units.len()), Vec::new());
         for unit in &self.units {
             receipts.push(self.store_unit(transaction, unit, &mut next, recorded_at, &mut entries)?);
         }
         self.store_snapshots(transaction)?;
-        Ok(Decided { outcome: AppendOutcome::Committed(receipts), after: horizon.last, entries })
+        Ok(AppendResult { outcome: AppendOutcome::Committed(receipts), after: horizon.last, entries })
     }
 
-    /// The first event of each stream of the batch.
+    /// Returns the first event of each stream of the batch.
     fn first_events(&self) -> Vec<&NewEvent> {
         let mut seen = HashSet::new();
         self.units.iter().flat_map(|unit| &unit.events).filter(|event| seen.insert(&event.stream_id)).collect()
@@ -115,10 +120,10 @@ impl Batch {
         &self,
         transaction: &Transaction<'_>,
         unit: &AppendUnit,
-        next: &mut Next,
+        next: &mut PositionAllocator,
         recorded_at: Timestamp,
         entries: &mut Vec<Entry>,
-    ) -> Result<Receipt, Trouble> {
+    ) -> Result<Receipt, TransactionError> {
         let mut insert = transaction.prepare_cached(
             "INSERT INTO events (position, partition, stream_id, version, recorded_at, event_type, request_id, payload,
                                  traceparent, fingerprint)
@@ -149,8 +154,8 @@ impl Batch {
         Ok(Receipt { request_id: unit.request_id, streams: streams.into_vec(), committed_at: recorded_at })
     }
 
-    /// Replaces older snapshots, and at the same version those of an older format.
-    fn store_snapshots(&self, transaction: &Transaction<'_>) -> Result<(), Trouble> {
+    /// Stores snapshots. Each replaces an older one, or one of an older format at the same version.
+    fn store_snapshots(&self, transaction: &Transaction<'_>) -> Result<(), TransactionError> {
         let mut upsert = transaction.prepare_cached(
             "INSERT INTO snapshots (stream_id, version, format, state) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (stream_id) DO UPDATE
@@ -169,15 +174,16 @@ impl Batch {
     }
 }
 
-/// The streams that are not at the version which their first event builds on. `recent` has the versions of those with recent events.
+/// Returns the streams whose version is not the one that their first event builds on. `recent` contains the versions of
+/// streams with recent events.
 fn conflicts(
     transaction: &Transaction<'_>,
-    firsts: &[&NewEvent],
+    first_events: &[&NewEvent],
     recent: &[Option<Version>],
-) -> Result<Vec<Conflict>, Trouble> {
+) -> Result<Vec<Conflict>, TransactionError> {
     let mut select = transaction.prepare_cached("SELECT MAX(version) FROM events_by_stream WHERE stream_id = ?1")?;
     let mut conflicts = Vec::new();
-    for (event, recent) in firsts.iter().zip(recent) {
+    for (event, recent) in first_events.iter().zip(recent) {
         let actual = match recent {
             Some(version) => *version,
             None => {
@@ -193,16 +199,16 @@ fn conflicts(
     Ok(conflicts)
 }
 
-/// Gives out the positions of a transaction.
-struct Next {
+/// Allocates the positions of a transaction.
+struct PositionAllocator {
     transaction_id: u64,
     ordinal: u32,
 }
 
-impl Next {
-    fn take(&mut self) -> Result<Position, Trouble> {
+impl PositionAllocator {
+    fn take(&mut self) -> Result<Position, TransactionError> {
         let position = Position::new(self.transaction_id, self.ordinal)
-            .map_err(|error| PortError::operator("the batch has no room in the order of events").caused_by(error))?;
+            .map_err(|error| PortError::operator("no positions are left for the batch").caused_by(error))?;
         self.ordinal += 1;
         Ok(position)
     }

@@ -1,4 +1,4 @@
-//! Loading streams.
+//! Loads of streams.
 
 use diptych_kernel::{
     RecordedEvent, RequestId, StreamId, Version,
@@ -7,59 +7,55 @@ use diptych_kernel::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
 
-use super::{
-    read,
-    recent::{Place, Recent},
-    requests,
-};
-use crate::database::{Trouble, row};
+use super::{read, recent::RecentIndex, requests, segment::EventRef};
+use crate::database::{TransactionError, row};
 
-/// Loads streams and looks up requests in one transaction, that is, as of one moment.
+/// Loads streams and looks up requests in one transaction, as of a single moment.
 pub(super) fn load(
     connection: &Connection,
-    recent: &Mutex<Recent>,
+    recent: &Mutex<RecentIndex>,
     streams: &[StreamLoad],
     snapshot_format: u32,
     requests: &[RequestId],
-) -> Result<Loaded, Trouble> {
-    let (horizon, places, requests) = {
+) -> Result<Loaded, TransactionError> {
+    let (horizon, event_refs, requests) = {
         let mut recent = recent.lock();
         let horizon = recent.catch_up(connection)?;
-        let places: Vec<_> = streams.iter().map(|stream| recent.places(&stream.stream_id)).collect();
+        let event_refs: Vec<_> = streams.iter().map(|stream| recent.event_refs(&stream.stream_id)).collect();
         let requests: Vec<_> = requests.iter().map(|request_id| (*request_id, recent.request(request_id))).collect();
-        (horizon, places, requests)
+        (horizon, event_refs, requests)
     };
-    let streams = streams.iter().zip(&places);
+    let streams = streams.iter().zip(&event_refs);
     Ok(Loaded {
         streams: streams
-            .map(|(stream, places)| load_stream(connection, stream, snapshot_format, places))
+            .map(|(stream, event_refs)| load_stream(connection, stream, snapshot_format, event_refs))
             .collect::<Result<Vec<_>, _>>()?,
         requests: requests::find(connection, horizon, &requests)?,
     })
 }
 
-/// Up to `limit` events of a stream after a version.
+/// Reads up to `limit` events of a stream after a version.
 pub(super) fn read_stream(
     connection: &Connection,
-    recent: &Mutex<Recent>,
+    recent: &Mutex<RecentIndex>,
     stream_id: &StreamId,
     version_exclusive: Version,
     limit: usize,
-) -> Result<Vec<RecordedEvent>, Trouble> {
-    let places = {
+) -> Result<Vec<RecordedEvent>, TransactionError> {
+    let event_refs = {
         let mut recent = recent.lock();
         recent.catch_up(connection)?;
-        recent.places(stream_id)
+        recent.event_refs(stream_id)
     };
-    read::stream(connection, stream_id, version_exclusive, limit, &places)
+    read::stream(connection, stream_id, version_exclusive, limit, &event_refs)
 }
 
 fn load_stream(
     connection: &Connection,
     load: &StreamLoad,
     snapshot_format: u32,
-    recent: &[Place],
-) -> Result<StreamSlice, Trouble> {
+    recent: &[EventRef],
+) -> Result<StreamSlice, TransactionError> {
     let snapshot = match load.known_version {
         Version::NONE => find_snapshot(connection, &load.stream_id, snapshot_format)?,
         _ => None,
@@ -69,7 +65,11 @@ fn load_stream(
     Ok(StreamSlice { stream_id: load.stream_id.clone(), snapshot, events })
 }
 
-fn find_snapshot(connection: &Connection, stream_id: &StreamId, format: u32) -> Result<Option<Snapshot>, Trouble> {
+fn find_snapshot(
+    connection: &Connection,
+    stream_id: &StreamId,
+    format: u32,
+) -> Result<Option<Snapshot>, TransactionError> {
     let mut select =
         connection.prepare_cached("SELECT version, state FROM snapshots WHERE stream_id = ?1 AND format = ?2")?;
     let mut rows = select.query(params![stream_id.as_str(), format])?;

@@ -1,4 +1,4 @@
-//! The write database: events, request ids, snapshots, and the relay's lease and cursor.
+//! Write database: events, request ids, snapshots, and the relay's lease and cursor.
 
 mod append;
 mod load;
@@ -7,6 +7,7 @@ mod read;
 mod recent;
 mod relay;
 mod requests;
+mod segment;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,70 +22,72 @@ use parking_lot::Mutex;
 use rusqlite::Transaction;
 use tokio::time::Instant;
 
-use append::Decided;
-use merge::Slice;
-use recent::{Horizon, Recent};
+use append::AppendResult;
+use merge::MergeChunk;
+use recent::{Horizon, RecentIndex};
 
 use crate::{
-    database::{Blueprint, Database, Migration},
+    database::{Database, DatabaseSpec, Migration},
     storage::Storage,
 };
 
-const BLUEPRINT: Blueprint = Blueprint {
+const DATABASE: DatabaseSpec = DatabaseSpec {
     file_name: "events.db",
     migrations: &[Migration(include_str!("../../migrations/events/0001_events.sql"))],
-    waits_for_disk: true,
+    syncs_commits: true,
     writer_cache_kib: 8_000,
 };
 
-/// How many events go into the index at a time, at least.
+/// Smallest number of events merged into the index at a time.
 const MERGE_EVENTS_MIN: usize = 512;
 
-/// The write database in SQLite. Clones are handles to the same place.
+/// Write database in SQLite. Clones are handles to the same database.
 ///
-/// A transaction that writes keeps all others out, also those of other processes, so the next transaction id is one more than that of the
-/// last event, and what is committed at or below the last position is decided for ever.
+/// Write transactions are exclusive, also across processes. Therefore the next transaction id is one more than that of
+/// the last event, and everything at or below the last committed position is final.
 #[derive(Clone)]
 pub struct EmbeddedEventStore {
     database: Database,
     partitions: Partitions,
     clock: Arc<dyn Clock>,
-    recent: Arc<Mutex<Recent>>,
+    recent: Arc<Mutex<RecentIndex>>,
 }
 
 impl EmbeddedEventStore {
-    /// Opens the write database of a place, and makes it where there is none. `clock` gives the time that events are recorded at.
+    /// Opens the write database, and creates it if it does not exist. `clock` provides the recording time of events.
     ///
     /// # Errors
-    /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
+    /// If the storage cannot be used, or was created with another number of partitions or by a newer version of this
+    /// program.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let database = Database::open(storage, &BLUEPRINT, partitions)?;
+        let database = Database::open(storage, &DATABASE, partitions)?;
         Ok(Self { database, partitions, clock, recent: Arc::default() })
     }
 
-    /// Learns of what other processes appended.
-    async fn look_for_events(&self) -> PortResult<()> {
+    /// Checks for events that other processes appended.
+    async fn check_for_events(&self) -> PortResult<()> {
         let horizon = self.database.read(Horizon::of).await?;
         self.database.signals().raise(horizon.last.as_i64());
         Ok(())
     }
 
-    /// Has a piece of the index written after `events` events were appended: somewhat more than those, so that it never falls behind.
+    /// Merges a chunk of the index in the background after `events` events were appended. The chunk is larger than
+    /// that, so that the merge never falls behind.
     fn merge(&self, events: usize) {
         if !self.recent.lock().wants_to_merge() {
             return;
         }
         let (recent, after) = (Arc::clone(&self.recent), Arc::clone(&self.recent));
         let work = move |transaction: &Transaction<'_>| {
-            let slice = recent.lock().next_slice(MERGE_EVENTS_MIN.max(2 * events));
-            if let Some(slice) = &slice {
-                slice.write(transaction)?;
+            let chunk = recent.lock().next_chunk(MERGE_EVENTS_MIN.max(2 * events));
+            if let Some(chunk) = &chunk {
+                chunk.write(transaction)?;
             }
-            Ok(slice)
+            Ok(chunk)
         };
-        let then = move |slice: &mut Option<Slice>| {
-            if let Some(slice) = slice {
-                after.lock().merged(slice);
+        let then = move |chunk: &mut Option<MergeChunk>| {
+            if let Some(chunk) = chunk {
+                after.lock().merged(chunk);
             }
         };
         self.database.write_detached(work, then);
@@ -98,7 +101,7 @@ impl EventStore for EmbeddedEventStore {
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         append::check(units)?;
-        let batch = append::Batch {
+        let batch = append::AppendBatch {
             units: units.to_vec(),
             snapshots: snapshots.to_vec(),
             partitions: self.partitions,
@@ -106,16 +109,16 @@ impl EventStore for EmbeddedEventStore {
         };
         let (recent, known) = (Arc::clone(&self.recent), Arc::clone(&self.recent));
         let signals = Arc::clone(self.database.signals());
-        // The wake-up is part of the work, because it must come even if this future is dropped.
-        let decided = self
+        // The wake-up is part of the work, because it must happen even if this future is dropped.
+        let result = self
             .database
             .write_then(
                 move |transaction| batch.store(transaction, &recent),
-                move |decided: &mut Decided| decided.announce(&known, &signals),
+                move |result: &mut AppendResult| result.announce(&known, &signals),
             )
             .await?;
         self.merge(units.iter().map(|unit| unit.events.len()).sum());
-        Ok(decided.into_outcome())
+        Ok(result.into_outcome())
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
@@ -127,7 +130,7 @@ impl EventStore for EmbeddedEventStore {
 
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         let now = self.clock.now();
-        self.database.read(move |connection| read::tail(connection, None, cursor_exclusive, limit, now)).await
+        self.database.read(move |connection| read::read_page(connection, None, cursor_exclusive, limit, now)).await
     }
 
     async fn read_partition_after(
@@ -138,7 +141,7 @@ impl EventStore for EmbeddedEventStore {
     ) -> PortResult<EventPage> {
         let now = self.clock.now();
         self.database
-            .read(move |connection| read::tail(connection, Some(partition), cursor_exclusive, limit, now))
+            .read(move |connection| read::read_page(connection, Some(partition), cursor_exclusive, limit, now))
             .await
     }
 
@@ -157,16 +160,16 @@ impl EventStore for EmbeddedEventStore {
     async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
         let deadline = Instant::now() + wait_max;
         let signals = self.database.signals();
-        let strangers = self.database.may_have_strangers();
+        let other_processes = self.database.may_have_other_processes();
         loop {
             let seen = signals.changed.count();
             if signals.highest() > cursor_exclusive.as_i64() || Instant::now() >= deadline {
                 return;
             }
-            signals.changed.wait(seen, deadline, strangers).await;
-            let is_quiet = signals.changed.count() == seen;
-            // A failure here shows itself to the reader, who is told to look.
-            if strangers && is_quiet && self.look_for_events().await.is_err() {
+            signals.changed.wait(seen, deadline, other_processes).await;
+            let is_unchanged = signals.changed.count() == seen;
+            // On an error the wait ends, and the caller's next read reports the error.
+            if other_processes && is_unchanged && self.check_for_events().await.is_err() {
                 return;
             }
         }
@@ -187,10 +190,12 @@ impl RelayState for EmbeddedEventStore {
 
     async fn move_cursor(&self, fence: Fence, cursor: &RelayCursor, duration: Duration) -> PortResult<CursorOutcome> {
         let (cursor, clock) = (cursor.clone(), Arc::clone(&self.clock));
-        // A cursor that a power failure takes back costs repeats, which readers know by position; waiting for the disk would cost the
-        // commands their place in the queue.
+        // Losing the newest cursor in a power failure only causes repeats, which readers recognize by position. Waiting
+        // for the disk here would delay the appends in the queue.
         self.database
-            .write_lightly(move |transaction| relay::move_cursor(transaction, fence, &cursor, clock.now(), duration))
+            .write_without_sync(move |transaction| {
+                relay::move_cursor(transaction, fence, &cursor, clock.now(), duration)
+            })
             .await
     }
 

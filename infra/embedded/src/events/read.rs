@@ -1,14 +1,14 @@
-//! Reading events.
+//! Reads of events.
 
 use diptych_kernel::{
     EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version, ports::EventPage,
 };
 use rusqlite::{CachedStatement, Connection, Params, params};
 
-use super::recent::{Horizon, Place};
-use crate::database::{Trouble, row};
+use super::{recent::Horizon, segment::EventRef};
+use crate::database::{TransactionError, row};
 
-/// Selects what [`row::event`] reads.
+/// Selects the columns that [`row::event`] reads.
 macro_rules! select_events {
     ($from_and_where:literal) => {
         concat!(
@@ -19,14 +19,14 @@ macro_rules! select_events {
     };
 }
 
-/// Events from one answer, up to a number of them.
-struct Piece {
+/// Collects the events of one result, up to a limit.
+struct PageBuilder {
     events: Vec<RecordedEvent>,
     types: EventTypeInterner,
     limit: usize,
 }
 
-impl Piece {
+impl PageBuilder {
     fn up_to(limit: usize) -> Self {
         Self { events: Vec::new(), types: EventTypeInterner::default(), limit }
     }
@@ -39,7 +39,7 @@ impl Piece {
         self.events.len() >= self.limit
     }
 
-    fn add(&mut self, mut select: CachedStatement<'_>, params: impl Params) -> Result<(), Trouble> {
+    fn add(&mut self, mut select: CachedStatement<'_>, params: impl Params) -> Result<(), TransactionError> {
         let mut rows = select.query(params)?;
         while let Some(row) = rows.next()? {
             self.events.push(row::event(row, &mut self.types)?);
@@ -48,44 +48,44 @@ impl Piece {
     }
 }
 
-/// A piece of all events, or of those of one partition.
-pub(super) fn tail(
+/// Reads a page of all events, or of those of one partition.
+pub(super) fn read_page(
     connection: &Connection,
     partition: Option<Partition>,
     cursor_exclusive: Position,
     limit: usize,
     now: Timestamp,
-) -> Result<EventPage, Trouble> {
+) -> Result<EventPage, TransactionError> {
     let horizon = Horizon::of(connection)?;
-    let mut piece = Piece::up_to(limit);
+    let mut page = PageBuilder::up_to(limit);
     let cursor = cursor_exclusive.as_i64();
     match partition {
-        None => piece.add(
+        None => page.add(
             connection.prepare_cached(select_events!("events WHERE position > ?1 ORDER BY position LIMIT ?2"))?,
-            params![cursor, piece.room()],
+            params![cursor, page.room()],
         )?,
-        Some(partition) => add_of_partition(connection, &mut piece, partition, cursor, horizon)?,
+        Some(partition) => add_of_partition(connection, &mut page, partition, cursor, horizon)?,
     }
-    let complete_up_to = if piece.is_full() {
-        piece.events.last().map_or(cursor_exclusive, |event| event.position)
+    let complete_up_to = if page.is_full() {
+        page.events.last().map_or(cursor_exclusive, |event| event.position)
     } else {
-        // Read in the same transaction, so everything up to the last event there is was looked at.
+        // The last position was read in the same transaction, so the page covers everything up to it.
         horizon.last.max(cursor_exclusive)
     };
-    Ok(EventPage { events: piece.events, complete_up_to, read_at: now.max(horizon.recorded_at) })
+    Ok(EventPage { events: page.events, complete_up_to, read_at: now.max(horizon.recorded_at) })
 }
 
-/// First those that the index has, then those among the few that it may not have.
+/// Adds the indexed events of a partition, and then those among the few that may not be indexed yet.
 fn add_of_partition(
     connection: &Connection,
-    piece: &mut Piece,
+    page: &mut PageBuilder,
     partition: Partition,
     cursor: i64,
     horizon: Horizon,
-) -> Result<(), Trouble> {
+) -> Result<(), TransactionError> {
     let (partition, indexed_up_to) = (partition.number(), horizon.indexed_up_to.as_i64());
-    let room = piece.room();
-    piece.add(
+    let room = page.room();
+    page.add(
         connection.prepare_cached(select_events!(
             "events_by_partition AS found CROSS JOIN events ON events.position = found.position
              WHERE found.partition = ?1 AND found.position > ?2 AND found.position <= ?3
@@ -93,8 +93,8 @@ fn add_of_partition(
         ))?,
         params![partition, cursor, indexed_up_to, room],
     )?;
-    let room = piece.room();
-    piece.add(
+    let room = page.room();
+    page.add(
         connection.prepare_cached(select_events!(
             "events WHERE partition = ?1 AND position > ?2 ORDER BY position LIMIT ?3"
         ))?,
@@ -102,19 +102,20 @@ fn add_of_partition(
     )
 }
 
-/// Events of one stream after a version. `recent` has the newest ones, which the index may not have.
+/// Reads events of one stream after a version. `recent` contains the newest ones, which may not be in the index tables
+/// yet.
 pub(super) fn stream(
     connection: &Connection,
     stream_id: &StreamId,
     version_exclusive: Version,
     limit: usize,
-    recent: &[Place],
-) -> Result<Vec<RecordedEvent>, Trouble> {
-    let mut piece = Piece::up_to(limit);
-    let first_recent = recent.first().map_or(i64::MAX, |place| i64::from(place.version.number()));
+    recent: &[EventRef],
+) -> Result<Vec<RecordedEvent>, TransactionError> {
+    let mut page = PageBuilder::up_to(limit);
+    let first_recent = recent.first().map_or(i64::MAX, |event| i64::from(event.version.number()));
     if first_recent > i64::from(version_exclusive.number()) + 1 {
-        let room = piece.room();
-        piece.add(
+        let room = page.room();
+        page.add(
             connection.prepare_cached(select_events!(
                 "events_by_stream AS found CROSS JOIN events ON events.position = found.position
                  WHERE found.stream_id = ?1 AND found.version > ?2 AND found.version < ?3
@@ -123,12 +124,12 @@ pub(super) fn stream(
             params![stream_id.as_str(), version_exclusive.number(), first_recent, room],
         )?;
     }
-    for place in recent.iter().filter(|place| place.version > version_exclusive) {
-        if piece.is_full() {
+    for event in recent.iter().filter(|event| event.version > version_exclusive) {
+        if page.is_full() {
             break;
         }
         let select = connection.prepare_cached(select_events!("events WHERE position = ?1"))?;
-        piece.add(select, [place.position.as_i64()])?;
+        page.add(select, [event.position.as_i64()])?;
     }
-    Ok(piece.events)
+    Ok(page.events)
 }

@@ -1,41 +1,43 @@
-//! The newest events' part of the index, in memory.
+//! In-memory index of the newest events.
 //!
-//! The tables of the index are sorted by stream and by request, that is, at random as far as time goes: written with each batch, every
-//! event would change pages of its own, and cost several times what the event itself costs. So they are written tens of thousands of
-//! events later, in their own order. Until then this finds the events. It can be made again from them, and is when a place is opened.
-
-use std::collections::HashMap;
+//! The index tables are sorted by stream and by request, so consecutive events fall on random pages: writing the tables
+//! with each batch would change pages for every event, and cost several times as much as the event itself. Therefore
+//! they are written tens of thousands of events later, in key order. Until then this index finds the events. It is
+//! rebuilt from the events when a database is opened.
 
 use diptych_kernel::{Partition, Position, RequestId, StreamId, Timestamp, Version};
 use rusqlite::Connection;
 
-use super::merge::{Merge, Slice};
-use crate::database::{Trouble, row};
+use super::{
+    merge::{IndexMerge, MergeChunk},
+    segment::{EventRef, IndexSegment},
+};
+use crate::database::{TransactionError, row};
 
-/// So many events are kept here before they go to the tables together.
+/// Number of events collected here before they are merged into the tables.
 const EVENTS_PER_MERGE: usize = 32_768;
 
-/// How far the database is, in one of its states.
+/// Positions that describe one state of the database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Horizon {
-    /// The position of the last event, [`Position::START`] where there is none.
+    /// The position of the last event, or [`Position::START`] if there is none.
     pub(super) last: Position,
-    /// When it was recorded; the beginning of time where there is none.
+    /// The time of the last event, or the smallest timestamp if there is none.
     pub(super) recorded_at: Timestamp,
-    /// The tables have everything up to here.
+    /// Position up to which the index tables are complete.
     pub(super) indexed_up_to: Position,
-    /// Requests up to here count as new.
+    /// Position up to which requests are forgotten.
     pub(super) forgotten_up_to: Position,
 }
 
 impl Horizon {
-    pub(super) fn of(connection: &Connection) -> Result<Self, Trouble> {
+    pub(super) fn of(connection: &Connection) -> Result<Self, TransactionError> {
         let mut select = connection.prepare_cached(
             "SELECT COALESCE(position, 0), COALESCE(recorded_at, ?1), indexed_up_to, forgotten_up_to
              FROM event_index LEFT JOIN events ON position = (SELECT MAX(position) FROM events)",
         )?;
         let mut rows = select.query([i64::MIN])?;
-        let row = rows.next()?.ok_or_else(|| row::garbled("no row for the index"))?;
+        let row = rows.next()?.ok_or_else(|| row::corrupt("no row in table event_index"))?;
         Ok(Self {
             last: row::position(row, 0)?,
             recorded_at: row::timestamp(row, 1)?,
@@ -45,14 +47,7 @@ impl Horizon {
     }
 }
 
-/// An event of a stream, and where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) version: Version,
-    pub(super) position: Position,
-}
-
-/// What has to be known of an event to find it.
+/// Index data of one event.
 pub(super) struct Entry {
     pub(super) position: Position,
     pub(super) partition: Partition,
@@ -61,36 +56,27 @@ pub(super) struct Entry {
     pub(super) request_id: RequestId,
 }
 
-/// Events that come after one another, by what they are looked for.
+/// Index of the events after those in the tables. Shared by the clones of a handle.
 #[derive(Default)]
-pub(super) struct Generation {
-    pub(super) streams: HashMap<StreamId, Vec<Place>>,
-    /// The first event of each request.
-    pub(super) requests: HashMap<RequestId, Position>,
-    pub(super) partitions: Vec<(Partition, Position)>,
-}
-
-/// The events after those in the tables. Shared by the clones of a handle.
-#[derive(Default)]
-pub(super) struct Recent {
-    /// Every event after [`Horizon::indexed_up_to`] up to here is in one of the generations.
+pub(super) struct RecentIndex {
+    /// Every event after [`Horizon::indexed_up_to`] up to this position is in one of the segments.
     up_to: Position,
-    newest: Generation,
-    /// What is on its way to the tables, piece by piece.
-    merging: Option<Merge>,
+    newest: IndexSegment,
+    /// The segment that is being merged into the tables.
+    merging: Option<IndexMerge>,
 }
 
-impl Recent {
-    /// Learns of the events that others have stored. The connection is in a transaction which has not read yet, so that it sees all that
-    /// is known here.
-    pub(super) fn catch_up(&mut self, connection: &Connection) -> Result<Horizon, Trouble> {
+impl RecentIndex {
+    /// Adds the events that other handles have stored. The connection must be in a transaction that has not read yet,
+    /// so that its snapshot contains every event that is known here.
+    pub(super) fn catch_up(&mut self, connection: &Connection) -> Result<Horizon, TransactionError> {
         let horizon = Horizon::of(connection)?;
         if self.merging.as_ref().is_some_and(|merging| merging.up_to() <= horizon.indexed_up_to) {
             self.merging = None;
         }
         if self.up_to <= horizon.indexed_up_to {
-            // Another process has written the tables; or nothing is known yet.
-            self.newest = Generation::default();
+            // Another process has merged these events into the tables, or nothing is known yet.
+            self.newest = IndexSegment::default();
             self.up_to = horizon.indexed_up_to;
         }
         if self.up_to < horizon.last {
@@ -99,7 +85,7 @@ impl Recent {
         Ok(horizon)
     }
 
-    fn read_on(&mut self, connection: &Connection, last: Position) -> Result<(), Trouble> {
+    fn read_on(&mut self, connection: &Connection, last: Position) -> Result<(), TransactionError> {
         let mut select = connection.prepare_cached(
             "SELECT position, partition, stream_id, version, request_id FROM events
              WHERE position > ?1 AND position <= ?2 ORDER BY position",
@@ -117,7 +103,8 @@ impl Recent {
         Ok(())
     }
 
-    /// Takes up the events of a transaction that was committed, where it knows all before them; otherwise they are read when needed.
+    /// Adds the events of a committed transaction if all events before them are known; otherwise they are read when
+    /// they are needed.
     pub(super) fn append(&mut self, after: Position, entries: Vec<Entry>) {
         if self.up_to == after {
             entries.into_iter().for_each(|entry| self.push(entry));
@@ -126,8 +113,9 @@ impl Recent {
 
     fn push(&mut self, entry: Entry) {
         let Entry { position, partition, stream_id, version, request_id } = entry;
-        self.newest.streams.entry(stream_id).or_default().push(Place { version, position });
-        // A request that was forgotten and came again is found at its later place; one of several events at its first.
+        self.newest.streams.entry(stream_id).or_default().push(EventRef { version, position });
+        // A forgotten request that was stored again is found at its later position. A request with several events is
+        // found at the first.
         let first = self.newest.requests.entry(request_id).or_insert(position);
         if first.transaction_id() != position.transaction_id() {
             *first = position;
@@ -136,43 +124,43 @@ impl Recent {
         self.up_to = position;
     }
 
-    /// The events of a stream that are known here, in order: the newest ones, without a gap.
-    pub(super) fn places(&self, stream_id: &StreamId) -> Vec<Place> {
-        let older = self.merging.as_ref().and_then(|merging| merging.generation().streams.get(stream_id));
+    /// Returns the indexed events of a stream, in order and without gaps: the stream's newest ones.
+    pub(super) fn event_refs(&self, stream_id: &StreamId) -> Vec<EventRef> {
+        let older = self.merging.as_ref().and_then(|merging| merging.segment().streams.get(stream_id));
         let newer = self.newest.streams.get(stream_id);
         older.into_iter().chain(newer).flatten().copied().collect()
     }
 
-    /// The version of a stream, where it has an event here.
+    /// Returns the version of a stream, if an event of it is indexed here.
     pub(super) fn version(&self, stream_id: &StreamId) -> Option<Version> {
         let newer = self.newest.streams.get(stream_id);
-        let places = newer.or_else(|| self.merging.as_ref()?.generation().streams.get(stream_id))?;
-        places.last().map(|place| place.version)
+        let event_refs = newer.or_else(|| self.merging.as_ref()?.segment().streams.get(stream_id))?;
+        event_refs.last().map(|event| event.version)
     }
 
-    /// The first event of a request, where it is here.
+    /// Returns the position of a request's first event, if it is indexed here.
     pub(super) fn request(&self, request_id: &RequestId) -> Option<Position> {
         let newer = self.newest.requests.get(request_id);
-        newer.or_else(|| self.merging.as_ref()?.generation().requests.get(request_id)).copied()
+        newer.or_else(|| self.merging.as_ref()?.segment().requests.get(request_id)).copied()
     }
 
-    /// Whether there is something to be written to the tables.
+    /// Returns whether entries are ready to be merged into the tables.
     pub(super) fn wants_to_merge(&self) -> bool {
         self.merging.is_some() || self.newest.partitions.len() >= EVENTS_PER_MERGE
     }
 
-    /// The next piece to be written.
-    pub(super) fn next_slice(&mut self, events_max: usize) -> Option<Slice> {
+    /// Returns the next chunk to be written to the tables.
+    pub(super) fn next_chunk(&mut self, events_max: usize) -> Option<MergeChunk> {
         if self.merging.is_none() && self.wants_to_merge() {
-            self.merging = Some(Merge::new(std::mem::take(&mut self.newest), self.up_to));
+            self.merging = Some(IndexMerge::new(std::mem::take(&mut self.newest), self.up_to));
         }
-        self.merging.as_ref().map(|merging| merging.next_slice(events_max))
+        self.merging.as_ref().map(|merging| merging.next_chunk(events_max))
     }
 
-    /// A piece was written and is committed.
-    pub(super) fn merged(&mut self, slice: &Slice) {
+    /// Records that a chunk was written and committed.
+    pub(super) fn merged(&mut self, chunk: &MergeChunk) {
         if let Some(merging) = &mut self.merging {
-            merging.advance(slice);
+            merging.advance(chunk);
         }
     }
 }

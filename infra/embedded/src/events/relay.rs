@@ -1,4 +1,4 @@
-//! The relay's lease and cursor: one row.
+//! The relay's lease and cursor, stored in one row.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use diptych_kernel::{
 };
 use rusqlite::{Transaction, params};
 
-use crate::database::{Trouble, row};
+use crate::database::{TransactionError, row};
 
 struct RelayRow {
     fence: i64,
@@ -18,11 +18,11 @@ struct RelayRow {
     last_positions: Option<Vec<u8>>,
 }
 
-fn read(transaction: &Transaction<'_>) -> Result<RelayRow, Trouble> {
+fn read(transaction: &Transaction<'_>) -> Result<RelayRow, TransactionError> {
     let mut select =
         transaction.prepare_cached("SELECT fence, owner, expires_at, published_up_to, last_positions FROM relay")?;
     let mut rows = select.query([])?;
-    let row = rows.next()?.ok_or_else(|| row::garbled("no row for the relay"))?;
+    let row = rows.next()?.ok_or_else(|| row::corrupt("no row in table relay"))?;
     Ok(RelayRow {
         fence: row.get(0)?,
         owner: row.get(1)?,
@@ -39,7 +39,7 @@ pub(super) fn acquire(
     now: Timestamp,
     duration: Duration,
     partitions: Partitions,
-) -> Result<LeaseOutcome, Trouble> {
+) -> Result<LeaseOutcome, TransactionError> {
     let row = read(transaction)?;
     let is_running = row.expires_at > now;
     let fence = match &row.owner {
@@ -57,14 +57,15 @@ pub(super) fn acquire(
     Ok(LeaseOutcome::Held { fence: Fence(fence.unsigned_abs()), cursor: row.cursor(partitions)? })
 }
 
-/// Moves the cursor where `fence` is the newest and was not given back. A lease that has ended and that nobody took counts on.
+/// Moves the cursor if `fence` is the newest one and was not released. An expired lease that no other owner has taken
+/// still counts.
 pub(super) fn move_cursor(
     transaction: &Transaction<'_>,
     fence: Fence,
     cursor: &RelayCursor,
     now: Timestamp,
     duration: Duration,
-) -> Result<CursorOutcome, Trouble> {
+) -> Result<CursorOutcome, TransactionError> {
     let row = read(transaction)?;
     if row.owner.is_none() || row.fence.unsigned_abs() != fence.0 {
         return Ok(CursorOutcome::Fenced);
@@ -80,15 +81,15 @@ pub(super) fn move_cursor(
     Ok(CursorOutcome::Moved)
 }
 
-/// Ends the lease where it is held under `fence`.
-pub(super) fn release(transaction: &Transaction<'_>, fence: Fence) -> Result<(), Trouble> {
+/// Releases the lease if it is held under `fence`.
+pub(super) fn release(transaction: &Transaction<'_>, fence: Fence) -> Result<(), TransactionError> {
     let Ok(fence) = i64::try_from(fence.0) else { return Ok(()) };
     transaction.prepare_cached("UPDATE relay SET owner = NULL, expires_at = 0 WHERE fence = ?1")?.execute([fence])?;
     Ok(())
 }
 
 impl RelayRow {
-    fn cursor(&self, partitions: Partitions) -> Result<RelayCursor, Trouble> {
+    fn cursor(&self, partitions: Partitions) -> Result<RelayCursor, TransactionError> {
         let mut cursor = RelayCursor::start(partitions);
         cursor.published_up_to = self.published_up_to;
         if let Some(stored) = &self.last_positions {
@@ -102,10 +103,10 @@ fn later(now: Timestamp, duration: Duration) -> Timestamp {
     now.plus_micros(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// The later position of each partition.
-fn merge(left: &[Position], right: &[Position]) -> Result<Vec<Position>, Trouble> {
+/// Returns the larger position of each partition.
+fn merge(left: &[Position], right: &[Position]) -> Result<Vec<Position>, TransactionError> {
     if left.len() != right.len() {
-        let message = format!("a cursor has {} partitions, the stored one {}", left.len(), right.len());
+        let message = format!("the cursor has {} partitions, but the stored one has {}", left.len(), right.len());
         return Err(PortError::operator(message).into());
     }
     Ok(left.iter().zip(right).map(|(left, right)| *left.max(right)).collect())
@@ -115,10 +116,10 @@ fn encode(positions: &[Position]) -> Vec<u8> {
     positions.iter().flat_map(|position| position.as_i64().to_le_bytes()).collect()
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<Position>, Trouble> {
+fn decode(bytes: &[u8]) -> Result<Vec<Position>, TransactionError> {
     let (numbers, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() {
-        return Err(row::garbled("a cursor of the relay that is cut"));
+        return Err(row::corrupt("a truncated relay cursor"));
     }
-    numbers.iter().map(|number| Position::from_i64(i64::from_le_bytes(*number)).map_err(row::garbled)).collect()
+    numbers.iter().map(|number| Position::from_i64(i64::from_le_bytes(*number)).map_err(row::corrupt)).collect()
 }

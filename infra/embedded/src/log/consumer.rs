@@ -1,4 +1,4 @@
-//! A member of a group.
+//! Consumer: a member of a group.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -10,120 +10,127 @@ use rusqlite::Connection;
 use tokio::time::Instant;
 
 use super::{
-    group::{self, Holdings, Seat, Term},
-    reading::Reading,
+    group::{self, Membership, Ownership, OwnershipTerm},
+    reading::ReadCursor,
 };
-use crate::database::{Database, Trouble};
+use crate::database::{Database, TransactionError};
 
-/// A sign of life is written so many times in a session.
-const SIGNS_PER_SESSION: u32 = 5;
+/// Number of heartbeats written per session timeout.
+const HEARTBEATS_PER_SESSION: u32 = 5;
 
-/// A member of a group. Leaves when it is dropped.
+/// Member of a consumer group. Dropping it leaves the group.
 pub struct EmbeddedConsumer {
     database: Database,
     clock: Arc<dyn Clock>,
-    seat: Seat,
-    /// The generation of the group as of which `own` is known.
+    membership: Membership,
+    /// The generation of the group that `own` was read at; `None` if it is not known.
     generation: Option<i64>,
-    own: BTreeMap<Partition, Term>,
-    /// Those that this member was told to let go of: until it has, its commits count.
-    let_go: BTreeMap<Partition, Term>,
-    reading: Reading,
-    last_sign_of_life: Timestamp,
+    own: BTreeMap<Partition, OwnershipTerm>,
+    /// Partitions revoked from this member that it has not released yet; until then, its commits are accepted.
+    releasing: BTreeMap<Partition, OwnershipTerm>,
+    reading: ReadCursor,
+    last_heartbeat: Timestamp,
 }
 
-/// What a look at the database brought.
-enum Look {
-    /// Partitions have changed hands, maybe this member's.
-    Holdings(Holdings),
-    /// The group is as it was; this comes next.
-    Records { records: Vec<LogRecord>, reading: Reading, more: bool },
+/// Result of polling the database once.
+enum PollResult {
+    /// The ownership of partitions has changed, possibly of this member's.
+    Ownership(Ownership),
+    /// The group is unchanged; these are the next records.
+    Records { records: Vec<LogRecord>, reading: ReadCursor, more: bool },
 }
 
 impl EmbeddedConsumer {
-    /// A member that has just joined.
-    pub(super) fn new(database: Database, clock: Arc<dyn Clock>, seat: Seat, joined_at: Timestamp) -> Self {
+    /// Creates a member that has just joined.
+    pub(super) fn new(database: Database, clock: Arc<dyn Clock>, membership: Membership, joined_at: Timestamp) -> Self {
         Self {
             database,
             clock,
-            seat,
+            membership,
             generation: None,
             own: BTreeMap::new(),
-            let_go: BTreeMap::new(),
-            reading: Reading::default(),
-            last_sign_of_life: joined_at,
+            releasing: BTreeMap::new(),
+            reading: ReadCursor::default(),
+            last_heartbeat: joined_at,
         }
     }
 
-    /// How long until the next sign of life is due.
-    fn quiet_time_left(&self) -> Duration {
-        let silent = self.clock.now().as_micros().saturating_sub(self.last_sign_of_life.as_micros());
+    /// Returns the time until the next heartbeat is due.
+    fn time_to_heartbeat(&self) -> Duration {
+        let silent = self.clock.now().as_micros().saturating_sub(self.last_heartbeat.as_micros());
         let silent = Duration::from_micros(u64::try_from(silent).unwrap_or_default());
-        (self.seat.times.session / SIGNS_PER_SESSION).saturating_sub(silent)
+        (self.membership.timeouts.session / HEARTBEATS_PER_SESSION).saturating_sub(silent)
     }
 
-    async fn show_life(&mut self) -> PortResult<()> {
-        let (seat, now) = (self.seat.clone(), self.clock.now());
+    async fn write_heartbeat(&mut self) -> PortResult<()> {
+        let (membership, now) = (self.membership.clone(), self.clock.now());
         let signals = Arc::clone(self.database.signals());
         let announce = move |changed: &mut bool| {
             if *changed {
                 signals.changed.announce();
             }
         };
-        self.database.write_then(move |transaction| group::show_life(transaction, &seat, now), announce).await?;
-        self.last_sign_of_life = now;
+        self.database.write_then(move |transaction| group::heartbeat(transaction, &membership, now), announce).await?;
+        self.last_heartbeat = now;
         Ok(())
     }
 
-    /// Looks at the group and reads on, on one state of the database: so what is read is this member's to read.
-    async fn look(&self, limit: usize) -> PortResult<Look> {
-        let (seat, known, mut reading) = (self.seat.clone(), self.generation, self.reading.clone());
-        let look = move |connection: &Connection| -> Result<Look, Trouble> {
-            if known != Some(group::generation(connection, &seat.group)?) {
-                return Ok(Look::Holdings(group::holdings(connection, &seat)?));
+    /// Checks the group and reads the next records in one transaction, so that every record belongs to a partition of
+    /// this member.
+    async fn poll_once(&self, limit: usize) -> PortResult<PollResult> {
+        let (membership, known, mut reading) = (self.membership.clone(), self.generation, self.reading.clone());
+        let read = move |connection: &Connection| -> Result<PollResult, TransactionError> {
+            if known != Some(group::generation(connection, &membership.group)?) {
+                return Ok(PollResult::Ownership(group::ownership(connection, &membership)?));
             }
-            let (records, more) = reading.go_on(connection, limit)?;
-            Ok(Look::Records { records, reading, more })
+            let (records, more) = reading.read_next(connection, limit)?;
+            Ok(PollResult::Records { records, reading, more })
         };
-        self.database.read(look).await
+        self.database.read(read).await
     }
 
-    /// What changed about this member's partitions: what is taken away comes first.
-    fn learn(&mut self, holdings: Holdings) -> Option<LogSignal> {
-        let Holdings { generation, own, mut to_let_go } = holdings;
-        let is_lost = |partition: &Partition, term: &mut Term| own.get(partition).is_none_or(|now| now.term != *term);
-        let lost: BTreeMap<Partition, Term> = self.own.extract_if(.., is_lost).collect();
+    /// Applies changes of this member's partitions and returns the signal for them. Revocations come before
+    /// assignments.
+    fn apply_ownership(&mut self, ownership: Ownership) -> Option<LogSignal> {
+        let Ownership { generation, own, mut to_release } = ownership;
+        let is_lost =
+            |partition: &Partition, term: &mut OwnershipTerm| own.get(partition).is_none_or(|now| now.term != *term);
+        let lost: BTreeMap<Partition, OwnershipTerm> = self.own.extract_if(.., is_lost).collect();
         if !lost.is_empty() {
-            // The generation is looked at again, for what was gained at the same time.
+            // The generation is not updated, so that the next poll returns the partitions assigned at the same time.
             return Some(self.revoke(lost));
         }
-        // What it never took up it lets go of without a word.
-        to_let_go.retain(|partition, term| self.let_go.get(partition) != Some(term));
-        if !to_let_go.is_empty() {
-            drop(self.hand_over(to_let_go));
+        // Partitions that were never assigned to the caller are released without a signal.
+        to_release.retain(|partition, term| self.releasing.get(partition) != Some(term));
+        if !to_release.is_empty() {
+            drop(self.handover(to_release));
         }
         self.generation = Some(generation);
         let mut gained: Vec<Assignment> = Vec::new();
-        for (partition, holding) in own {
-            if self.own.insert(partition, holding.term).is_none() {
-                self.let_go.remove(&partition);
-                gained.push(holding.assignment);
+        for (partition, owned) in own {
+            if self.own.insert(partition, owned.term).is_none() {
+                self.releasing.remove(&partition);
+                gained.push(owned.assignment);
             }
         }
         if gained.is_empty() { None } else { Some(LogSignal::Assigned(gained)) }
     }
 
-    fn revoke(&mut self, lost: BTreeMap<Partition, Term>) -> LogSignal {
+    fn revoke(&mut self, lost: BTreeMap<Partition, OwnershipTerm>) -> LogSignal {
         for (partition, term) in &lost {
             self.reading.stop(*partition);
-            self.let_go.insert(*partition, *term);
+            self.releasing.insert(*partition, *term);
         }
         let partitions = lost.keys().copied().collect();
-        LogSignal::Revoked(partitions, RevokeGuard::new(self.hand_over(lost)))
+        LogSignal::Revoked(partitions, RevokeGuard::new(self.handover(lost)))
     }
 
-    fn hand_over(&self, terms: BTreeMap<Partition, Term>) -> HandOver {
-        HandOver { database: self.database.clone(), seat: self.seat.clone(), terms: terms.into_iter().collect() }
+    fn handover(&self, terms: BTreeMap<Partition, OwnershipTerm>) -> Handover {
+        Handover {
+            database: self.database.clone(),
+            membership: self.membership.clone(),
+            terms: terms.into_iter().collect(),
+        }
     }
 }
 
@@ -133,15 +140,15 @@ impl Consumer for EmbeddedConsumer {
         let signals = Arc::clone(self.database.signals());
         loop {
             let seen = signals.changed.count();
-            if self.quiet_time_left().is_zero() {
-                self.show_life().await?;
+            if self.time_to_heartbeat().is_zero() {
+                self.write_heartbeat().await?;
             }
-            match self.look(limit.max(1)).await? {
-                Look::Holdings(holdings) => match self.learn(holdings) {
+            match self.poll_once(limit.max(1)).await? {
+                PollResult::Ownership(ownership) => match self.apply_ownership(ownership) {
                     Some(signal) => return Ok(signal),
                     None => continue,
                 },
-                Look::Records { records, reading, more } => {
+                PollResult::Records { records, reading, more } => {
                     self.reading = reading;
                     if !records.is_empty() {
                         return Ok(LogSignal::Records(records));
@@ -154,32 +161,32 @@ impl Consumer for EmbeddedConsumer {
             if Instant::now() >= deadline {
                 return Ok(LogSignal::Idle);
             }
-            let until = deadline.min(Instant::now() + self.quiet_time_left());
-            signals.changed.wait(seen, until, self.database.may_have_strangers()).await;
+            let until = deadline.min(Instant::now() + self.time_to_heartbeat());
+            signals.changed.wait(seen, until, self.database.may_have_other_processes()).await;
         }
     }
 
     async fn heartbeat(&mut self) {
-        if self.quiet_time_left().is_zero()
-            && let Err(error) = self.show_life().await
+        if self.time_to_heartbeat().is_zero()
+            && let Err(error) = self.write_heartbeat().await
         {
-            // It is tried again with the next call, which says so too.
-            tracing::debug!(%error, "a sign of life was not written");
+            // The next call tries again and reports the error.
+            tracing::debug!(%error, "cannot write the heartbeat; the next call tries again");
         }
     }
 
     async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         if !self.own.contains_key(&partition) {
-            return Err(PortError::operator(format!("partition {partition} is not this member's")));
+            return Err(PortError::operator(format!("partition {partition} is not assigned to this member")));
         }
-        self.reading.start_at(partition, offset);
+        self.reading.seek(partition, offset);
         Ok(())
     }
 
     async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let mut with_terms = Vec::with_capacity(offsets.len());
         for (partition, offset) in offsets {
-            match self.own.get(partition).or_else(|| self.let_go.get(partition)) {
+            match self.own.get(partition).or_else(|| self.releasing.get(partition)) {
                 Some(term) => with_terms.push((*partition, *term, *offset)),
                 None => return Ok(CommitOutcome::Fenced),
             }
@@ -187,41 +194,41 @@ impl Consumer for EmbeddedConsumer {
         if with_terms.is_empty() {
             return Ok(CommitOutcome::Committed);
         }
-        let (seat, now) = (self.seat.clone(), self.clock.now());
-        self.database.write(move |transaction| group::commit(transaction, &seat, &with_terms, now)).await
+        let (membership, now) = (self.membership.clone(), self.clock.now());
+        self.database.write(move |transaction| group::commit(transaction, &membership, &with_terms, now)).await
     }
 }
 
 impl Drop for EmbeddedConsumer {
     fn drop(&mut self) {
-        let (seat, now) = (self.seat.clone(), self.clock.now());
+        let (membership, now) = (self.membership.clone(), self.clock.now());
         let signals = Arc::clone(self.database.signals());
         self.database.write_detached(
-            move |transaction| group::leave(transaction, &seat, now),
+            move |transaction| group::leave(transaction, &membership, now),
             move |(): &mut ()| signals.changed.announce(),
         );
     }
 }
 
-/// Lets the group go on when it is dropped.
-struct HandOver {
+/// Releases revoked partitions when it is dropped, so that the rebalance continues.
+struct Handover {
     database: Database,
-    seat: Seat,
-    terms: Vec<(Partition, Term)>,
+    membership: Membership,
+    terms: Vec<(Partition, OwnershipTerm)>,
 }
 
-impl fmt::Debug for HandOver {
+impl fmt::Debug for Handover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HandOver").field("terms", &self.terms).finish_non_exhaustive()
+        f.debug_struct("Handover").field("terms", &self.terms).finish_non_exhaustive()
     }
 }
 
-impl Drop for HandOver {
+impl Drop for Handover {
     fn drop(&mut self) {
-        let (seat, terms) = (self.seat.clone(), std::mem::take(&mut self.terms));
+        let (membership, terms) = (self.membership.clone(), std::mem::take(&mut self.terms));
         let signals = Arc::clone(self.database.signals());
         self.database.write_detached(
-            move |transaction| group::let_go(transaction, &seat, &terms),
+            move |transaction| group::release(transaction, &membership, &terms),
             move |(): &mut ()| signals.changed.announce(),
         );
     }

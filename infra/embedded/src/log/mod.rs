@@ -1,4 +1,4 @@
-//! The event log: partitions, offsets and consumer groups in SQLite, with the semantics of a broker.
+//! Event log in SQLite: partitions, offsets and consumer groups, with the semantics of a Kafka broker.
 
 mod consumer;
 mod group;
@@ -15,67 +15,72 @@ use diptych_kernel::{
 pub use consumer::EmbeddedConsumer;
 
 use crate::{
-    database::{Blueprint, Database, Migration},
+    database::{Database, DatabaseSpec, Migration},
     storage::Storage,
 };
 
-const BLUEPRINT: Blueprint = Blueprint {
+const DATABASE: DatabaseSpec = DatabaseSpec {
     file_name: "log.db",
     migrations: &[Migration(include_str!("../../migrations/log/0001_log.sql"))],
-    // The relay finds out what a power failure has taken away and publishes it again.
-    waits_for_disk: false,
+    // After a power failure, the relay detects the lost records and publishes them again.
+    syncs_commits: false,
     writer_cache_kib: 4_000,
 };
 
-/// The times of consumer groups.
+/// Timeouts of consumer groups.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupTimeouts {
-    /// A member that is not heard of for so long has left.
+    /// Session timeout: a member without a heartbeat for this long is removed from its group.
     pub session: Duration,
-    /// How long a member may take to let go of a partition before it is taken away.
-    pub hand_over: Duration,
+    /// Time for which a member may keep a revoked partition before it is taken away.
+    pub handover: Duration,
 }
 
 impl Default for GroupTimeouts {
-    /// Ten seconds each.
+    /// Both timeouts are ten seconds.
     fn default() -> Self {
-        Self { session: Duration::from_secs(10), hand_over: Duration::from_secs(10) }
+        Self { session: Duration::from_secs(10), handover: Duration::from_secs(10) }
     }
 }
 
-/// The event log in SQLite. Clones are handles to the same place.
+/// Event log in SQLite. Clones are handles to the same log.
 #[derive(Clone)]
 pub struct EmbeddedEventLog {
     database: Database,
     partitions: Partitions,
     clock: Arc<dyn Clock>,
-    times: GroupTimeouts,
+    timeouts: GroupTimeouts,
 }
 
 impl EmbeddedEventLog {
-    /// Opens the log of a place, and makes it where there is none. `clock` tells when members of groups have gone.
+    /// Opens the log, and creates it if it does not exist. `clock` determines when the sessions of group members
+    /// expire.
     ///
     /// # Errors
-    /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
+    /// If the storage cannot be used, or was created with another number of partitions or by a newer version of this
+    /// program.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let database = Database::open(storage, &BLUEPRINT, partitions)?;
-        Ok(Self { database, partitions, clock, times: GroupTimeouts::default() })
+        let database = Database::open(storage, &DATABASE, partitions)?;
+        Ok(Self { database, partitions, clock, timeouts: GroupTimeouts::default() })
     }
 
-    /// The same log with other times for the groups that are joined through this handle.
+    /// Sets the timeouts of the groups that are joined through this handle.
     #[must_use]
-    pub fn with_times(mut self, times: GroupTimeouts) -> Self {
-        self.times = times;
+    pub fn with_timeouts(mut self, timeouts: GroupTimeouts) -> Self {
+        self.timeouts = timeouts;
         self
     }
 
-    /// Deletes records that every group has read past, but for the newest `keep_records_min` of each partition and its last event. At most
-    /// `limit` of them, so that nobody waits long; returns how many went. A log that no group reads is left alone.
+    /// Deletes records below the committed offsets of all groups, except the newest `keep_records_min` of each
+    /// partition and its last event. Deletes at most `limit` records, so that other callers do not wait long, and
+    /// returns how many it deleted. A log that no group reads is not trimmed.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// If the database cannot be written.
     pub async fn trim(&self, keep_records_min: u64, limit: usize) -> PortResult<usize> {
-        self.database.write_lightly(move |transaction| records::trim(transaction, keep_records_min.max(1), limit)).await
+        self.database
+            .write_without_sync(move |transaction| records::trim(transaction, keep_records_min.max(1), limit))
+            .await
     }
 }
 
@@ -97,7 +102,7 @@ impl EventLog for EmbeddedEventLog {
         }
         let entries = entries.to_vec();
         let signals = Arc::clone(self.database.signals());
-        // The wake-up is part of the work, because it must come even if this future is dropped.
+        // The wake-up is part of the work, because it must happen even if this future is dropped.
         self.database
             .write_then(
                 move |transaction| records::append(transaction, &entries),
@@ -112,8 +117,8 @@ impl EventLog for EmbeddedEventLog {
     }
 
     async fn join(&self, group: &str, member: &str) -> PortResult<EmbeddedConsumer> {
-        let seat = group::Seat::new(group, member, self.times);
-        let (joining, partitions, now) = (seat.clone(), self.partitions, self.clock.now());
+        let membership = group::Membership::new(group, member, self.timeouts);
+        let (joining, partitions, now) = (membership.clone(), self.partitions, self.clock.now());
         let signals = Arc::clone(self.database.signals());
         let session = self
             .database
@@ -122,7 +127,7 @@ impl EventLog for EmbeddedEventLog {
                 move |_: &mut i64| signals.changed.announce(),
             )
             .await?;
-        let seat = seat.with_session(session);
-        Ok(EmbeddedConsumer::new(self.database.clone(), Arc::clone(&self.clock), seat, now))
+        let membership = membership.with_session(session);
+        Ok(EmbeddedConsumer::new(self.database.clone(), Arc::clone(&self.clock), membership, now))
     }
 }

@@ -1,4 +1,4 @@
-//! Where a member's reading stands.
+//! Read position of a member.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,33 +9,33 @@ use diptych_kernel::{
 use rusqlite::Connection;
 
 use super::records;
-use crate::database::Trouble;
+use crate::database::TransactionError;
 
-/// Partitions are read together, in the order of appending, with one statement however many they are. One that was started elsewhere is
-/// first read by itself, until it is level with the others.
+/// Read position of a member. Partitions are read together, in the order of appending, with one statement for all of
+/// them. A partition with a new offset is first read alone, until it has caught up with the others.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reading {
-    partitions: BTreeMap<Partition, Place>,
-    /// The last place in the order of appending that level partitions were read up to.
+pub(super) struct ReadCursor {
+    partitions: BTreeMap<Partition, PartitionCursor>,
+    /// Sequence number up to which the caught-up partitions were read.
     sequence: i64,
-    /// Whose turn it is to read first, so that neither kind keeps the other from reading.
-    is_turn_of_level: bool,
-    /// Those that are not level, in the order in which they were started: one after the other catches up.
+    /// Whether the caught-up partitions are read first. Alternates, so that neither kind starves the other.
+    reads_caught_up_first: bool,
+    /// Partitions that have not caught up, in the order of seeking. They catch up one after another.
     behind: VecDeque<Partition>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct PartitionCursor {
     next: Offset,
-    /// Everything up to [`Reading::sequence`] was read.
-    is_level: bool,
+    /// Whether everything up to [`ReadCursor::sequence`] was read.
+    is_caught_up: bool,
 }
 
-impl Reading {
-    /// Starts, or goes on, reading a partition at an offset.
-    pub(super) fn start_at(&mut self, partition: Partition, offset: Offset) {
+impl ReadCursor {
+    /// Starts or continues reading a partition at an offset.
+    pub(super) fn seek(&mut self, partition: Partition, offset: Offset) {
         self.stop(partition);
-        self.partitions.insert(partition, Place { next: offset, is_level: false });
+        self.partitions.insert(partition, PartitionCursor { next: offset, is_caught_up: false });
         self.behind.push_back(partition);
     }
 
@@ -44,64 +44,73 @@ impl Reading {
         self.behind.retain(|behind| *behind != partition);
     }
 
-    /// Up to `limit` records, and whether there may be more at once.
-    pub(super) fn go_on(&mut self, connection: &Connection, limit: usize) -> Result<(Vec<LogRecord>, bool), Trouble> {
+    /// Reads up to `limit` records. Also returns whether more may be available at once.
+    pub(super) fn read_next(
+        &mut self,
+        connection: &Connection,
+        limit: usize,
+    ) -> Result<(Vec<LogRecord>, bool), TransactionError> {
         if self.partitions.is_empty() {
             return Ok((Vec::new(), false));
         }
-        if !self.partitions.values().any(|place| place.is_level) {
-            // Nobody needs what was appended meanwhile from the common place on, so it may as well be the end.
+        if !self.partitions.values().any(|cursor| cursor.is_caught_up) {
+            // No partition needs the records after the common sequence, so it can jump to the end.
             self.sequence = records::last_sequence(connection)?;
         }
         let mut found = Vec::new();
-        self.is_turn_of_level = !self.is_turn_of_level;
-        if self.is_turn_of_level {
-            let more = self.read_level(connection, &mut found, limit)?;
+        self.reads_caught_up_first = !self.reads_caught_up_first;
+        if self.reads_caught_up_first {
+            let more = self.read_caught_up(connection, &mut found, limit)?;
             self.catch_up(connection, &mut found, limit)?;
             return Ok((found, more));
         }
         self.catch_up(connection, &mut found, limit)?;
-        let more = self.read_level(connection, &mut found, limit)?;
+        let more = self.read_caught_up(connection, &mut found, limit)?;
         Ok((found, more))
     }
 
-    /// Brings partitions that are behind nearer to the common place.
-    fn catch_up(&mut self, connection: &Connection, found: &mut Vec<LogRecord>, limit: usize) -> Result<(), Trouble> {
+    /// Reads partitions that have not caught up, up to the common sequence.
+    fn catch_up(
+        &mut self,
+        connection: &Connection,
+        found: &mut Vec<LogRecord>,
+        limit: usize,
+    ) -> Result<(), TransactionError> {
         while let Some(partition) = self.behind.front().copied() {
             let room = limit.saturating_sub(found.len());
-            let Some(place) = self.partitions.get_mut(&partition).filter(|_| room > 0) else { break };
-            let records = records::of_partition(connection, partition, place.next, self.sequence, room)?;
-            place.is_level = records.len() < room;
-            if place.is_level {
+            let Some(cursor) = self.partitions.get_mut(&partition).filter(|_| room > 0) else { break };
+            let records = records::of_partition(connection, partition, cursor.next, self.sequence, room)?;
+            cursor.is_caught_up = records.len() < room;
+            if cursor.is_caught_up {
                 self.behind.pop_front();
             }
             for (_, record) in records {
-                place.next = after(record.offset);
+                cursor.next = after(record.offset);
                 found.push(record);
             }
         }
         Ok(())
     }
 
-    /// Reads on from the common place. Whether there may be more.
-    fn read_level(
+    /// Reads the caught-up partitions after the common sequence. Returns whether there may be more.
+    fn read_caught_up(
         &mut self,
         connection: &Connection,
         found: &mut Vec<LogRecord>,
         limit: usize,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, TransactionError> {
         let room = limit.saturating_sub(found.len());
-        if room == 0 || !self.partitions.values().any(|place| place.is_level) {
+        if room == 0 || !self.partitions.values().any(|cursor| cursor.is_caught_up) {
             return Ok(room == 0);
         }
         let records = records::after(connection, self.sequence, room)?;
         let more = records.len() == room;
         for (sequence, record) in records {
             self.sequence = sequence;
-            let place = self.partitions.get_mut(&record.entry.partition()).filter(|place| place.is_level);
-            // A partition may have been started above the end, or be read already.
-            if let Some(place) = place.filter(|place| record.offset >= place.next) {
-                place.next = after(record.offset);
+            let cursor = self.partitions.get_mut(&record.entry.partition()).filter(|cursor| cursor.is_caught_up);
+            // The partition may start past the end, or the record may have been read already.
+            if let Some(cursor) = cursor.filter(|cursor| record.offset >= cursor.next) {
+                cursor.next = after(record.offset);
                 found.push(record);
             }
         }

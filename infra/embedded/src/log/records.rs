@@ -1,4 +1,4 @@
-//! Records of the log.
+//! Records of the log: appends, reads and retention.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,9 @@ use diptych_kernel::{
 };
 use rusqlite::{Connection, Row as SqlRow, Transaction, params};
 
-use crate::database::{Trouble, row};
+use crate::database::{TransactionError, row};
 
-/// The end of a partition as stored.
+/// Stored end of a partition.
 #[derive(Clone, Copy, Default)]
 struct End {
     next_offset: i64,
@@ -18,7 +18,7 @@ struct End {
     last_event_offset: Option<i64>,
 }
 
-pub(super) fn append(transaction: &Transaction<'_>, entries: &[LogEntry]) -> Result<(), Trouble> {
+pub(super) fn append(transaction: &Transaction<'_>, entries: &[LogEntry]) -> Result<(), TransactionError> {
     let mut ends: HashMap<Partition, End> = HashMap::new();
     let mut insert = transaction.prepare_cached(
         "INSERT INTO records (partition, record_offset, position, recorded_at, last_event,
@@ -73,7 +73,7 @@ pub(super) fn append(transaction: &Transaction<'_>, entries: &[LogEntry]) -> Res
     write_ends(transaction, &ends)
 }
 
-fn read_end(connection: &Connection, partition: Partition) -> Result<End, Trouble> {
+fn read_end(connection: &Connection, partition: Partition) -> Result<End, TransactionError> {
     let mut select = connection
         .prepare_cached("SELECT next_offset, last_event, last_event_offset FROM partition_ends WHERE partition = ?1")?;
     let mut rows = select.query([partition.number()])?;
@@ -83,7 +83,7 @@ fn read_end(connection: &Connection, partition: Partition) -> Result<End, Troubl
     }
 }
 
-fn write_ends(transaction: &Transaction<'_>, ends: &HashMap<Partition, End>) -> Result<(), Trouble> {
+fn write_ends(transaction: &Transaction<'_>, ends: &HashMap<Partition, End>) -> Result<(), TransactionError> {
     let mut upsert = transaction.prepare_cached(
         "INSERT OR REPLACE INTO partition_ends (partition, next_offset, last_event, last_event_offset)
          VALUES (?1, ?2, ?3, ?4)",
@@ -94,51 +94,55 @@ fn write_ends(transaction: &Transaction<'_>, ends: &HashMap<Partition, End>) -> 
     Ok(())
 }
 
-pub(super) fn ends(connection: &Connection, partitions: Partitions) -> Result<Vec<PartitionEnd>, Trouble> {
+pub(super) fn ends(connection: &Connection, partitions: Partitions) -> Result<Vec<PartitionEnd>, TransactionError> {
     let mut ends = Vec::with_capacity(usize::from(partitions.count()));
     for partition in partitions.iter() {
         let end = read_end(connection, partition)?;
-        let next_offset = u64::try_from(end.next_offset).map(Offset).map_err(row::garbled)?;
-        let last_event = end.last_event.map(diptych_kernel::Position::from_i64).transpose().map_err(row::garbled)?;
+        let next_offset = u64::try_from(end.next_offset).map(Offset).map_err(row::corrupt)?;
+        let last_event = end.last_event.map(diptych_kernel::Position::from_i64).transpose().map_err(row::corrupt)?;
         ends.push(PartitionEnd { next_offset, last_event });
     }
     Ok(ends)
 }
 
-/// Selects what [`entry`] reads, after what [`row::event`] does.
+/// Selects the columns that [`row::event`] reads, and then those that [`entry`] and [`collect`] read in addition.
 macro_rules! select_records {
     ($which:literal) => {
         concat!(
-            "SELECT position, partition, stream_id, version, recorded_at, event_type, request_id, payload, traceparent, ",
-            "sequence, record_offset, last_event FROM records WHERE ",
+            "SELECT position, partition, stream_id, version, recorded_at, event_type, request_id, payload, ",
+            "traceparent, sequence, record_offset, last_event FROM records WHERE ",
             $which
         )
     };
 }
 
-/// Records with their place in the order of appending.
+/// Records with their sequence numbers, which give the order of appending.
 pub(super) type Sequenced = Vec<(i64, LogRecord)>;
 
-/// The place of the newest record in the order of appending.
-pub(super) fn last_sequence(connection: &Connection) -> Result<i64, Trouble> {
+/// Returns the sequence number of the newest record.
+pub(super) fn last_sequence(connection: &Connection) -> Result<i64, TransactionError> {
     let mut select = connection.prepare_cached("SELECT COALESCE(MAX(sequence), 0) FROM records")?;
     Ok(select.query_row([], |row| row.get(0))?)
 }
 
-/// Records of all partitions, in the order of appending.
-pub(super) fn after(connection: &Connection, sequence_exclusive: i64, limit: usize) -> Result<Sequenced, Trouble> {
+/// Reads records of all partitions, in the order of appending.
+pub(super) fn after(
+    connection: &Connection,
+    sequence_exclusive: i64,
+    limit: usize,
+) -> Result<Sequenced, TransactionError> {
     let mut select = connection.prepare_cached(select_records!("sequence > ?1 ORDER BY sequence LIMIT ?2"))?;
     collect(select.query(params![sequence_exclusive, i64::try_from(limit).unwrap_or(i64::MAX)])?)
 }
 
-/// Records of one partition from an offset on, as far as they come before or at a place in the order of appending.
+/// Reads records of one partition from an offset on, up to a sequence number.
 pub(super) fn of_partition(
     connection: &Connection,
     partition: Partition,
     from: Offset,
     sequence_inclusive: i64,
     limit: usize,
-) -> Result<Sequenced, Trouble> {
+) -> Result<Sequenced, TransactionError> {
     let mut select = connection.prepare_cached(select_records!(
         "partition = ?1 AND record_offset >= ?2 AND sequence <= ?3 ORDER BY record_offset LIMIT ?4"
     ))?;
@@ -146,7 +150,7 @@ pub(super) fn of_partition(
     collect(select.query(params![partition.number(), from, sequence_inclusive, limit])?)
 }
 
-fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Sequenced, Trouble> {
+fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Sequenced, TransactionError> {
     let mut types = EventTypeInterner::default();
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {
@@ -156,7 +160,7 @@ fn collect(mut rows: rusqlite::Rows<'_>) -> Result<Sequenced, Trouble> {
     Ok(records)
 }
 
-fn entry(row: &SqlRow<'_>, types: &mut EventTypeInterner) -> Result<LogEntry, Trouble> {
+fn entry(row: &SqlRow<'_>, types: &mut EventTypeInterner) -> Result<LogEntry, TransactionError> {
     let last_event: Option<i64> = row.get(11)?;
     if last_event.is_none() {
         return Ok(LogEntry::Event(row::event(row, types)?));
@@ -169,8 +173,13 @@ fn entry(row: &SqlRow<'_>, types: &mut EventTypeInterner) -> Result<LogEntry, Tr
     Ok(LogEntry::Watermark(row::partition(row, 1)?, watermark))
 }
 
-/// The newest record of a partition always stays, so that neither offsets nor the order of appending begin anew.
-pub(super) fn trim(transaction: &Transaction<'_>, keep_records_min: u64, limit: usize) -> Result<usize, Trouble> {
+/// Deletes records that all groups have committed. The newest record of a partition is always kept, so that offsets and
+/// sequence numbers do not restart.
+pub(super) fn trim(
+    transaction: &Transaction<'_>,
+    keep_records_min: u64,
+    limit: usize,
+) -> Result<usize, TransactionError> {
     let keep = i64::try_from(keep_records_min).unwrap_or(i64::MAX);
     let mut bounds = transaction.prepare_cached(
         "SELECT ends.partition, MIN(MIN(groups.next_offset), ends.next_offset - ?1), ends.last_event_offset
@@ -182,12 +191,12 @@ pub(super) fn trim(transaction: &Transaction<'_>, keep_records_min: u64, limit: 
              SELECT sequence FROM records
              WHERE partition = ?1 AND record_offset < ?2 AND record_offset IS NOT ?3 ORDER BY record_offset LIMIT ?4)",
     )?;
-    let mut gone = 0;
+    let mut deleted = 0;
     let mut rows = bounds.query([keep])?;
     while let Some(row) = rows.next()? {
         let (partition, before, last_event): (u16, i64, Option<i64>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let room = i64::try_from(limit.saturating_sub(gone)).unwrap_or(i64::MAX);
-        gone += delete.execute(params![partition, before, last_event, room])?;
+        let room = i64::try_from(limit.saturating_sub(deleted)).unwrap_or(i64::MAX);
+        deleted += delete.execute(params![partition, before, last_event, room])?;
     }
-    Ok(gone)
+    Ok(deleted)
 }

@@ -1,4 +1,5 @@
-//! Every suite of every port: in memory, in a folder, in a folder shared with strangers, and behind a liar.
+//! Conformance suites of all ports: in memory, in a directory, in a directory shared by several processes, and with
+//! injected faults.
 
 use diptych_kernel::testing::{
     FaultyTestEnv, event_log, event_store,
@@ -6,15 +7,15 @@ use diptych_kernel::testing::{
     progress, relay_state, view_cache, view_store, with_seed,
 };
 
-use super::site::{Site, sixteen};
+use super::test_env::{AdapterTestEnv, sixteen};
 use crate::{EmbeddedEventLog, EmbeddedEventStore, EmbeddedViewCache, EmbeddedViewStore};
 
-const LYING_SEEDS: u64 = 50;
+const FAULTY_SEEDS: u64 = 50;
 
-/// How many of the calls are lied about.
-const LIES: f64 = 0.1;
+/// Share of calls with an injected fault.
+const FAULT_PROBABILITY: f64 = 0.1;
 
-/// The tests of one suite, which is called with a place, further arguments and a seed.
+/// Defines the tests of one suite, which is called with a test environment, further arguments and a seed.
 macro_rules! conforms {
     ($port:ident, $part:ty, $faults:expr, $($suite:ident)::+ ( $($argument:expr)? )) => {
         mod $port {
@@ -22,28 +23,28 @@ macro_rules! conforms {
 
             #[tokio::test(start_paused = true)]
             async fn in_memory() {
-                let site = Site::<$part>::memory();
-                with_seed(1, $($suite)::+(&site, $($argument,)? 1)).await;
+                let env = AdapterTestEnv::<$part>::memory();
+                with_seed(1, $($suite)::+(&env, $($argument,)? 1)).await;
             }
 
             #[tokio::test]
-            async fn in_a_folder() {
-                let site = Site::<$part>::directory();
-                with_seed(2, $($suite)::+(&site, $($argument,)? 2)).await;
+            async fn in_a_directory() {
+                let env = AdapterTestEnv::<$part>::directory();
+                with_seed(2, $($suite)::+(&env, $($argument,)? 2)).await;
             }
 
             #[tokio::test]
-            async fn in_a_folder_among_strangers() {
-                let site = Site::<$part>::strangers();
-                with_seed(3, $($suite)::+(&site, $($argument,)? 3)).await;
+            async fn in_a_directory_of_several_processes() {
+                let env = AdapterTestEnv::<$part>::other_processes();
+                with_seed(3, $($suite)::+(&env, $($argument,)? 3)).await;
             }
 
             #[tokio::test(start_paused = true)]
             async fn with_faults() {
-                for seed in 0..LYING_SEEDS {
-                    let site = Site::<$part>::memory();
-                    let place = FaultyTestEnv::new(&site, FaultInjector::new(seed, LIES), $faults);
-                    with_seed(seed, $($suite)::+(&place, $($argument,)? seed)).await;
+                for seed in 0..FAULTY_SEEDS {
+                    let env = AdapterTestEnv::<$part>::memory();
+                    let env = FaultyTestEnv::new(&env, FaultInjector::new(seed, FAULT_PROBABILITY), $faults);
+                    with_seed(seed, $($suite)::+(&env, $($argument,)? seed)).await;
                 }
             }
         }
@@ -56,21 +57,21 @@ conforms!(of_event_log, EmbeddedEventLog, FaultyEventLog::new, event_log::suite(
 conforms!(of_view_store, EmbeddedViewStore, FaultyViewStore::new, view_store::suite());
 conforms!(of_progress, EmbeddedViewStore, FaultyViewStore::new, progress::suite());
 
-/// A cache has no folder, and only its own handles.
+/// A cache has no directory, and its handles are clones.
 mod of_view_cache {
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn in_memory() {
-        with_seed(1, view_cache::suite(&Site::<EmbeddedViewCache>::memory(), 1)).await;
+        with_seed(1, view_cache::suite(&AdapterTestEnv::<EmbeddedViewCache>::memory(), 1)).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn with_faults() {
-        for seed in 0..LYING_SEEDS {
-            let site = Site::<EmbeddedViewCache>::memory();
-            let place = FaultyTestEnv::new(&site, FaultInjector::new(seed, LIES), FaultyViewCache::new);
-            with_seed(seed, view_cache::suite(&place, seed)).await;
+        for seed in 0..FAULTY_SEEDS {
+            let env = AdapterTestEnv::<EmbeddedViewCache>::memory();
+            let env = FaultyTestEnv::new(&env, FaultInjector::new(seed, FAULT_PROBABILITY), FaultyViewCache::new);
+            with_seed(seed, view_cache::suite(&env, seed)).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What only shows when everything is put together.
+//! Tests of the assembled adapters.
 
 mod conformance;
-mod site;
+mod test_env;

@@ -1,4 +1,4 @@
-//! The read database: rows of views, and how far each view has got.
+//! Read database: rows and progress of views.
 
 mod progress;
 mod rows;
@@ -13,37 +13,40 @@ use diptych_kernel::{
 use tokio::time::Instant;
 
 use crate::{
-    database::{Blueprint, Database, Migration},
+    database::{Database, DatabaseSpec, Migration},
     storage::Storage,
 };
 
-const BLUEPRINT: Blueprint = Blueprint {
+const DATABASE: DatabaseSpec = DatabaseSpec {
     file_name: "views.db",
     migrations: &[Migration(include_str!("../../migrations/views/0001_views.sql"))],
-    // What a power failure takes away is made again from the log: progress goes back together with the rows.
-    waits_for_disk: false,
+    // After a power failure, lost rows are projected again from the log, because progress goes back together with the
+    // rows.
+    syncs_commits: false,
     writer_cache_kib: 8_000,
 };
 
-/// The read database in SQLite. Clones are handles to the same place.
+/// Read database in SQLite. Clones are handles to the same database.
 ///
-/// Every write is one transaction, and transactions reach the disk in their order, so progress never survives the rows that it speaks of.
+/// Every write is one transaction, and transactions reach the disk in order, so progress never survives without the
+/// rows that it covers.
 #[derive(Clone)]
 pub struct EmbeddedViewStore {
     database: Database,
 }
 
 impl EmbeddedViewStore {
-    /// Opens the read database of a place, and makes it where there is none.
+    /// Opens the read database, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When the place cannot be used, was made with another number of partitions, or by a newer version of this program.
+    /// If the storage cannot be used, or was created with another number of partitions or by a newer version of this
+    /// program.
     pub fn open(storage: &Storage, partitions: Partitions) -> PortResult<Self> {
-        Ok(Self { database: Database::open(storage, &BLUEPRINT, partitions)? })
+        Ok(Self { database: Database::open(storage, &DATABASE, partitions)? })
     }
 
-    /// Learns of what other processes saved.
-    async fn look_for_saves(&self) -> PortResult<()> {
+    /// Checks for saves by other processes.
+    async fn check_for_saves(&self) -> PortResult<()> {
         let saves = self.database.read(progress::saves).await?;
         self.database.signals().raise(saves);
         Ok(())
@@ -106,7 +109,7 @@ impl ProgressStore for EmbeddedViewStore {
         }
         let updates = updates.to_vec();
         let signals = Arc::clone(self.database.signals());
-        // The wake-up is part of the work, because it must come even if this future is dropped.
+        // The wake-up is part of the work, because it must happen even if this future is dropped.
         self.database
             .write_then(
                 move |transaction| progress::save(transaction, &updates),
@@ -124,28 +127,28 @@ impl ProgressStore for EmbeddedViewStore {
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
         let deadline = Instant::now() + wait_max;
         let signals = self.database.signals();
-        let strangers = self.database.may_have_strangers();
+        let other_processes = self.database.may_have_other_processes();
         loop {
             let count = signals.changed.count();
             if count != *seen || Instant::now() >= deadline {
                 *seen = count;
                 return;
             }
-            signals.changed.wait(count, deadline, strangers).await;
-            let is_quiet = signals.changed.count() == count;
-            // A failure here shows itself to the reader, who is told to look.
-            if strangers && is_quiet && self.look_for_saves().await.is_err() {
+            signals.changed.wait(count, deadline, other_processes).await;
+            let is_unchanged = signals.changed.count() == count;
+            // On an error the wait ends, and the caller's next read reports the error.
+            if other_processes && is_unchanged && self.check_for_saves().await.is_err() {
                 return;
             }
         }
     }
 }
 
-/// A view's name becomes the name of a table.
+/// Validates a view's name, which becomes part of a table name.
 fn check_name(view: ViewId) -> PortResult<()> {
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     if (1..=32).contains(&view.name.len()) && view.name.bytes().all(is_name) {
         return Ok(());
     }
-    Err(PortError::operator(format!("view {view} needs a name of 1 to 32 lower-case letters and underscores")))
+    Err(PortError::operator(format!("invalid view name in {view}: use 1 to 32 lower-case letters and underscores")))
 }

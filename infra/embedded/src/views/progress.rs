@@ -7,14 +7,15 @@ use diptych_kernel::{
 };
 use rusqlite::{Connection, Transaction, params};
 
-use crate::database::{Trouble, row};
+use crate::database::{TransactionError, row};
 
-/// Stores progress where it is not older than what is there, and counts the save; returns the count.
-pub(super) fn save(transaction: &Transaction<'_>, updates: &[ProgressUpdate]) -> Result<i64, Trouble> {
+/// Saves progress that is not older than the stored one, increments the number of saves, and returns it.
+pub(super) fn save(transaction: &Transaction<'_>, updates: &[ProgressUpdate]) -> Result<i64, TransactionError> {
     let mut upsert = transaction.prepare_cached(
         "INSERT INTO progress (view, partition, position, as_of, next_offset, parked) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (view, partition) DO UPDATE
-         SET position = excluded.position, as_of = excluded.as_of, next_offset = excluded.next_offset, parked = excluded.parked
+         SET position = excluded.position, as_of = excluded.as_of, next_offset = excluded.next_offset,
+             parked = excluded.parked
          WHERE excluded.position >= position",
     )?;
     for ProgressUpdate { view, partition, progress } in updates {
@@ -31,11 +32,11 @@ pub(super) fn save(transaction: &Transaction<'_>, updates: &[ProgressUpdate]) ->
     Ok(count.query_row([], |row| row.get(0))?)
 }
 
-pub(super) fn saves(connection: &Connection) -> Result<i64, Trouble> {
+pub(super) fn saves(connection: &Connection) -> Result<i64, TransactionError> {
     Ok(connection.prepare_cached("SELECT count FROM progress_saves")?.query_row([], |row| row.get(0))?)
 }
 
-pub(super) fn load(connection: &Connection, views: &[ViewId]) -> Result<Vec<ProgressUpdate>, Trouble> {
+pub(super) fn load(connection: &Connection, views: &[ViewId]) -> Result<Vec<ProgressUpdate>, TransactionError> {
     let mut select = connection.prepare_cached(
         "SELECT partition, position, as_of, next_offset, parked FROM progress WHERE view = ?1 ORDER BY partition",
     )?;
@@ -47,7 +48,7 @@ pub(super) fn load(connection: &Connection, views: &[ViewId]) -> Result<Vec<Prog
                 position: row::position(row, 1)?,
                 as_of: row::timestamp(row, 2)?,
                 next_offset: row::offset(row, 3)?,
-                parked: decode_parked(row.get_ref(4)?.as_blob_or_null().map_err(row::garbled)?)?,
+                parked: decode_parked(row.get_ref(4)?.as_blob_or_null().map_err(row::corrupt)?)?,
             };
             updates.push(ProgressUpdate { view: *view, partition: row::partition(row, 0)?, progress });
         }
@@ -55,7 +56,8 @@ pub(super) fn load(connection: &Connection, views: &[ViewId]) -> Result<Vec<Prog
     Ok(updates)
 }
 
-/// For each parked stream: its version, then the lengths of its name and of the reason, then both. Numbers are 4 bytes little-endian.
+/// Encodes parked streams: for each one its version, the lengths of its name and of the reason, and then both texts.
+/// Numbers are 4 bytes little-endian.
 fn encode_parked(parked: &[Parked]) -> Option<Vec<u8>> {
     if parked.is_empty() {
         return None;
@@ -64,7 +66,7 @@ fn encode_parked(parked: &[Parked]) -> Option<Vec<u8>> {
     for Parked { stream_id, version, reason } in parked {
         bytes.extend_from_slice(&version.number().to_le_bytes());
         for text in [stream_id.as_str(), reason] {
-            // A text of 4 GiB does not come here; one would be cut to nothing, and be found out when it is read.
+            // Texts are far shorter than 4 GiB. A longer one would get length 0, and decoding would fail.
             bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or_default().to_le_bytes());
         }
         bytes.extend_from_slice(stream_id.as_str().as_bytes());
@@ -73,31 +75,31 @@ fn encode_parked(parked: &[Parked]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn decode_parked(bytes: Option<&[u8]>) -> Result<Vec<Parked>, Trouble> {
+fn decode_parked(bytes: Option<&[u8]>) -> Result<Vec<Parked>, TransactionError> {
     let mut rest = bytes.unwrap_or_default();
     let mut parked = Vec::new();
     while !rest.is_empty() {
         let version = Version::new(take_number(&mut rest)?);
         let (stream_bytes, reason_bytes) = (take_number(&mut rest)?, take_number(&mut rest)?);
-        let stream_id = StreamId::new(take_text(&mut rest, stream_bytes)?).map_err(row::garbled)?;
+        let stream_id = StreamId::new(take_text(&mut rest, stream_bytes)?).map_err(row::corrupt)?;
         parked.push(Parked { stream_id, version, reason: take_text(&mut rest, reason_bytes)?.to_owned() });
     }
     Ok(parked)
 }
 
-fn take_number(rest: &mut &[u8]) -> Result<u32, Trouble> {
-    let (number, after) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
+fn take_number(rest: &mut &[u8]) -> Result<u32, TransactionError> {
+    let (number, after) = rest.split_first_chunk::<4>().ok_or_else(truncated)?;
     *rest = after;
     Ok(u32::from_le_bytes(*number))
 }
 
-fn take_text<'a>(rest: &mut &'a [u8], length: u32) -> Result<&'a str, Trouble> {
-    let length = usize::try_from(length).map_err(|_| cut())?;
-    let (text, after) = rest.split_at_checked(length).ok_or_else(cut)?;
+fn take_text<'a>(rest: &mut &'a [u8], length: u32) -> Result<&'a str, TransactionError> {
+    let length = usize::try_from(length).map_err(|_| truncated())?;
+    let (text, after) = rest.split_at_checked(length).ok_or_else(truncated)?;
     *rest = after;
-    std::str::from_utf8(text).map_err(row::garbled)
+    std::str::from_utf8(text).map_err(row::corrupt)
 }
 
-fn cut() -> Trouble {
-    row::garbled("a list of parked streams that is cut")
+fn truncated() -> TransactionError {
+    row::corrupt("a truncated list of parked streams")
 }

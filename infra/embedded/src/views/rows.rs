@@ -1,4 +1,4 @@
-//! Rows of views. The names of tables come from [`ViewId`]s that were checked when their table was made.
+//! Rows of views. Table names come from [`ViewId`]s that were validated when their table was created.
 
 use diptych_kernel::{
     domain::{RowKey, ViewId},
@@ -6,9 +6,9 @@ use diptych_kernel::{
 };
 use rusqlite::{Connection, Row as SqlRow, Transaction, params};
 
-use crate::database::{Trouble, row};
+use crate::database::{TransactionError, row};
 
-pub(super) fn create_tables(transaction: &Transaction<'_>, views: &[ViewId]) -> Result<(), Trouble> {
+pub(super) fn create_tables(transaction: &Transaction<'_>, views: &[ViewId]) -> Result<(), TransactionError> {
     for view in views {
         transaction.execute_batch(&format!(
             "CREATE TABLE IF NOT EXISTS {view} (
@@ -23,9 +23,8 @@ pub(super) fn create_tables(transaction: &Transaction<'_>, views: &[ViewId]) -> 
     Ok(())
 }
 
-/// Writes rows where they are newer than what is there. Rows of one view come together where the caller keeps them together, so
-/// that its statement is looked up once.
-pub(super) fn write(transaction: &Transaction<'_>, rows: &[RowWrite]) -> Result<(), Trouble> {
+/// Writes rows that are newer than the stored ones. Consecutive rows of one view share a statement lookup.
+pub(super) fn write(transaction: &Transaction<'_>, rows: &[RowWrite]) -> Result<(), TransactionError> {
     for group in rows.chunk_by(|left, right| left.view == right.view) {
         let Some(first) = group.first() else { continue };
         let mut upsert = transaction.prepare_cached(&format!(
@@ -46,7 +45,11 @@ pub(super) fn write(transaction: &Transaction<'_>, rows: &[RowWrite]) -> Result<
     Ok(())
 }
 
-pub(super) fn read(connection: &Connection, view: ViewId, keys: &[RowKey]) -> Result<Vec<Option<Row>>, Trouble> {
+pub(super) fn read(
+    connection: &Connection,
+    view: ViewId,
+    keys: &[RowKey],
+) -> Result<Vec<Option<Row>>, TransactionError> {
     let mut select = connection
         .prepare_cached(&format!("SELECT position, body FROM {view} WHERE partition_key = ?1 AND sort_key = ?2"))?;
     let mut found = Vec::with_capacity(keys.len());
@@ -63,10 +66,10 @@ pub(super) fn scan(
     partition_key: &str,
     after: Option<&[u8]>,
     limit: usize,
-) -> Result<ScanPage, Trouble> {
-    // One more than asked for tells whether there is more.
+) -> Result<ScanPage, TransactionError> {
+    // Reads one row more than requested, to find out whether there are more.
     let rows_max = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    // Two statements, because one with an OR would walk the group from its first row every time.
+    // Two statements, because a single one with an OR would scan the group from its first row every time.
     let (from, sort_key) = match after {
         Some(sort_key) => (">", sort_key),
         None => (">=", &[][..]),
@@ -92,11 +95,11 @@ pub(super) fn scan_all(
     view: ViewId,
     after: Option<&RowKey>,
     limit: usize,
-) -> Result<Vec<(RowKey, Row)>, Trouble> {
+) -> Result<Vec<(RowKey, Row)>, TransactionError> {
     let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
     let (partition_key, sort_key) = match after {
         Some(key) => (&*key.partition_key, &key.sort_key[..]),
-        // No row has an empty partition key, so this is before all of them.
+        // No row has an empty partition key, so this sorts before all rows.
         None => ("", &[][..]),
     };
     let mut select = connection.prepare_cached(&format!(
@@ -112,8 +115,8 @@ pub(super) fn scan_all(
     Ok(found)
 }
 
-/// The columns `position` and `body`, from a column on.
-fn view_row(row: &SqlRow<'_>, column: usize) -> Result<Row, Trouble> {
+/// Reads the columns `position` and `body`, starting at a column index.
+fn view_row(row: &SqlRow<'_>, column: usize) -> Result<Row, TransactionError> {
     let body: Option<Vec<u8>> = row.get(column + 1)?;
     Ok(Row { position: row::position(row, column)?, body: body.map(Into::into) })
 }

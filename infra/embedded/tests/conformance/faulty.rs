@@ -1,4 +1,4 @@
-//! The suites behind a liar, with many seeds.
+//! Conformance suites with injected faults and many seeds.
 
 use std::future::Future;
 
@@ -25,7 +25,7 @@ fn with_every_seed<P: TestEnv, T: Future<Output = ()>>(
         run_paused(seed, suite(open(), faults.clone(), seed));
         faults_count += faults.faults_count();
     }
-    assert!(faults_count > 0, "nobody lied, so nothing was tested");
+    assert!(faults_count > 0, "no fault was injected, so nothing was tested");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Every port of this crate against its suite: in memory and in a folder, as it is and behind a liar.
+//! Conformance suites of all ports: in memory and in a directory, with and without injected faults.
 //!
-//! `DIPTYCH_SEEDS` says how many seeds the liars run with, `DIPTYCH_SEED` picks a single one.
+//! `DIPTYCH_SEEDS` sets the number of seeds of the tests with faults, `DIPTYCH_SEED` selects a single seed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod faulty;
@@ -13,13 +13,13 @@ use std::future::Future;
 use diptych_kernel::testing::{event_log, event_store, progress, relay_state, view_cache, view_store, with_seed};
 use test_env::{EmbeddedTestEnv, PARTITIONS, partitions};
 
-/// Tells tests in memory, where time stands still until everybody waits.
+/// Runs a test in memory, under paused time.
 fn run_paused<T>(seed: u64, test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(with_seed(seed, test))
 }
 
-/// Tells tests in a folder, where other threads work, so that time must go by.
+/// Runs a test in a directory. Database threads are involved, so time is not paused.
 fn run<T>(seed: u64, test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(with_seed(seed, test))
@@ -31,8 +31,8 @@ fn event_store_in_memory() {
 }
 
 #[test]
-fn event_store_in_a_folder() {
-    run(1, event_store::suite(&EmbeddedTestEnv::events_in_a_folder(), 1));
+fn event_store_in_a_directory() {
+    run(1, event_store::suite(&EmbeddedTestEnv::events_in_a_directory(), 1));
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn relay_state_in_memory() {
 }
 
 #[test]
-fn relay_state_in_a_folder() {
-    run(1, relay_state::suite(&EmbeddedTestEnv::events_in_a_folder(), partitions(), 1));
+fn relay_state_in_a_directory() {
+    run(1, relay_state::suite(&EmbeddedTestEnv::events_in_a_directory(), partitions(), 1));
 }
 
 #[test]
@@ -51,8 +51,8 @@ fn event_log_in_memory() {
 }
 
 #[test]
-fn event_log_in_a_folder() {
-    run(1, event_log::suite(&EmbeddedTestEnv::log_in_a_folder(), 1));
+fn event_log_in_a_directory() {
+    run(1, event_log::suite(&EmbeddedTestEnv::log_in_a_directory(), 1));
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn view_store_in_memory() {
 }
 
 #[test]
-fn view_store_in_a_folder() {
-    run(1, view_store::suite(&EmbeddedTestEnv::views_in_a_folder(), 1));
+fn view_store_in_a_directory() {
+    run(1, view_store::suite(&EmbeddedTestEnv::views_in_a_directory(), 1));
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn progress_in_memory() {
 }
 
 #[test]
-fn progress_in_a_folder() {
-    run(1, progress::suite(&EmbeddedTestEnv::views_in_a_folder(), 1));
+fn progress_in_a_directory() {
+    run(1, progress::suite(&EmbeddedTestEnv::views_in_a_directory(), 1));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Who watches the suite of the log: the log of this crate with one thing broken must not pass. The other suites are watched in the kernel.
+//! Mutants of the event log: this crate's log with one broken rule, which the suite must catch. The mutants of the
+//! other ports are in the kernel.
 
 use std::{
     future::Future,
@@ -16,41 +17,41 @@ use diptych_kernel::{
 
 use crate::{run_paused, test_env::EmbeddedTestEnv};
 
-/// What is broken.
+/// The rule that a mutant breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Mutation {
     None,
-    /// Acknowledges what it does not keep.
-    LosesTheLastEntry,
-    /// Puts a batch on the log in the wrong order.
-    TurnsBatchesRound,
-    /// Counts watermarks as events.
-    WatermarkIsLastEvent,
-    /// All groups are one.
-    OneGroup,
-    /// Says that a commit was stored, and does nothing.
-    ForgetsCommits,
-    /// Says that a commit was stored which was fenced.
-    FencesNobody,
-    /// Stores what it can of a commit that is fenced.
-    CommitsAPart,
-    /// Tells the offset after the committed one.
-    SkipsARecord,
-    /// Gives more records than asked for.
-    IgnoresTheLimit,
-    /// Does not wait for the guard.
-    IgnoresTheGuard,
-    /// Reads on where it is, wherever it is told to start.
-    CannotGoBack,
-    /// Every member is a new one.
-    ForgetsNames,
-    /// Takes a busy member for dead.
-    IsDeafToSignsOfLife,
+    /// Acknowledges the last entry of a batch without storing it.
+    LosesLastEntry,
+    /// Appends a batch in reverse order.
+    ReversesBatches,
+    /// Reports watermarks as the last event of a partition.
+    CountsWatermarksAsEvents,
+    /// All groups share one state.
+    SharesOneGroup,
+    /// Reports commits as stored without storing them.
+    DropsCommits,
+    /// Reports fenced commits as stored.
+    NeverFences,
+    /// Stores a part of a fenced commit.
+    CommitsPartially,
+    /// Assigns partitions at the offset after the committed one.
+    SkipsRecordAfterCommit,
+    /// Returns more records than the limit.
+    IgnoresLimit,
+    /// Does not wait for the revoke guard.
+    IgnoresGuard,
+    /// Ignores every seek but the first of a partition.
+    IgnoresRepeatedSeek,
+    /// Treats every member as a new one.
+    IgnoresMemberNames,
+    /// Ignores heartbeats of busy members.
+    IgnoresHeartbeats,
 }
 
 struct MutantLog {
     log: Arc<EmbeddedEventLog>,
-    fault: Fault,
+    mutation: Mutation,
 }
 
 impl EventLog for MutantLog {
@@ -62,9 +63,9 @@ impl EventLog for MutantLog {
 
     async fn append(&self, entries: &[LogEntry]) -> PortResult<()> {
         let mut entries = entries.to_vec();
-        match self.fault {
-            Fault::LosesTheLastEntry if entries.len() > 1 => drop(entries.pop()),
-            Fault::TurnsBatchesRound => entries.reverse(),
+        match self.mutation {
+            Mutation::LosesLastEntry if entries.len() > 1 => drop(entries.pop()),
+            Mutation::ReversesBatches => entries.reverse(),
             _ => {}
         }
         self.log.append(&entries).await
@@ -72,7 +73,7 @@ impl EventLog for MutantLog {
 
     async fn ends(&self) -> PortResult<Vec<PartitionEnd>> {
         let mut ends = self.log.ends().await?;
-        if self.fault == Fault::WatermarkIsLastEvent {
+        if self.mutation == Mutation::CountsWatermarksAsEvents {
             for end in ends.iter_mut().filter(|end| end.next_offset > Offset(0)) {
                 end.last_event = Some(end.last_event.unwrap_or_default().plus(1));
             }
@@ -81,28 +82,32 @@ impl EventLog for MutantLog {
     }
 
     async fn join(&self, group: &str, member: &str) -> PortResult<MutantConsumer> {
-        let group = if self.fault == Fault::OneGroup { "group" } else { group };
+        let group = if self.mutation == Mutation::SharesOneGroup { "group" } else { group };
         let new_name = || format!("{member} {}", uuid::Uuid::new_v4());
-        let member = if self.fault == Fault::ForgetsNames { new_name() } else { member.to_owned() };
-        Ok(MutantConsumer { consumer: self.log.join(group, &member).await?, fault: self.fault, started: Vec::new() })
+        let member = if self.mutation == Mutation::IgnoresMemberNames { new_name() } else { member.to_owned() };
+        Ok(MutantConsumer {
+            consumer: self.log.join(group, &member).await?,
+            mutation: self.mutation,
+            started: Vec::new(),
+        })
     }
 }
 
 struct MutantConsumer {
     consumer: EmbeddedConsumer,
-    fault: Fault,
+    mutation: Mutation,
     started: Vec<Partition>,
 }
 
 impl Consumer for MutantConsumer {
     async fn poll(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
-        let limit = if self.fault == Fault::IgnoresTheLimit { limit + 1 } else { limit };
+        let limit = if self.mutation == Mutation::IgnoresLimit { limit + 1 } else { limit };
         Ok(match self.consumer.poll(limit, wait_max).await? {
-            LogSignal::Assigned(mut assignments) if self.fault == Fault::SkipsARecord => {
+            LogSignal::Assigned(mut assignments) if self.mutation == Mutation::SkipsRecordAfterCommit => {
                 assignments.iter_mut().for_each(|assignment| assignment.committed.0 += 1);
                 LogSignal::Assigned(assignments)
             }
-            LogSignal::Revoked(partitions, guard) if self.fault == Fault::IgnoresTheGuard => {
+            LogSignal::Revoked(partitions, guard) if self.mutation == Mutation::IgnoresGuard => {
                 drop(guard);
                 LogSignal::Revoked(partitions, RevokeGuard::new(()))
             }
@@ -111,13 +116,13 @@ impl Consumer for MutantConsumer {
     }
 
     async fn heartbeat(&mut self) {
-        if self.fault != Fault::IsDeafToSignsOfLife {
+        if self.mutation != Mutation::IgnoresHeartbeats {
             self.consumer.heartbeat().await;
         }
     }
 
     async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
-        if self.fault == Fault::CannotGoBack && self.started.contains(&partition) {
+        if self.mutation == Mutation::IgnoresRepeatedSeek && self.started.contains(&partition) {
             return Ok(());
         }
         self.started.push(partition);
@@ -125,10 +130,10 @@ impl Consumer for MutantConsumer {
     }
 
     async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
-        match self.fault {
-            Fault::ForgetsCommits => Ok(CommitOutcome::Committed),
-            Fault::FencesNobody => self.consumer.commit(offsets).await.map(|_| CommitOutcome::Committed),
-            Fault::CommitsAPart => {
+        match self.mutation {
+            Mutation::DropsCommits => Ok(CommitOutcome::Committed),
+            Mutation::NeverFences => self.consumer.commit(offsets).await.map(|_| CommitOutcome::Committed),
+            Mutation::CommitsPartially => {
                 let mut outcome = CommitOutcome::Committed;
                 for offset in offsets {
                     if self.consumer.commit(&[*offset]).await? == CommitOutcome::Fenced {
@@ -142,17 +147,17 @@ impl Consumer for MutantConsumer {
     }
 }
 
-/// The place of a log, with the fault before every handle.
+/// Test environment that wraps every handle in the mutant.
 struct MutantTestEnv {
     env: EmbeddedTestEnv<EmbeddedEventLog>,
-    fault: Fault,
+    mutation: Mutation,
 }
 
 impl TestEnv for MutantTestEnv {
     type Handle = MutantLog;
 
     async fn handle(&self) -> Arc<MutantLog> {
-        Arc::new(MutantLog { log: self.env.handle().await, fault: self.fault })
+        Arc::new(MutantLog { log: self.env.handle().await, mutation: self.mutation })
     }
 
     async fn advance(&self, by: Duration) {
@@ -168,33 +173,33 @@ impl TestEnv for MutantTestEnv {
     }
 }
 
-fn passes(fault: Fault) -> bool {
+fn passes(mutation: Mutation) -> bool {
     let run = || {
-        let env = MutantTestEnv { env: EmbeddedTestEnv::log_in_memory(), fault };
+        let env = MutantTestEnv { env: EmbeddedTestEnv::log_in_memory(), mutation };
         run_paused(1, event_log::suite(&env, 1));
     };
     catch_unwind(AssertUnwindSafe(run)).is_ok()
 }
 
 #[test]
-fn a_broken_log_is_caught() {
-    assert!(passes(Fault::None), "the wrapper itself breaks nothing");
-    let faults = [
-        Fault::LosesTheLastEntry,
-        Fault::TurnsBatchesRound,
-        Fault::WatermarkIsLastEvent,
-        Fault::OneGroup,
-        Fault::ForgetsCommits,
-        Fault::FencesNobody,
-        Fault::CommitsAPart,
-        Fault::SkipsARecord,
-        Fault::IgnoresTheLimit,
-        Fault::IgnoresTheGuard,
-        Fault::CannotGoBack,
-        Fault::ForgetsNames,
-        Fault::IsDeafToSignsOfLife,
+fn every_event_log_mutant_is_caught() {
+    assert!(passes(Mutation::None), "the wrapper without a mutation must pass");
+    let mutations = [
+        Mutation::LosesLastEntry,
+        Mutation::ReversesBatches,
+        Mutation::CountsWatermarksAsEvents,
+        Mutation::SharesOneGroup,
+        Mutation::DropsCommits,
+        Mutation::NeverFences,
+        Mutation::CommitsPartially,
+        Mutation::SkipsRecordAfterCommit,
+        Mutation::IgnoresLimit,
+        Mutation::IgnoresGuard,
+        Mutation::IgnoresRepeatedSeek,
+        Mutation::IgnoresMemberNames,
+        Mutation::IgnoresHeartbeats,
     ];
-    for fault in faults {
-        assert!(!passes(fault), "the suite is content with {fault:?}");
+    for mutation in mutations {
+        assert!(!passes(mutation), "the suite does not catch {mutation:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! More parallelism than a suite has by itself: writers and readers on threads of their own, each with a handle of its own.
+//! Tests with more parallelism than the suites: writers and readers on separate threads, each with its own handle.
 
 use std::{
     sync::{
@@ -39,7 +39,7 @@ fn unit(stream_id: &StreamId, version: u32) -> AppendUnit {
     }
 }
 
-/// Appends until the store has an answer. Handles to a file that keep each other waiting for too long are told so.
+/// Repeats an append until the store returns a result. Handles to a file can time out waiting for each other.
 async fn append(store: &EmbeddedEventStore, unit: AppendUnit) -> AppendOutcome {
     for _ in 0..100 {
         match store.append(std::slice::from_ref(&unit), &[]).await {
@@ -47,16 +47,17 @@ async fn append(store: &EmbeddedEventStore, unit: AppendUnit) -> AppendOutcome {
             Err(error) => assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Retry), "{error}"),
         }
     }
-    panic!("the store never has time");
+    panic!("the append failed 100 times");
 }
 
-/// Every writer has a stream of its own and contends with the others for a common one. Returns how many events it has stored.
+/// Appends to a stream of the writer's own and to a common one that all writers contend for. Returns the number of
+/// stored events.
 async fn write(store: &EmbeddedEventStore, writer: usize) -> usize {
     let (own, common) = (StreamId::new(&format!("own-{writer}")).unwrap(), StreamId::new("common").unwrap());
     let (mut stored, mut known) = (0, 0);
     for version in 1..=APPENDS {
         let outcome = append(store, unit(&own, version)).await;
-        assert!(matches!(outcome, AppendOutcome::Committed(_)), "nobody else writes to {own}: {outcome:?}");
+        assert!(matches!(outcome, AppendOutcome::Committed(_)), "only this writer writes to {own}: {outcome:?}");
         match append(store, unit(&common, known + 1)).await {
             AppendOutcome::Committed(_) => (stored, known) = (stored + 1, known + 1),
             AppendOutcome::Rejected { conflicts, .. } => known = conflicts[0].actual.number(),
@@ -66,44 +67,44 @@ async fn write(store: &EmbeddedEventStore, writer: usize) -> usize {
     stored
 }
 
-/// A writer at work. Counted down also where it panics, so that nobody waits for it.
-struct Writing<'a>(&'a AtomicUsize);
+/// Active writer. Decrements the counter when it is dropped, also after a panic, so that readers do not wait forever.
+struct ActiveWriter<'a>(&'a AtomicUsize);
 
-impl Drop for Writing<'_> {
+impl Drop for ActiveWriter<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Follows from the start until the writers are done and nothing is left.
-async fn follow(store: &EmbeddedEventStore, writing: &AtomicUsize) -> Vec<Position> {
-    let (mut told, mut cursor) = (Vec::new(), Position::START);
+/// Reads from the start until the writers are done and no events are left.
+async fn follow(store: &EmbeddedEventStore, active_writers: &AtomicUsize) -> Vec<Position> {
+    let (mut received, mut cursor) = (Vec::new(), Position::START);
     loop {
-        let is_last = writing.load(Ordering::SeqCst) == 0;
-        let tail = store.read_after(cursor, 5).await.unwrap();
-        if is_last && tail.events.is_empty() {
-            return told;
+        let is_last = active_writers.load(Ordering::SeqCst) == 0;
+        let page = store.read_after(cursor, 5).await.unwrap();
+        if is_last && page.events.is_empty() {
+            return received;
         }
-        told.extend(tail.events.iter().map(|event| event.position));
-        cursor = tail.complete_up_to;
+        received.extend(page.events.iter().map(|event| event.position));
+        cursor = page.complete_up_to;
     }
 }
 
 fn none_missed_by_threads(env: &EmbeddedTestEnv<EmbeddedEventStore>) {
-    let writing = Arc::new(AtomicUsize::new(WRITERS));
+    let active_writers = Arc::new(AtomicUsize::new(WRITERS));
     let open = || block_on(env.handle());
-    let (told, stored) = thread::scope(|scope| {
+    let (received, stored) = thread::scope(|scope| {
         let readers: Vec<_> = (0..2)
             .map(|_| {
-                let (store, writing) = (open(), Arc::clone(&writing));
-                scope.spawn(move || run(0, follow(&store, &writing)))
+                let (store, active_writers) = (open(), Arc::clone(&active_writers));
+                scope.spawn(move || run(0, follow(&store, &active_writers)))
             })
             .collect();
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let (store, writing) = (open(), Arc::clone(&writing));
+                let (store, active_writers) = (open(), Arc::clone(&active_writers));
                 scope.spawn(move || {
-                    let _writing = Writing(&writing);
+                    let _writing = ActiveWriter(&active_writers);
                     run(0, write(&store, writer))
                 })
             })
@@ -113,9 +114,9 @@ fn none_missed_by_threads(env: &EmbeddedTestEnv<EmbeddedEventStore>) {
     });
     let all: Vec<_> = run(0, open().read_after(Position::START, usize::MAX)).unwrap().events;
     let all: Vec<_> = all.into_iter().map(|event| event.position).collect();
-    assert_eq!(all.len(), stored, "what was acknowledged is there, once");
-    for told in told {
-        assert_eq!(told, all, "a reader was told of every event once, in order");
+    assert_eq!(all.len(), stored, "every acknowledged event is stored once");
+    for received in received {
+        assert_eq!(received, all, "every reader must receive every event once, in order");
     }
 }
 
@@ -125,13 +126,13 @@ fn none_missed_by_threads_in_memory() {
 }
 
 #[test]
-fn none_missed_by_threads_in_a_folder() {
-    none_missed_by_threads(&EmbeddedTestEnv::events_in_a_folder());
+fn none_missed_by_threads_in_a_directory() {
+    none_missed_by_threads(&EmbeddedTestEnv::events_in_a_directory());
 }
 
 #[test]
-fn none_missed_by_tasks_in_a_folder() {
-    // Behind a liar, as handles to a file that keep each other waiting for too long fail too.
-    let (env, faults) = (EmbeddedTestEnv::events_in_a_folder(), FaultInjector::new(1, 0.05));
+fn none_missed_by_tasks_in_a_directory() {
+    // With injected faults, because handles to a file can also time out waiting for each other.
+    let (env, faults) = (EmbeddedTestEnv::events_in_a_directory(), FaultInjector::new(1, 0.05));
     run(1, event_store::none_missed(&FaultyTestEnv::new(&env, faults, FaultyEventStore::new), 1, 8, 20));
 }

@@ -1,4 +1,4 @@
-//! Fresh places.
+//! Test environments.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -18,29 +18,29 @@ pub(crate) fn partitions() -> Partitions {
     Partitions::new(PARTITIONS).unwrap()
 }
 
-/// A place of one of the adapters.
+/// Fresh storage of one of the adapters.
 pub(crate) struct EmbeddedTestEnv<H> {
     clock: Arc<ManualClock>,
     open: Box<dyn Fn(Arc<dyn Clock>) -> Arc<H> + Send + Sync>,
-    _folder: Option<TempDir>,
+    _directory: Option<TempDir>,
 }
 
 impl<H: Send + Sync + 'static> EmbeddedTestEnv<H> {
-    /// Opened once, as each opening is a place of its own; handles are clones.
+    /// Opened once, because each call of `open` creates a new database; handles are clones.
     fn in_memory(open: impl Fn(&Storage, Partitions, Arc<dyn Clock>) -> PortResult<H>) -> Self {
         let clock = Arc::new(ManualClock::default());
         let handle = Arc::new(open(&Storage::Memory, partitions(), Arc::clone(&clock) as _).unwrap());
-        Self { clock, open: Box::new(move |_| Arc::clone(&handle)), _folder: None }
+        Self { clock, open: Box::new(move |_| Arc::clone(&handle)), _directory: None }
     }
 
-    /// Opened anew for every handle.
-    fn in_a_folder(
+    /// Opened again for every handle.
+    fn in_a_directory(
         open: impl Fn(&Storage, Partitions, Arc<dyn Clock>) -> PortResult<H> + Send + Sync + 'static,
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::Directory(folder.path().to_owned());
+        let directory = tempfile::tempdir().unwrap();
+        let storage = Storage::Directory(directory.path().to_owned());
         let open = move |clock| Arc::new(open(&storage, partitions(), clock).unwrap());
-        Self { clock: Arc::new(ManualClock::default()), open: Box::new(open), _folder: Some(folder) }
+        Self { clock: Arc::new(ManualClock::default()), open: Box::new(open), _directory: Some(directory) }
     }
 }
 
@@ -49,8 +49,8 @@ impl EmbeddedTestEnv<EmbeddedEventStore> {
         Self::in_memory(EmbeddedEventStore::open)
     }
 
-    pub(crate) fn events_in_a_folder() -> Self {
-        Self::in_a_folder(EmbeddedEventStore::open)
+    pub(crate) fn events_in_a_directory() -> Self {
+        Self::in_a_directory(EmbeddedEventStore::open)
     }
 }
 
@@ -59,8 +59,8 @@ impl EmbeddedTestEnv<EmbeddedEventLog> {
         Self::in_memory(EmbeddedEventLog::open)
     }
 
-    pub(crate) fn log_in_a_folder() -> Self {
-        Self::in_a_folder(EmbeddedEventLog::open)
+    pub(crate) fn log_in_a_directory() -> Self {
+        Self::in_a_directory(EmbeddedEventLog::open)
     }
 }
 
@@ -69,8 +69,8 @@ impl EmbeddedTestEnv<EmbeddedViewStore> {
         Self::in_memory(|storage, partitions, _| EmbeddedViewStore::open(storage, partitions))
     }
 
-    pub(crate) fn views_in_a_folder() -> Self {
-        Self::in_a_folder(|storage, partitions, _| EmbeddedViewStore::open(storage, partitions))
+    pub(crate) fn views_in_a_directory() -> Self {
+        Self::in_a_directory(|storage, partitions, _| EmbeddedViewStore::open(storage, partitions))
     }
 }
 

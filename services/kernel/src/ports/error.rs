@@ -1,31 +1,32 @@
-//! Failures of the systems behind the ports.
+//! Errors of the systems behind the ports, classified by effect and remedy.
 
 use std::{error::Error, fmt};
 
-/// The result of a port's method.
+/// Result of a port method.
 pub type PortResult<T> = Result<T, PortError>;
 
-/// Whether what was asked for may have happened all the same.
+/// Effect of a call that failed: whether the requested change may have been made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It has not happened and will not.
+    /// The change was not made and will not be made.
     None,
-    /// It may have happened, or may still happen. Resolve it (by request id, by position) before telling anyone an outcome.
+    /// The change may have been made, or may still be made later. The caller must resolve it (by request id, by
+    /// position) before it reports an outcome.
     Unknown,
 }
 
-/// What helps.
+/// Action that can resolve an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Asking again, after a pause.
+    /// Retry the call after a pause.
     Retry,
-    /// A person: the schema, the configuration or the data is wrong. Asking again gives the same answer.
+    /// An operator must act: the schema, the configuration or the data is wrong, and a retry gives the same error.
     Operator,
 }
 
-/// Something went wrong behind a port. Losing a race or finding nothing is not an error but a value.
+/// Error of a port. Lost races and missing data are not errors; they are part of a method's result.
 ///
-/// The text is for the log; nothing of it may reach a client.
+/// The message is for the log. It must not be sent to clients.
 #[derive(Debug)]
 pub struct PortError {
     effect: Effect,
@@ -35,35 +36,35 @@ pub struct PortError {
 }
 
 impl PortError {
-    /// It did not happen; asking again may help.
+    /// Creates an error for a call that had no effect and can be retried.
     pub fn not_done(message: impl Into<String>) -> Self {
         Self { effect: Effect::None, remedy: Remedy::Retry, message: message.into(), source: None }
     }
 
-    /// It may have happened; asking again may help.
+    /// Creates an error for a call whose effect is unknown and that can be retried.
     pub fn unknown(message: impl Into<String>) -> Self {
         Self { effect: Effect::Unknown, remedy: Remedy::Retry, message: message.into(), source: None }
     }
 
-    /// It did not happen, and only a person can help.
+    /// Creates an error for a call that had no effect and that only an operator can resolve.
     pub fn operator(message: impl Into<String>) -> Self {
         Self { effect: Effect::None, remedy: Remedy::Operator, message: message.into(), source: None }
     }
 
-    /// Adds what caused it.
+    /// Adds the underlying error.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Whether it may have happened all the same.
+    /// Returns whether the call may have taken effect.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// What helps.
+    /// Returns the action that can resolve the error.
     #[must_use]
     pub fn remedy(&self) -> Remedy {
         self.remedy
@@ -77,7 +78,7 @@ impl fmt::Display for PortError {
             write!(f, ": {source}")?;
         }
         if self.effect == Effect::Unknown {
-            f.write_str(" (it may have happened)")?;
+            f.write_str(" (the outcome is unknown)")?;
         }
         Ok(())
     }

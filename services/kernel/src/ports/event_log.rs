@@ -1,36 +1,37 @@
-//! The event log: what carries events from the write side to the read side.
+//! Event log: carries events from the write side to the read side.
 
 use std::{future::Future, time::Duration};
 
 use super::PortResult;
 use crate::vocabulary::{Partition, Partitions, Position, RecordedEvent, Timestamp};
 
-/// The place of a record in its partition of the log, from 0.
+/// Offset of a record in its partition of the log, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub u64);
 
-/// Everything below a position is on the log, as of a time. The relay puts one on every partition that has been idle for a second.
+/// Statement that the log contains every event of a partition up to a position, as of a time. The relay appends one to
+/// every partition that has been idle for a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermark {
-    /// Every event of the partition up to here stands before this record.
+    /// Every event of the partition up to this position precedes this record on the log.
     pub position: Position,
-    /// The write database's time when that was so.
+    /// The write database's time at which this was true.
     pub as_of: Timestamp,
-    /// The position of the last event of the partition, [`Position::START`] where it has none. Shows a lost record.
+    /// The position of the partition's last event, or [`Position::START`] if it has none. Reveals a lost record.
     pub last_event: Position,
 }
 
-/// What stands on the log.
+/// Content of a record on the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEntry {
-    /// An event. Its key is the stream, its partition that of the stream.
+    /// An event. Its record key is the stream id, and its partition is that of the stream.
     Event(RecordedEvent),
     /// A watermark of a partition.
     Watermark(Partition, Watermark),
 }
 
 impl LogEntry {
-    /// Which partition it belongs on.
+    /// Returns the partition that the entry belongs to.
     #[must_use]
     pub fn partition(&self) -> Partition {
         match self {
@@ -40,53 +41,53 @@ impl LogEntry {
     }
 }
 
-/// An entry with its place.
+/// Record of the log: an entry and its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord {
-    /// Where it stands in its partition.
+    /// The record's offset in its partition.
     pub offset: Offset,
-    /// What it is.
+    /// The record's content.
     pub entry: LogEntry,
 }
 
-/// The end of a partition.
+/// End of a partition of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionEnd {
-    /// Where the next record will stand; 0 where nothing was ever written.
+    /// The offset of the next record; 0 if nothing was ever written.
     pub next_offset: Offset,
-    /// The position of the last event on it, if it still holds one.
+    /// The position of the last event, if the partition still holds one.
     pub last_event: Option<Position>,
 }
 
-/// A partition that the group gave to this member.
+/// Partition that a consumer group assigned to this member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// The partition.
     pub partition: Partition,
-    /// Where the group has got to: the next offset to read. 0 where it never committed.
+    /// The group's committed offset: the next offset to read. 0 if the group never committed.
     pub committed: Offset,
 }
 
-/// The answer to committing offsets.
+/// Result of committing offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// They are stored.
+    /// The offsets are stored.
     Committed,
-    /// A partition among them now belongs to another member; nothing was stored.
+    /// At least one of the partitions now belongs to another member; nothing was stored.
     Fenced,
 }
 
-/// Holds a rebalance up while a member finishes its work on partitions that are taken from it. Dropping it lets the group go on.
-/// The adapter bounds how long it waits.
+/// Guard that delays a rebalance while a member finishes its work on revoked partitions. Dropping it lets the rebalance
+/// continue. The adapter limits how long it waits.
 #[derive(Debug)]
 pub struct RevokeGuard(Option<Box<dyn ReleaseOnDrop>>);
 
-/// What an adapter lets happen when a [`RevokeGuard`] is dropped: anything, in its own `Drop`.
+/// Value whose `Drop` implementation continues the rebalance.
 trait ReleaseOnDrop: Send + std::fmt::Debug {}
 impl<T: Send + std::fmt::Debug> ReleaseOnDrop for T {}
 
 impl RevokeGuard {
-    /// Drops `release` when the guard is dropped.
+    /// Creates a guard that drops `release` when it is dropped itself.
     pub fn new(release: impl Send + std::fmt::Debug + 'static) -> Self {
         Self(Some(Box::new(release)))
     }
@@ -98,59 +99,68 @@ impl Drop for RevokeGuard {
     }
 }
 
-/// What a consumer hears.
+/// Result of polling a consumer.
 #[derive(Debug)]
 pub enum LogSignal {
-    /// Records of one or more partitions, in order within each. Never empty.
+    /// Records of one or more partitions, in order within each partition. Never empty.
     Records(Vec<LogRecord>),
-    /// These partitions are this member's now. Nothing is read of one until [`Consumer::seek`] is called for it.
+    /// These partitions were assigned to this member. None of them is read until [`Consumer::seek`] is called for it.
     Assigned(Vec<Assignment>),
-    /// These partitions will be another's. No record of them follows. Finish or drop what is in flight, then drop the guard.
+    /// These partitions were revoked and will be assigned to another member. No more of their records follow. The
+    /// member finishes or discards its work in progress on them, then drops the guard.
     Revoked(Vec<Partition>, RevokeGuard),
-    /// Nothing came within the caller's patience.
+    /// Nothing arrived within the wait time.
     Idle,
 }
 
-/// The event log.
+/// Event log, divided into partitions and read by consumer groups.
 ///
-/// - Per partition, records keep the order in which they were appended, by one appender after another.
-/// - **At least once**: an append whose effect is unknown may be there; appending again is right, and readers know repeats by position.
-/// - A record that was acknowledged survives, and is read by every group, until retention takes it.
-/// - Members of a group share the partitions: each has one owner at a time as far as offsets are concerned. A member that was paused may still
-///   believe that it owns one: only its commit is fenced, so what it writes elsewhere must be harmless.
+/// Contract:
+///
+/// - **Order**: a partition keeps its records in the order in which they were appended, whether by one
+///   appender or by several in turn.
+/// - **At least once**: an append whose effect is unknown may be on the log. The caller appends again, and readers
+///   recognize repeated events by position.
+/// - **Durability**: an acknowledged record survives, and every group reads it, until retention deletes it.
+/// - **Groups**: members of a group share the partitions. For commits, each partition has one owner at a time. A member
+///   that was paused may still believe that it owns a partition. Only its commits are fenced, so its writes to other
+///   systems must be harmless.
 pub trait EventLog: Send + Sync + 'static {
-    /// What [`EventLog::join`] gives.
+    /// Consumer that [`EventLog::join`] returns.
     type Consumer: Consumer;
 
-    /// How many partitions the place was created with.
+    /// Returns the number of partitions that the log was created with.
     fn partitions(&self) -> Partitions;
 
-    /// Puts entries on their partitions, and returns when all are durable. On an error any part of them may be there, in order: of
-    /// each partition a first part.
+    /// Appends entries to their partitions, and returns when all are durable.
+    ///
+    /// # Errors
+    /// After an error, the log may hold, for each partition, any prefix of the partition's entries, in order.
     fn append(&self, entries: &[LogEntry]) -> impl Future<Output = PortResult<()>> + Send;
 
-    /// The end of every partition, in their order.
+    /// Returns the end of every partition, in order of partition.
     fn ends(&self) -> impl Future<Output = PortResult<Vec<PartitionEnd>>> + Send;
 
-    /// Joins a group under a name that is the member's own, also across restarts: a member that comes back under the same name soon
-    /// gets its partitions back without disturbing others.
+    /// Joins a consumer group as a static member. `member` identifies the member across restarts: a member that soon
+    /// rejoins under the same name gets its partitions back, and the other members keep theirs.
     fn join(&self, group: &str, member: &str) -> impl Future<Output = PortResult<Self::Consumer>> + Send;
 }
 
-/// A member of a group. Leaves when it is dropped, at the latest when it is not heard of for the group's session time.
+/// Member of a consumer group. Dropping it leaves the group, at the latest when the session times out.
 pub trait Consumer: Send + 'static {
-    /// The next thing to know, waiting up to `patience`. At most `limit` records come at once. Must be called regularly: it is
-    /// also the sign of life.
+    /// Returns the next signal, waiting up to `wait_max`. One call returns at most `limit` records. The member must
+    /// call this method regularly, because it also acts as the heartbeat.
     fn poll(&mut self, limit: usize, wait_max: Duration) -> impl Future<Output = PortResult<LogSignal>> + Send;
 
-    /// Another sign of life, for a member that is busy with what it has heard, and asks for nothing. What the group wants of it waits until it
-    /// does; a log may take who lets it wait for several session times for dead all the same.
+    /// Sends a heartbeat without polling, for a member that is busy with earlier records. Rebalances wait until the
+    /// member polls again. A log may still expel a member that has not polled for several session timeouts.
     fn heartbeat(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Starts, or goes on, reading a partition of this member's at an offset. Where retention has taken that offset, reading starts at the
-    /// first record there is.
+    /// Starts or continues reading an assigned partition at an offset. If retention has deleted that offset, reading
+    /// starts at the first remaining record.
     fn seek(&mut self, partition: Partition, offset: Offset) -> impl Future<Output = PortResult<()>> + Send;
 
-    /// Stores, for each partition, the next offset to read. Call it only when everything before is durable elsewhere.
+    /// Commits, for each partition, the next offset to read. All offsets are stored, or none. The effects of every
+    /// earlier record must already be durable.
     fn commit(&mut self, offsets: &[(Partition, Offset)]) -> impl Future<Output = PortResult<CommitOutcome>> + Send;
 }

@@ -1,4 +1,4 @@
-//! The write database: events, request ids, snapshots.
+//! Write database: events, request ids and snapshots.
 
 use std::{future::Future, time::Duration};
 
@@ -13,22 +13,23 @@ use crate::vocabulary::{
 /// One command's part of an append.
 #[derive(Clone, Debug)]
 pub struct AppendUnit {
-    /// The command. Stored with the events, in the same transaction.
+    /// Identifies the command. Stored with the events, in the same transaction.
     pub request_id: RequestId,
-    /// Its content.
+    /// Fingerprint of the command's content.
     pub fingerprint: Fingerprint,
-    /// Its events, at least one. Along each stream the versions are dense, also from unit to unit of a batch.
+    /// The command's events, at least one. Along each stream the versions are consecutive, also across the units of a
+    /// batch.
     pub events: Vec<NewEvent>,
-    /// What travels with each of the events.
+    /// Metadata of each of the events.
     pub metadata: EventMetadata,
 }
 
-/// A state to be stored beside the events, so that loading the stream stays short.
+/// State of a stream, stored beside its events so that loading the stream stays fast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The stream.
     pub stream_id: StreamId,
-    /// The version that the state has.
+    /// The stream's version in this state.
     pub version: Version,
     /// The domain's snapshot format.
     pub format: u32,
@@ -36,115 +37,123 @@ pub struct Snapshot {
     pub state: Bytes,
 }
 
-/// How an append ended.
+/// Result of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// All of it is stored durably. One receipt per unit, in order.
+    /// The whole batch is stored durably. One receipt per unit, in order.
     Committed(Vec<Receipt>),
-    /// Nothing of it is stored, because of what others had stored before. At least one of the two lists has an entry.
+    /// Nothing of the batch is stored, because of what was stored earlier. At least one of the two lists is not empty.
     Rejected {
-        /// Streams that were not at the version which the events build on.
+        /// Streams whose version is not the one that the events build on.
         conflicts: Vec<Conflict>,
-        /// Units whose request id is stored already, whatever their content.
+        /// Stored requests with the id of a unit, whatever their content.
         done: Vec<StoredRequest>,
     },
 }
 
-/// A stream that another writer has changed.
+/// Stream that another writer has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// The stream.
     pub stream_id: StreamId,
-    /// The version that the first event of the batch in this stream builds on.
+    /// The version that the batch's first event in this stream builds on.
     pub expected: Version,
-    /// The version that it has.
+    /// The stream's current version.
     pub actual: Version,
 }
 
-/// A command that was stored.
+/// Request that was stored, with its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRequest {
-    /// What it was.
+    /// Fingerprint of the command that was stored.
     pub fingerprint: Fingerprint,
-    /// What it got.
+    /// The command's receipt.
     pub receipt: Receipt,
 }
 
-/// A stream to load.
+/// Stream to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamLoad {
     /// The stream.
     pub stream_id: StreamId,
-    /// What the caller has already: only later events are loaded. [`Version::NONE`] for all, from the newest snapshot on.
+    /// The version that the caller already has: only later events are loaded. [`Version::NONE`] loads the newest
+    /// snapshot and all events after it.
     pub known_version: Version,
 }
 
-/// What was loaded of a stream.
+/// Loaded part of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSlice {
     /// The stream.
     pub stream_id: StreamId,
-    /// The newest snapshot, where the caller asked from the start and there is one of the wanted format.
+    /// The newest snapshot, if the caller asked from the start and there is one in the requested format.
     pub snapshot: Option<Snapshot>,
-    /// The events after the snapshot, or after `known_version`, in order: dense up to the stream's current version.
+    /// The events after the snapshot, or after `known_version`, in order and without gaps, up to the stream's current
+    /// version.
     pub events: Vec<RecordedEvent>,
 }
 
-/// What [`EventStore::load`] found.
+/// Result of [`EventStore::load`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
-    /// One per stream asked for, in order.
+    /// One per requested stream, in the order of the call.
     pub streams: Vec<StreamSlice>,
-    /// The requests among those asked for that are stored, in no order.
+    /// Those of the looked-up requests that are stored, in any order.
     pub requests: Vec<StoredRequest>,
 }
 
-/// A piece of the end of the table.
+/// Page of events after a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
-    /// Events in the order of their positions.
+    /// Events in order of position.
     pub events: Vec<RecordedEvent>,
-    /// Every event up to here, inclusive, that was not known before is in `events`; none can appear there later. Where the piece
-    /// was cut at the limit this is the position of its last event; never below the position that was read from.
+    /// Inclusive position up to which the page is complete: `events` contains every event after the cursor up to here,
+    /// and no event can appear there later. If the limit cut the page, this is the position of its last event. Never
+    /// below the cursor.
     pub complete_up_to: Position,
-    /// The database's time when it was read.
+    /// The database's time of the read.
     pub read_at: Timestamp,
 }
 
-/// The write database.
+/// Write database.
 ///
 /// ```text
-///              cursor                    complete_up_to
-///                 v                            v
-///   ---[ told ]---|---[ events of a EventPage ]-----|--- not decided yet ---> position
+///              cursor                     complete_up_to
+///                 v                             v
+///   ---[ read ]---|---[ events of EventPage ]---|--- not decided yet ---> position
 /// ```
 ///
-/// An implementation must keep, also with several handles in several processes on the same place:
+/// Contract, also for several handles in several processes on the same database:
 ///
-/// - **G1, G3**: an append is durable and whole, or has left nothing.
+/// - **G1, G3**: an append is durable and whole, or has no effect.
 /// - **G2**: a request id is stored at most once, in the transaction of its events, and its receipt never changes.
-/// - **G4**: versions of a stream are dense from 1, and position grows with version along a stream. The events of a unit have
-///   consecutive positions.
-/// - **G5**: [`EventStore::read_after`] never passes an event that could still appear: what is at or below
-///   [`EventPage::complete_up_to`] is decided for ever. Reading by "id greater than the last" over ids that are given out before commit loses events.
-/// - All methods may be called at the same time from anywhere. A future that is dropped leaves an unknown effect.
+/// - **G4**: the versions of a stream are consecutive from 1, and position grows with version along a stream. The
+///   events of a unit have consecutive positions.
+/// - **G5**: [`EventStore::read_after`] never skips an event that could still appear: everything at or below
+///   [`EventPage::complete_up_to`] is final. (A reader that selects ids greater than the last one it saw loses events
+///   if ids are assigned before commit.)
+/// - All methods may be called concurrently. Dropping a future leaves the effect of its call unknown.
 pub trait EventStore: Send + Sync + 'static {
-    /// How many partitions the place was created with.
+    /// Returns the number of partitions that the database was created with.
     fn partitions(&self) -> Partitions;
 
-    /// Stores the units of a batch, in order, in one transaction, and the snapshots with them.
+    /// Stores the units of a batch, in order, and the snapshots, in one transaction.
     ///
-    /// Repeating a batch whose effect is unknown is safe and is the way to find out: it was stored if and only if the answer is
-    /// `Rejected` with all of its requests done and the same fingerprints, or `Committed` now. Snapshots are a help: one that is
-    /// older than what is stored is ignored. It is invalid to call this with no unit, with a unit without events, or with the same
-    /// request id twice.
+    /// Repeating a batch whose effect is unknown is safe, and is the way to resolve it. The batch was stored if and
+    /// only if the repeat returns `Rejected` with all of the batch's requests in `done` and the same fingerprints, or
+    /// returns `Committed` now.
+    ///
+    /// Snapshots are an optimization: one that is older than the stored one is ignored.
+    ///
+    /// The caller must pass at least one unit, at least one event in each unit, and no request id twice.
     fn append(
         &self,
         units: &[AppendUnit],
         snapshots: &[Snapshot],
     ) -> impl Future<Output = PortResult<AppendOutcome>> + Send;
 
-    /// Loads streams and looks up request ids, as of one moment after the call. A stream that does not exist comes back empty.
+    /// Loads streams and looks up request ids, as of a single moment after the call. A stream that does not exist is
+    /// returned empty.
     fn load(
         &self,
         streams: &[StreamLoad],
@@ -152,14 +161,14 @@ pub trait EventStore: Send + Sync + 'static {
         requests: &[RequestId],
     ) -> impl Future<Output = PortResult<Loaded>> + Send;
 
-    /// Up to `limit` events after `cursor_exclusive`, over all partitions.
+    /// Reads up to `limit` events after `cursor_exclusive`, over all partitions.
     fn read_after(
         &self,
         cursor_exclusive: Position,
         limit: usize,
     ) -> impl Future<Output = PortResult<EventPage>> + Send;
 
-    /// The same for one partition.
+    /// Reads up to `limit` events of one partition after `cursor_exclusive`.
     fn read_partition_after(
         &self,
         partition: Partition,
@@ -167,7 +176,7 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = PortResult<EventPage>> + Send;
 
-    /// Up to `limit` events of a stream after a version, in order.
+    /// Reads up to `limit` events of a stream after a version, in order.
     fn read_stream_after(
         &self,
         stream_id: &StreamId,
@@ -175,12 +184,12 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = PortResult<Vec<RecordedEvent>>> + Send;
 
-    /// Returns when there may be events after `cursor_exclusive`, or after `patience` at the latest. It may return for no reason;
-    /// it must not sleep through an append of this handle, and should not through others'.
+    /// Returns when there may be events after `cursor_exclusive`, or after `wait_max` at the latest. Spurious returns
+    /// are allowed. An append through this handle must end the wait; an append through another handle should.
     fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Forgets requests recorded before a moment: their ids count as new from then on. At most `limit` at a time, so that nobody
-    /// waits long; returns how many went. Events stay.
+    /// Forgets requests recorded before a time: from then on their ids count as new. Events are kept. One call forgets
+    /// at most `limit` requests, so that other callers do not wait long, and returns how many it forgot.
     fn forget_requests(
         &self,
         recorded_before: Timestamp,

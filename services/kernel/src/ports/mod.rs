@@ -1,5 +1,5 @@
-//! The ports: what the services need of the systems around them. Every contract stands on its trait, and a suite in `testing` checks
-//! it against every adapter.
+//! Ports: traits for the external systems that the services use. Each trait documents its contract, and the suite of
+//! the same name in `testing` checks the contract against every adapter.
 
 mod error;
 mod event_log;

@@ -1,4 +1,4 @@
-//! How far each view has got.
+//! Progress of each view in each partition.
 
 use std::{future::Future, time::Duration};
 
@@ -8,55 +8,59 @@ use crate::{
     vocabulary::{Partition, Position, StreamId, Timestamp, Version},
 };
 
-/// How far a view has got in a partition.
+/// Progress of a view in a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Every event of the partition up to here is in the rows, except those of parked streams.
+    /// Every event of the partition up to this position is in the rows, except those of parked streams.
     pub position: Position,
-    /// The write database's time as of which that is everything there was.
+    /// The write database's time at which `position` covered every event of the partition.
     pub as_of: Timestamp,
-    /// Where reading the log goes on.
+    /// The next offset to read from the log.
     pub next_offset: Offset,
-    /// Streams of which an event could not be projected: their rows stand still.
+    /// Streams with an event that could not be projected. Their rows are not updated.
     pub parked: Vec<Parked>,
 }
 
-/// A stream that stands still in a view.
+/// Stream that a view has stopped updating, because one of its events could not be projected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// The stream.
     pub stream_id: StreamId,
-    /// The first event that is not in the rows.
+    /// The version of the first event that is not in the rows.
     pub version: Version,
-    /// Why.
+    /// Why that event could not be projected.
     pub reason: String,
 }
 
-/// How far one view has got in one partition.
+/// Progress of one view in one partition, as saved and loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgressUpdate {
     /// The view.
     pub view: ViewId,
     /// The partition.
     pub partition: Partition,
-    /// How far.
+    /// The view's progress in the partition.
     pub progress: Progress,
 }
 
-/// How far each view has got, in the read database beside its rows.
+/// Progress of views, stored in the read database beside the rows.
 ///
-/// - Saved only after the rows are durable: it never promises what is not there.
-/// - The position never goes back: saving an older one changes nothing and is no error. A save with the same or a larger position replaces what
-///   is there as a whole, so what is loaded is always what somebody saved. Time and offset go back only with a writer that knew less, and
-///   promise less than is true then.
+/// Contract:
+///
+/// - The caller saves progress only after the rows are durable, so that progress never promises rows that are missing.
+/// - The position never goes back: saving an older position changes nothing and is not an error. Saving the same or a
+///   larger position replaces the stored progress as a whole, so that a load always returns what one caller saved. Time
+///   and offset can therefore go back when the new writer knew less; they then promise less than is true.
 pub trait ProgressStore: Send + Sync + 'static {
-    /// Stores progress, and returns when it is durable.
+    /// Saves progress, and returns when it is durable.
     fn save(&self, updates: &[ProgressUpdate]) -> impl Future<Output = PortResult<()>> + Send;
 
-    /// All progress of these views. What was never saved is left out.
+    /// Loads all progress of these views. A view and partition without saved progress is left out.
     fn load(&self, views: &[ViewId]) -> impl Future<Output = PortResult<Vec<ProgressUpdate>>> + Send;
 
-    /// Returns when progress may have been saved since `load` was last called by this reader, or after `patience` at the latest. `seen` is the
-    /// reader's own, 0 at first; it is brought up to date. May return for no reason; must not sleep through a save of this handle.
+    /// Returns when progress may have been saved since this reader's last call of `load`, or after `wait_max` at the
+    /// latest. Spurious returns are allowed. A save through this handle must end the wait.
+    ///
+    /// `seen` is the reader's own counter: 0 at first, and updated by each call.
     fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) -> impl Future<Output = ()> + Send;
 }

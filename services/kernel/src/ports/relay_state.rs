@@ -1,26 +1,26 @@
-//! Who relays, and how far.
+//! Relay state: the leader's lease and the cursor.
 
 use std::{future::Future, time::Duration};
 
 use super::PortResult;
 use crate::vocabulary::{Partitions, Position, Timestamp};
 
-/// The number of a leadership: larger than that of every leader before.
+/// Fencing token of a leadership: larger than that of every earlier leadership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(pub u64);
 
-/// How far events are on the log.
+/// Position up to which events are on the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayCursor {
-    /// Every event up to here is on the log, acknowledged.
+    /// Every event up to this position is on the log and acknowledged.
     pub published_up_to: Position,
-    /// For each partition, the position of the last event put there, or [`Position::START`]. Tells a lost end of the log from
-    /// a quiet partition.
+    /// For each partition, the position of the last event published to it, or [`Position::START`]. Distinguishes a
+    /// truncated log from an idle partition.
     pub last_positions: Vec<Position>,
 }
 
 impl RelayCursor {
-    /// Nothing is on the log.
+    /// Returns the cursor of a relay that has published nothing.
     #[must_use]
     pub fn start(partitions: Partitions) -> Self {
         Self {
@@ -30,39 +30,41 @@ impl RelayCursor {
     }
 }
 
-/// The answer to asking for the lead.
+/// Result of requesting the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeaseOutcome {
-    /// The caller leads until the time given has gone by, and may ask again to extend it.
+    /// The caller leads until the requested duration has passed. It may request the lease again to extend it.
     Held {
-        /// The number of this leadership; the same while it is extended without a break.
+        /// Fencing token of this leadership. It stays the same while the lease is extended without interruption.
         fence: Fence,
-        /// Where the work stands.
+        /// The stored cursor.
         cursor: RelayCursor,
     },
-    /// Somebody else leads.
+    /// Another owner leads.
     HeldByOther {
-        /// Who.
+        /// The owner.
         owner: String,
-        /// Until when, unless extended.
+        /// When its lease expires, unless it is extended.
         expires_at: Timestamp,
     },
 }
 
-/// The answer to moving the cursor.
+/// Result of moving the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorOutcome {
-    /// It moved.
+    /// The cursor was moved.
     Moved,
-    /// The caller no longer leads; nothing changed, and it must stop.
+    /// The caller is no longer the leader; nothing changed, and it must stop.
     Fenced,
 }
 
-/// The relay's lease and cursor, in the write database.
+/// The relay's lease and cursor, stored in the write database.
 ///
-/// - At most one owner holds the lease at a time; a lease that is not extended ends by itself, by the database's clock.
-/// - Every new leadership has a larger fence, and a cursor is only moved by the newest one. This is a row, not a session lock, so a
-///   process that died or hangs holds nobody up for longer than the lease.
+/// Contract:
+///
+/// - At most one owner holds the lease at a time. A lease that is not extended expires, by the database's clock.
+/// - Every new leadership has a larger fence, and only the newest one can move the cursor. The lease is a row and not a
+///   session lock, so a process that has crashed or hangs delays its successor by the lease duration at most.
 /// - The cursor never goes back.
 pub trait RelayState: Send + Sync + 'static {
     /// Takes the lease for `duration`, or extends it if `owner` holds it.
@@ -76,6 +78,6 @@ pub trait RelayState: Send + Sync + 'static {
         duration: Duration,
     ) -> impl Future<Output = PortResult<CursorOutcome>> + Send;
 
-    /// Gives the lease back, so that another relay need not wait for its end. Does nothing where it is not held.
+    /// Releases the lease, so that another relay need not wait for it to expire. Does nothing if the lease is not held.
     fn release_lease(&self, fence: Fence) -> impl Future<Output = PortResult<()>> + Send;
 }

@@ -1,4 +1,4 @@
-//! The cache in front of the read database.
+//! Cache in front of the read database.
 
 use std::future::Future;
 
@@ -10,44 +10,48 @@ use crate::{
     vocabulary::{Position, Timestamp},
 };
 
-/// A row as cached.
+/// Row as cached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CachedRow {
-    /// The position of the last event folded into it.
+    /// The position of the last event folded into the row.
     pub position: Position,
-    /// The row is right up to here: the view's progress in the row's partition, read before the row was. Never below `position`.
+    /// Position up to which the row is current: the view's progress in the row's partition, read before the row was.
+    /// Never below `position`.
     pub as_of: Position,
     /// The write database's time of `as_of`.
     pub as_of_time: Timestamp,
-    /// The encoded message; `None` where there is no such row.
+    /// The encoded message, or `None` if there is no such row.
     pub body: Option<Bytes>,
 }
 
-/// The right to fill a key: given to one reader that missed, void once the key has changed.
+/// Permission to fill a key, granted to one reader on a miss. It becomes void when the key changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FillLease(pub u64);
 
-/// What the cache knows.
+/// Result of reading a key from the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheRead {
-    /// This.
+    /// The key is cached.
     Hit(CachedRow),
-    /// Nothing, and the caller may fill it.
+    /// The key is not cached, and the caller may fill it.
     Miss(FillLease),
-    /// Nothing, and another reader is filling it.
+    /// The key is not cached, and another reader is filling it.
     Filling,
 }
 
-/// The cache in front of the read database. It may forget anything at any time.
+/// Cache in front of the read database. It may evict anything at any time.
 ///
-/// - **G7**: a value never takes the place of one with a larger position or, at the same position, a larger `as_of`. A fill counts only while its
-///   lease is good, and every refresh or invalidation of the key ends the lease: so a slow reader cannot put an old row back.
-/// - A failure is a miss: the caller counts it and goes to the read database.
+/// Contract:
+///
+/// - **G7**: a row never replaces one with a larger position or, at the same position, a larger `as_of`. A fill is
+///   accepted only while its lease is valid, and every refresh or invalidation of the key voids the lease, so that a
+///   slow reader cannot restore an old row.
+/// - A failure counts as a miss: the caller records it and reads from the read database.
 pub trait ViewCache: Send + Sync + 'static {
-    /// What is cached of these keys, in order.
+    /// Reads these keys, and returns one result per key, in order.
     fn read(&self, view: ViewId, keys: &[RowKey]) -> impl Future<Output = PortResult<Vec<CacheRead>>> + Send;
 
-    /// Puts a row that was read from the read database after the miss. Returns whether it was taken.
+    /// Caches a row that was read from the read database after a miss. Returns whether the row was accepted.
     fn fill(
         &self,
         view: ViewId,
@@ -56,10 +60,10 @@ pub trait ViewCache: Send + Sync + 'static {
         row: CachedRow,
     ) -> impl Future<Output = PortResult<bool>> + Send;
 
-    /// Brings rows up to date after the read database has acknowledged them: replaces what is cached and ends leases; may put what was
-    /// not cached.
+    /// Updates rows after the read database has acknowledged them: replaces cached rows and voids leases. May also
+    /// cache rows that were not cached.
     fn refresh(&self, view: ViewId, rows: &[(RowKey, CachedRow)]) -> impl Future<Output = PortResult<()>> + Send;
 
-    /// Forgets keys and ends their leases.
+    /// Removes keys from the cache and voids their leases.
     fn invalidate(&self, view: ViewId, keys: &[RowKey]) -> impl Future<Output = PortResult<()>> + Send;
 }

@@ -1,4 +1,4 @@
-//! The read database: rows of views.
+//! Read database: rows of views.
 
 use std::future::Future;
 
@@ -10,53 +10,56 @@ use crate::{
     vocabulary::Position,
 };
 
-/// A row as stored.
+/// Row as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The position of the last event folded into it.
+    /// The position of the last event folded into the row.
     pub position: Position,
-    /// The encoded message; `None` where the row was deleted at that position.
+    /// The encoded message, or `None` if the row was deleted at that position.
     pub body: Option<Bytes>,
 }
 
-/// A row to be written.
+/// Row to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowWrite {
-    /// The table.
+    /// The view, which names the table.
     pub view: ViewId,
-    /// Where in it.
+    /// The row's key.
     pub key: RowKey,
-    /// What: absolute, never a difference.
+    /// The row's new content: absolute, never a difference.
     pub row: Row,
 }
 
-/// A piece of a group of rows.
+/// Page of a group of rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanPage {
-    /// Sort keys and rows, ascending by sort key; deleted ones are left out.
+    /// Sort keys and rows, in ascending order of sort key. Deleted rows are left out.
     pub rows: Vec<(Bytes, Row)>,
-    /// Whether there is more after the last of them.
+    /// Whether the group has more rows after the last one.
     pub more: bool,
 }
 
-/// The read database.
+/// Read database.
 ///
-/// - **G7**: the row with the larger position wins, whatever the order of arrival: writing an older one, or the same one again, changes nothing and
-///   is no error. So replays, repeats and owners that do not know that they were replaced do no harm. Two different rows of one key at one
-///   position must not be written.
-/// - A deleted row keeps its position, so that an older write cannot bring it back.
-/// - A batch of writes is not atomic: after a crash any part of it may be there. What was acknowledged is read by everybody.
+/// Contract:
+///
+/// - **G7**: the row with the larger position wins, whatever the order of arrival. Writing an older row, or the same
+///   one again, changes nothing and is not an error. Replays, repeats and writes of a former partition owner are
+///   therefore harmless. Callers must not write two different rows of one key at one position.
+/// - A deleted row keeps its position, so that an older write cannot restore it.
+/// - A batch of writes is not atomic: after a crash any part of it may be stored. Every reader sees an acknowledged
+///   write.
 pub trait ViewStore: Send + Sync + 'static {
-    /// Creates the tables of these views where they are missing. Repeating it changes nothing.
+    /// Creates the tables of these views if they are missing. Idempotent.
     fn ensure_views(&self, views: &[ViewId]) -> impl Future<Output = PortResult<()>> + Send;
 
     /// Writes rows, and returns when all are durable.
     fn write(&self, rows: &[RowWrite]) -> impl Future<Output = PortResult<()>> + Send;
 
-    /// The rows of these keys, in order; `None` where there never was one.
+    /// Reads the rows of these keys, in order; `None` for a key that was never written.
     fn read(&self, view: ViewId, keys: &[RowKey]) -> impl Future<Output = PortResult<Vec<Option<Row>>>> + Send;
 
-    /// Up to `limit` rows of a group, after a sort key, or from the first.
+    /// Reads up to `limit` rows of a group, after a sort key or from the first row.
     fn scan(
         &self,
         view: ViewId,
@@ -65,8 +68,8 @@ pub trait ViewStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = PortResult<ScanPage>> + Send;
 
-    /// Up to `limit` rows of the whole table, deleted ones too, after a key, in an order of the store's own that stays the same: for
-    /// the audit.
+    /// Reads up to `limit` rows of the whole table after a key, deleted rows included, for the audit. The order is the
+    /// store's own and does not change.
     fn scan_all(
         &self,
         view: ViewId,

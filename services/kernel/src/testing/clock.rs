@@ -1,4 +1,4 @@
-//! A clock that tests hold.
+//! Clock for tests.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -7,25 +7,25 @@ use std::{
 
 use crate::vocabulary::{Clock, Timestamp};
 
-/// A clock that stands still until it is moved.
+/// Clock that stands still until a test advances it.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// Stands at a moment.
+    /// Creates a clock that shows `now`.
     #[must_use]
     pub fn starting_at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_micros()))
     }
 
-    /// Moves on.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 }
 
 impl Default for ManualClock {
-    /// Stands at a moment in 2026.
+    /// Starts at 2026-01-01 00:00:00 UTC.
     fn default() -> Self {
         Self::starting_at(Timestamp::from_micros(1_767_225_600_000_000))
     }

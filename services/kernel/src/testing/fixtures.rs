@@ -1,4 +1,4 @@
-//! Given/when/then for domains.
+//! Given/when/then tests for domains.
 
 use std::{collections::HashMap, fmt};
 
@@ -7,20 +7,21 @@ use crate::{
     vocabulary::StreamId,
 };
 
-/// Streams with what has happened in them. A stream that is not among them has no events.
+/// Streams with their current states. Any other stream has no events.
 #[derive(Debug)]
 pub struct Fixture<D: Domain> {
     states: HashMap<StreamId, D::State>,
 }
 
-/// What came of a command.
+/// Result of deciding a command.
 #[derive(Debug)]
 pub struct Outcome<D: Domain> {
     states: HashMap<StreamId, D::State>,
     decided: Result<Vec<(StreamId, D::Event)>, D::Refusal>,
 }
 
-/// Starts a test of a rule: `fixture::<Theatre>([(seat, events)]).when(command).then(events)`.
+/// Starts a test of a domain rule from streams and their events:
+/// `fixture::<Theatre>([(seat, events)]).when(command).then(events)`.
 #[must_use]
 pub fn fixture<D: Domain>(streams: impl IntoIterator<Item = (StreamId, Vec<D::Event>)>) -> Fixture<D> {
     let mut states = HashMap::new();
@@ -32,11 +33,11 @@ pub fn fixture<D: Domain>(streams: impl IntoIterator<Item = (StreamId, Vec<D::Ev
 }
 
 impl<D: Domain> Fixture<D> {
-    /// Decides a command, and checks what holds for every command of every domain.
+    /// Decides a command, and checks the contract of [`Domain`].
     ///
     /// # Panics
-    /// When the domain breaks the contract of [`Domain`]: too many streams or none, one twice, no event, or events that do not
-    /// survive their encoding.
+    /// If the domain breaks the contract: no stream or too many, a stream twice, no events or too many, or events or
+    /// states that do not round-trip through their encoding.
     #[must_use]
     #[track_caller]
     #[allow(clippy::needless_pass_by_value, reason = "reads as a sentence in a test")]
@@ -44,7 +45,7 @@ impl<D: Domain> Fixture<D> {
         let streams = D::streams(&command);
         assert!(
             (1..=STREAMS_PER_COMMAND_MAX).contains(&streams.len()),
-            "a command touches 1 to 16 streams: {streams:?}"
+            "a command must write to 1 to 16 streams: {streams:?}"
         );
         for (index, stream) in streams.iter().enumerate() {
             assert!(!streams[..index].contains(stream), "a command names stream {stream} twice");
@@ -52,28 +53,28 @@ impl<D: Domain> Fixture<D> {
         let states: Vec<_> =
             streams.iter().map(|stream| self.states.get(stream).cloned().unwrap_or_default()).collect();
         let decided = D::decide(&states, &command).map(|events| {
-            assert!((1..=EVENTS_PER_COMMAND_MAX).contains(&events.len()), "a command has 1 to 1,024 events");
+            assert!((1..=EVENTS_PER_COMMAND_MAX).contains(&events.len()), "a command must produce 1 to 1,024 events");
             events.into_iter().map(|(index, event)| (streams[index].clone(), event)).collect::<Vec<_>>()
         });
         for (stream_id, event) in decided.iter().flatten() {
             let (event_type, payload) = D::encode_event(event);
             let read = D::decode_event(&event_type, &payload);
-            assert_eq!(read.as_ref(), Ok(event), "an event does not survive its encoding");
+            assert_eq!(read.as_ref(), Ok(event), "an event does not round-trip through its encoding");
             D::evolve(self.states.entry(stream_id.clone()).or_default(), event);
         }
         for state in self.states.values() {
             let read = D::decode_snapshot(&D::encode_snapshot(state));
-            assert_eq!(read.as_ref(), Ok(state), "a state does not survive its snapshot");
+            assert_eq!(read.as_ref(), Ok(state), "a state does not round-trip through its snapshot");
         }
         Outcome { states: self.states, decided }
     }
 }
 
 impl<D: Domain> Outcome<D> {
-    /// The command was accepted and became these events, in this order. Returns what can be gone on from.
+    /// Expects that the command was accepted with these events, in this order. Returns a fixture to continue from.
     ///
     /// # Panics
-    /// When something else came of it.
+    /// If the result differs.
     #[track_caller]
     #[allow(clippy::needless_pass_by_value, reason = "reads as a sentence in a test")]
     pub fn then(self, expected: impl IntoIterator<Item = (StreamId, D::Event)>) -> Fixture<D> {
@@ -84,10 +85,10 @@ impl<D: Domain> Outcome<D> {
         Fixture { states: self.states }
     }
 
-    /// The command was refused for this reason. Returns what can be gone on from: what was before.
+    /// Expects that the command was refused for this reason. Returns the unchanged fixture to continue from.
     ///
     /// # Panics
-    /// When something else came of it.
+    /// If the result differs.
     #[track_caller]
     pub fn then_refused(self, expected: &D::Refusal) -> Fixture<D>
     where
@@ -100,10 +101,10 @@ impl<D: Domain> Outcome<D> {
         Fixture { states: self.states }
     }
 
-    /// The command was accepted and left a stream in this state.
+    /// Expects that the command was accepted and left a stream in this state. Returns a fixture to continue from.
     ///
     /// # Panics
-    /// When something else came of it.
+    /// If the result differs.
     #[track_caller]
     pub fn then_state(self, stream_id: &StreamId, expected: &D::State) -> Fixture<D>
     where

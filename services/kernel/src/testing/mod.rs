@@ -1,8 +1,9 @@
-//! What tests are made of: one conformance suite per port, a faulty wrapper around every port, a small domain, and given/when/then.
+//! Test support: a conformance suite and a fault-injecting wrapper for every port, a small domain, and given/when/then
+//! tests.
 //!
-//! An adapter proves itself by running the suite of each port that it implements on a fresh [`TestEnv`], as it is and behind a
-//! [`faulty::FaultInjector`]. The suites panic where a contract is broken. Run them inside [`with_seed`], which prints the seed then, so that
-//! a failure can be had again.
+//! An adapter must pass the suite of each port that it implements, on a fresh [`TestEnv`], both as it is and behind a
+//! [`faulty::FaultInjector`]. A suite panics if a contract is broken. Run it inside [`with_seed`], which then prints
+//! the seed, so that the failure can be reproduced.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod clock;

@@ -1,4 +1,4 @@
-//! The suite of [`ProgressStore`].
+//! Conformance suite of [`ProgressStore`].
 
 use std::{collections::BTreeMap, slice, time::Duration};
 
@@ -6,7 +6,7 @@ use futures::future::join;
 
 use super::{
     TestEnv,
-    support::{BOUND, Trial},
+    support::{SuiteRun, TIMEOUT},
     theatre::seat,
     yield_now,
 };
@@ -16,31 +16,31 @@ use crate::{
     vocabulary::{Partition, Position, Timestamp, Version},
 };
 
-/// Checks every sentence of the contract of [`ProgressStore`] on a fresh place, random saves against a model among it.
+/// Checks every rule of the contract of [`ProgressStore`] on a fresh database, including random saves against a model.
 ///
 /// # Panics
-/// When the adapter breaks the contract.
+/// If the adapter breaks the contract.
 pub async fn suite<P: TestEnv<Handle: ProgressStore>>(env: &P, seed: u64) {
-    let trial = &Trial::new(env, seed);
-    what_is_saved_is_loaded_by_everybody(trial).await;
-    progress_never_goes_back(trial).await;
-    the_list_of_parked_streams_is_replaced(trial).await;
-    views_and_partitions_are_apart(trial).await;
-    views_go_together_and_apart(trial).await;
-    waiting_ends_with_a_save(trial).await;
-    random_saves_agree_with_a_model(trial).await;
+    let run = &SuiteRun::new(env, seed);
+    saved_progress_is_loaded_through_every_handle(run).await;
+    progress_never_goes_back(run).await;
+    the_list_of_parked_streams_is_replaced(run).await;
+    views_and_partitions_are_separate(run).await;
+    views_can_be_saved_together_or_separately(run).await;
+    a_save_ends_the_wait(run).await;
+    random_saves_agree_with_a_model(run).await;
 }
 
 fn view(name: &'static str) -> ViewId {
     ViewId { name, generation: 1 }
 }
 
-/// Progress in short: position, time, offset, and parked seats.
+/// Shorthand for progress with a position, time, offset and parked seats.
 fn progress(position: i64, as_of: i64, next_offset: u64, parked: &[&str]) -> Progress {
     let park = |name: &&str| Parked {
         stream_id: seat(name),
         version: Version::new(7),
-        reason: format!("no idea what to do with {name}: größer?"),
+        reason: format!("cannot project {name}: größer?"),
     };
     Progress {
         position: Position::from_i64(position).unwrap(),
@@ -50,14 +50,14 @@ fn progress(position: i64, as_of: i64, next_offset: u64, parked: &[&str]) -> Pro
     }
 }
 
-impl<P: TestEnv<Handle: ProgressStore>> Trial<'_, P> {
+impl<P: TestEnv<Handle: ProgressStore>> SuiteRun<'_, P> {
     async fn save(&self, store: &P::Handle, view: ViewId, partition: u16, progress: &Progress) {
         let update = ProgressUpdate { view, partition: Partition::new(partition), progress: progress.clone() };
-        self.ask("save", async || store.save(slice::from_ref(&update)).await).await;
+        self.retry("save", async || store.save(slice::from_ref(&update)).await).await;
     }
 
     async fn load_all(&self, store: &P::Handle, views: &[ViewId]) -> BTreeMap<(ViewId, u16), Progress> {
-        let updates = self.ask("load", async || store.load(views).await).await;
+        let updates = self.retry("load", async || store.load(views).await).await;
         let count = updates.len();
         let all: BTreeMap<_, _> =
             updates.into_iter().map(|update| ((update.view, update.partition.number()), update.progress)).collect();
@@ -70,50 +70,50 @@ impl<P: TestEnv<Handle: ProgressStore>> Trial<'_, P> {
     }
 }
 
-async fn what_is_saved_is_loaded_by_everybody<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
+async fn saved_progress_is_loaded_through_every_handle<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let (mine, other) = (run.env.handle().await, run.env.handle().await);
     let table = view("saved");
-    assert_eq!(trial.load_all(&mine, &[table]).await.len(), 0, "what was never saved is left out");
+    assert_eq!(run.load_all(&mine, &[table]).await.len(), 0, "progress that was never saved is left out");
     let saved = progress(i64::MAX, 1_767_225_600_000_000, 9, &["A1", "B2"]);
-    trial.save(&mine, table, 3, &saved).await;
-    for store in [&mine, &other, &trial.env.handle().await] {
-        let all = trial.load_all(store, &[table]).await;
+    run.save(&mine, table, 3, &saved).await;
+    for store in [&mine, &other, &run.env.handle().await] {
+        let all = run.load_all(store, &[table]).await;
         assert_eq!(all, BTreeMap::from([((table, 3), saved.clone())]));
-        assert_eq!(trial.load_all(store, &[]).await.len(), 0);
+        assert_eq!(run.load_all(store, &[]).await.len(), 0);
     }
-    // Nothing to save is no error.
-    trial.ask("save", async || mine.save(&[]).await).await;
+    // An empty save is not an error.
+    run.retry("save", async || mine.save(&[]).await).await;
 }
 
-async fn progress_never_goes_back<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (mine, other) = (trial.env.handle().await, trial.env.handle().await);
+async fn progress_never_goes_back<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let (mine, other) = (run.env.handle().await, run.env.handle().await);
     let table = view("forward");
     let newest = progress(100, 50, 10, &["A1"]);
-    trial.save(&mine, table, 0, &newest).await;
-    trial.save(&other, table, 0, &progress(99, 60, 20, &[])).await;
-    assert_eq!(trial.load_one(&mine, table, 0).await, Some(newest.clone()), "an older position changes nothing");
-    trial.save(&other, table, 0, &newest).await;
-    assert_eq!(trial.load_one(&mine, table, 0).await, Some(newest));
+    run.save(&mine, table, 0, &newest).await;
+    run.save(&other, table, 0, &progress(99, 60, 20, &[])).await;
+    assert_eq!(run.load_one(&mine, table, 0).await, Some(newest.clone()), "an older position changes nothing");
+    run.save(&other, table, 0, &newest).await;
+    assert_eq!(run.load_one(&mine, table, 0).await, Some(newest));
 
     let idle = progress(100, 55, 11, &["A1"]);
-    trial.save(&mine, table, 0, &idle).await;
-    assert_eq!(trial.load_one(&other, table, 0).await, Some(idle), "time and offset go on while nothing happens");
+    run.save(&mine, table, 0, &idle).await;
+    assert_eq!(run.load_one(&other, table, 0).await, Some(idle), "time and offset advance at the same position");
     let knows_less = progress(101, 54, 10, &[]);
-    trial.save(&mine, table, 0, &knows_less).await;
-    assert_eq!(trial.load_one(&other, table, 0).await, Some(knows_less), "a save is kept as a whole");
+    run.save(&mine, table, 0, &knows_less).await;
+    assert_eq!(run.load_one(&other, table, 0).await, Some(knows_less), "a save replaces the progress as a whole");
 
-    // In one call too.
+    // Also within one call.
     let update = |position| ProgressUpdate {
         view: table,
         partition: Partition::new(1),
         progress: progress(position, 1, 1, &[]),
     };
-    trial.ask("save", async || mine.save(&[update(6), update(5)]).await).await;
-    assert_eq!(trial.load_one(&other, table, 1).await, Some(progress(6, 1, 1, &[])));
+    run.retry("save", async || mine.save(&[update(6), update(5)]).await).await;
+    assert_eq!(run.load_one(&other, table, 1).await, Some(progress(6, 1, 1, &[])));
 }
 
-async fn the_list_of_parked_streams_is_replaced<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.env.handle().await, view("parked"));
+async fn the_list_of_parked_streams_is_replaced<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let (store, table) = (run.env.handle().await, view("parked"));
     let steps: [(i64, &[&str], &[&str]); 6] = [
         (5, &["A1"], &["A1"]),
         (5, &["A1", "B2"], &["A1", "B2"]),
@@ -123,14 +123,14 @@ async fn the_list_of_parked_streams_is_replaced<P: TestEnv<Handle: ProgressStore
         (5, &["A1"], &[]),
     ];
     for (position, parked, expected) in steps {
-        trial.save(&store, table, 0, &progress(position, 1, 1, parked)).await;
-        let loaded = trial.load_one(&store, table, 0).await.unwrap();
+        run.save(&store, table, 0, &progress(position, 1, 1, parked)).await;
+        let loaded = run.load_one(&store, table, 0).await.unwrap();
         assert_eq!(loaded.parked, progress(1, 1, 1, expected).parked, "after a save at {position}");
     }
 }
 
-async fn views_and_partitions_are_apart<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let store = trial.env.handle().await;
+async fn views_and_partitions_are_separate<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let store = run.env.handle().await;
     let tables = [view("apart"), ViewId { name: "apart", generation: 2 }, view("apart_too")];
     let mut expected = BTreeMap::new();
     let mut updates = Vec::new();
@@ -142,26 +142,26 @@ async fn views_and_partitions_are_apart<P: TestEnv<Handle: ProgressStore>>(trial
             updates.push(ProgressUpdate { view: *table, partition: Partition::new(partition), progress });
         }
     }
-    trial.ask("save", async || store.save(&updates).await).await;
-    assert_eq!(trial.load_all(&store, &tables).await, expected);
+    run.retry("save", async || store.save(&updates).await).await;
+    assert_eq!(run.load_all(&store, &tables).await, expected);
     expected.retain(|key, _| key.0 == tables[1]);
-    assert_eq!(trial.load_all(&store, &tables[1..2]).await, expected, "only the views that were asked for");
+    assert_eq!(run.load_all(&store, &tables[1..2]).await, expected, "only the requested views are loaded");
 }
 
-/// Views may be saved together, as long as nobody sees a difference.
-async fn views_go_together_and_apart<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let handles = [trial.env.handle().await, trial.env.handle().await];
+/// An adapter may store the progress of several views together, as long as the result is the same.
+async fn views_can_be_saved_together_or_separately<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let handles = [run.env.handle().await, run.env.handle().await];
     let tables @ [one, other, third] = [view("one"), view("other"), view("third")];
     let steps = [
         (vec![one, other, third], progress(5, 1, 1, &[])),
         (vec![other], progress(6, 2, 1, &["A1"])),
         (vec![one, third], progress(6, 2, 2, &[])),
-        // Again as before, and once more with a part of it.
+        // The same again, and then for some of the views.
         (vec![one, other, third], progress(7, 3, 3, &[])),
         (vec![other, third], progress(7, 3, 3, &["B2"])),
         (vec![one, other, third], progress(7, 3, 3, &[])),
         (vec![one], progress(8, 4, 4, &[])),
-        // From before.
+        // An older position for some of the views.
         (vec![one, third], progress(7, 4, 4, &["A1"])),
         (vec![one, other, third], progress(6, 9, 9, &[])),
     ];
@@ -169,7 +169,7 @@ async fn views_go_together_and_apart<P: TestEnv<Handle: ProgressStore>>(trial: &
     for ((views, progress), store) in steps.into_iter().zip(handles.iter().cycle()) {
         let update = |view| ProgressUpdate { view, partition: Partition::new(2), progress: progress.clone() };
         let updates: Vec<_> = views.into_iter().map(update).collect();
-        trial.ask("save", async || store.save(&updates).await).await;
+        run.retry("save", async || store.save(&updates).await).await;
         for update in updates {
             let kept = expected.entry((update.view, 2)).or_default();
             if update.progress.position >= kept.position {
@@ -177,47 +177,47 @@ async fn views_go_together_and_apart<P: TestEnv<Handle: ProgressStore>>(trial: &
             }
         }
         for reader in &handles {
-            assert_eq!(trial.load_all(reader, &tables).await, expected);
+            assert_eq!(run.load_all(reader, &tables).await, expected);
         }
     }
 }
 
-async fn waiting_ends_with_a_save<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let (store, table) = (trial.env.handle().await, view("waiting"));
+async fn a_save_ends_the_wait<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let (store, table) = (run.env.handle().await, view("waiting"));
     let mut seen = 0;
     for position in 1..4 {
-        let before = trial.load_all(&store, &[table]).await;
-        // Saved after the load and before the wait.
-        trial.save(&store, table, 0, &progress(position, 1, 1, &[])).await;
-        let there = trial.env.timeout(BOUND, store.wait_for_change(&mut seen, BOUND * 100)).await;
-        assert!(there.is_some(), "a save after the last load was slept through");
-        assert_ne!(trial.load_all(&store, &[table]).await, before);
+        let before = run.load_all(&store, &[table]).await;
+        // The save comes after the load and before the wait.
+        run.save(&store, table, 0, &progress(position, 1, 1, &[])).await;
+        let already = run.env.timeout(TIMEOUT, store.wait_for_change(&mut seen, TIMEOUT * 100)).await;
+        assert!(already.is_some(), "a save after the last load did not end the wait");
+        assert_ne!(run.load_all(&store, &[table]).await, before);
     }
     store.wait_for_change(&mut seen, Duration::from_millis(1)).await;
-    let wait = trial.env.timeout(BOUND, store.wait_for_change(&mut seen, BOUND * 100));
+    let wait = run.env.timeout(TIMEOUT, store.wait_for_change(&mut seen, TIMEOUT * 100));
     let save = async {
         yield_now().await;
-        trial.save(&store, table, 0, &progress(9, 1, 1, &[])).await;
+        run.save(&store, table, 0, &progress(9, 1, 1, &[])).await;
     };
-    assert!(join(wait, save).await.0.is_some(), "a save of the same handle was slept through");
-    let bored = trial.env.timeout(BOUND, store.wait_for_change(&mut seen, Duration::from_millis(1))).await;
-    assert!(bored.is_some(), "waited longer than its wait_max");
+    assert!(join(wait, save).await.0.is_some(), "a save through the same handle did not end the wait");
+    let returned = run.env.timeout(TIMEOUT, store.wait_for_change(&mut seen, Duration::from_millis(1))).await;
+    assert!(returned.is_some(), "waited longer than wait_max");
 }
 
-async fn random_saves_agree_with_a_model<P: TestEnv<Handle: ProgressStore>>(trial: &Trial<'_, P>) {
-    let handles = [trial.env.handle().await, trial.env.handle().await];
+async fn random_saves_agree_with_a_model<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let handles = [run.env.handle().await, run.env.handle().await];
     let tables = [view("random"), view("random_too")];
     let mut model = BTreeMap::<(ViewId, u16), Progress>::new();
     for _ in 0..40 {
-        let (table, partition) = (*trial.pick(&tables), u16::try_from(trial.below(3)).unwrap());
-        let number = || i64::try_from(trial.below(20)).unwrap();
-        let parked: &[&str] = [&["A1", "B2"][..], &["A1"], &[]][trial.below(3)];
+        let (table, partition) = (*run.pick(&tables), u16::try_from(run.random_below(3)).unwrap());
+        let number = || i64::try_from(run.random_below(20)).unwrap();
+        let parked: &[&str] = [&["A1", "B2"][..], &["A1"], &[]][run.random_below(3)];
         let saved = progress(number(), number(), number().unsigned_abs(), parked);
-        trial.save(&**trial.pick(&handles), table, partition, &saved).await;
+        run.save(&**run.pick(&handles), table, partition, &saved).await;
         let kept = model.entry((table, partition)).or_insert_with(|| saved.clone());
         if saved.position >= kept.position {
             *kept = saved;
         }
-        assert_eq!(trial.load_all(&**trial.pick(&handles), &tables).await, model);
+        assert_eq!(run.load_all(&**run.pick(&handles), &tables).await, model);
     }
 }

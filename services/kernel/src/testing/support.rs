@@ -1,4 +1,4 @@
-//! What the suites share.
+//! Helpers that the suites share.
 
 use std::{
     env,
@@ -21,16 +21,17 @@ use crate::{
     vocabulary::RequestId,
 };
 
-/// How often something is asked again before a suite gives up. A liar does not lie that often in a row.
+/// Attempts after which a suite fails. The fault injector never fails that many calls in a row.
 pub(super) const ATTEMPTS_MAX: usize = 1_000;
 
-/// How long a suite waits for what an adapter must not sleep through.
-pub(super) const BOUND: Duration = Duration::from_secs(20);
+/// Time limit for calls that must return promptly.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Seeds that a randomized test runs with: 0 to `default_count`, or 0 to `DIPTYCH_SEEDS`, or the single seed `DIPTYCH_SEED`.
+/// Seeds that a randomized test runs with: 0 to `default_count`, or 0 to `DIPTYCH_SEEDS`, or the single seed
+/// `DIPTYCH_SEED`.
 ///
 /// # Panics
-/// When one of the variables is set and is not a number.
+/// If one of the variables is set and is not a number.
 #[must_use]
 pub fn seeds(default_count: u64) -> Range<u64> {
     let number = |name: &str| {
@@ -43,7 +44,7 @@ pub fn seeds(default_count: u64) -> Range<u64> {
     }
 }
 
-/// Prints the seed when the test inside fails.
+/// Runs a test, and prints the seed if the test panics.
 pub async fn with_seed<T>(seed: u64, test: impl Future<Output = T>) -> T {
     let _printer = PrintOnPanic(seed);
     test.await
@@ -59,7 +60,7 @@ impl Drop for PrintOnPanic {
     }
 }
 
-/// Lets other futures of the same task go on.
+/// Yields once, so that other futures of the same task can run.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -73,10 +74,10 @@ pub async fn yield_now() {
     .await;
 }
 
-/// Runs a future that waits for nothing outside itself, without a runtime.
+/// Runs a future without a runtime. The future must not wait for external events.
 ///
 /// # Panics
-/// When it still waits after a million polls.
+/// If the future is still pending after a million polls.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -85,55 +86,55 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
             return value;
         }
     }
-    panic!("the future waits for something that does not come");
+    panic!("the future is still pending after a million polls");
 }
 
-/// One run of a suite.
-pub(super) struct Trial<'a, P> {
+/// State of one run of a suite: the environment, the seed and the random generator.
+pub(super) struct SuiteRun<'a, P> {
     pub(super) env: &'a P,
     seed: u64,
     requests: AtomicU64,
-    dice: Mutex<SmallRng>,
+    rng: Mutex<SmallRng>,
 }
 
-impl<'a, P: TestEnv> Trial<'a, P> {
+impl<'a, P: TestEnv> SuiteRun<'a, P> {
     pub(super) fn new(env: &'a P, seed: u64) -> Self {
-        Self { env, seed, requests: AtomicU64::new(1), dice: Mutex::new(SmallRng::seed_from_u64(seed)) }
+        Self { env, seed, requests: AtomicU64::new(1), rng: Mutex::new(SmallRng::seed_from_u64(seed)) }
     }
 
     pub(super) fn seed(&self) -> u64 {
         self.seed
     }
 
-    pub(super) fn is_honest(&self) -> bool {
+    pub(super) fn is_fault_free(&self) -> bool {
         self.env.failures() == Failures::Forbidden
     }
 
-    /// A request id that no other call of this run gives.
+    /// Returns a request id that is unique within this run.
     pub(super) fn request_id(&self) -> RequestId {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         RequestId::from_uuid(Uuid::from_u128((u128::from(self.seed) << 64) | u128::from(number)))
     }
 
-    pub(super) fn below(&self, bound: usize) -> usize {
-        if bound == 0 { 0 } else { self.dice.lock().random_range(0..bound) }
+    pub(super) fn random_below(&self, bound: usize) -> usize {
+        if bound == 0 { 0 } else { self.rng.lock().random_range(0..bound) }
     }
 
-    pub(super) fn chance(&self, probability: f64) -> bool {
-        self.dice.lock().random_bool(probability)
+    pub(super) fn random_bool(&self, probability: f64) -> bool {
+        self.rng.lock().random_bool(probability)
     }
 
-    /// One of several.
+    /// Returns a random element.
     pub(super) fn pick<'b, T>(&self, from: &'b [T]) -> &'b T {
-        &from[self.below(from.len())]
+        &from[self.random_below(from.len())]
     }
 
-    /// Asks until there is an answer: for what can be asked twice.
-    pub(super) async fn ask<T>(&self, what: &str, mut call: impl AsyncFnMut() -> PortResult<T>) -> T {
+    /// Repeats an idempotent call until it succeeds.
+    pub(super) async fn retry<T>(&self, what: &str, mut call: impl AsyncFnMut() -> PortResult<T>) -> T {
         for _ in 0..ATTEMPTS_MAX {
             match call().await {
                 Ok(answer) => return answer,
-                Err(error) if self.is_honest() || error.remedy() == Remedy::Operator => panic!("{what}: {error}"),
+                Err(error) if self.is_fault_free() || error.remedy() == Remedy::Operator => panic!("{what}: {error}"),
                 Err(_) => yield_now().await,
             }
         }

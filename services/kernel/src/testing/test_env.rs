@@ -1,54 +1,55 @@
-//! Where a suite runs.
+//! Test environments for the conformance suites.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use super::faulty::FaultInjector;
 
-/// Whether a port may fail while its suite runs.
+/// Whether calls may fail while a suite runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failures {
-    /// It may not: a failure breaks the contract.
+    /// Calls must not fail: a failure breaks the contract.
     Forbidden,
-    /// It may at any time: the suite does what the contract tells a caller to do, and checks what holds all the same.
+    /// Any call may fail. The suite then acts as the contract tells a caller to, and checks the rules that still hold.
     Allowed,
 }
 
-/// A fresh place of an adapter: a database, a topic, a cache. A suite uses its place up; the next run wants another one.
+/// Fresh storage of one adapter: a database, a topic or a cache. Each run of a suite needs a new one.
 pub trait TestEnv: Sync {
-    /// The adapter.
+    /// The adapter type.
     type Handle: Send + Sync + 'static;
 
-    /// Another handle to the place, as a process of its own would have it.
+    /// Opens another handle to the same storage, as another process would.
     fn handle(&self) -> impl Future<Output = Arc<Self::Handle>>;
 
-    /// Moves the place's clock on, or waits where it cannot be moved.
+    /// Advances the storage's clock, or waits if it cannot be advanced.
     fn advance(&self, by: Duration) -> impl Future<Output = ()>;
 
-    /// Gives the future up after a time that no working adapter needs. A place on paused time gets by without waiting.
+    /// Runs a future with a time limit that no working adapter needs; returns `None` if it is exceeded. On paused time
+    /// this does not wait.
     fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> impl Future<Output = Option<T>>;
 
-    /// Whether handles may fail.
+    /// Returns whether calls may fail.
     fn failures(&self) -> Failures {
         Failures::Forbidden
     }
 
-    /// Whether a cache keeps what it is given as long as it is as little as a suite gives it.
+    /// Returns whether the cache retains the few entries that a suite stores.
     fn retains_entries(&self) -> bool {
         true
     }
 
-    /// How long a member of a group may be silent before the log gives its partitions to others.
+    /// Returns the session timeout: how long a group member may send no heartbeat before it loses its partitions.
     fn session_timeout(&self) -> Duration {
         Duration::from_secs(60)
     }
 
-    /// How long a consumer waits for something at a time; more where the group sits in a server far away.
+    /// Returns the wait time of one poll of a consumer. Remote logs need more than the default.
     fn wait_max(&self) -> Duration {
         Duration::from_millis(2)
     }
 }
 
-/// A place whose handles lie.
+/// Test environment whose handles inject faults.
 #[derive(Debug)]
 pub struct FaultyTestEnv<'a, P, W> {
     env: &'a P,
@@ -57,7 +58,7 @@ pub struct FaultyTestEnv<'a, P, W> {
 }
 
 impl<'a, P, W> FaultyTestEnv<'a, P, W> {
-    /// Puts a liar before every handle: `FaultyTestEnv::new(&place, liar, FaultyEventStore::new)`.
+    /// Wraps every handle of `env`: `FaultyTestEnv::new(&env, faults, FaultyEventStore::new)`.
     pub fn new(env: &'a P, faults: FaultInjector, wrap: W) -> Self {
         Self { env, faults, wrap }
     }

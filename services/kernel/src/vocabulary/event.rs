@@ -1,4 +1,4 @@
-//! Events before and after they are stored.
+//! Events, before and after they are stored.
 
 use std::sync::Arc;
 
@@ -6,52 +6,53 @@ use bytes::Bytes;
 
 use super::{Partition, Position, RequestId, StreamId, Timestamp, Version};
 
-/// What travels with an event and is not part of the fact.
+/// Metadata of an event: data that travels with it and is not part of the domain fact.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventMetadata {
-    /// The W3C trace context of the command (`traceparent`), so that one command is one trace.
+    /// The command's W3C trace context (`traceparent`), so that a command and its effects form one trace.
     pub traceparent: Option<Arc<str>>,
 }
 
-/// An event that was decided and is not stored yet.
+/// Event that is not stored yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// The stream it belongs to.
+    /// The event's stream.
     pub stream_id: StreamId,
-    /// Its place in the stream: one more than the version that the decision was made on, and dense from there.
+    /// The event's version in its stream. The first event of a decision has the version after the one that the decision
+    /// was made on; the next ones follow without gaps.
     pub version: Version,
-    /// The full name of its message, such as `theatre.event.v1.SeatReserved`.
+    /// The full name of the event's message, such as `theatre.event.v1.SeatReserved`.
     pub event_type: Arc<str>,
     /// The encoded message.
     pub payload: Bytes,
 }
 
-/// An event as it is stored and as it travels.
+/// Event as it is stored and published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {
-    /// Its place in the order of all events.
+    /// The event's position in the order of all events.
     pub position: Position,
-    /// The partition of its stream.
+    /// The partition of the event's stream.
     pub partition: Partition,
-    /// The stream it belongs to.
+    /// The event's stream.
     pub stream_id: StreamId,
-    /// Its place in the stream, from 1.
+    /// The event's version in its stream, from 1.
     pub version: Version,
-    /// The full name of its message.
+    /// The full name of the event's message.
     pub event_type: Arc<str>,
     /// The encoded message.
     pub payload: Bytes,
-    /// What travels with it.
+    /// The event's metadata.
     pub metadata: EventMetadata,
-    /// The command that caused it.
+    /// The request id of the command that caused the event.
     pub request_id: RequestId,
-    /// When the write database recorded it, by that database's clock.
+    /// When the write database recorded the event, by that database's clock.
     pub recorded_at: Timestamp,
 }
 
 /// Interns event types: equal type names share one allocation, because there are few types and many events.
 ///
-/// One value serves one reader, such as the rows of one query or the records of one consumer.
+/// An interner serves one reader, such as the rows of one query or the records of one consumer.
 #[derive(Debug, Default)]
 pub struct EventTypeInterner(Vec<Arc<str>>);
 

@@ -1,4 +1,4 @@
-//! Numbers and names that mean something, each a type of its own, checked where it enters.
+//! Vocabulary: newtypes for numbers and names, validated on construction.
 
 mod event;
 mod partition;

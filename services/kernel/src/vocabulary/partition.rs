@@ -1,27 +1,27 @@
-//! Partitions: the unit in which streams are spread over the log and its consumers.
+//! Partitions: the unit by which streams are distributed over the log and its consumers.
 
 use std::fmt;
 
 use super::StreamId;
 
-/// The number of a partition, from 0. The same in the write database and on the log.
+/// Partition number, from 0. The same in the write database and on the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(u16);
 
 impl Partition {
-    /// The partition with this number.
+    /// Creates the partition with this number.
     #[must_use]
     pub fn new(number: u16) -> Self {
         Self(number)
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn number(self) -> u16 {
         self.0
     }
 
-    /// The number as an index.
+    /// Returns the number as an index.
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
@@ -34,53 +34,56 @@ impl fmt::Display for Partition {
     }
 }
 
-/// How many partitions an installation has: 1 to 256, so that a token over all of them stays short. Fixed when it is created; every store checks it when it is opened.
+/// Number of partitions of an installation: 1 to 256, so that a token over all of them stays short. Fixed when the
+/// installation is created; every store checks it when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Partitions(u16);
 
-/// A number of partitions that is not allowed.
+/// Error for an invalid number of partitions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} partitions are not possible: choose 1 to {max}", max = Partitions::MAX)]
+#[error("invalid number of partitions {0}: use 1 to {max}", max = Partitions::MAX)]
 pub struct PartitionsError(pub u16);
 
 impl Partitions {
-    /// The largest number.
+    /// Largest number of partitions.
     pub const MAX: u16 = 256;
 
-    /// Checks and takes a number.
+    /// Validates a number of partitions.
     ///
     /// # Errors
-    /// When it is 0 or more than [`Partitions::MAX`].
+    /// If `count` is 0 or more than [`Partitions::MAX`].
     pub fn new(count: u16) -> Result<Self, PartitionsError> {
         if (1..=Self::MAX).contains(&count) { Ok(Self(count)) } else { Err(PartitionsError(count)) }
     }
 
-    /// The number.
+    /// Returns the number of partitions.
     #[must_use]
     pub fn count(self) -> u16 {
         self.0
     }
 
-    /// Which partition a stream belongs to, as Kafka's own partitioner chooses it for a record with the stream's name as its key.
+    /// Returns the partition of a stream: the one that Kafka's default partitioner chooses for a record whose key is
+    /// the stream's name.
     #[must_use]
     pub fn of(self, stream_id: &StreamId) -> Partition {
         let hash = murmur2(stream_id.as_str().as_bytes()) & 0x7fff_ffff;
-        // The remainder is smaller than a u16, so nothing is cut.
+        // The remainder is below 2^16, so the conversion cannot fail.
         Partition(u16::try_from(hash % u32::from(self.0)).unwrap_or_default())
     }
 
-    /// All of them, from 0.
+    /// Iterates over all partitions, from 0.
     pub fn iter(self) -> impl Iterator<Item = Partition> + Clone + use<> {
         (0..self.0).map(Partition)
     }
 }
 
-/// MurmurHash2 (Austin Appleby, 32 bit) with the seed that Kafka's clients use (`org.apache.kafka.common.utils.Utils.murmur2`).
+/// Computes MurmurHash2 (Austin Appleby, 32 bit) with the seed that Kafka's clients use
+/// (`org.apache.kafka.common.utils.Utils.murmur2`).
 #[must_use]
 pub fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     const SEED: u32 = 0x9747_b28c;
-    // Keys are far shorter than 4 GiB; Kafka's own code has the same 32-bit length.
+    // Keys are far shorter than 4 GiB; Kafka's own code also uses a 32-bit length.
     let mut hash = SEED ^ u32::try_from(data.len()).unwrap_or(u32::MAX);
     let mut chunks = data.chunks_exact(4);
     for chunk in &mut chunks {
@@ -104,7 +107,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The vectors of Kafka's own test of its function (UtilsTest.testMurmur2).
+    /// Test vectors from Kafka's own test (UtilsTest.testMurmur2).
     #[test]
     fn murmur2_agrees_with_kafka() {
         let vectors = [

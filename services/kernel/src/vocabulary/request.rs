@@ -1,24 +1,25 @@
-//! What makes a command the same command.
+//! Identity of commands: request id and content fingerprint.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// The name of a command, given by its caller: a UUID. The same id with the same content takes effect once (G2).
+/// Identifier of a command, chosen by its caller: a UUID. The same id with the same content takes effect once (G2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(Uuid);
 
-/// A text that is not a request id.
+/// Error for a text that is not a request id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not a UUID such as 7f3c2a9e-5b0d-4c1e-9a52-0d8b6f1f0c11")]
 pub struct RequestIdError;
 
 impl RequestId {
-    /// Reads a UUID with hyphens, in either case. The nil UUID is refused: it is what a forgotten field looks like.
+    /// Parses a UUID with hyphens, in upper or lower case. The nil UUID is rejected, because it usually means a missing
+    /// field.
     ///
     /// # Errors
-    /// When the text is anything else.
+    /// If the text is anything else.
     pub fn parse(text: &str) -> Result<Self, RequestIdError> {
         match Uuid::try_parse(text) {
             Ok(uuid) if text.len() == 36 && !uuid.is_nil() => Ok(Self(uuid)),
@@ -26,19 +27,19 @@ impl RequestId {
         }
     }
 
-    /// Takes a UUID as it is.
+    /// Creates a request id from a UUID, without further checks.
     #[must_use]
     pub fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)
     }
 
-    /// The 16 bytes, as stored.
+    /// Returns the 16 bytes, as stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 
-    /// From the 16 bytes as stored.
+    /// Creates a request id from its stored 16 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
@@ -51,29 +52,31 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The content of a command in 32 bytes (SHA-256): tells a repeated command from another one with a reused request id.
+/// SHA-256 fingerprint of a command's content: distinguishes a repeated command from a different one with a reused
+/// request id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of a command's kind and its encoded content without the request id. The encoding must be the same every time.
+    /// Computes the fingerprint of a command's kind and its encoded content without the request id. The encoding must
+    /// be deterministic.
     #[must_use]
     pub fn of(kind: &str, content: &[u8]) -> Self {
         let mut hash = Sha256::new();
-        // The length keeps ("ab", "c") and ("a", "bc") apart.
+        // The length prefix distinguishes ("ab", "c") from ("a", "bc").
         hash.update((kind.len() as u64).to_be_bytes());
         hash.update(kind);
         hash.update(content);
         Self(hash.finalize().into())
     }
 
-    /// The 32 bytes, as stored.
+    /// Returns the 32 bytes, as stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// From the 32 bytes as stored.
+    /// Creates a fingerprint from its stored 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_tell_kind_and_content_apart() {
+    fn fingerprints_distinguish_kind_and_content() {
         assert_eq!(Fingerprint::of("a", b"bc"), Fingerprint::of("a", b"bc"));
         assert_ne!(Fingerprint::of("a", b"bc"), Fingerprint::of("ab", b"c"));
     }

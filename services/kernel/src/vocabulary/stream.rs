@@ -2,32 +2,32 @@
 
 use std::{fmt, sync::Arc};
 
-/// The name of a stream: all events of one aggregate. 1 to 200 bytes of printable ASCII. Cheap to clone.
+/// Name of a stream, which holds all events of one aggregate. 1 to 200 bytes of printable ASCII. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(Arc<str>);
 
-/// A text that cannot be a stream's name.
+/// Error for a text that is not a valid stream id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamIdError {
-    /// It is empty.
-    #[error("a stream id is empty")]
+    /// The text is empty.
+    #[error("the stream id is empty")]
     Empty,
-    /// It is too long.
-    #[error("a stream id has {0} bytes, more than {max}", max = StreamId::BYTES_MAX)]
+    /// The text is too long, with its length in bytes.
+    #[error("the stream id has {0} bytes: the maximum is {max}", max = StreamId::BYTES_MAX)]
     TooLong(usize),
-    /// It has a character outside printable ASCII.
+    /// The text has a character outside printable ASCII.
     #[error("stream id {0:?} has a character that is not printable ASCII")]
     NotPrintable(String),
 }
 
 impl StreamId {
-    /// How long a name may be.
+    /// Largest length of a name, in bytes.
     pub const BYTES_MAX: usize = 200;
 
-    /// Checks and takes a name.
+    /// Validates a name.
     ///
     /// # Errors
-    /// When it is empty, too long, or not printable ASCII.
+    /// If the name is empty, too long, or not printable ASCII.
     pub fn new(name: &str) -> Result<Self, StreamIdError> {
         if name.is_empty() {
             Err(StreamIdError::Empty)
@@ -40,7 +40,7 @@ impl StreamId {
         }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -53,27 +53,29 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// How many events a stream has; also the place of an event in its stream, from 1. Dense: no version is ever skipped.
+/// Version of a stream: its number of events. Also the number of an event in its stream, from 1. No version is ever
+/// skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u32);
 
 impl Version {
-    /// A stream without events, which is the same as no stream.
+    /// Version of a stream without events, which is the same as a stream that does not exist.
     pub const NONE: Self = Self(0);
 
-    /// The version with this number.
+    /// Creates the version with this number.
     #[must_use]
     pub fn new(number: u32) -> Self {
         Self(number)
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn number(self) -> u32 {
         self.0
     }
 
-    /// The version of the next event. A stream ends at 2^32 - 1 events; saturates there, where the store refuses the append.
+    /// Returns the version of the next event. Saturates at 2^32 - 1, the maximum length of a stream, where the store
+    /// rejects the append.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked() {
+    fn stream_names_are_validated() {
         assert_eq!(StreamId::new(""), Err(StreamIdError::Empty));
         assert_eq!(StreamId::new(&"a".repeat(201)), Err(StreamIdError::TooLong(201)));
         assert!(matches!(StreamId::new("a b"), Err(StreamIdError::NotPrintable(_))));

@@ -5,26 +5,26 @@ use super::{
     token_codec::{TokenCodec, TokenCodecError},
 };
 
-/// A consistency token: for some partitions, the position up to which a reader must have seen all events.
+/// Consistency token: for some partitions, the position up to which an answer must include every event.
 ///
-/// Its text is opaque to clients: pairs of partition and position as varints, encoded by [`TokenCodec`]. Several texts joined by
-/// commas are one token that is as fresh as each of them.
+/// The encoded text is opaque to clients: pairs of partition and position as varints, encoded by [`TokenCodec`].
+/// Several texts joined by commas decode to one token that requires the maximum of each partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Token {
     /// Sorted by partition, one entry each.
     positions: Vec<(Partition, Position)>,
 }
 
-/// A text that is not a consistency token of this installation.
+/// Error for a text that is not a consistency token of this installation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The text is longer than [`Token::BYTES_MAX`].
-    #[error("the token has {0} bytes, more than {max}", max = Token::BYTES_MAX)]
+    #[error("the token has {0} bytes: the maximum is {max}", max = Token::BYTES_MAX)]
     TooLong(usize),
     /// The text was not returned by [`Token::encode`].
     #[error("the token was not issued by this service, or was altered")]
     Invalid,
-    /// The token names a partition that does not exist here.
+    /// The token names a partition that this installation does not have.
     #[error("the token names partition {0}, which this installation does not have")]
     UnknownPartition(u16),
 }
@@ -32,16 +32,16 @@ pub enum TokenError {
 const CODEC: TokenCodec = TokenCodec { format: 1, checksum_prefix: b"", text_bytes_max: Token::BYTES_MAX };
 
 impl Token {
-    /// How long the text of a token may be.
+    /// Largest length of an encoded token, in bytes.
     pub const BYTES_MAX: usize = 4_096;
 
-    /// Whether it asks for nothing.
+    /// Returns whether the token requires nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()
     }
 
-    /// The position asked for in a partition, or [`Position::START`].
+    /// Returns the position required in a partition, or [`Position::START`].
     #[must_use]
     pub fn position(&self, partition: Partition) -> Position {
         match self.positions.binary_search_by_key(&partition, |entry| entry.0) {
@@ -50,12 +50,12 @@ impl Token {
         }
     }
 
-    /// All partitions with a position, sorted by partition.
+    /// Iterates over the partitions that have a required position, sorted by partition.
     pub fn iter(&self) -> impl Iterator<Item = (Partition, Position)> + '_ {
         self.positions.iter().copied()
     }
 
-    /// Asks for `position` in `partition` too. Never lowers what is asked for already.
+    /// Requires `position` in `partition` as well. Never lowers a required position.
     pub fn raise(&mut self, partition: Partition, position: Position) {
         match self.positions.binary_search_by_key(&partition, |entry| entry.0) {
             Ok(index) => self.positions[index].1 = self.positions[index].1.max(position),
@@ -63,7 +63,7 @@ impl Token {
         }
     }
 
-    /// The text of the token. An empty token is an empty text.
+    /// Encodes the token as text. An empty token is an empty text.
     #[must_use]
     pub fn encode(&self) -> String {
         if self.is_empty() {
@@ -77,10 +77,10 @@ impl Token {
         CODEC.encode(&payload)
     }
 
-    /// Reads one token, or several joined by commas.
+    /// Decodes one token, or several joined by commas.
     ///
     /// # Errors
-    /// When any of them was not made by [`Token::encode`] for an installation with these partitions.
+    /// If any of them was not created by [`Token::encode`] for an installation with these partitions.
     pub fn decode(text: &str, partitions: Partitions) -> Result<Self, TokenError> {
         if text.len() > Self::BYTES_MAX {
             return Err(TokenError::TooLong(text.len()));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_survives_its_text() {
+    fn tokens_round_trip_through_text() {
         for entries in [&[][..], &[(0, 0)], &[(3, 77), (15, i64::MAX)], &[(15, 1), (2, 1 << 40)]] {
             let token = token(entries);
             assert_eq!(Token::decode(&token.encode(), sixteen()).unwrap(), token);
@@ -180,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn joined_tokens_ask_for_the_most() {
+    fn joined_tokens_require_the_largest_positions() {
         let joined = format!("{},{}", token(&[(1, 5), (2, 9)]).encode(), token(&[(1, 7)]).encode());
         assert_eq!(Token::decode(&joined, sixteen()).unwrap(), token(&[(1, 7), (2, 9)]));
     }
 
     #[test]
-    fn a_changed_text_is_refused() {
+    fn a_modified_token_is_rejected() {
         let text = token(&[(3, 77)]).encode();
         for index in 0..text.len() {
             let mut changed = text.clone().into_bytes();

@@ -7,8 +7,8 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// Encodes opaque tokens as text: base64url (without padding) of a format byte, a payload, and a checksum.
 ///
-/// The checksum is the first four bytes of SHA-256 over a prefix of the token's kind, the format byte and the payload. It detects
-/// accidental changes and tokens of another kind; it does not protect against forgery.
+/// The checksum is the first four bytes of SHA-256 over a prefix of the token's kind, the format byte and the payload.
+/// It detects accidental changes and tokens of another kind; it does not protect against forgery.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenCodec {
     /// First byte of every token. A decoder refuses any other value.
@@ -45,7 +45,7 @@ impl TokenCodec {
     /// Returns the payload of a text.
     ///
     /// # Errors
-    /// When the text is too long, or was not returned by [`TokenCodec::encode`] of the same codec.
+    /// If the text is too long, or was not returned by [`TokenCodec::encode`] of the same codec.
     pub fn decode(&self, text: &str) -> Result<Vec<u8>, TokenCodecError> {
         if text.len() > self.text_bytes_max {
             return Err(TokenCodecError::TooLong(text.len()));

@@ -1,31 +1,31 @@
-//! A crash between any two steps.
+//! Crashes between any two calls.
 
-use super::fixture::{event, once};
+use super::fixture::{deduplicated, event};
 use crate::{
     ports::{CommitOutcome, Consumer, EventLog, LogSignal, Offset},
     testing::{
         TestEnv,
         faulty::{FaultInjector, FaultyEventLog},
-        support::Trial,
+        support::SuiteRun,
     },
     vocabulary::Partition,
 };
 
-/// A reader that keeps what it reads elsewhere, then commits, and dies somewhere on the way. Whoever comes next finds the rest.
-pub(super) async fn a_crash_between_any_two_steps_loses_nothing<P: TestEnv<Handle: EventLog>>(trial: &Trial<'_, P>) {
-    let log = trial.env.handle().await;
+/// A reader stores each batch elsewhere, then commits it, and crashes at some call. Its successor must read the rest.
+pub(super) async fn a_crash_at_any_call_loses_nothing<P: TestEnv<Handle: EventLog>>(run: &SuiteRun<'_, P>) {
+    let log = run.env.handle().await;
     let partition = Partition::new(3);
     let entries: Vec<_> = (900..906).map(|number| event(log.partitions(), partition, number)).collect();
-    trial.put(&log, &entries).await;
-    let end = trial.ends(&log).await[partition.index()].next_offset;
+    run.append(&log, &entries).await;
+    let end = run.ends(&log).await[partition.index()].next_offset;
     for calls in [1, 2, 5, 6, 7, 8, 9, 10, 12] {
         let group = format!("crash {calls}");
-        let faults = FaultInjector::crash_only(trial.seed());
+        let faults = FaultInjector::crash_only(run.seed());
         faults.crash_after(calls);
-        let mortal = FaultyEventLog::new(trial.env.handle().await, faults);
+        let crashing = FaultyEventLog::new(run.env.handle().await, faults);
         let mut kept = Vec::new();
-        if let Ok(mut consumer) = mortal.join(&group, "ada").await {
-            while let Ok(signal) = consumer.poll(2, trial.env.wait_max()).await {
+        if let Ok(mut consumer) = crashing.join(&group, "ada").await {
+            while let Ok(signal) = consumer.poll(2, run.env.wait_max()).await {
                 let done = match signal {
                     LogSignal::Assigned(assignments) => {
                         let mine = assignments.into_iter().find(|assignment| assignment.partition == partition);
@@ -47,13 +47,14 @@ pub(super) async fn a_crash_between_any_two_steps_loses_nothing<P: TestEnv<Handl
             }
         }
 
-        let mut heir = trial.lone_member(&log, &group, "bob").await;
-        trial
-            .poll_until("the heir is done", &mut [&mut heir], |members| members[0].own.get(&partition) == Some(&end))
-            .await;
-        kept.extend(heir.read.iter().map(|record| record.entry.clone()));
-        let kept = once(kept.iter(), partition);
+        let mut successor = run.sole_member(&log, &group, "bob").await;
+        run.poll_until("the successor reaches the end", &mut [&mut successor], |members| {
+            members[0].own.get(&partition) == Some(&end)
+        })
+        .await;
+        kept.extend(successor.read.iter().map(|record| record.entry.clone()));
+        let kept = deduplicated(kept.iter(), partition);
         let expected: Vec<_> = kept.iter().filter(|entry| entries.contains(entry)).cloned().collect();
-        assert_eq!(expected, once(entries.iter(), partition), "after {calls} calls");
+        assert_eq!(expected, deduplicated(entries.iter(), partition), "after {calls} calls");
     }
 }

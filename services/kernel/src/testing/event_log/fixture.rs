@@ -1,4 +1,4 @@
-//! Records to put on the log, and members that read them.
+//! Test records, and members that read them.
 
 use std::{collections::BTreeMap, slice, sync::Arc};
 
@@ -9,18 +9,18 @@ use crate::{
     },
     testing::{
         TestEnv,
-        support::{ATTEMPTS_MAX, Trial},
+        support::{ATTEMPTS_MAX, SuiteRun},
         yield_now,
     },
     vocabulary::{EventMetadata, Partition, Partitions, Position, RecordedEvent, StreamId, Timestamp, Version},
 };
 
-/// How often all members are asked before what they should hear counts as not coming.
+/// Rounds of polls after which an expected signal counts as missing.
 const ROUNDS_MAX: usize = 3_000;
 
-/// An event of a partition, made up from its position.
+/// An event of a partition, derived from its position.
 pub(super) fn event(partitions: Partitions, partition: Partition, position: i64) -> LogEntry {
-    // The partition of an entry is that of its stream, as for every event there is.
+    // As for every event, the entry's partition is that of its stream.
     let stream_id = (0..)
         .map(|number| StreamId::new(&format!("log-{number}")).unwrap())
         .find(|stream_id| partitions.of(stream_id) == partition)
@@ -51,31 +51,31 @@ pub(super) fn position(entry: &LogEntry) -> Position {
     }
 }
 
-/// A member, and what it believes.
+/// A group member, with the partitions that it believes it owns and the signals that it received.
 pub(super) struct Member<P: TestEnv<Handle: EventLog>> {
     pub(super) name: String,
     consumer: <P::Handle as EventLog>::Consumer,
-    /// The partitions that it has, each with the next offset to read.
+    /// Owned partitions, each with the next offset to read.
     pub(super) own: BTreeMap<Partition, Offset>,
-    /// All records that it has read, in order.
+    /// All records read so far, in order.
     pub(super) read: Vec<LogRecord>,
-    /// What it has heard, in short.
+    /// All partitions revoked so far.
     pub(super) revoked: Vec<Partition>,
     pub(super) assigned: Vec<Assignment>,
-    /// Whether it starts what it is given.
-    pub(super) starts: bool,
-    /// Whether it keeps guards instead of dropping them.
-    pub(super) keeps_guards: bool,
+    /// Whether it seeks to the committed offset of each assigned partition.
+    pub(super) seeks_on_assignment: bool,
+    /// Whether it holds revoke guards instead of dropping them.
+    pub(super) holds_guards: bool,
     pub(super) guards: Vec<RevokeGuard>,
 }
 
 impl<P: TestEnv<Handle: EventLog>> Member<P> {
-    /// The records of a partition that it has read, repeats left out.
+    /// The entries read from a partition, without repeats.
     pub(super) fn read_of(&self, partition: Partition) -> Vec<LogEntry> {
-        once(self.read.iter().map(|record| &record.entry), partition)
+        deduplicated(self.read.iter().map(|record| &record.entry), partition)
     }
 
-    /// Whether it has read all of these.
+    /// Whether all of these entries have been read.
     pub(super) fn has_read(&self, entries: &[LogEntry]) -> bool {
         entries.iter().all(|entry| self.read.iter().any(|record| record.entry == *entry))
     }
@@ -84,21 +84,25 @@ impl<P: TestEnv<Handle: EventLog>> Member<P> {
         &mut self.consumer
     }
 
-    fn hear(&mut self, records: Vec<LogRecord>, limit: usize) {
-        assert!(!records.is_empty(), "no records are no signal");
+    fn record(&mut self, records: Vec<LogRecord>, limit: usize) {
+        assert!(!records.is_empty(), "a record signal must not be empty");
         assert!(records.len() <= limit, "{} records are more than {limit}", records.len());
         for record in records {
             let partition = record.entry.partition();
-            let next = self.own.get_mut(&partition).expect("a record of a partition that is not this member's");
-            assert!(record.offset >= *next, "offset {:?} of partition {partition} comes after {next:?}", record.offset);
+            let next = self.own.get_mut(&partition).expect("a record of a partition that this member does not own");
+            assert!(
+                record.offset >= *next,
+                "offset {:?} of partition {partition} is below the next offset {next:?}",
+                record.offset
+            );
             *next = Offset(record.offset.0 + 1);
             self.read.push(record);
         }
     }
 }
 
-/// The first of each entry of a partition, in order.
-pub(super) fn once<'a>(entries: impl Iterator<Item = &'a LogEntry>, partition: Partition) -> Vec<LogEntry> {
+/// The distinct entries of a partition, in order of first occurrence.
+pub(super) fn deduplicated<'a>(entries: impl Iterator<Item = &'a LogEntry>, partition: Partition) -> Vec<LogEntry> {
     let mut seen = Vec::new();
     for entry in entries.filter(|entry| entry.partition() == partition) {
         if !seen.contains(entry) {
@@ -108,20 +112,20 @@ pub(super) fn once<'a>(entries: impl Iterator<Item = &'a LogEntry>, partition: P
     seen
 }
 
-impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
-    /// Puts entries on the log, as a relay has to: until they are acknowledged.
-    pub(super) async fn put(&self, log: &P::Handle, entries: &[LogEntry]) {
-        self.ask("append", async || log.append(entries).await).await;
+impl<P: TestEnv<Handle: EventLog>> SuiteRun<'_, P> {
+    /// Appends entries as a relay does: repeats the append until it is acknowledged.
+    pub(super) async fn append(&self, log: &P::Handle, entries: &[LogEntry]) {
+        self.retry("append", async || log.append(entries).await).await;
     }
 
     pub(super) async fn ends(&self, log: &P::Handle) -> Vec<PartitionEnd> {
-        let ends = self.ask("ends", async || log.ends().await).await;
+        let ends = self.retry("ends", async || log.ends().await).await;
         assert_eq!(ends.len(), usize::from(log.partitions().count()), "one end per partition");
         ends
     }
 
     pub(super) async fn join(&self, log: &Arc<P::Handle>, group: &str, name: &str) -> Member<P> {
-        let consumer = self.ask("join", async || log.join(group, name).await).await;
+        let consumer = self.retry("join", async || log.join(group, name).await).await;
         Member {
             name: name.to_owned(),
             consumer,
@@ -129,29 +133,29 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
             read: Vec::new(),
             revoked: Vec::new(),
             assigned: Vec::new(),
-            starts: true,
-            keeps_guards: false,
+            seeks_on_assignment: true,
+            holds_guards: false,
             guards: Vec::new(),
         }
     }
 
-    /// Asks a member for its next signal, and does what a member has to. Returns whether there was one.
+    /// Polls a member and handles the signal as a member must. Returns whether there was a signal.
     pub(super) async fn poll(&self, member: &mut Member<P>, limit: usize) -> bool {
         let wait_max = self.env.wait_max();
         let name = member.name.clone();
         match member.consumer().poll(limit, wait_max).await {
-            Err(error) if self.is_honest() => panic!("poll of {name}: {error}"),
+            Err(error) if self.is_fault_free() => panic!("poll of {name}: {error}"),
             Err(_) | Ok(LogSignal::Idle) => return false,
-            Ok(LogSignal::Records(records)) => member.hear(records, limit),
+            Ok(LogSignal::Records(records)) => member.record(records, limit),
             Ok(LogSignal::Revoked(partitions, guard)) => {
                 for partition in &partitions {
                     assert!(
                         member.own.remove(partition).is_some(),
-                        "{name} loses partition {partition} and had it not"
+                        "partition {partition} was revoked from {name}, which did not own it"
                     );
                 }
                 member.revoked.extend(partitions);
-                if member.keeps_guards {
+                if member.holds_guards {
                     member.guards.push(guard);
                 }
             }
@@ -159,10 +163,10 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
                 for Assignment { partition, committed } in assignments.iter().copied() {
                     assert!(
                         member.own.insert(partition, committed).is_none(),
-                        "{name} gets partition {partition} twice"
+                        "partition {partition} was assigned to {name} twice"
                     );
-                    if member.starts {
-                        self.start(member, partition, committed).await;
+                    if member.seeks_on_assignment {
+                        self.seek(member, partition, committed).await;
                     }
                 }
                 member.assigned.extend(assignments);
@@ -171,24 +175,24 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
         true
     }
 
-    pub(super) async fn start(&self, member: &mut Member<P>, partition: Partition, offset: Offset) {
+    pub(super) async fn seek(&self, member: &mut Member<P>, partition: Partition, offset: Offset) {
         let mut failures = 0;
         while let Err(error) = member.consumer().seek(partition, offset).await {
             failures += 1;
-            assert!(!self.is_honest() && failures < ATTEMPTS_MAX, "seek: {error}");
+            assert!(!self.is_fault_free() && failures < ATTEMPTS_MAX, "seek: {error}");
         }
         member.own.insert(partition, offset);
     }
 
-    /// Asks all members in turn until something is so.
+    /// Polls all members in turn until a condition is met.
     pub(super) async fn poll_until(
         &self,
         what: &str,
         members: &mut [&mut Member<P>],
-        mut is_so: impl FnMut(&[&mut Member<P>]) -> bool,
+        mut is_met: impl FnMut(&[&mut Member<P>]) -> bool,
     ) {
         for _ in 0..ROUNDS_MAX {
-            if is_so(members) {
+            if is_met(members) {
                 return;
             }
             for member in &mut *members {
@@ -196,37 +200,38 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
             }
             yield_now().await;
         }
-        panic!("it did not come to this: {what}");
+        panic!("timed out waiting for: {what}");
     }
 
-    /// Asks a member until it has nothing to say. One behind a liar never has: it reads again and again.
+    /// Polls a member until it is idle. With injected faults this is skipped, because such a member rereads records
+    /// again and again.
     pub(super) async fn settle(&self, member: &mut Member<P>) {
-        let mut silences = 0;
-        for _ in 0..if self.is_honest() { ROUNDS_MAX } else { 0 } {
-            silences = if self.poll(member, 100).await { 0 } else { silences + 1 };
-            if silences > 3 {
+        let mut idle_polls = 0;
+        for _ in 0..if self.is_fault_free() { ROUNDS_MAX } else { 0 } {
+            idle_polls = if self.poll(member, 100).await { 0 } else { idle_polls + 1 };
+            if idle_polls > 3 {
                 return;
             }
         }
-        assert!(!self.is_honest(), "there is no end to what {} hears", member.name);
+        assert!(!self.is_fault_free(), "{} never becomes idle", member.name);
     }
 
     pub(super) async fn commit(&self, member: &mut Member<P>, offsets: &[(Partition, Offset)]) -> CommitOutcome {
         for _ in 0..ATTEMPTS_MAX {
             match member.consumer().commit(offsets).await {
                 Ok(outcome) => return outcome,
-                Err(error) => assert!(!self.is_honest(), "commit: {error}"),
+                Err(error) => assert!(!self.is_fault_free(), "commit: {error}"),
             }
         }
         panic!("commit failed {ATTEMPTS_MAX} times");
     }
 
-    /// The member is busy, and says so.
+    /// Sends a heartbeat of a busy member.
     pub(super) async fn heartbeat(&self, member: &mut Member<P>) {
         member.consumer.heartbeat().await;
     }
 
-    /// Commits everything that the member has read of what it has.
+    /// Commits everything that the member has read of the partitions that it owns.
     pub(super) async fn commit_all(&self, member: &mut Member<P>) -> CommitOutcome {
         let offsets: Vec<_> = member.own.iter().map(|(partition, next)| (*partition, *next)).collect();
         self.commit(member, &offsets).await
@@ -241,12 +246,14 @@ impl<P: TestEnv<Handle: EventLog>> Trial<'_, P> {
         self.commit(member, slice::from_ref(&(partition, offset))).await
     }
 
-    /// The only member of a group, with all partitions.
-    pub(super) async fn lone_member(&self, log: &Arc<P::Handle>, group: &str, name: &str) -> Member<P> {
+    /// Joins as the only member of a group, and waits until it owns all partitions.
+    pub(super) async fn sole_member(&self, log: &Arc<P::Handle>, group: &str, name: &str) -> Member<P> {
         let mut member = self.join(log, group, name).await;
         let count = usize::from(log.partitions().count());
-        self.poll_until("a lone member has everything", &mut [&mut member], |members| members[0].own.len() == count)
-            .await;
+        self.poll_until("the sole member owns all partitions", &mut [&mut member], |members| {
+            members[0].own.len() == count
+        })
+        .await;
         member
     }
 }

@@ -1,4 +1,4 @@
-//! The suite of [`EventStore`].
+//! Conformance suite of [`EventStore`].
 
 mod appends;
 mod concurrent;
@@ -9,42 +9,43 @@ mod reads;
 mod requests;
 mod snapshots;
 
-use super::{TestEnv, support::Trial};
+use super::{TestEnv, support::SuiteRun};
 use crate::ports::EventStore;
 
-/// Checks every sentence of the contract of [`EventStore`] on a fresh place, random operations against a model among it.
+/// Checks every rule of the contract of [`EventStore`] on a fresh database, including random operations against a
+/// model.
 ///
 /// # Panics
-/// When the adapter breaks the contract.
+/// If the adapter breaks the contract.
 pub async fn suite<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64) {
-    let trial = &Trial::new(env, seed);
-    appends::what_is_stored_is_read_back_by_everybody(trial).await;
-    appends::a_batch_is_stored_whole(trial).await;
-    appends::a_command_over_two_streams_is_stored_whole(trial).await;
-    appends::conflicts_carry_both_versions(trial).await;
-    requests::a_request_is_stored_once(trial).await;
-    requests::a_stored_request_holds_its_batch_up(trial).await;
-    requests::the_same_request_from_two_handles_is_stored_once(trial).await;
-    requests::forgotten_requests_count_as_new(trial).await;
-    reads::reading_goes_on_where_it_stopped(trial).await;
-    reads::a_partition_is_read_like_the_whole(trial).await;
-    reads::a_stream_is_read_in_order(trial).await;
-    reads::streams_are_loaded_from_what_is_known(trial).await;
-    reads::waiting_ends_with_an_append(trial).await;
-    snapshots::a_snapshot_shortens_the_load(trial).await;
-    snapshots::old_and_foreign_snapshots_are_ignored(trial).await;
-    snapshots::a_rejected_batch_leaves_no_snapshot(trial).await;
-    concurrent::a_reader_misses_nothing_while_others_write(trial).await;
-    concurrent::writers_of_one_stream_take_turns(trial).await;
-    crash::a_crash_between_any_two_steps_leaves_whole_units(trial).await;
-    random::random_operations_agree_with_a_model(trial).await;
+    let run = &SuiteRun::new(env, seed);
+    appends::stored_events_are_read_back_through_every_handle(run).await;
+    appends::a_batch_is_stored_atomically(run).await;
+    appends::a_command_over_two_streams_is_stored_atomically(run).await;
+    appends::conflicts_carry_both_versions(run).await;
+    requests::a_request_is_stored_once(run).await;
+    requests::a_stored_request_rejects_its_whole_batch(run).await;
+    requests::the_same_request_from_two_handles_is_stored_once(run).await;
+    requests::forgotten_requests_count_as_new(run).await;
+    reads::reading_continues_after_the_cursor(run).await;
+    reads::a_partition_is_read_like_the_whole_store(run).await;
+    reads::a_stream_is_read_in_order(run).await;
+    reads::streams_are_loaded_after_the_known_version(run).await;
+    reads::an_append_ends_the_wait(run).await;
+    snapshots::a_snapshot_shortens_the_load(run).await;
+    snapshots::older_snapshots_and_other_formats_are_ignored(run).await;
+    snapshots::a_rejected_batch_leaves_no_snapshot(run).await;
+    concurrent::a_reader_misses_nothing_while_others_write(run).await;
+    concurrent::each_version_of_a_stream_is_won_by_one_writer(run).await;
+    crash::a_crash_at_any_call_leaves_whole_batches(run).await;
+    random::random_operations_agree_with_a_model(run).await;
 }
 
-/// Lets `writers` write at the same time while a reader follows, and checks that the reader was told of every event once, in order.
-/// For more parallelism than the suite itself has.
+/// Runs `writers` concurrent writers while a reader follows, and checks that the reader receives every event once, in
+/// order. For tests with more parallelism than the suite itself has.
 ///
 /// # Panics
-/// When an event was passed.
+/// If the reader missed an event.
 pub async fn none_missed<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64, writers: usize, batches: usize) {
-    concurrent::none_missed(&Trial::new(env, seed), writers, batches).await;
+    concurrent::none_missed(&SuiteRun::new(env, seed), writers, batches).await;
 }

@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::fixture::{FORMAT, check_piece, event, from_start, snapshot, stream};
+use super::fixture::{FORMAT, check_page, event, from_start, snapshot, stream};
 use crate::{
     ports::{AppendUnit, EventStore, StoredRequest, StreamLoad},
-    testing::{TestEnv, support::Trial},
+    testing::{TestEnv, support::SuiteRun},
     vocabulary::{Position, RecordedEvent, StreamId, Version},
 };
 
 const STEPS: usize = 25;
 
-/// What must be in the store.
+/// Expected content of the store.
 struct Model {
     start: Position,
     streams: Vec<StreamId>,
@@ -33,52 +33,53 @@ impl Model {
     }
 }
 
-pub(super) async fn random_operations_agree_with_a_model<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>) {
-    let handles = [trial.env.handle().await, trial.env.handle().await];
-    let (_, start) = trial.read_all_after(&handles[0], Position::START, 1_000).await;
+pub(super) async fn random_operations_agree_with_a_model<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>) {
+    let handles = [run.env.handle().await, run.env.handle().await];
+    let (_, start) = run.read_all_after(&handles[0], Position::START, 1_000).await;
     let streams = (0..4).map(|number| stream(&format!("random-{number}"))).collect();
     let mut model = Model { start, streams, events: BTreeMap::new(), requests: Vec::new() };
     for _ in 0..STEPS {
-        let store = trial.pick(&handles);
-        match trial.below(10) {
-            0..4 => append(trial, store, &mut model).await,
-            4 => append_too_late(trial, store, &model).await,
-            5 => repeat(trial, store, &model).await,
-            6 => load(trial, store, &model).await,
-            7 => read_tail(trial, store, &model).await,
-            8 => read_partition(trial, store, &model).await,
-            _ => read_stream(trial, store, &model).await,
+        let store = run.pick(&handles);
+        match run.random_below(10) {
+            0..4 => append(run, store, &mut model).await,
+            4 => append_too_late(run, store, &model).await,
+            5 => repeat(run, store, &model).await,
+            6 => load(run, store, &model).await,
+            7 => read_tail(run, store, &model).await,
+            8 => read_partition(run, store, &model).await,
+            _ => read_stream(run, store, &model).await,
         }
     }
     for store in &handles {
-        let (all, _) = trial.read_all_after(store, model.start, 7).await;
+        let (all, _) = run.read_all_after(store, model.start, 7).await;
         assert_eq!(all, model.after(model.start));
     }
 }
 
-async fn append<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &mut Model) {
+async fn append<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &Arc<P::Handle>, model: &mut Model) {
     let mut versions: Vec<_> = model.streams.iter().map(|stream_id| model.version(stream_id)).collect();
     let mut batch = Vec::new();
-    for _ in 0..=trial.below(3) {
+    for _ in 0..=run.random_below(3) {
         let mut events = Vec::new();
-        for _ in 0..=trial.below(4) {
-            let chosen = trial.below(versions.len());
+        for _ in 0..=run.random_below(4) {
+            let chosen = run.random_below(versions.len());
             versions[chosen] += 1;
             events.push(event(&model.streams[chosen], versions[chosen]));
         }
-        batch.push(trial.unit(events));
+        batch.push(run.unit(events));
     }
     let touched = batch[0].events[0].stream_id.clone();
-    let snapshots: Vec<_> = trial
-        .chance(0.3)
+    let snapshots: Vec<_> = run
+        .random_bool(0.3)
         .then(|| snapshot(&touched, batch[0].events[0].version.number(), FORMAT))
         .into_iter()
         .collect();
-    let receipts = trial.try_store(store, &batch, &snapshots).await.unwrap_or_else(|rejection| {
-        panic!("the model has the versions {versions:?}, the store says {:?}", rejection.conflicts)
-    });
+    let receipts = run
+        .try_store(store, &batch, &snapshots)
+        .await
+        .unwrap_or_else(|rejection| panic!("expected versions {versions:?}, got conflicts {:?}", rejection.conflicts));
     for (unit, receipt) in batch.into_iter().zip(receipts) {
-        // Consecutive, and the last of a stream is told: so the first is known.
+        // Positions are consecutive and the receipt holds the last one, so the first one follows.
         let last = receipt.streams.iter().map(|stream| stream.position).max().unwrap();
         let first = last.as_i64() + 1 - i64::try_from(unit.events.len()).unwrap();
         for (index, new) in unit.events.iter().enumerate() {
@@ -96,50 +97,50 @@ async fn append<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Ar
             };
             let newest = model.of(&new.stream_id).last().map_or(Position::START, |event| event.position);
             assert!(position > newest, "position grows with version");
-            assert!(model.events.insert(position, recorded).is_none(), "position {position} was given out twice");
+            assert!(model.events.insert(position, recorded).is_none(), "position {position} was assigned twice");
         }
         let stored = StoredRequest { fingerprint: unit.fingerprint, receipt };
         model.requests.push((unit, stored));
     }
 }
 
-async fn append_too_late<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
-    let stream_id = trial.pick(&model.streams);
+async fn append_too_late<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+    let stream_id = run.pick(&model.streams);
     let actual = model.version(stream_id);
     if actual == 0 {
         return;
     }
-    let expected = u32::try_from(trial.below(usize::try_from(actual).unwrap())).unwrap();
-    let unit = trial.unit(vec![event(stream_id, expected + 1)]);
-    let rejection = trial.store_in_vain(store, &[unit]).await;
+    let expected = u32::try_from(run.random_below(usize::try_from(actual).unwrap())).unwrap();
+    let unit = run.unit(vec![event(stream_id, expected + 1)]);
+    let rejection = run.expect_rejection(store, &[unit]).await;
     assert_eq!(rejection.conflicts, [(stream_id.clone(), expected, actual)]);
     assert!(rejection.done.is_empty());
 }
 
-async fn repeat<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn repeat<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     if model.requests.is_empty() {
         return;
     }
-    let (unit, stored) = trial.pick(&model.requests);
-    assert_eq!(trial.repeat(store, std::slice::from_ref(unit)).await, std::slice::from_ref(stored));
+    let (unit, stored) = run.pick(&model.requests);
+    assert_eq!(run.repeat(store, std::slice::from_ref(unit)).await, std::slice::from_ref(stored));
 }
 
-async fn load<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+async fn load<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &Arc<P::Handle>, model: &Model) {
     let loads: Vec<_> = model
         .streams
         .iter()
         .map(|stream_id| {
-            let known = trial.below(usize::try_from(model.version(stream_id)).unwrap() + 1);
+            let known = run.random_below(usize::try_from(model.version(stream_id)).unwrap() + 1);
             let known_version = Version::new(u32::try_from(known).unwrap());
             StreamLoad { known_version, ..from_start(stream_id) }
         })
         .collect();
-    let loaded = trial.ask("load", async || store.load(&loads, FORMAT, &[]).await).await;
+    let loaded = run.retry("load", async || store.load(&loads, FORMAT, &[]).await).await;
     assert_eq!(loaded.streams.len(), loads.len());
     for (wanted, slice) in loads.iter().zip(&loaded.streams) {
         assert_eq!(slice.stream_id, wanted.stream_id);
         let from = slice.snapshot.as_ref().map_or(wanted.known_version, |found| {
-            assert_eq!(wanted.known_version, Version::NONE, "who knows something needs no snapshot");
+            assert_eq!(wanted.known_version, Version::NONE, "a snapshot is only returned for a load from the start");
             assert_eq!(*found, snapshot(&wanted.stream_id, found.version.number(), FORMAT));
             found.version
         });
@@ -149,40 +150,40 @@ async fn load<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<
     }
 }
 
-/// A place to read from: the start, or a known event.
-fn some_cursor<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, model: &Model) -> Position {
+/// A cursor to read from: the start, or a known event.
+fn some_cursor<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, model: &Model) -> Position {
     let positions: Vec<_> = model.events.keys().copied().collect();
-    if positions.is_empty() || trial.chance(0.2) { model.start } else { *trial.pick(&positions) }
+    if positions.is_empty() || run.random_bool(0.2) { model.start } else { *run.pick(&positions) }
 }
 
-async fn read_tail<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
-    let (cursor, limit) = (some_cursor(trial, model), 1 + trial.below(8));
-    let tail = trial.ask("read_after", async || store.read_after(cursor, limit).await).await;
-    check_piece(&tail.events, cursor, tail.complete_up_to, limit);
+async fn read_tail<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+    let (cursor, limit) = (some_cursor(run, model), 1 + run.random_below(8));
+    let page = run.retry("read_after", async || store.read_after(cursor, limit).await).await;
+    check_page(&page.events, cursor, page.complete_up_to, limit);
     let mut expected = model.after(cursor);
-    // Nobody else writes, so there is no reason to hold back.
+    // There are no concurrent writers, so nothing may be withheld.
     expected.truncate(limit);
-    assert_eq!(tail.events, expected);
+    assert_eq!(page.events, expected);
 }
 
-async fn read_partition<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
-    let (cursor, limit) = (some_cursor(trial, model), 1 + trial.below(8));
-    let partition = store.partitions().of(trial.pick(&model.streams));
-    let tail =
-        trial.ask("read_partition_after", async || store.read_partition_after(partition, cursor, limit).await).await;
-    check_piece(&tail.events, cursor, tail.complete_up_to, limit);
+async fn read_partition<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+    let (cursor, limit) = (some_cursor(run, model), 1 + run.random_below(8));
+    let partition = store.partitions().of(run.pick(&model.streams));
+    let page =
+        run.retry("read_partition_after", async || store.read_partition_after(partition, cursor, limit).await).await;
+    check_page(&page.events, cursor, page.complete_up_to, limit);
     let mut expected = model.after(cursor);
     expected.retain(|event| event.partition == partition);
     expected.truncate(limit);
-    assert_eq!(tail.events, expected);
+    assert_eq!(page.events, expected);
 }
 
-async fn read_stream<P: TestEnv<Handle: EventStore>>(trial: &Trial<'_, P>, store: &Arc<P::Handle>, model: &Model) {
-    let stream_id = trial.pick(&model.streams);
-    let (after, limit) = (trial.below(6), 1 + trial.below(6));
+async fn read_stream<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &Arc<P::Handle>, model: &Model) {
+    let stream_id = run.pick(&model.streams);
+    let (after, limit) = (run.random_below(6), 1 + run.random_below(6));
     let after_exclusive = Version::new(u32::try_from(after).unwrap());
     let read =
-        trial.ask("read_stream_after", async || store.read_stream_after(stream_id, after_exclusive, limit).await).await;
+        run.retry("read_stream_after", async || store.read_stream_after(stream_id, after_exclusive, limit).await).await;
     let expected: Vec<_> = model.of(stream_id).into_iter().skip(after).take(limit).collect();
     assert_eq!(read, expected);
 }

@@ -1,4 +1,4 @@
-//! An event log that lies.
+//! Event log with injected faults.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Fate, FaultInjector};
+use super::{CallOutcome, FaultInjector};
 use crate::{
     ports::{
         Assignment, CommitOutcome, Consumer, EventLog, LogEntry, LogSignal, Offset, PartitionEnd, PortResult,
@@ -16,7 +16,8 @@ use crate::{
     vocabulary::{Partition, Partitions},
 };
 
-/// Any event log behind a liar. An append of unknown effect may have put a first part on each partition.
+/// Wraps an event log and injects faults. An append of unknown effect may have appended a prefix of each partition's
+/// entries.
 #[derive(Debug)]
 pub struct FaultyEventLog<L> {
     log: Arc<L>,
@@ -24,27 +25,27 @@ pub struct FaultyEventLog<L> {
 }
 
 impl<L: EventLog> FaultyEventLog<L> {
-    /// Puts a liar before a log.
+    /// Wraps a log.
     #[must_use]
     pub fn new(log: Arc<L>, faults: FaultInjector) -> Self {
         Self { log, faults }
     }
 
-    /// Of each partition a first part.
-    fn first_parts(&self, entries: &[LogEntry]) -> Vec<LogEntry> {
+    /// Returns a random prefix of each partition's entries.
+    fn random_prefixes(&self, entries: &[LogEntry]) -> Vec<LogEntry> {
         let mut left = BTreeMap::new();
         for entry in entries {
             *left.entry(entry.partition()).or_insert(0_usize) += 1;
         }
-        left.values_mut().for_each(|count| *count = self.faults.below(*count + 1));
-        let belongs = |entry: &&LogEntry| match left.get_mut(&entry.partition()) {
+        left.values_mut().for_each(|count| *count = self.faults.random_below(*count + 1));
+        let is_kept = |entry: &&LogEntry| match left.get_mut(&entry.partition()) {
             Some(count) if *count > 0 => {
                 *count -= 1;
                 true
             }
             _ => false,
         };
-        entries.iter().filter(belongs).cloned().collect()
+        entries.iter().filter(is_kept).cloned().collect()
     }
 }
 
@@ -56,12 +57,12 @@ impl<L: EventLog> EventLog for FaultyEventLog<L> {
     }
 
     async fn append(&self, entries: &[LogEntry]) -> PortResult<()> {
-        match self.faults.fate() {
-            Fate::Done => self.log.append(entries).await,
-            Fate::NotDone => Err(self.faults.not_done("append")),
-            Fate::NotDoneUnreported => Err(self.faults.unknown("append")),
-            Fate::DoneUnreported => {
-                let done = if self.faults.toss(0.5) { entries.to_vec() } else { self.first_parts(entries) };
+        match self.faults.next_outcome() {
+            CallOutcome::Done => self.log.append(entries).await,
+            CallOutcome::NotDone => Err(self.faults.not_done("append")),
+            CallOutcome::NotDoneUnreported => Err(self.faults.unknown("append")),
+            CallOutcome::DoneUnreported => {
+                let done = if self.faults.random_bool(0.5) { entries.to_vec() } else { self.random_prefixes(entries) };
                 if !done.is_empty() {
                     self.log.append(&done).await?;
                 }
@@ -71,58 +72,59 @@ impl<L: EventLog> EventLog for FaultyEventLog<L> {
     }
 
     async fn ends(&self) -> PortResult<Vec<PartitionEnd>> {
-        self.faults.around("ends", self.log.ends()).await
+        self.faults.intercept("ends", self.log.ends()).await
     }
 
     async fn join(&self, group: &str, member: &str) -> PortResult<Self::Consumer> {
-        // A member that joined and was not heard of is dropped here, and comes back under the same name.
-        let consumer = self.faults.around("join", self.log.join(group, member)).await?;
+        // After an unreported join, the member is dropped here and joins again under the same name.
+        let consumer = self.faults.intercept("join", self.log.join(group, member)).await?;
         Ok(FaultyConsumer::new(consumer, self.faults.clone()))
     }
 }
 
-/// A consumer behind a liar. It fails, gives back what it failed with later, and takes partitions away for a moment, so that the
-/// group's offset is gone back to and records come again.
+/// Wraps a consumer and injects faults: returns the signals of failed polls later, and simulates short revocations,
+/// after which the caller seeks back to the committed offset and rereads records.
 #[derive(Debug)]
 pub struct FaultyConsumer<C> {
     consumer: C,
     faults: FaultInjector,
-    /// Signals that were taken from the consumer, or made up, and not told yet.
-    held: VecDeque<LogSignal>,
-    /// What the group is known to have got to, of the partitions that are read.
+    /// Signals that were received or simulated, and not returned yet.
+    pending: VecDeque<LogSignal>,
+    /// Committed offsets of the assigned partitions, as far as known.
     committed: BTreeMap<Partition, Offset>,
-    /// Partitions that were given and not started: nothing of them may be told.
-    silent: BTreeSet<Partition>,
+    /// Assigned partitions without a seek: their records must not be returned.
+    unstarted: BTreeSet<Partition>,
 }
 
 impl<C: Consumer> FaultyConsumer<C> {
     fn new(consumer: C, faults: FaultInjector) -> Self {
-        Self { consumer, faults, held: VecDeque::new(), committed: BTreeMap::new(), silent: BTreeSet::new() }
+        Self { consumer, faults, pending: VecDeque::new(), committed: BTreeMap::new(), unstarted: BTreeSet::new() }
     }
 
-    /// The next signal, made-up ones among them.
-    async fn next_true(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
-        if let Some(held) = self.held.pop_front() {
-            return Ok(self.cut(held, limit));
+    /// Returns the next signal, which may be a simulated one.
+    async fn next_signal(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+        if let Some(pending) = self.pending.pop_front() {
+            return Ok(self.split_to_limit(pending, limit));
         }
-        if self.faults.plays_a_trick()
-            && let Some(revoked) = self.take_one_away()
+        if self.faults.injects_anomaly()
+            && let Some(revoked) = self.simulate_revocation()
         {
             return Ok(revoked);
         }
         let mut signal = self.consumer.poll(limit, wait_max).await?;
         match &mut signal {
             LogSignal::Assigned(assignments) => {
-                self.committed.extend(assignments.iter().map(|given| (given.partition, given.committed)));
-                self.silent.extend(assignments.iter().map(|given| given.partition));
+                self.committed
+                    .extend(assignments.iter().map(|assignment| (assignment.partition, assignment.committed)));
+                self.unstarted.extend(assignments.iter().map(|assignment| assignment.partition));
             }
             LogSignal::Revoked(partitions, _) => {
                 self.committed.retain(|partition, _| !partitions.contains(partition));
-                self.silent.retain(|partition| !partitions.contains(partition));
+                self.unstarted.retain(|partition| !partitions.contains(partition));
             }
-            // The consumer behind does not know that the partition was taken away for show.
+            // The wrapped consumer does not know about a simulated revocation.
             LogSignal::Records(records) => {
-                records.retain(|record| !self.silent.contains(&record.entry.partition()));
+                records.retain(|record| !self.unstarted.contains(&record.entry.partition()));
                 if records.is_empty() {
                     return Ok(LogSignal::Idle);
                 }
@@ -132,29 +134,30 @@ impl<C: Consumer> FaultyConsumer<C> {
         Ok(signal)
     }
 
-    /// Takes one of the partitions away for show, to be given back at the next call.
-    fn take_one_away(&mut self) -> Option<LogSignal> {
-        let owned: Vec<_> = self.committed.iter().filter(|(partition, _)| !self.silent.contains(partition)).collect();
-        let (&partition, &committed) = *owned.get(self.faults.below(owned.len()))?;
-        self.silent.insert(partition);
-        self.held.push_back(LogSignal::Assigned(vec![Assignment { partition, committed }]));
+    /// Simulates the revocation of one partition, which the next poll assigns again.
+    fn simulate_revocation(&mut self) -> Option<LogSignal> {
+        let owned: Vec<_> =
+            self.committed.iter().filter(|(partition, _)| !self.unstarted.contains(partition)).collect();
+        let (&partition, &committed) = *owned.get(self.faults.random_below(owned.len()))?;
+        self.unstarted.insert(partition);
+        self.pending.push_back(LogSignal::Assigned(vec![Assignment { partition, committed }]));
         Some(LogSignal::Revoked(vec![partition], RevokeGuard::new(())))
     }
 
-    /// Records that were fetched under another limit are told in pieces.
-    fn cut(&mut self, signal: LogSignal, limit: usize) -> LogSignal {
+    /// Splits records that were fetched with a larger limit.
+    fn split_to_limit(&mut self, signal: LogSignal, limit: usize) -> LogSignal {
         match signal {
             LogSignal::Records(mut records) if records.len() > limit.max(1) => {
-                self.held.push_front(LogSignal::Records(records.split_off(limit.max(1))));
+                self.pending.push_front(LogSignal::Records(records.split_off(limit.max(1))));
                 LogSignal::Records(records)
             }
             other => other,
         }
     }
 
-    /// Drops what was fetched of a partition, as it is read from elsewhere now.
-    fn drop_held(&mut self, partition: Partition) {
-        for signal in mem::take(&mut self.held) {
+    /// Discards pending records of a partition after a seek.
+    fn discard_pending(&mut self, partition: Partition) {
+        for signal in mem::take(&mut self.pending) {
             let left = match signal {
                 LogSignal::Records(mut records) => {
                     records.retain(|record| record.entry.partition() != partition);
@@ -163,7 +166,7 @@ impl<C: Consumer> FaultyConsumer<C> {
                 other => other,
             };
             if !matches!(&left, LogSignal::Records(records) if records.is_empty()) {
-                self.held.push_back(left);
+                self.pending.push_back(left);
             }
         }
     }
@@ -171,14 +174,14 @@ impl<C: Consumer> FaultyConsumer<C> {
 
 impl<C: Consumer> Consumer for FaultyConsumer<C> {
     async fn poll(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
-        match self.faults.fate() {
-            Fate::Done => self.next_true(limit, wait_max).await,
-            Fate::NotDone => Err(self.faults.not_done("poll")),
-            Fate::NotDoneUnreported => Err(self.faults.unknown("poll")),
-            Fate::DoneUnreported => {
-                // Nothing may be lost: what was not told is told later.
-                let signal = self.next_true(limit, wait_max).await?;
-                self.held.push_front(signal);
+        match self.faults.next_outcome() {
+            CallOutcome::Done => self.next_signal(limit, wait_max).await,
+            CallOutcome::NotDone => Err(self.faults.not_done("poll")),
+            CallOutcome::NotDoneUnreported => Err(self.faults.unknown("poll")),
+            CallOutcome::DoneUnreported => {
+                // Nothing may be lost: the next poll returns the signal.
+                let signal = self.next_signal(limit, wait_max).await?;
+                self.pending.push_front(signal);
                 Err(self.faults.unknown("poll"))
             }
         }
@@ -189,25 +192,25 @@ impl<C: Consumer> Consumer for FaultyConsumer<C> {
     }
 
     async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
-        let fate = self.faults.fate();
-        if matches!(fate, Fate::Done | Fate::DoneUnreported) {
+        let call_outcome = self.faults.next_outcome();
+        if matches!(call_outcome, CallOutcome::Done | CallOutcome::DoneUnreported) {
             self.consumer.seek(partition, offset).await?;
-            self.drop_held(partition);
-            self.silent.remove(&partition);
+            self.discard_pending(partition);
+            self.unstarted.remove(&partition);
         }
-        match fate {
-            Fate::Done => Ok(()),
-            Fate::NotDone => Err(self.faults.not_done("seek")),
-            Fate::DoneUnreported | Fate::NotDoneUnreported => Err(self.faults.unknown("seek")),
+        match call_outcome {
+            CallOutcome::Done => Ok(()),
+            CallOutcome::NotDone => Err(self.faults.not_done("seek")),
+            CallOutcome::DoneUnreported | CallOutcome::NotDoneUnreported => Err(self.faults.unknown("seek")),
         }
     }
 
     async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
-        let fate = self.faults.fate();
-        if matches!(fate, Fate::NotDone) {
+        let call_outcome = self.faults.next_outcome();
+        if matches!(call_outcome, CallOutcome::NotDone) {
             return Err(self.faults.not_done("commit"));
         }
-        if matches!(fate, Fate::NotDoneUnreported) {
+        if matches!(call_outcome, CallOutcome::NotDoneUnreported) {
             return Err(self.faults.unknown("commit"));
         }
         let outcome = self.consumer.commit(offsets).await?;
@@ -216,6 +219,6 @@ impl<C: Consumer> Consumer for FaultyConsumer<C> {
                 self.committed.entry(*partition).and_modify(|committed| *committed = *offset);
             }
         }
-        if fate == Fate::Done { Ok(outcome) } else { Err(self.faults.unknown("commit")) }
+        if call_outcome == CallOutcome::Done { Ok(outcome) } else { Err(self.faults.unknown("commit")) }
     }
 }

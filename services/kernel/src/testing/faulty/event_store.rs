@@ -1,10 +1,10 @@
-//! An event store that lies.
+//! Event store with injected faults.
 
 use std::{mem, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{Fate, FaultInjector};
+use super::{CallOutcome, FaultInjector};
 use crate::{
     ports::{
         AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
@@ -13,31 +13,31 @@ use crate::{
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
 
-/// Any event store behind a liar; its relay state too, where it has one.
+/// Wraps an event store, and its relay state if it has one, and injects faults.
 ///
-/// An append of unknown effect may also happen later, when the caller has given it up or repeated it.
+/// An append of unknown effect may also happen later, after the caller has abandoned or repeated it.
 #[derive(Debug)]
 pub struct FaultyEventStore<S> {
     store: Arc<S>,
     faults: FaultInjector,
-    late: Mutex<Vec<(Vec<AppendUnit>, Vec<Snapshot>)>>,
+    delayed: Mutex<Vec<(Vec<AppendUnit>, Vec<Snapshot>)>>,
 }
 
 impl<S: EventStore> FaultyEventStore<S> {
-    /// Puts a liar before a store.
+    /// Wraps a store.
     #[must_use]
     pub fn new(store: Arc<S>, faults: FaultInjector) -> Self {
-        Self { store, faults, late: Mutex::default() }
+        Self { store, faults, delayed: Mutex::default() }
     }
 
-    /// Lets happen what was still to happen.
-    async fn deliver_late(&self) {
+    /// Runs the delayed appends.
+    async fn apply_delayed(&self) {
         if self.faults.has_crashed() {
             return;
         }
-        let late = mem::take(&mut *self.late.lock());
-        for (units, snapshots) in late {
-            // Nobody waits for it any more, whatever it is.
+        let delayed = mem::take(&mut *self.delayed.lock());
+        for (units, snapshots) in delayed {
+            // No caller waits for the result.
             let _ = self.store.append(&units, &snapshots).await;
         }
     }
@@ -49,19 +49,19 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
     }
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
-        if self.faults.toss(0.5) {
-            self.deliver_late().await;
+        if self.faults.random_bool(0.5) {
+            self.apply_delayed().await;
         }
-        match self.faults.fate() {
-            Fate::Done => self.store.append(units, snapshots).await,
-            Fate::NotDone => Err(self.faults.not_done("append")),
-            Fate::DoneUnreported => {
+        match self.faults.next_outcome() {
+            CallOutcome::Done => self.store.append(units, snapshots).await,
+            CallOutcome::NotDone => Err(self.faults.not_done("append")),
+            CallOutcome::DoneUnreported => {
                 self.store.append(units, snapshots).await?;
                 Err(self.faults.unknown("append"))
             }
-            Fate::NotDoneUnreported => {
-                if self.faults.toss(0.5) {
-                    self.late.lock().push((units.to_vec(), snapshots.to_vec()));
+            CallOutcome::NotDoneUnreported => {
+                if self.faults.random_bool(0.5) {
+                    self.delayed.lock().push((units.to_vec(), snapshots.to_vec()));
                 }
                 Err(self.faults.unknown("append"))
             }
@@ -69,11 +69,11 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
-        self.faults.around("load", self.store.load(streams, snapshot_format, requests)).await
+        self.faults.intercept("load", self.store.load(streams, snapshot_format, requests)).await
     }
 
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
-        self.faults.around("read_after", self.store.read_after(cursor_exclusive, limit)).await
+        self.faults.intercept("read_after", self.store.read_after(cursor_exclusive, limit)).await
     }
 
     async fn read_partition_after(
@@ -83,7 +83,7 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
         limit: usize,
     ) -> PortResult<EventPage> {
         let call = self.store.read_partition_after(partition, cursor_exclusive, limit);
-        self.faults.around("read_partition_after", call).await
+        self.faults.intercept("read_partition_after", call).await
     }
 
     async fn read_stream_after(
@@ -93,31 +93,31 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
         limit: usize,
     ) -> PortResult<Vec<RecordedEvent>> {
         let call = self.store.read_stream_after(stream_id, version_exclusive, limit);
-        self.faults.around("read_stream_after", call).await
+        self.faults.intercept("read_stream_after", call).await
     }
 
     async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
-        // May return for no reason.
-        if !self.faults.plays_a_trick() {
+        // Spurious returns are allowed.
+        if !self.faults.injects_anomaly() {
             self.store.wait_for_events(cursor_exclusive, wait_max).await;
         }
     }
 
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
-        self.faults.around("forget_requests", self.store.forget_requests(recorded_before, limit)).await
+        self.faults.intercept("forget_requests", self.store.forget_requests(recorded_before, limit)).await
     }
 }
 
 impl<S: RelayState> RelayState for FaultyEventStore<S> {
     async fn acquire_lease(&self, owner: &str, duration: Duration) -> PortResult<LeaseOutcome> {
-        self.faults.around("acquire_lease", self.store.acquire_lease(owner, duration)).await
+        self.faults.intercept("acquire_lease", self.store.acquire_lease(owner, duration)).await
     }
 
     async fn move_cursor(&self, fence: Fence, cursor: &RelayCursor, duration: Duration) -> PortResult<CursorOutcome> {
-        self.faults.around("move_cursor", self.store.move_cursor(fence, cursor, duration)).await
+        self.faults.intercept("move_cursor", self.store.move_cursor(fence, cursor, duration)).await
     }
 
     async fn release_lease(&self, fence: Fence) -> PortResult<()> {
-        self.faults.around("release_lease", self.store.release_lease(fence)).await
+        self.faults.intercept("release_lease", self.store.release_lease(fence)).await
     }
 }

@@ -1,8 +1,9 @@
-//! Wrappers that make any adapter fail in all the ways that its contract allows.
+//! Fault-injecting wrappers: make any adapter fail in every way that its contract allows.
 //!
-//! A call has one of four outcomes: done; not done, and reported so; done, but reported as unknown; not done, and reported as
-//! unknown. Where a contract allows parts, a part is done; where it allows that something still happens later, it happens later. A
-//! [`FaultInjector`] chooses by its seed, so that the same seed and the same calls give the same lies.
+//! Each call has one of four outcomes: done; not done, and reported as such; done, but reported as unknown; not done,
+//! but reported as unknown. If the contract allows partial effects, only a part is done; if it allows late effects, a
+//! call can take effect later. A [`FaultInjector`] chooses the outcomes from its seed: the same seed and the same calls
+//! give the same faults.
 
 mod event_log;
 mod event_store;
@@ -29,7 +30,7 @@ pub use view_store::FaultyViewStore;
 
 use crate::ports::{PortError, PortResult};
 
-/// Decides who is lied to. Clones share the dice, the counters and the switches.
+/// Decides which calls fail, and how. Clones share the random generator, the counters and the switches.
 #[derive(Clone, Debug)]
 pub struct FaultInjector {
     shared: Arc<Shared>,
@@ -39,151 +40,157 @@ pub struct FaultInjector {
 struct Shared {
     seed: u64,
     probability: f64,
-    dice: Mutex<SmallRng>,
-    honest: AtomicBool,
+    rng: Mutex<SmallRng>,
+    is_disabled: AtomicBool,
     calls: AtomicU64,
-    lies: AtomicU64,
-    /// The number of the call in which the process dies; `u64::MAX` for never.
-    dies_at: AtomicU64,
+    faults: AtomicU64,
+    /// The number of the call during which the process crashes; `u64::MAX` for never.
+    crash_at_call: AtomicU64,
 }
 
-/// What becomes of a call.
+/// Outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum CallOutcome {
+    /// Done, and reported as such.
     Done,
+    /// Not done, and reported as such.
     NotDone,
+    /// Done, but reported as unknown.
     DoneUnreported,
+    /// Not done, but reported as unknown.
     NotDoneUnreported,
 }
 
 impl FaultInjector {
-    /// Lies in this share of calls, 0 to 1. The same seed lies the same way.
+    /// Creates an injector that fails calls with this probability, 0 to 1. The same seed gives the same faults.
     #[must_use]
     pub fn new(seed: u64, probability: f64) -> Self {
         let shared = Shared {
             seed,
             probability,
-            dice: Mutex::new(SmallRng::seed_from_u64(seed)),
-            honest: AtomicBool::new(false),
+            rng: Mutex::new(SmallRng::seed_from_u64(seed)),
+            is_disabled: AtomicBool::new(false),
             calls: AtomicU64::new(0),
-            lies: AtomicU64::new(0),
-            dies_at: AtomicU64::new(u64::MAX),
+            faults: AtomicU64::new(0),
+            crash_at_call: AtomicU64::new(u64::MAX),
         };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Fails with one of several probabilities, chosen by the seed, so that consecutive seeds run with few faults and with many.
+    /// Creates an injector with one of several probabilities, chosen by the seed, so that consecutive seeds run with
+    /// few and many faults.
     #[must_use]
     pub fn with_one_of(seed: u64, probabilities: [f64; 3]) -> Self {
         let index = usize::try_from(seed % 3).unwrap_or_default();
         Self::new(seed, probabilities[index])
     }
 
-    /// Tells the truth, until [`FaultInjector::crash_after`].
+    /// Creates an injector without faults except those of [`FaultInjector::crash_after`].
     #[must_use]
     pub fn crash_only(seed: u64) -> Self {
         Self::new(seed, 0.0)
     }
 
-    /// The seed it was made with.
+    /// Returns the seed.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.shared.seed
     }
 
-    /// Stops faulty, also in calls that are under way and not decided yet.
+    /// Stops injecting faults, also into calls that are in progress and whose outcome is not decided yet.
     pub fn disable(&self) {
-        self.shared.honest.store(true, Ordering::SeqCst);
+        self.shared.is_disabled.store(true, Ordering::SeqCst);
     }
 
-    /// Lies again.
+    /// Injects faults again.
     pub fn enable(&self) {
-        self.shared.honest.store(false, Ordering::SeqCst);
+        self.shared.is_disabled.store(false, Ordering::SeqCst);
     }
 
-    /// How many calls it has seen.
+    /// Returns the number of intercepted calls.
     #[must_use]
     pub fn calls_count(&self) -> u64 {
         self.shared.calls.load(Ordering::SeqCst)
     }
 
-    /// How many lies it has told. A test that saw none has tested nothing.
+    /// Returns the number of injected faults. A test without faults has tested nothing.
     #[must_use]
     pub fn faults_count(&self) -> u64 {
-        self.shared.lies.load(Ordering::SeqCst)
+        self.shared.faults.load(Ordering::SeqCst)
     }
 
-    /// Lets the process die after this many more calls: they go as ever, the next one is under way when it happens and may or may not
-    /// be done, and whatever is called after it is not done and fails as unknown. Honest or not makes no difference.
+    /// Simulates a crash of the process after `calls` more calls, which are handled as before. The next call is in
+    /// progress at the crash and may or may not be done; every later call is not done. All of them are reported as
+    /// unknown. Applies even while faults are disabled.
     pub fn crash_after(&self, calls: u64) {
-        self.shared.dies_at.store(self.calls_count().saturating_add(calls), Ordering::SeqCst);
+        self.shared.crash_at_call.store(self.calls_count().saturating_add(calls), Ordering::SeqCst);
     }
 
-    /// Whether the process has died.
+    /// Returns whether the simulated crash has happened.
     #[must_use]
     pub fn has_crashed(&self) -> bool {
-        self.calls_count() > self.shared.dies_at.load(Ordering::SeqCst)
+        self.calls_count() > self.shared.crash_at_call.load(Ordering::SeqCst)
     }
 
-    /// Starts the process again.
+    /// Simulates a restart of the process after a crash.
     pub fn restart(&self) {
-        self.shared.dies_at.store(u64::MAX, Ordering::SeqCst);
+        self.shared.crash_at_call.store(u64::MAX, Ordering::SeqCst);
     }
 
-    fn fate(&self) -> Fate {
+    fn next_outcome(&self) -> CallOutcome {
         let call = self.shared.calls.fetch_add(1, Ordering::SeqCst);
-        let dies_at = self.shared.dies_at.load(Ordering::SeqCst);
-        let fate = if call > dies_at {
-            Fate::NotDoneUnreported
-        } else if call == dies_at {
-            if self.toss(0.5) { Fate::DoneUnreported } else { Fate::NotDoneUnreported }
-        } else if !self.lies_now() {
-            return Fate::Done;
+        let crash_at_call = self.shared.crash_at_call.load(Ordering::SeqCst);
+        let call_outcome = if call > crash_at_call {
+            CallOutcome::NotDoneUnreported
+        } else if call == crash_at_call {
+            if self.random_bool(0.5) { CallOutcome::DoneUnreported } else { CallOutcome::NotDoneUnreported }
+        } else if !self.draws_fault() {
+            return CallOutcome::Done;
         } else {
-            [Fate::NotDone, Fate::DoneUnreported, Fate::NotDoneUnreported][self.below(3)]
+            [CallOutcome::NotDone, CallOutcome::DoneUnreported, CallOutcome::NotDoneUnreported][self.random_below(3)]
         };
-        self.count_lie();
-        fate
+        self.count_fault();
+        call_outcome
     }
 
-    /// Whether to play a trick that is not a failure, such as a repetition.
-    fn plays_a_trick(&self) -> bool {
-        let plays = !self.has_crashed() && self.lies_now();
-        if plays {
-            self.count_lie();
+    /// Decides whether to inject an anomaly that is not an error, such as a spurious wake-up or an eviction.
+    fn injects_anomaly(&self) -> bool {
+        let is_injected = !self.has_crashed() && self.draws_fault();
+        if is_injected {
+            self.count_fault();
         }
-        plays
+        is_injected
     }
 
-    fn lies_now(&self) -> bool {
-        !self.shared.honest.load(Ordering::SeqCst) && self.toss(self.shared.probability)
+    fn draws_fault(&self) -> bool {
+        !self.shared.is_disabled.load(Ordering::SeqCst) && self.random_bool(self.shared.probability)
     }
 
-    fn count_lie(&self) {
-        self.shared.lies.fetch_add(1, Ordering::SeqCst);
+    fn count_fault(&self) {
+        self.shared.faults.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn toss(&self, probability: f64) -> bool {
-        self.shared.dice.lock().random_bool(probability)
+    fn random_bool(&self, probability: f64) -> bool {
+        self.shared.rng.lock().random_bool(probability)
     }
 
-    /// A number below `bound`; 0 where that is 0.
-    fn below(&self, bound: usize) -> usize {
-        if bound == 0 { 0 } else { self.shared.dice.lock().random_range(0..bound) }
+    /// Returns a random number below `bound`, or 0 if `bound` is 0.
+    fn random_below(&self, bound: usize) -> usize {
+        if bound == 0 { 0 } else { self.shared.rng.lock().random_range(0..bound) }
     }
 
-    /// Any part of what there is.
-    fn some_of<T: Clone>(&self, all: &[T]) -> Vec<T> {
-        all.iter().filter(|_| self.toss(0.5)).cloned().collect()
+    /// Returns a random subset, in order.
+    fn random_subset<T: Clone>(&self, all: &[T]) -> Vec<T> {
+        all.iter().filter(|_| self.random_bool(0.5)).cloned().collect()
     }
 
-    /// Makes a call that is done as a whole or not at all.
-    async fn around<T>(&self, what: &str, call: impl Future<Output = PortResult<T>> + Send) -> PortResult<T> {
-        match self.fate() {
-            Fate::Done => call.await,
-            Fate::NotDone => Err(self.not_done(what)),
-            Fate::NotDoneUnreported => Err(self.unknown(what)),
-            Fate::DoneUnreported => {
+    /// Runs a call that is either done as a whole or not at all.
+    async fn intercept<T>(&self, what: &str, call: impl Future<Output = PortResult<T>> + Send) -> PortResult<T> {
+        match self.next_outcome() {
+            CallOutcome::Done => call.await,
+            CallOutcome::NotDone => Err(self.not_done(what)),
+            CallOutcome::NotDoneUnreported => Err(self.unknown(what)),
+            CallOutcome::DoneUnreported => {
                 call.await?;
                 Err(self.unknown(what))
             }
@@ -191,11 +198,11 @@ impl FaultInjector {
     }
 
     fn not_done(&self, what: &str) -> PortError {
-        PortError::not_done(format!("{what} failed by faults with seed={}", self.seed()))
+        PortError::not_done(format!("{what} failed by fault injection, seed={}", self.seed()))
     }
 
     fn unknown(&self, what: &str) -> PortError {
-        PortError::unknown(format!("{what} was interrupted by faults with seed={}", self.seed()))
+        PortError::unknown(format!("{what} was interrupted by fault injection, seed={}", self.seed()))
     }
 }
 

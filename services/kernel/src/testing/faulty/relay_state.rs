@@ -1,11 +1,11 @@
-//! A relay state that lies, on its own.
+//! Relay state with injected faults.
 
 use std::{sync::Arc, time::Duration};
 
 use super::FaultInjector;
 use crate::ports::{CursorOutcome, Fence, LeaseOutcome, PortResult, RelayCursor, RelayState};
 
-/// Any relay state behind a liar, where the event store in the same place is left alone.
+/// Wraps a relay state and injects faults, without affecting the event store in the same database.
 #[derive(Debug)]
 pub struct FaultyRelayState<S> {
     state: Arc<S>,
@@ -13,7 +13,7 @@ pub struct FaultyRelayState<S> {
 }
 
 impl<S: RelayState> FaultyRelayState<S> {
-    /// Puts a liar before a relay state.
+    /// Wraps a relay state.
     #[must_use]
     pub fn new(state: Arc<S>, faults: FaultInjector) -> Self {
         Self { state, faults }
@@ -22,14 +22,14 @@ impl<S: RelayState> FaultyRelayState<S> {
 
 impl<S: RelayState> RelayState for FaultyRelayState<S> {
     async fn acquire_lease(&self, owner: &str, duration: Duration) -> PortResult<LeaseOutcome> {
-        self.faults.around("acquire_lease", self.state.acquire_lease(owner, duration)).await
+        self.faults.intercept("acquire_lease", self.state.acquire_lease(owner, duration)).await
     }
 
     async fn move_cursor(&self, fence: Fence, cursor: &RelayCursor, duration: Duration) -> PortResult<CursorOutcome> {
-        self.faults.around("move_cursor", self.state.move_cursor(fence, cursor, duration)).await
+        self.faults.intercept("move_cursor", self.state.move_cursor(fence, cursor, duration)).await
     }
 
     async fn release_lease(&self, fence: Fence) -> PortResult<()> {
-        self.faults.around("release_lease", self.state.release_lease(fence)).await
+        self.faults.intercept("release_lease", self.state.release_lease(fence)).await
     }
 }

@@ -3,7 +3,7 @@ use crate::{ports::Effect, testing::block_on};
 
 async fn call(faults: &FaultInjector, done: &AtomicU64) -> PortResult<()> {
     faults
-        .around("call", async {
+        .intercept("call", async {
             done.fetch_add(1, Ordering::SeqCst);
             Ok(())
         })
@@ -11,7 +11,7 @@ async fn call(faults: &FaultInjector, done: &AtomicU64) -> PortResult<()> {
 }
 
 #[test]
-fn all_four_outcomes_come_and_none_is_more() {
+fn all_four_call_outcomes_occur() {
     let faults = FaultInjector::new(1, 0.5);
     let mut seen = [0_u32; 4];
     for _ in 0..1_000 {
@@ -32,26 +32,26 @@ fn all_four_outcomes_come_and_none_is_more() {
 }
 
 #[test]
-fn the_same_seed_lies_the_same_way() {
-    let fates = |seed| {
+fn the_same_seed_injects_the_same_faults() {
+    let outcomes = |seed| {
         let faults = FaultInjector::new(seed, 0.5);
-        (0..100).map(|_| faults.fate()).collect::<Vec<_>>()
+        (0..100).map(|_| faults.next_outcome()).collect::<Vec<_>>()
     };
-    assert_eq!(fates(7), fates(7));
-    assert_ne!(fates(7), fates(8));
+    assert_eq!(outcomes(7), outcomes(7));
+    assert_ne!(outcomes(7), outcomes(8));
 }
 
 #[test]
-fn an_honest_liar_does_not_lie() {
+fn a_disabled_injector_injects_no_faults() {
     let faults = FaultInjector::new(1, 1.0);
     faults.disable();
-    assert_eq!(faults.fate(), Fate::Done);
+    assert_eq!(faults.next_outcome(), CallOutcome::Done);
     faults.enable();
-    assert_ne!(faults.fate(), Fate::Done);
+    assert_ne!(faults.next_outcome(), CallOutcome::Done);
 }
 
 #[test]
-fn after_a_crash_nothing_is_done() {
+fn no_call_takes_effect_after_a_crash() {
     let mut in_flight = [0_u64; 2];
     for seed in 0..50 {
         let (faults, done) = (FaultInjector::crash_only(seed), AtomicU64::new(0));

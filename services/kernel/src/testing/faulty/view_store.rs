@@ -1,54 +1,54 @@
-//! A read database that lies.
+//! View store with injected faults.
 
 use std::{mem, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{Fate, FaultInjector};
+use super::{CallOutcome, FaultInjector};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
 };
 
-/// Any view store behind a liar; its progress too, where it keeps it. A write of unknown effect may have written some of its rows, or
-/// may write them later.
+/// Wraps a view store, and its progress store if it has one, and injects faults. A write of unknown effect may have
+/// written some of its rows, or may write them later.
 #[derive(Debug)]
 pub struct FaultyViewStore<V> {
     store: Arc<V>,
     faults: FaultInjector,
-    late: Mutex<Vec<RowWrite>>,
+    delayed: Mutex<Vec<RowWrite>>,
 }
 
 impl<V: Send + Sync + 'static> FaultyViewStore<V> {
-    /// Puts a liar before a store.
+    /// Wraps a store.
     #[must_use]
     pub fn new(store: Arc<V>, faults: FaultInjector) -> Self {
-        Self { store, faults, late: Mutex::default() }
+        Self { store, faults, delayed: Mutex::default() }
     }
 }
 
 impl<V: ViewStore> ViewStore for FaultyViewStore<V> {
     async fn ensure_views(&self, views: &[ViewId]) -> PortResult<()> {
-        self.faults.around("ensure_views", self.store.ensure_views(views)).await
+        self.faults.intercept("ensure_views", self.store.ensure_views(views)).await
     }
 
     async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
-        if !self.faults.has_crashed() && self.faults.toss(0.5) {
-            let late = mem::take(&mut *self.late.lock());
-            if !late.is_empty() {
-                // Nobody waits for it any more.
-                let _ = self.store.write(&late).await;
+        if !self.faults.has_crashed() && self.faults.random_bool(0.5) {
+            let delayed = mem::take(&mut *self.delayed.lock());
+            if !delayed.is_empty() {
+                // No caller waits for the result.
+                let _ = self.store.write(&delayed).await;
             }
         }
-        match self.faults.fate() {
-            Fate::Done => self.store.write(rows).await,
-            Fate::NotDone => Err(self.faults.not_done("write")),
-            Fate::NotDoneUnreported => {
-                self.late.lock().extend(self.faults.some_of(rows));
+        match self.faults.next_outcome() {
+            CallOutcome::Done => self.store.write(rows).await,
+            CallOutcome::NotDone => Err(self.faults.not_done("write")),
+            CallOutcome::NotDoneUnreported => {
+                self.delayed.lock().extend(self.faults.random_subset(rows));
                 Err(self.faults.unknown("write"))
             }
-            Fate::DoneUnreported => {
-                let done = if self.faults.toss(0.5) { rows.to_vec() } else { self.faults.some_of(rows) };
+            CallOutcome::DoneUnreported => {
+                let done = if self.faults.random_bool(0.5) { rows.to_vec() } else { self.faults.random_subset(rows) };
                 if !done.is_empty() {
                     self.store.write(&done).await?;
                 }
@@ -58,7 +58,7 @@ impl<V: ViewStore> ViewStore for FaultyViewStore<V> {
     }
 
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
-        self.faults.around("read", self.store.read(view, keys)).await
+        self.faults.intercept("read", self.store.read(view, keys)).await
     }
 
     async fn scan(
@@ -68,7 +68,7 @@ impl<V: ViewStore> ViewStore for FaultyViewStore<V> {
         after_exclusive: Option<&[u8]>,
         limit: usize,
     ) -> PortResult<ScanPage> {
-        self.faults.around("scan", self.store.scan(view, partition_key, after_exclusive, limit)).await
+        self.faults.intercept("scan", self.store.scan(view, partition_key, after_exclusive, limit)).await
     }
 
     async fn scan_all(
@@ -77,18 +77,19 @@ impl<V: ViewStore> ViewStore for FaultyViewStore<V> {
         after_exclusive: Option<&RowKey>,
         limit: usize,
     ) -> PortResult<Vec<(RowKey, Row)>> {
-        self.faults.around("scan_all", self.store.scan_all(view, after_exclusive, limit)).await
+        self.faults.intercept("scan_all", self.store.scan_all(view, after_exclusive, limit)).await
     }
 }
 
 impl<V: ProgressStore> ProgressStore for FaultyViewStore<V> {
     async fn save(&self, updates: &[ProgressUpdate]) -> PortResult<()> {
-        match self.faults.fate() {
-            Fate::Done => self.store.save(updates).await,
-            Fate::NotDone => Err(self.faults.not_done("save")),
-            Fate::NotDoneUnreported => Err(self.faults.unknown("save")),
-            Fate::DoneUnreported => {
-                let done = if self.faults.toss(0.5) { updates.to_vec() } else { self.faults.some_of(updates) };
+        match self.faults.next_outcome() {
+            CallOutcome::Done => self.store.save(updates).await,
+            CallOutcome::NotDone => Err(self.faults.not_done("save")),
+            CallOutcome::NotDoneUnreported => Err(self.faults.unknown("save")),
+            CallOutcome::DoneUnreported => {
+                let done =
+                    if self.faults.random_bool(0.5) { updates.to_vec() } else { self.faults.random_subset(updates) };
                 if !done.is_empty() {
                     self.store.save(&done).await?;
                 }
@@ -98,12 +99,12 @@ impl<V: ProgressStore> ProgressStore for FaultyViewStore<V> {
     }
 
     async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
-        self.faults.around("load", self.store.load(views)).await
+        self.faults.intercept("load", self.store.load(views)).await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
-        // May return for no reason.
-        if !self.faults.plays_a_trick() {
+        // Spurious returns are allowed.
+        if !self.faults.injects_anomaly() {
             self.store.wait_for_change(seen, wait_max).await;
         }
     }

@@ -1,10 +1,10 @@
-//! An event store in memory.
+//! In-memory event store and its mutants.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{Toy, assert_caught};
+use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     ports::{
         AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortResult, Snapshot, StoredRequest,
@@ -16,36 +16,36 @@ use crate::{
         theatre, with_seed, yield_now,
     },
     vocabulary::{
-        Clock, EventMetadata, Fingerprint, Partition, Partitions, Position, Receipt, RecordedEvent, RequestId,
-        StreamId, StreamReceipt, Timestamp, Version,
+        Clock, EventMetadata, Fingerprint, Partition, Partitions, Position, Receipt, ReceiptStreams, RecordedEvent,
+        RequestId, StreamId, StreamReceipt, Timestamp, Version,
     },
 };
 
-/// What is broken.
+/// The rule that a mutant breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Mutation {
     None,
-    /// Stores the units before the one that has lost its race.
-    StoresHalfABatch,
-    /// Does not look at request ids.
-    StoresTwice,
-    /// Makes a new receipt for a repeated request.
-    ReceiptChanges,
-    /// Gives out positions first and stores the events later.
-    PassesWhatIsUndecided,
-    /// Says that a piece cut at the limit is complete.
-    CompleteTooFar,
-    /// Tells the wrong version.
-    ActualIsExpected,
-    /// The last snapshot stays, old or not.
-    SnapshotGoesBack,
-    /// Does not look at the format.
-    ForeignSnapshot,
-    /// Forgets what is not old yet.
-    ForgetsYoungRequests,
-    /// Takes events away with their requests.
+    /// Stores the first unit of a batch that is rejected.
+    StoresPartOfBatch,
+    /// Does not check request ids.
+    IgnoresRequestIds,
+    /// A repeated request gets a new receipt.
+    ChangesReceipts,
+    /// Assigns positions first and stores the events later.
+    SkipsUndecidedEvents,
+    /// Reports a page cut at the limit as complete up to the end.
+    ReportsCompleteTooFar,
+    /// Reports the expected version as the actual one.
+    ReportsExpectedAsActual,
+    /// An older snapshot replaces a newer one.
+    AcceptsOlderSnapshots,
+    /// Returns snapshots of any format.
+    IgnoresSnapshotFormat,
+    /// Forgets requests recorded after the cutoff.
+    ForgetsRecentRequests,
+    /// Deletes the events of forgotten requests.
     ForgetsEvents,
-    /// Reads a partition as if it were all.
+    /// Reading a partition returns events of all partitions.
     MixesPartitions,
 }
 
@@ -95,22 +95,22 @@ impl State {
     }
 }
 
-struct ToyEventStore {
-    fault: Fault,
+struct MutantEventStore {
+    mutation: Mutation,
     clock: Arc<ManualClock>,
     state: Mutex<State>,
 }
 
-impl ToyEventStore {
-    fn new(fault: Fault, clock: Arc<ManualClock>) -> Self {
-        Self { fault, clock, state: Mutex::default() }
+impl MutantEventStore {
+    fn new(mutation: Mutation, clock: Arc<ManualClock>) -> Self {
+        Self { mutation, clock, state: Mutex::default() }
     }
 
     fn record(&self, state: &mut State, transaction: u64, units: &[AppendUnit]) -> (Vec<RecordedEvent>, Vec<Receipt>) {
         let recorded_at = self.clock.now();
         let (mut events, mut receipts, mut ordinal) = (Vec::new(), Vec::new(), 0);
         for unit in units {
-            let mut streams: Vec<StreamReceipt> = Vec::new();
+            let mut streams = ReceiptStreams::default();
             for new in &unit.events {
                 let position = Position::new(transaction, ordinal).unwrap();
                 ordinal += 1;
@@ -127,13 +127,10 @@ impl ToyEventStore {
                     request_id: unit.request_id,
                     recorded_at,
                 });
-                let told = StreamReceipt { stream_id, partition, version, position };
-                match streams.iter_mut().find(|known| known.stream_id == told.stream_id) {
-                    Some(known) => *known = told,
-                    None => streams.push(told),
-                }
+                streams.add_event(StreamReceipt { stream_id, partition, version, position });
             }
-            let receipt = Receipt { request_id: unit.request_id, streams, committed_at: recorded_at };
+            let receipt =
+                Receipt { request_id: unit.request_id, streams: streams.into_vec(), committed_at: recorded_at };
             let stored = StoredRequest { fingerprint: unit.fingerprint, receipt: receipt.clone() };
             state.requests.insert(unit.request_id, stored);
             receipts.push(receipt);
@@ -145,18 +142,21 @@ impl ToyEventStore {
         let mut conflicts = state.conflicts(units);
         let stored = |unit: &AppendUnit| state.requests.get(&unit.request_id).cloned();
         let mut done: Vec<_> = units.iter().filter_map(stored).collect();
-        match self.fault {
-            Fault::StoresTwice => done.clear(),
-            Fault::ReceiptChanges => {
+        match self.mutation {
+            Mutation::IgnoresRequestIds => done.clear(),
+            Mutation::ChangesReceipts => {
                 done.iter_mut().for_each(|stored| stored.receipt.committed_at = self.clock.now());
             }
-            Fault::ActualIsExpected => conflicts.iter_mut().for_each(|conflict| conflict.actual = conflict.expected),
+            Mutation::ReportsExpectedAsActual => {
+                conflicts.iter_mut().for_each(|conflict| conflict.actual = conflict.expected)
+            }
             _ => {}
         }
         if conflicts.is_empty() && done.is_empty() {
             return None;
         }
-        if self.fault == Fault::StoresHalfABatch && units.len() > 1 && self.reject(state, &units[..1]).is_none() {
+        if self.mutation == Mutation::StoresPartOfBatch && units.len() > 1 && self.reject(state, &units[..1]).is_none()
+        {
             state.last_transaction += 1;
             let (events, _) = self.record(state, state.last_transaction, &units[..1]);
             state.events.extend(events);
@@ -165,7 +165,7 @@ impl ToyEventStore {
     }
 }
 
-impl EventStore for ToyEventStore {
+impl EventStore for MutantEventStore {
     fn partitions(&self) -> Partitions {
         Partitions::new(4).unwrap()
     }
@@ -176,7 +176,7 @@ impl EventStore for ToyEventStore {
             state.last_transaction += 1;
             state.last_transaction
         };
-        if self.fault == Fault::PassesWhatIsUndecided && transaction % 2 == 0 {
+        if self.mutation == Mutation::SkipsUndecidedEvents && transaction % 2 == 0 {
             yield_now().await;
             yield_now().await;
         }
@@ -189,7 +189,7 @@ impl EventStore for ToyEventStore {
         state.events.sort_by_key(|event| event.position);
         for snapshot in snapshots {
             let kept = state.snapshots.entry(snapshot.stream_id.clone()).or_insert_with(|| snapshot.clone());
-            if snapshot.version > kept.version || self.fault == Fault::SnapshotGoesBack {
+            if snapshot.version > kept.version || self.mutation == Mutation::AcceptsOlderSnapshots {
                 *kept = snapshot.clone();
             }
         }
@@ -201,7 +201,7 @@ impl EventStore for ToyEventStore {
         let slice = |wanted: &StreamLoad| {
             let is_right = |snapshot: &&Snapshot| {
                 wanted.known_version == Version::NONE
-                    && (snapshot.format == format || self.fault == Fault::ForeignSnapshot)
+                    && (snapshot.format == format || self.mutation == Mutation::IgnoresSnapshotFormat)
             };
             let snapshot = state.snapshots.get(&wanted.stream_id).filter(is_right).cloned();
             let after = snapshot.as_ref().map_or(wanted.known_version, |snapshot| snapshot.version);
@@ -218,7 +218,7 @@ impl EventStore for ToyEventStore {
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
         let state = self.state.lock();
         let mut tail = state.tail(|_| true, cursor_exclusive, limit, self.clock.now());
-        if self.fault == Fault::CompleteTooFar {
+        if self.mutation == Mutation::ReportsCompleteTooFar {
             tail.complete_up_to = state.tail(|_| true, cursor_exclusive, usize::MAX, tail.read_at).complete_up_to;
         }
         Ok(tail)
@@ -230,7 +230,7 @@ impl EventStore for ToyEventStore {
         cursor_exclusive: Position,
         limit: usize,
     ) -> PortResult<EventPage> {
-        let keep = |event: &RecordedEvent| event.partition == partition || self.fault == Fault::MixesPartitions;
+        let keep = |event: &RecordedEvent| event.partition == partition || self.mutation == Mutation::MixesPartitions;
         Ok(self.state.lock().tail(keep, cursor_exclusive, limit, self.clock.now()))
     }
 
@@ -249,13 +249,13 @@ impl EventStore for ToyEventStore {
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
         let mut state = self.state.lock();
         let is_old = |stored: &&StoredRequest| {
-            stored.receipt.committed_at < recorded_before || self.fault == Fault::ForgetsYoungRequests
+            stored.receipt.committed_at < recorded_before || self.mutation == Mutation::ForgetsRecentRequests
         };
         let old: Vec<_> =
             state.requests.values().filter(is_old).take(limit).map(|stored| stored.receipt.request_id).collect();
         for request_id in &old {
             state.requests.remove(request_id);
-            if self.fault == Fault::ForgetsEvents {
+            if self.mutation == Mutation::ForgetsEvents {
                 state.events.retain(|event| event.request_id != *request_id);
             }
         }
@@ -264,26 +264,26 @@ impl EventStore for ToyEventStore {
 }
 
 #[test]
-fn a_whole_event_store_passes() {
-    block_on(event_store::suite(&Toy::new(|clock| ToyEventStore::new(Fault::None, clock)), 1));
+fn the_correct_event_store_passes() {
+    block_on(event_store::suite(&InMemoryTestEnv::new(|clock| MutantEventStore::new(Mutation::None, clock)), 1));
 }
 
 #[test]
-fn a_whole_event_store_passes_with_faults() {
+fn the_correct_event_store_passes_with_faults() {
     for seed in 0..20 {
-        let toy = Toy::new(|clock| ToyEventStore::new(Fault::None, clock));
-        let env = FaultyTestEnv::new(&toy, FaultInjector::new(seed, 0.2), FaultyEventStore::new);
+        let env = InMemoryTestEnv::new(|clock| MutantEventStore::new(Mutation::None, clock));
+        let env = FaultyTestEnv::new(&env, FaultInjector::new(seed, 0.2), FaultyEventStore::new);
         block_on(with_seed(seed, event_store::suite(&env, seed)));
     }
 }
 
-/// The liar's own trick is played: an append that was not done when it was reported as unknown happens later.
+/// Checks the fault injector itself: an append that was reported as unknown and was not done can happen later.
 #[test]
-fn an_append_with_faults_happens_late() {
+fn an_unreported_append_can_happen_later() {
     let happens_late = |seed| {
-        let toy = Arc::new(ToyEventStore::new(Fault::None, Arc::default()));
+        let env = Arc::new(MutantEventStore::new(Mutation::None, Arc::default()));
         let faults = FaultInjector::new(seed, 1.0);
-        let faulty = FaultyEventStore::new(Arc::clone(&toy), faults.clone());
+        let faulty = FaultyEventStore::new(Arc::clone(&env), faults.clone());
         let unit = |name: &str| {
             let event = theatre::new_event(theatre::seat(name), Version::new(1), &theatre::Event::reserved("ada"));
             let request_id = RequestId::from_bytes([name.as_bytes()[0]; 16]);
@@ -295,32 +295,32 @@ fn an_append_with_faults_happens_late() {
             }
         };
         block_on(faulty.append(&[unit("A1")], &[])).unwrap_err();
-        let is_open = toy.state.lock().events.is_empty();
+        let is_open = env.state.lock().events.is_empty();
         faults.disable();
         block_on(faulty.append(&[unit("B2")], &[])).unwrap();
-        is_open && toy.state.lock().events.len() == 2
+        is_open && env.state.lock().events.len() == 2
     };
     let late_count = (0..200).filter(|seed| happens_late(*seed)).count();
     assert!((5..100).contains(&late_count), "{late_count} of 200");
 }
 
 #[test]
-fn a_broken_event_store_is_caught() {
-    let faults = [
-        Fault::StoresHalfABatch,
-        Fault::StoresTwice,
-        Fault::ReceiptChanges,
-        Fault::PassesWhatIsUndecided,
-        Fault::CompleteTooFar,
-        Fault::ActualIsExpected,
-        Fault::SnapshotGoesBack,
-        Fault::ForeignSnapshot,
-        Fault::ForgetsYoungRequests,
-        Fault::ForgetsEvents,
-        Fault::MixesPartitions,
+fn every_event_store_mutant_is_caught() {
+    let mutations = [
+        Mutation::StoresPartOfBatch,
+        Mutation::IgnoresRequestIds,
+        Mutation::ChangesReceipts,
+        Mutation::SkipsUndecidedEvents,
+        Mutation::ReportsCompleteTooFar,
+        Mutation::ReportsExpectedAsActual,
+        Mutation::AcceptsOlderSnapshots,
+        Mutation::IgnoresSnapshotFormat,
+        Mutation::ForgetsRecentRequests,
+        Mutation::ForgetsEvents,
+        Mutation::MixesPartitions,
     ];
-    for fault in faults {
+    for mutation in mutations {
         let suite = |env, seed| async move { event_store::suite(&env, seed).await };
-        assert_caught(fault, |clock| ToyEventStore::new(fault, clock), suite);
+        assert_caught(mutation, |clock| MutantEventStore::new(mutation, clock), suite);
     }
 }

@@ -1,4 +1,5 @@
-//! Who watches the suites: small adapters in memory that pass, and the same ones with one thing broken, which must not.
+//! Tests of the suites: small in-memory adapters that must pass, and mutants with one broken rule, which must be
+//! caught.
 
 mod event_store;
 mod relay_state;
@@ -15,20 +16,20 @@ use std::{
 
 use super::{ManualClock, TestEnv, block_on};
 
-/// A place whose handles are all the same adapter.
-struct Toy<H> {
+/// Test environment whose handles all share one in-memory adapter.
+struct InMemoryTestEnv<H> {
     handle: Arc<H>,
     clock: Arc<ManualClock>,
 }
 
-impl<H> Toy<H> {
+impl<H> InMemoryTestEnv<H> {
     fn new(open: impl FnOnce(Arc<ManualClock>) -> H) -> Self {
         let clock = Arc::new(ManualClock::default());
         Self { handle: Arc::new(open(Arc::clone(&clock))), clock }
     }
 }
 
-impl<H: Send + Sync + 'static> TestEnv for Toy<H> {
+impl<H: Send + Sync + 'static> TestEnv for InMemoryTestEnv<H> {
     type Handle = H;
 
     async fn handle(&self) -> Arc<H> {
@@ -39,17 +40,20 @@ impl<H: Send + Sync + 'static> TestEnv for Toy<H> {
         self.clock.advance(by);
     }
 
-    /// A toy never waits.
+    /// In-memory adapters never wait.
     async fn timeout<T>(&self, _: Duration, future: impl Future<Output = T>) -> Option<T> {
         Some(future.await)
     }
 }
 
-/// Runs a suite with several seeds on a toy that has a fault, and checks that one of them finds it.
-fn assert_caught<H, S>(fault: impl Debug, open: impl Fn(Arc<ManualClock>) -> H, suite: impl Fn(Toy<H>, u64) -> S)
-where
+/// Runs a suite on a mutant with several seeds, and checks that one of them fails.
+fn assert_caught<H, S>(
+    mutation: impl Debug,
+    open: impl Fn(Arc<ManualClock>) -> H,
+    suite: impl Fn(InMemoryTestEnv<H>, u64) -> S,
+) where
     S: Future<Output = ()>,
 {
-    let passes = |seed| catch_unwind(AssertUnwindSafe(|| block_on(suite(Toy::new(&open), seed)))).is_ok();
-    assert!(!(0..5).all(passes), "the suite is content with {fault:?}");
+    let passes = |seed| catch_unwind(AssertUnwindSafe(|| block_on(suite(InMemoryTestEnv::new(&open), seed)))).is_ok();
+    assert!(!(0..5).all(passes), "the suite does not catch {mutation:?}");
 }

@@ -1,10 +1,10 @@
-//! A relay state in memory.
+//! In-memory relay state and its mutants.
 
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{Toy, assert_caught};
+use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     ports::{CursorOutcome, Fence, LeaseOutcome, PortResult, RelayCursor, RelayState},
     testing::{
@@ -15,28 +15,28 @@ use crate::{
     vocabulary::{Clock, Partitions, Timestamp},
 };
 
-/// What is broken.
+/// The rule that a mutant breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Mutation {
     None,
-    /// Two lead at a time.
-    EverybodyLeads,
-    /// A lease holds for ever.
+    /// Grants the lease while another owner holds it.
+    AllowsTwoLeaders,
+    /// Leases never expire.
     NeverExpires,
-    /// The same owner gets the same fence after a break.
-    FenceSurvivesABreak,
-    /// Extending makes a new leadership.
-    FenceChanges,
-    /// Old leaders move the cursor.
-    NobodyIsFenced,
-    /// Whoever asks gives the lease back.
-    AnybodyReleases,
-    /// The cursor goes back.
-    CursorGoesBack,
-    /// Moving does not extend.
-    MovingDoesNotExtend,
-    /// The next leader begins anew.
-    CursorIsTheLeaders,
+    /// The same owner keeps its fence after its lease has expired.
+    KeepsFenceAfterExpiry,
+    /// Extending the lease changes the fence.
+    ChangesFenceOnExtension,
+    /// Former leaders can move the cursor.
+    NeverFences,
+    /// Releases the lease for any fence.
+    ReleasesForAnyFence,
+    /// The cursor can move back.
+    MovesCursorBack,
+    /// Moving the cursor does not extend the lease.
+    MoveDoesNotExtendLease,
+    /// A new leader starts with an empty cursor.
+    ResetsCursorForNewLeader,
 }
 
 struct State {
@@ -46,8 +46,8 @@ struct State {
     cursor: RelayCursor,
 }
 
-struct ToyRelayState {
-    fault: Fault,
+struct MutantRelayState {
+    mutation: Mutation,
     clock: Arc<ManualClock>,
     state: Mutex<State>,
 }
@@ -56,11 +56,11 @@ fn partitions() -> Partitions {
     Partitions::new(4).unwrap()
 }
 
-impl ToyRelayState {
-    fn new(fault: Fault, clock: Arc<ManualClock>) -> Self {
+impl MutantRelayState {
+    fn new(mutation: Mutation, clock: Arc<ManualClock>) -> Self {
         let cursor = RelayCursor::start(partitions());
         let state = State { owner: None, expires_at: Timestamp::default(), fence: 0, cursor };
-        Self { fault, clock, state: Mutex::new(state) }
+        Self { mutation, clock, state: Mutex::new(state) }
     }
 
     fn later(&self, duration: Duration) -> Timestamp {
@@ -68,21 +68,21 @@ impl ToyRelayState {
     }
 }
 
-impl RelayState for ToyRelayState {
+impl RelayState for MutantRelayState {
     async fn acquire_lease(&self, owner: &str, duration: Duration) -> PortResult<LeaseOutcome> {
         let mut state = self.state.lock();
-        let is_running = state.expires_at > self.clock.now() || self.fault == Fault::NeverExpires;
+        let is_running = state.expires_at > self.clock.now() || self.mutation == Mutation::NeverExpires;
         let is_mine = state.owner.as_deref() == Some(owner);
         if let Some(other) =
-            state.owner.clone().filter(|_| is_running && !is_mine && self.fault != Fault::EverybodyLeads)
+            state.owner.clone().filter(|_| is_running && !is_mine && self.mutation != Mutation::AllowsTwoLeaders)
         {
             return Ok(LeaseOutcome::HeldByOther { owner: other, expires_at: state.expires_at });
         }
-        let is_extended = is_mine && (is_running || self.fault == Fault::FenceSurvivesABreak);
-        if !is_extended || self.fault == Fault::FenceChanges {
+        let is_extended = is_mine && (is_running || self.mutation == Mutation::KeepsFenceAfterExpiry);
+        if !is_extended || self.mutation == Mutation::ChangesFenceOnExtension {
             state.fence += 1;
         }
-        if !is_mine && self.fault == Fault::CursorIsTheLeaders {
+        if !is_mine && self.mutation == Mutation::ResetsCursorForNewLeader {
             state.cursor = RelayCursor::start(partitions());
         }
         state.owner = Some(owner.to_owned());
@@ -93,13 +93,13 @@ impl RelayState for ToyRelayState {
     async fn move_cursor(&self, fence: Fence, cursor: &RelayCursor, duration: Duration) -> PortResult<CursorOutcome> {
         let mut state = self.state.lock();
         let leads = state.owner.is_some() && state.fence == fence.0;
-        if !leads && self.fault != Fault::NobodyIsFenced {
+        if !leads && self.mutation != Mutation::NeverFences {
             return Ok(CursorOutcome::Fenced);
         }
-        if cursor.published_up_to > state.cursor.published_up_to || self.fault == Fault::CursorGoesBack {
+        if cursor.published_up_to > state.cursor.published_up_to || self.mutation == Mutation::MovesCursorBack {
             state.cursor = cursor.clone();
         }
-        if self.fault != Fault::MovingDoesNotExtend {
+        if self.mutation != Mutation::MoveDoesNotExtendLease {
             state.expires_at = self.later(duration);
         }
         Ok(CursorOutcome::Moved)
@@ -107,7 +107,7 @@ impl RelayState for ToyRelayState {
 
     async fn release_lease(&self, fence: Fence) -> PortResult<()> {
         let mut state = self.state.lock();
-        if state.fence == fence.0 || self.fault == Fault::AnybodyReleases {
+        if state.fence == fence.0 || self.mutation == Mutation::ReleasesForAnyFence {
             state.owner = None;
         }
         Ok(())
@@ -115,37 +115,37 @@ impl RelayState for ToyRelayState {
 }
 
 #[test]
-fn a_whole_relay_state_passes() {
+fn the_correct_relay_state_passes() {
     for seed in 0..20 {
-        let toy = Toy::new(|clock| ToyRelayState::new(Fault::None, clock));
-        block_on(with_seed(seed, relay_state::suite(&toy, partitions(), seed)));
-    }
-}
-
-#[test]
-fn a_whole_relay_state_passes_with_faults() {
-    for seed in 0..50 {
-        let toy = Toy::new(|clock| ToyRelayState::new(Fault::None, clock));
-        let env = FaultyTestEnv::new(&toy, FaultInjector::new(seed, 0.2), FaultyRelayState::new);
+        let env = InMemoryTestEnv::new(|clock| MutantRelayState::new(Mutation::None, clock));
         block_on(with_seed(seed, relay_state::suite(&env, partitions(), seed)));
     }
 }
 
 #[test]
-fn a_broken_relay_state_is_caught() {
-    let faults = [
-        Fault::EverybodyLeads,
-        Fault::NeverExpires,
-        Fault::FenceSurvivesABreak,
-        Fault::FenceChanges,
-        Fault::NobodyIsFenced,
-        Fault::AnybodyReleases,
-        Fault::CursorGoesBack,
-        Fault::MovingDoesNotExtend,
-        Fault::CursorIsTheLeaders,
+fn the_correct_relay_state_passes_with_faults() {
+    for seed in 0..50 {
+        let env = InMemoryTestEnv::new(|clock| MutantRelayState::new(Mutation::None, clock));
+        let env = FaultyTestEnv::new(&env, FaultInjector::new(seed, 0.2), FaultyRelayState::new);
+        block_on(with_seed(seed, relay_state::suite(&env, partitions(), seed)));
+    }
+}
+
+#[test]
+fn every_relay_state_mutant_is_caught() {
+    let mutations = [
+        Mutation::AllowsTwoLeaders,
+        Mutation::NeverExpires,
+        Mutation::KeepsFenceAfterExpiry,
+        Mutation::ChangesFenceOnExtension,
+        Mutation::NeverFences,
+        Mutation::ReleasesForAnyFence,
+        Mutation::MovesCursorBack,
+        Mutation::MoveDoesNotExtendLease,
+        Mutation::ResetsCursorForNewLeader,
     ];
-    for fault in faults {
+    for mutation in mutations {
         let suite = |env, seed| async move { relay_state::suite(&env, partitions(), seed).await };
-        assert_caught(fault, |clock| ToyRelayState::new(fault, clock), suite);
+        assert_caught(mutation, |clock| MutantRelayState::new(mutation, clock), suite);
     }
 }

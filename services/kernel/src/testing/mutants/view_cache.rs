@@ -1,10 +1,10 @@
-//! A cache in memory.
+//! In-memory view cache and its mutants.
 
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use super::{Toy, assert_caught};
+use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{CacheRead, CachedRow, FillLease, PortResult, ViewCache},
@@ -15,27 +15,27 @@ use crate::{
     },
 };
 
-/// What is broken.
+/// The rule that a mutant breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Mutation {
     None,
-    /// Whoever fills is believed.
+    /// Accepts fills without a valid lease.
     FillIgnoresLease,
-    /// A refresh leaves the lease of a slow reader good.
+    /// A refresh does not void the lease.
     RefreshKeepsLease,
-    /// An invalidation does.
+    /// An invalidation does not void the lease.
     InvalidateKeepsLease,
-    /// What comes last stays.
-    OlderReplaces,
-    /// A row known to be right for longer does not replace one that is not.
-    TimeDoesNotCount,
-    /// Everybody who misses may fill.
-    EverybodyFills,
-    /// A lease can be used again.
-    LeaseIsForEver,
-    /// That there is no row is not kept.
-    ForgetsAbsence,
-    /// Does not tell views apart.
+    /// An older row replaces a newer one.
+    OlderRowsReplace,
+    /// A row with the same position and a larger `as_of` does not replace the cached one.
+    IgnoresAsOf,
+    /// Every miss gets a lease.
+    GrantsLeaseOnEveryMiss,
+    /// A lease can be used more than once.
+    AcceptsUsedLeases,
+    /// Does not cache that a row does not exist.
+    DoesNotCacheAbsence,
+    /// Ignores the view of a key.
     MixesViews,
 }
 
@@ -46,34 +46,34 @@ struct State {
     leases_count: u64,
 }
 
-struct ToyViewCache {
-    fault: Fault,
+struct MutantViewCache {
+    mutation: Mutation,
     state: Mutex<State>,
 }
 
-impl ToyViewCache {
-    fn new(fault: Fault) -> Self {
-        Self { fault, state: Mutex::default() }
+impl MutantViewCache {
+    fn new(mutation: Mutation) -> Self {
+        Self { mutation, state: Mutex::default() }
     }
 
     fn key(&self, view: ViewId, key: &RowKey) -> (ViewId, RowKey) {
-        let view = if self.fault == Fault::MixesViews { ViewId { name: "any", generation: 0 } } else { view };
+        let view = if self.mutation == Mutation::MixesViews { ViewId { name: "any", generation: 0 } } else { view };
         (view, key.clone())
     }
 
     fn put(&self, state: &mut State, key: (ViewId, RowKey), row: CachedRow) {
-        let is_newer = match (state.rows.get(&key), self.fault) {
-            (None, _) | (_, Fault::OlderReplaces) => true,
-            (Some(kept), Fault::TimeDoesNotCount) => row.position > kept.position,
+        let is_newer = match (state.rows.get(&key), self.mutation) {
+            (None, _) | (_, Mutation::OlderRowsReplace) => true,
+            (Some(kept), Mutation::IgnoresAsOf) => row.position > kept.position,
             (Some(kept), _) => (row.position, row.as_of) > (kept.position, kept.as_of),
         };
-        if is_newer && (row.body.is_some() || self.fault != Fault::ForgetsAbsence) {
+        if is_newer && (row.body.is_some() || self.mutation != Mutation::DoesNotCacheAbsence) {
             state.rows.insert(key, row);
         }
     }
 }
 
-impl ViewCache for ToyViewCache {
+impl ViewCache for MutantViewCache {
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<CacheRead>> {
         let mut state = self.state.lock();
         let mut answers = Vec::new();
@@ -81,7 +81,9 @@ impl ViewCache for ToyViewCache {
             let key = self.key(view, key);
             answers.push(match state.rows.get(&key) {
                 Some(row) => CacheRead::Hit(row.clone()),
-                None if state.leases.contains_key(&key) && self.fault != Fault::EverybodyFills => CacheRead::Filling,
+                None if state.leases.contains_key(&key) && self.mutation != Mutation::GrantsLeaseOnEveryMiss => {
+                    CacheRead::Filling
+                }
                 None => {
                     state.leases_count += 1;
                     let lease = FillLease(state.leases_count);
@@ -96,10 +98,10 @@ impl ViewCache for ToyViewCache {
     async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
         let mut state = self.state.lock();
         let key = self.key(view, key);
-        if state.leases.get(&key) != Some(&lease) && self.fault != Fault::FillIgnoresLease {
+        if state.leases.get(&key) != Some(&lease) && self.mutation != Mutation::FillIgnoresLease {
             return Ok(false);
         }
-        if self.fault != Fault::LeaseIsForEver {
+        if self.mutation != Mutation::AcceptsUsedLeases {
             state.leases.remove(&key);
         }
         self.put(&mut state, key, row);
@@ -110,7 +112,7 @@ impl ViewCache for ToyViewCache {
         let mut state = self.state.lock();
         for (key, row) in rows {
             let key = self.key(view, key);
-            if self.fault != Fault::RefreshKeepsLease {
+            if self.mutation != Mutation::RefreshKeepsLease {
                 state.leases.remove(&key);
             }
             self.put(&mut state, key, row.clone());
@@ -123,7 +125,7 @@ impl ViewCache for ToyViewCache {
         for key in keys {
             let key = self.key(view, key);
             state.rows.remove(&key);
-            if self.fault != Fault::InvalidateKeepsLease {
+            if self.mutation != Mutation::InvalidateKeepsLease {
                 state.leases.remove(&key);
             }
         }
@@ -132,48 +134,51 @@ impl ViewCache for ToyViewCache {
 }
 
 #[test]
-fn a_whole_cache_passes() {
+fn the_correct_view_cache_passes() {
     for seed in 0..20 {
-        block_on(with_seed(seed, view_cache::suite(&Toy::new(|_| ToyViewCache::new(Fault::None)), seed)));
+        block_on(with_seed(
+            seed,
+            view_cache::suite(&InMemoryTestEnv::new(|_| MutantViewCache::new(Mutation::None)), seed),
+        ));
     }
 }
 
 #[test]
-fn a_whole_cache_passes_with_faults() {
+fn the_correct_view_cache_passes_with_faults() {
     for seed in 0..50 {
-        let toy = Toy::new(|_| ToyViewCache::new(Fault::None));
-        let env = FaultyTestEnv::new(&toy, FaultInjector::new(seed, 0.2), FaultyViewCache::new);
+        let env = InMemoryTestEnv::new(|_| MutantViewCache::new(Mutation::None));
+        let env = FaultyTestEnv::new(&env, FaultInjector::new(seed, 0.2), FaultyViewCache::new);
         block_on(with_seed(seed, view_cache::suite(&env, seed)));
     }
 }
 
 #[test]
-fn a_broken_cache_is_caught() {
-    let faults = [
-        Fault::FillIgnoresLease,
-        Fault::RefreshKeepsLease,
-        Fault::InvalidateKeepsLease,
-        Fault::OlderReplaces,
-        Fault::TimeDoesNotCount,
-        Fault::EverybodyFills,
-        Fault::LeaseIsForEver,
-        Fault::ForgetsAbsence,
-        Fault::MixesViews,
+fn every_view_cache_mutant_is_caught() {
+    let mutations = [
+        Mutation::FillIgnoresLease,
+        Mutation::RefreshKeepsLease,
+        Mutation::InvalidateKeepsLease,
+        Mutation::OlderRowsReplace,
+        Mutation::IgnoresAsOf,
+        Mutation::GrantsLeaseOnEveryMiss,
+        Mutation::AcceptsUsedLeases,
+        Mutation::DoesNotCacheAbsence,
+        Mutation::MixesViews,
     ];
-    for fault in faults {
+    for mutation in mutations {
         let suite = |env, seed| async move { view_cache::suite(&env, seed).await };
-        assert_caught(fault, |_| ToyViewCache::new(fault), suite);
+        assert_caught(mutation, |_| MutantViewCache::new(mutation), suite);
     }
 }
 
-/// The random test alone finds what is dangerous, also where every failure may be a liar's.
+/// The random test alone must catch the dangerous mutants, even though any error may be an injected fault.
 #[test]
-fn a_cache_that_ignores_leases_is_caught_with_faults() {
-    for fault in [Fault::FillIgnoresLease, Fault::RefreshKeepsLease, Fault::InvalidateKeepsLease] {
-        let suite = |toy: Toy<ToyViewCache>, seed| async move {
-            view_cache::suite(&FaultyTestEnv::new(&toy, FaultInjector::new(seed, 0.1), FaultyViewCache::new), seed)
+fn lease_mutants_are_caught_with_faults() {
+    for mutation in [Mutation::FillIgnoresLease, Mutation::RefreshKeepsLease, Mutation::InvalidateKeepsLease] {
+        let suite = |env: InMemoryTestEnv<MutantViewCache>, seed| async move {
+            view_cache::suite(&FaultyTestEnv::new(&env, FaultInjector::new(seed, 0.1), FaultyViewCache::new), seed)
                 .await;
         };
-        assert_caught(fault, |_| ToyViewCache::new(fault), suite);
+        assert_caught(mutation, |_| MutantViewCache::new(mutation), suite);
     }
 }

@@ -1,4 +1,4 @@
-//! A read database in memory.
+//! In-memory view and progress store and its mutants.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::{Toy, assert_caught};
+use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{PortResult, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
@@ -22,48 +22,48 @@ use crate::{
     vocabulary::{Partition, Position},
 };
 
-/// What is broken.
+/// The rule that a mutant breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum Mutation {
     None,
-    /// Does not look at positions.
+    /// Accepts writes without comparing positions.
     LastWriteWins,
-    /// Deletes a row so well that nothing is left of it.
+    /// A deleted row does not keep its position.
     DeleteForgetsPosition,
-    /// Shows deleted rows.
+    /// Scans return deleted rows.
     ScansDeleted,
-    /// Says that there is more whenever a page is full.
-    FullMeansMore,
-    /// Cuts a page before it leaves deleted rows out, so that a page of them looks like the end.
-    PageOfDeletedEnds,
-    /// Starts a page with the last row of the one before.
+    /// Every full page reports more rows.
+    ReportsMoreForFullPage,
+    /// Applies the limit before it drops deleted rows, so that a page of deleted rows looks like the end.
+    EndsScanAtDeletedPage,
+    /// A page starts with the last row of the previous one.
     AfterIsInclusive,
-    /// Leaves deleted rows out of the audit.
-    AuditSkipsDeleted,
-    /// Progress goes back.
-    ProgressGoesBack,
-    /// Makes one progress of two: the larger time and offset, whoever saved them.
+    /// `scan_all` leaves out deleted rows.
+    ScanAllSkipsDeleted,
+    /// Progress can move back.
+    MovesProgressBack,
+    /// Merges two saves: keeps the larger time and offset of both.
     MixesSaves,
-    /// The list of parked streams is only ever replaced by a larger position.
-    ParkedStays,
-    /// Does not tell one partition from another.
+    /// A save at the same position does not replace the list of parked streams.
+    KeepsParkedAtSamePosition,
+    /// Stores the progress of all partitions as one.
     MixesPartitions,
 }
 
-struct ToyViewStore {
-    fault: Fault,
+struct MutantViewStore {
+    mutation: Mutation,
     rows: Mutex<HashMap<ViewId, BTreeMap<RowKey, Row>>>,
     progress: Mutex<BTreeMap<(ViewId, Partition), Progress>>,
 }
 
-impl ToyViewStore {
-    fn new(fault: Fault) -> Self {
-        Self { fault, rows: Mutex::default(), progress: Mutex::default() }
+impl MutantViewStore {
+    fn new(mutation: Mutation) -> Self {
+        Self { mutation, rows: Mutex::default(), progress: Mutex::default() }
     }
 
     fn rows_after(&self, view: ViewId, after: Option<&RowKey>) -> Vec<(RowKey, Row)> {
         let from = match after {
-            Some(after) if self.fault == Fault::AfterIsInclusive => Bound::Included(after),
+            Some(after) if self.mutation == Mutation::AfterIsInclusive => Bound::Included(after),
             Some(after) => Bound::Excluded(after),
             None => Bound::Unbounded,
         };
@@ -72,7 +72,7 @@ impl ToyViewStore {
     }
 }
 
-impl ViewStore for ToyViewStore {
+impl ViewStore for MutantViewStore {
     async fn ensure_views(&self, views: &[ViewId]) -> PortResult<()> {
         for view in views {
             self.rows.lock().entry(*view).or_default();
@@ -85,10 +85,10 @@ impl ViewStore for ToyViewStore {
         for RowWrite { view, key, row } in rows {
             let table = tables.get_mut(view).unwrap();
             let is_newer = table.get(key).is_none_or(|kept| row.position > kept.position);
-            if !is_newer && self.fault != Fault::LastWriteWins {
+            if !is_newer && self.mutation != Mutation::LastWriteWins {
                 continue;
             }
-            if row.body.is_none() && self.fault == Fault::DeleteForgetsPosition {
+            if row.body.is_none() && self.mutation == Mutation::DeleteForgetsPosition {
                 table.remove(key);
             } else {
                 table.insert(key.clone(), row.clone());
@@ -112,11 +112,11 @@ impl ViewStore for ToyViewStore {
         let after = after_exclusive.map(|sort_key| RowKey::new(partition_key, Bytes::copy_from_slice(sort_key)));
         let mut rows = self.rows_after(view, after.as_ref());
         rows.retain(|(key, _)| &*key.partition_key == partition_key);
-        if self.fault == Fault::PageOfDeletedEnds {
+        if self.mutation == Mutation::EndsScanAtDeletedPage {
             rows.truncate(limit + 1);
         }
-        rows.retain(|(_, row)| row.body.is_some() || self.fault == Fault::ScansDeleted);
-        let more = rows.len() > limit || (rows.len() == limit && self.fault == Fault::FullMeansMore);
+        rows.retain(|(_, row)| row.body.is_some() || self.mutation == Mutation::ScansDeleted);
+        let more = rows.len() > limit || (rows.len() == limit && self.mutation == Mutation::ReportsMoreForFullPage);
         rows.truncate(limit);
         Ok(ScanPage { rows: rows.into_iter().map(|(key, row)| (key.sort_key, row)).collect(), more })
     }
@@ -128,27 +128,27 @@ impl ViewStore for ToyViewStore {
         limit: usize,
     ) -> PortResult<Vec<(RowKey, Row)>> {
         let mut rows = self.rows_after(view, after_exclusive);
-        rows.retain(|(_, row)| row.body.is_some() || self.fault != Fault::AuditSkipsDeleted);
+        rows.retain(|(_, row)| row.body.is_some() || self.mutation != Mutation::ScanAllSkipsDeleted);
         rows.truncate(limit);
         Ok(rows)
     }
 }
 
-impl ProgressStore for ToyViewStore {
+impl ProgressStore for MutantViewStore {
     async fn save(&self, updates: &[ProgressUpdate]) -> PortResult<()> {
         let mut all = self.progress.lock();
         for ProgressUpdate { view, partition, progress } in updates {
-            let partition = if self.fault == Fault::MixesPartitions { Partition::new(0) } else { *partition };
+            let partition = if self.mutation == Mutation::MixesPartitions { Partition::new(0) } else { *partition };
             let kept = all.entry((*view, partition)).or_insert_with(|| progress.clone());
-            if progress.position < kept.position && self.fault != Fault::ProgressGoesBack {
+            if progress.position < kept.position && self.mutation != Mutation::MovesProgressBack {
                 continue;
             }
             let mut new = progress.clone();
-            if self.fault == Fault::MixesSaves {
+            if self.mutation == Mutation::MixesSaves {
                 new.as_of = new.as_of.max(kept.as_of);
                 new.next_offset = new.next_offset.max(kept.next_offset);
             }
-            if self.fault == Fault::ParkedStays && new.position == kept.position {
+            if self.mutation == Mutation::KeepsParkedAtSamePosition && new.position == kept.position {
                 new.parked.clone_from(&kept.parked);
             }
             *kept = new;
@@ -171,28 +171,28 @@ impl ProgressStore for ToyViewStore {
 }
 
 #[test]
-fn a_whole_view_store_passes() {
-    block_on(view_store::suite(&Toy::new(|_| ToyViewStore::new(Fault::None)), 1));
-    block_on(progress::suite(&Toy::new(|_| ToyViewStore::new(Fault::None)), 1));
+fn the_correct_view_store_passes() {
+    block_on(view_store::suite(&InMemoryTestEnv::new(|_| MutantViewStore::new(Mutation::None)), 1));
+    block_on(progress::suite(&InMemoryTestEnv::new(|_| MutantViewStore::new(Mutation::None)), 1));
 }
 
 #[test]
-fn a_whole_view_store_passes_with_faults() {
+fn the_correct_view_store_passes_with_faults() {
     for seed in 0..20 {
-        let toy = Toy::new(|_| ToyViewStore::new(Fault::None));
-        let env = FaultyTestEnv::new(&toy, FaultInjector::new(seed, 0.2), FaultyViewStore::new);
+        let env = InMemoryTestEnv::new(|_| MutantViewStore::new(Mutation::None));
+        let env = FaultyTestEnv::new(&env, FaultInjector::new(seed, 0.2), FaultyViewStore::new);
         block_on(with_seed(seed, view_store::suite(&env, seed)));
         block_on(with_seed(seed, progress::suite(&env, seed)));
     }
 }
 
-/// The liar's own tricks are played: of a batch only some rows are written, at once or later.
+/// Checks the fault injector itself: an unreported write stores only some rows, at once or later.
 #[test]
-fn a_batch_with_faults_is_written_in_part() {
+fn an_unreported_write_can_be_partial_or_late() {
     let view = ViewId { name: "part", generation: 1 };
     let (mut in_part, mut late) = (0, 0);
     for seed in 0..200 {
-        let (store, faults) = (Arc::new(ToyViewStore::new(Fault::None)), FaultInjector::new(seed, 1.0));
+        let (store, faults) = (Arc::new(MutantViewStore::new(Mutation::None)), FaultInjector::new(seed, 1.0));
         let faulty = FaultyViewStore::new(Arc::clone(&store), faults.clone());
         block_on(store.ensure_views(&[view])).unwrap();
         let row = Row { position: Position::START.plus(1), body: Some(Bytes::new()) };
@@ -209,26 +209,31 @@ fn a_batch_with_faults_is_written_in_part() {
 }
 
 #[test]
-fn a_broken_view_store_is_caught() {
-    let faults = [
-        Fault::LastWriteWins,
-        Fault::DeleteForgetsPosition,
-        Fault::ScansDeleted,
-        Fault::FullMeansMore,
-        Fault::PageOfDeletedEnds,
-        Fault::AfterIsInclusive,
-        Fault::AuditSkipsDeleted,
+fn every_view_store_mutant_is_caught() {
+    let mutations = [
+        Mutation::LastWriteWins,
+        Mutation::DeleteForgetsPosition,
+        Mutation::ScansDeleted,
+        Mutation::ReportsMoreForFullPage,
+        Mutation::EndsScanAtDeletedPage,
+        Mutation::AfterIsInclusive,
+        Mutation::ScanAllSkipsDeleted,
     ];
-    for fault in faults {
+    for mutation in mutations {
         let suite = |env, seed| async move { view_store::suite(&env, seed).await };
-        assert_caught(fault, |_| ToyViewStore::new(fault), suite);
+        assert_caught(mutation, |_| MutantViewStore::new(mutation), suite);
     }
 }
 
 #[test]
-fn broken_progress_is_caught() {
-    for fault in [Fault::ProgressGoesBack, Fault::MixesSaves, Fault::ParkedStays, Fault::MixesPartitions] {
+fn every_progress_mutant_is_caught() {
+    for mutation in [
+        Mutation::MovesProgressBack,
+        Mutation::MixesSaves,
+        Mutation::KeepsParkedAtSamePosition,
+        Mutation::MixesPartitions,
+    ] {
         let suite = |env, seed| async move { progress::suite(&env, seed).await };
-        assert_caught(fault, |_| ToyViewStore::new(fault), suite);
+        assert_caught(mutation, |_| MutantViewStore::new(mutation), suite);
     }
 }

@@ -1,4 +1,4 @@
-//! How events and snapshots of the theatre are written down: by hand, as the kernel knows no protobuf.
+//! Encoding of the theatre's events and snapshots. Hand-written, because the kernel does not depend on protobuf.
 
 use std::{str, sync::Arc};
 
@@ -27,28 +27,27 @@ pub(super) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, De
         RESERVED => Ok(Event::SeatReserved { guest: guest()? }),
         RELEASED => Ok(Event::SeatReleased { guest: guest()? }),
         SWAPPED => Ok(Event::SeatSwapped { guest: guest()? }),
-        _ => Err(DecodeError::new(event_type, "the theatre has no such event")),
+        _ => Err(DecodeError::new(event_type, "unknown event type")),
     }
 }
 
 pub(super) fn encode_snapshot(state: &Seat) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u32(state.guests_count);
-    // The name of a guest is not empty, so nothing means nobody.
+    // A guest's name is never empty, so an empty name means that the seat is free.
     bytes.put_slice(state.guest.as_deref().unwrap_or_default().as_bytes());
     bytes.freeze()
 }
 
 pub(super) fn decode_snapshot(snapshot: &[u8]) -> Result<Seat, DecodeError> {
-    let (count, name) =
-        snapshot.split_first_chunk::<4>().ok_or_else(|| DecodeError::new(SNAPSHOT, "it is too short"))?;
+    let (count, name) = snapshot.split_first_chunk::<4>().ok_or_else(|| DecodeError::new(SNAPSHOT, "too short"))?;
     let guest = if name.is_empty() { None } else { Some(guest(SNAPSHOT, name)?) };
     Ok(Seat { guest, guests_count: u32::from_be_bytes(*count) })
 }
 
 fn guest(what: &str, name: &[u8]) -> Result<Arc<str>, DecodeError> {
     if name.is_empty() {
-        return Err(DecodeError::new(what, "there is no guest"));
+        return Err(DecodeError::new(what, "the guest is missing"));
     }
     str::from_utf8(name).map(Arc::from).map_err(|error| DecodeError::new(what, error))
 }

@@ -1,8 +1,9 @@
-//! A tiny domain: the seats of a theatre. Every seat is a stream; guests reserve seats, give them back, and swap them.
+//! Sample domain for tests: the seats of a theatre. Every seat is a stream; guests reserve, release and swap seats.
 //!
-//! It exists so that no part of the product needs to know the domain that ships. It has what a domain can have: commands over one
-//! and two streams, several events of one command in one stream, refusals, snapshots, views of both scopes, rows that are
-//! deleted, and two ways of going wrong: [`unknown_event`] cannot be read, and [`UNFOLDABLE`] cannot be folded into [`SEATS`].
+//! With it, the tests of other crates need not depend on the domain that ships. It covers every feature of a domain:
+//! commands over one and two streams, several events of one command in one stream, refusals, snapshots, views of both
+//! scopes, rows that are deleted, and two kinds of bad events: [`unknown_event`] cannot be decoded, and the events of
+//! [`UNFOLDABLE`] cannot be folded into [`SEATS`].
 
 mod codec;
 mod rows;
@@ -22,31 +23,31 @@ use crate::{
     vocabulary::{Fingerprint, NewEvent, StreamId, Version},
 };
 
-/// The guest whose events the view [`SEATS`] cannot fold: parks the seat in that view and in no other.
+/// Guest whose events the view [`SEATS`] cannot fold: the seat is parked in that view only.
 pub const UNFOLDABLE: &str = "unfoldable";
 
-/// The domain.
+/// The theatre domain.
 #[derive(Debug)]
 pub struct Theatre;
 
-/// The stream of a seat, such as `seat-A1` for `A1`.
+/// Returns the stream of a seat, such as `seat-A1` for `A1`.
 ///
 /// # Panics
-/// When the name is not printable ASCII.
+/// If the name is not printable ASCII.
 #[must_use]
 #[track_caller]
 pub fn seat(name: &str) -> StreamId {
     StreamId::new(&format!("seat-{name}")).unwrap()
 }
 
-/// An event that the domain cannot read: parks its stream in every view.
+/// Creates an event that the domain cannot decode: its stream is parked in every view.
 #[must_use]
 pub fn unknown_event(stream_id: StreamId, version: Version) -> NewEvent {
     let (event_type, payload) = ("theatre.event.v1.Unknown".into(), Bytes::from_static(b"?"));
     NewEvent { stream_id, version, event_type, payload }
 }
 
-/// An event as the command service would store it.
+/// Creates an event as the command service stores it.
 #[must_use]
 pub fn new_event(stream_id: StreamId, version: Version, event: &Event) -> NewEvent {
     let (event_type, payload) = Theatre::encode_event(event);
@@ -54,7 +55,7 @@ pub fn new_event(stream_id: StreamId, version: Version, event: &Event) -> NewEve
 }
 
 impl Command {
-    /// The content of the command in short: the same for the same command.
+    /// Returns the fingerprint of the command's content.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of("theatre", format!("{self:?}").as_bytes())

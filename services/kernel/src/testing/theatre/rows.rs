@@ -1,4 +1,4 @@
-//! The rows of the views, written down by hand like the events.
+//! Encoding of the theatre's rows, hand-written like that of the events.
 
 use std::str;
 
@@ -7,23 +7,23 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{codec, rules::Event};
 use crate::vocabulary::Version;
 
-/// A row of [`SEATS`](super::SEATS).
+/// Row of [`SEATS`](super::SEATS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeatRow {
     /// The version of the seat.
     pub version: Version,
-    /// Who has it.
+    /// The guest who holds the seat.
     pub guest: Option<String>,
 }
 
 impl SeatRow {
-    /// The row as stored.
+    /// Encodes the row for storage.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         encode_row(&[self.version.number()], self.guest.as_deref().unwrap_or_default())
     }
 
-    /// Reads a stored row; `None` where it is not one.
+    /// Decodes a stored row; returns `None` if it is invalid.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
         let (version, rest) = take_u32(body)?;
@@ -32,17 +32,17 @@ impl SeatRow {
     }
 }
 
-/// A row of [`VISITS`](super::VISITS).
+/// Row of [`VISITS`](super::VISITS).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VisitRow {
-    /// The version that the event gave the seat.
+    /// The seat's version after the event.
     pub version: Version,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
 impl VisitRow {
-    /// The row as stored.
+    /// Encodes the row for storage.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let (event_type, payload) = codec::encode_event(&self.event);
@@ -54,7 +54,7 @@ impl VisitRow {
         bytes.freeze()
     }
 
-    /// Reads a stored row; `None` where it is not one.
+    /// Decodes a stored row; returns `None` if it is invalid.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
         let (version, rest) = take_u32(body)?;
@@ -64,30 +64,30 @@ impl VisitRow {
         Some(Self { version: Version::new(version), event })
     }
 
-    /// Where the row of an event stands in its group: the later, the earlier.
+    /// Returns the sort key of an event's row: newer events sort first.
     #[must_use]
     pub fn sort_key(version: Version) -> Bytes {
         Bytes::copy_from_slice(&(u32::MAX - version.number()).to_be_bytes())
     }
 }
 
-/// A row of [`HOUSES`](super::HOUSES).
+/// Row of [`HOUSES`](super::HOUSES).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HouseRow {
-    /// How many seats of the partition are taken.
+    /// Number of taken seats in the partition.
     pub seats_taken: u32,
-    /// How many events the partition has.
+    /// Number of events in the partition.
     pub events_count: u32,
 }
 
 impl HouseRow {
-    /// The row as stored.
+    /// Encodes the row for storage.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         encode_row(&[self.seats_taken, self.events_count], "")
     }
 
-    /// Reads a stored row; `None` where it is not one.
+    /// Decodes a stored row; returns `None` if it is invalid.
     #[must_use]
     pub fn decode(body: &[u8]) -> Option<Self> {
         let (seats_taken, rest) = take_u32(body)?;
@@ -96,7 +96,7 @@ impl HouseRow {
     }
 }
 
-/// Numbers, and a text to the end.
+/// Encodes numbers followed by a text.
 pub(super) fn encode_row(numbers: &[u32], text: &str) -> Bytes {
     let mut bytes = BytesMut::new();
     for number in numbers {

@@ -1,28 +1,28 @@
-//! The rules of the theatre.
+//! Rules of the theatre.
 
 use std::sync::Arc;
 
 use crate::vocabulary::StreamId;
 
-/// How long the name of a guest may be: it is the partition key of a row.
+/// Largest length of a guest's name in bytes. The name is the partition key of a row.
 const GUEST_BYTES_MAX: usize = 100;
 
-/// What a guest asks for.
+/// Command of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// To have a free seat.
+    /// Reserves a free seat.
     Reserve {
         /// The seat.
         seat: StreamId,
         /// The guest, 1 to 100 bytes.
         guest: Arc<str>,
     },
-    /// To give a seat back.
+    /// Releases a taken seat.
     Release {
         /// The seat.
         seat: StreamId,
     },
-    /// That the guests of two taken seats change places.
+    /// Swaps the guests of two taken seats.
     Swap {
         /// One seat.
         seat_a: StreamId,
@@ -32,21 +32,21 @@ pub enum Command {
 }
 
 impl Command {
-    /// [`Command::Reserve`] by the names of seat and guest.
+    /// Creates a [`Command::Reserve`] from the names of seat and guest.
     #[must_use]
     #[track_caller]
     pub fn reserve(seat: &str, guest: &str) -> Self {
         Self::Reserve { seat: super::seat(seat), guest: guest.into() }
     }
 
-    /// [`Command::Release`] by the name of the seat.
+    /// Creates a [`Command::Release`] from the name of the seat.
     #[must_use]
     #[track_caller]
     pub fn release(seat: &str) -> Self {
         Self::Release { seat: super::seat(seat) }
     }
 
-    /// [`Command::Swap`] by the names of the seats.
+    /// Creates a [`Command::Swap`] from the names of the seats.
     #[must_use]
     #[track_caller]
     pub fn swap(seat_a: &str, seat_b: &str) -> Self {
@@ -54,47 +54,47 @@ impl Command {
     }
 }
 
-/// What happened to a seat.
+/// Event of a seat.
 #[allow(clippy::enum_variant_names, reason = "named as their messages are")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A guest has it.
+    /// A guest reserved the seat.
     SeatReserved {
-        /// Who.
+        /// The guest.
         guest: Arc<str>,
     },
-    /// The guest has it no longer.
+    /// The guest released the seat.
     SeatReleased {
-        /// Who.
+        /// The guest.
         guest: Arc<str>,
     },
-    /// A guest got it in exchange for another one. Comes after the [`Event::SeatReleased`] of whoever had it.
+    /// A guest got the seat in exchange for another one. Follows the [`Event::SeatReleased`] of the previous guest.
     SeatSwapped {
-        /// Who.
+        /// The guest.
         guest: Arc<str>,
     },
 }
 
 impl Event {
-    /// [`Event::SeatReserved`] by the name of the guest.
+    /// Creates an [`Event::SeatReserved`] from the name of the guest.
     #[must_use]
     pub fn reserved(guest: &str) -> Self {
         Self::SeatReserved { guest: guest.into() }
     }
 
-    /// [`Event::SeatReleased`] by the name of the guest.
+    /// Creates an [`Event::SeatReleased`] from the name of the guest.
     #[must_use]
     pub fn released(guest: &str) -> Self {
         Self::SeatReleased { guest: guest.into() }
     }
 
-    /// [`Event::SeatSwapped`] by the name of the guest.
+    /// Creates an [`Event::SeatSwapped`] from the name of the guest.
     #[must_use]
     pub fn swapped(guest: &str) -> Self {
         Self::SeatSwapped { guest: guest.into() }
     }
 
-    /// The guest of whom it tells.
+    /// Returns the event's guest.
     #[must_use]
     pub fn guest(&self) -> &str {
         match self {
@@ -103,29 +103,29 @@ impl Event {
     }
 }
 
-/// A seat as decisions see it.
+/// State of a seat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seat {
-    /// Who has it.
+    /// The guest who holds the seat.
     pub guest: Option<Arc<str>>,
-    /// How many guests have had it.
+    /// Number of guests who have held the seat.
     pub guests_count: u32,
 }
 
-/// Why not.
+/// Reason for which a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Somebody has the seat.
+    /// A guest holds the seat.
     #[error("the seat is taken by {0}")]
     SeatTaken(Arc<str>),
-    /// Nobody has the seat.
+    /// No guest holds the seat.
     #[error("the seat is free")]
     SeatFree,
     /// A seat cannot be swapped with itself.
     #[error("the two seats are the same")]
     SameSeat,
     /// The name of the guest is empty or too long.
-    #[error("the name of a guest has 1 to {GUEST_BYTES_MAX} bytes")]
+    #[error("the guest's name must have 1 to {GUEST_BYTES_MAX} bytes")]
     GuestName,
 }
 

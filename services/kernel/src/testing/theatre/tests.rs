@@ -35,12 +35,12 @@ fn two_guests_swap_their_seats() {
 
 #[test]
 #[should_panic(expected = "was refused")]
-fn a_wrong_expectation_is_reported() {
+fn a_failed_expectation_panics() {
     fixture::<Theatre>([]).when(Command::release("A1")).then([]);
 }
 
 #[test]
-fn what_is_stored_can_be_read() {
+fn events_and_snapshots_round_trip() {
     for event in [Event::reserved("ada"), Event::released("bob"), Event::swapped("eve")] {
         let (event_type, payload) = Theatre::encode_event(&event);
         assert_eq!(Theatre::decode_event(&event_type, &payload), Ok(event));
@@ -56,7 +56,7 @@ fn what_is_stored_can_be_read() {
 }
 
 #[test]
-fn rows_can_be_read() {
+fn rows_round_trip() {
     for guest in [None, Some("ada".to_owned())] {
         let row = SeatRow { version: Version::new(3), guest };
         assert_eq!(SeatRow::decode(&row.encode()), Some(row));

@@ -1,4 +1,4 @@
-//! The views of the theatre.
+//! Views of the theatre.
 
 use bytes::Bytes;
 
@@ -12,20 +12,20 @@ use crate::{
     vocabulary::{Partition, Version},
 };
 
-/// One row per seat: who has it. Key: the stream.
+/// View with one row per seat: its guest. Key: the stream.
 pub const SEATS: ViewId = ViewId { name: "seats", generation: 1 };
-/// One row per event of a seat, newest first. Group: the stream.
+/// View with one row per event of a seat, newest first. Group: the stream.
 pub const VISITS: ViewId = ViewId { name: "visits", generation: 1 };
-/// One row per partition, to be summed by the reader: how many seats are taken. Key: [`house_key`].
+/// View with one row per partition, to be summed by the reader: the number of taken seats. Key: [`house_key`].
 pub const HOUSES: ViewId = ViewId { name: "houses", generation: 1 };
-/// One row per guest and seat, gone when the guest leaves. Group: the guest; sorted by stream.
+/// View with one row per guest and seat, deleted when the guest leaves the seat. Group: the guest; sorted by stream.
 pub const GUESTS: ViewId = ViewId { name: "guests", generation: 1 };
 
 pub(super) fn all() -> Vec<Box<dyn View<Event>>> {
     vec![Box::new(Seats), Box::new(Visits), Box::new(Houses), Box::new(Guests)]
 }
 
-/// The key of a partition's row in [`HOUSES`].
+/// Returns the key of a partition's row in [`HOUSES`].
 #[must_use]
 pub fn house_key(partition: Partition) -> RowKey {
     RowKey::single(&format!("house-{partition}"))
@@ -52,13 +52,13 @@ impl View<Event> for Seats {
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let before = match row {
-            Some(row) => SeatRow::decode(row).ok_or_else(|| fold_error(SEATS, event, "the row cannot be read"))?,
+            Some(row) => SeatRow::decode(row).ok_or_else(|| fold_error(SEATS, event, "the row cannot be decoded"))?,
             None => SeatRow { version: Version::NONE, guest: None },
         };
         if event.event.guest() == UNFOLDABLE {
             return Err(fold_error(SEATS, event, "this guest cannot be folded"));
         }
-        // Tells a projector that skips or repeats an event: the version would come out right by itself otherwise.
+        // Detects a projector that skips or repeats events, which the stored version alone would not show.
         if before.version.next() != event.record.version {
             return Err(fold_error(SEATS, event, "the event is not the next one"));
         }
@@ -87,7 +87,7 @@ impl View<Event> for Visits {
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         if row.is_some() {
-            return Err(fold_error(VISITS, event, "the event was folded before"));
+            return Err(fold_error(VISITS, event, "the event was already folded"));
         }
         Ok(Some(VisitRow { version: event.record.version, event: event.event.clone() }.encode()))
     }
@@ -110,14 +110,15 @@ impl View<Event> for Houses {
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let mut house = match row {
-            Some(row) => HouseRow::decode(row).ok_or_else(|| fold_error(HOUSES, event, "the row cannot be read"))?,
+            Some(row) => HouseRow::decode(row).ok_or_else(|| fold_error(HOUSES, event, "the row cannot be decoded"))?,
             None => HouseRow::default(),
         };
         let seats_taken = match event.event {
             Event::SeatReserved { .. } | Event::SeatSwapped { .. } => house.seats_taken.checked_add(1),
             Event::SeatReleased { .. } => house.seats_taken.checked_sub(1),
         };
-        house.seats_taken = seats_taken.ok_or_else(|| fold_error(HOUSES, event, "the count has left its range"))?;
+        house.seats_taken =
+            seats_taken.ok_or_else(|| fold_error(HOUSES, event, "the number of taken seats is out of range"))?;
         house.events_count = house.events_count.saturating_add(1);
         Ok(Some(house.encode()))
     }

@@ -1,4 +1,4 @@
-//! Readers, writers and a cache that forgets, in random order.
+//! Random interleavings of readers, writers and evictions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,32 +6,32 @@ use super::{row, view};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{CacheRead, CachedRow, FillLease, ViewCache},
-    testing::{TestEnv, support::Trial},
+    testing::{TestEnv, support::SuiteRun},
     vocabulary::Position,
 };
 
 const STEPS: usize = 80;
 
-/// The read database behind the cache, and what is on its way to the cache.
-struct World {
+/// Model of the read database behind the cache, and of the calls that have not reached the cache yet.
+struct CacheModel {
     table: ViewId,
     keys: Vec<RowKey>,
     /// The positions at which each key has changed.
     changes: BTreeMap<RowKey, Vec<i64>>,
-    /// The position of the last change of all.
+    /// The position of the last change of any key.
     progress: i64,
-    /// Readers that have missed, with what they read afterwards.
+    /// Pending fills: readers that missed, with the row that they read afterwards.
     fills: Vec<(RowKey, FillLease, CachedRow)>,
-    /// Rows that are durable and that the cache was not told about yet, per key in order.
+    /// Pending refreshes: rows that are durable and not in the cache yet, in order per key.
     refreshes: Vec<(RowKey, CachedRow)>,
-    /// What a reader of a key has seen at the most, or must see at the least.
+    /// The largest position and `as_of` of each key that a reader has seen, which later reads must not fall below.
     seen: BTreeMap<RowKey, (Position, Position)>,
-    /// Nothing is ever forgotten, so that rows may also come in the wrong order, as from an owner that was replaced.
+    /// Whether refreshes may arrive out of order, as from a former partition owner. Only if the cache retains entries.
     has_zombies: bool,
 }
 
-impl World {
-    /// The row that the read database has.
+impl CacheModel {
+    /// The row in the read database.
     fn current(&self, key: &RowKey) -> CachedRow {
         row(key, *self.changes[key].last().unwrap(), self.progress)
     }
@@ -46,7 +46,7 @@ impl World {
         assert!(hit.as_of >= hit.position);
         let (position, as_of) = (hit.position.as_i64(), hit.as_of.as_i64());
         let missed = self.changes[key].iter().find(|change| position < **change && **change <= as_of);
-        assert_eq!(missed, None, "the row at {position} is not right up to {as_of}");
+        assert_eq!(missed, None, "the row at {position} is not current up to {as_of}");
         let seen = self.seen.get(key).copied().unwrap_or_default();
         assert!(hit.position >= seen.0, "after {seen:?} a reader sees {position} as of {as_of}");
         if self.has_zombies {
@@ -56,11 +56,11 @@ impl World {
     }
 }
 
-pub(super) async fn what_readers_see_never_goes_back<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>) {
-    let handles = [trial.env.handle().await, trial.env.handle().await];
+pub(super) async fn what_readers_see_never_goes_back<P: TestEnv<Handle: ViewCache>>(run: &SuiteRun<'_, P>) {
+    let handles = [run.env.handle().await, run.env.handle().await];
     let keys: Vec<_> = ["a", "b", "c"].map(RowKey::single).into();
     let changes = keys.iter().map(|key| (key.clone(), vec![1])).collect();
-    let mut world = World {
+    let mut model = CacheModel {
         table: view("random"),
         keys,
         changes,
@@ -68,69 +68,69 @@ pub(super) async fn what_readers_see_never_goes_back<P: TestEnv<Handle: ViewCach
         fills: Vec::new(),
         refreshes: Vec::new(),
         seen: BTreeMap::new(),
-        has_zombies: trial.env.retains_entries() && trial.chance(0.5),
+        has_zombies: run.env.retains_entries() && run.random_bool(0.5),
     };
     for _ in 0..STEPS {
-        let cache = trial.pick(&handles);
-        match trial.below(10) {
-            0..4 => read(trial, cache, &mut world).await,
-            4..6 => fill(trial, cache, &mut world).await,
-            6 => write(trial, &mut world),
-            7..9 => refresh(trial, cache, &mut world).await,
-            _ if world.has_zombies => {}
+        let cache = run.pick(&handles);
+        match run.random_below(10) {
+            0..4 => read(run, cache, &mut model).await,
+            4..6 => fill(run, cache, &mut model).await,
+            6 => write(run, &mut model),
+            7..9 => refresh(run, cache, &mut model).await,
+            _ if model.has_zombies => {}
             _ => {
-                let key = trial.pick(&world.keys).clone();
-                trial.invalidate(cache, world.table, &key).await;
+                let key = run.pick(&model.keys).clone();
+                run.invalidate(cache, model.table, &key).await;
             }
         }
     }
 }
 
-async fn read<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
-    let asked: Vec<_> = (0..=trial.below(2)).map(|_| trial.pick(&world.keys).clone()).collect();
-    let answers = trial.look_up_all(cache, world.table, &asked).await;
-    for (key, answer) in asked.into_iter().zip(answers) {
+async fn read<P: TestEnv<Handle: ViewCache>>(run: &SuiteRun<'_, P>, cache: &Arc<P::Handle>, model: &mut CacheModel) {
+    let requested: Vec<_> = (0..=run.random_below(2)).map(|_| run.pick(&model.keys).clone()).collect();
+    let answers = run.read_keys(cache, model.table, &requested).await;
+    for (key, answer) in requested.into_iter().zip(answers) {
         match answer {
-            CacheRead::Hit(hit) => world.check_hit(&key, &hit),
+            CacheRead::Hit(hit) => model.check_hit(&key, &hit),
             CacheRead::Miss(lease) => {
-                let row = world.current(&key);
-                world.fills.push((key, lease, row));
+                let row = model.current(&key);
+                model.fills.push((key, lease, row));
             }
             CacheRead::Filling => {}
         }
     }
 }
 
-/// One of the readers, not always the first, gets round to filling.
-async fn fill<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
-    if world.fills.is_empty() {
+/// Completes a random pending fill.
+async fn fill<P: TestEnv<Handle: ViewCache>>(run: &SuiteRun<'_, P>, cache: &Arc<P::Handle>, model: &mut CacheModel) {
+    if model.fills.is_empty() {
         return;
     }
-    let (key, lease, row) = world.fills.swap_remove(trial.below(world.fills.len()));
-    if trial.fill(cache, world.table, &key, lease, &row).await == Some(true) {
-        world.raise(&key, &row);
+    let (key, lease, row) = model.fills.swap_remove(run.random_below(model.fills.len()));
+    if run.fill(cache, model.table, &key, lease, &row).await == Some(true) {
+        model.raise(&key, &row);
     }
 }
 
-fn write<P: TestEnv>(trial: &Trial<'_, P>, world: &mut World) {
-    let key = trial.pick(&world.keys).clone();
-    // A projector tells the cache before it goes on with the row.
-    if !world.has_zombies && world.refreshes.iter().any(|(waiting, _)| *waiting == key) {
+fn write<P: TestEnv>(run: &SuiteRun<'_, P>, model: &mut CacheModel) {
+    let key = run.pick(&model.keys).clone();
+    // A projector refreshes the cache before it changes the row again.
+    if !model.has_zombies && model.refreshes.iter().any(|(waiting, _)| *waiting == key) {
         return;
     }
-    world.progress += 1;
-    world.changes.get_mut(&key).unwrap().push(world.progress);
-    let row = world.current(&key);
-    world.refreshes.push((key, row));
+    model.progress += 1;
+    model.changes.get_mut(&key).unwrap().push(model.progress);
+    let row = model.current(&key);
+    model.refreshes.push((key, row));
 }
 
-/// The projector tells the cache, later than the read database. A zombie is late with what was replaced.
-async fn refresh<P: TestEnv<Handle: ViewCache>>(trial: &Trial<'_, P>, cache: &Arc<P::Handle>, world: &mut World) {
-    if world.refreshes.is_empty() {
+/// Completes a pending refresh: the next one in order, or any one if zombies are simulated.
+async fn refresh<P: TestEnv<Handle: ViewCache>>(run: &SuiteRun<'_, P>, cache: &Arc<P::Handle>, model: &mut CacheModel) {
+    if model.refreshes.is_empty() {
         return;
     }
-    let next = if world.has_zombies { trial.below(world.refreshes.len()) } else { 0 };
-    let (key, row) = world.refreshes.remove(next);
-    trial.refresh(cache, world.table, &key, &row).await;
-    world.raise(&key, &row);
+    let next = if model.has_zombies { run.random_below(model.refreshes.len()) } else { 0 };
+    let (key, row) = model.refreshes.remove(next);
+    run.refresh(cache, model.table, &key, &row).await;
+    model.raise(&key, &row);
 }

@@ -1,4 +1,4 @@
-//! The suite of [`ViewStore`].
+//! Conformance suite of [`ViewStore`].
 
 mod crash;
 mod random;
@@ -7,29 +7,29 @@ mod scans;
 
 use bytes::Bytes;
 
-use super::{TestEnv, support::Trial};
+use super::{TestEnv, support::SuiteRun};
 use crate::{
     domain::{RowKey, ViewId},
     ports::{ProgressStore, Row, RowWrite, ScanPage, ViewStore},
     vocabulary::Position,
 };
 
-/// Checks every sentence of the contract of [`ViewStore`] on a fresh place, random operations against a model among it.
+/// Checks every rule of the contract of [`ViewStore`] on a fresh database, including random operations against a model.
 ///
 /// # Panics
-/// When the adapter breaks the contract.
+/// If the adapter breaks the contract.
 pub async fn suite<P: TestEnv<Handle: ViewStore + ProgressStore>>(env: &P, seed: u64) {
-    let trial = &Trial::new(env, seed);
-    rows::what_is_written_is_read_by_everybody(trial).await;
-    rows::the_larger_position_wins_in_any_order(trial).await;
-    rows::the_same_row_again_changes_nothing(trial).await;
-    rows::a_deleted_row_keeps_its_position(trial).await;
-    rows::views_and_groups_are_apart(trial).await;
-    scans::a_group_is_scanned_in_the_order_of_bytes(trial).await;
-    scans::deleted_rows_are_left_out_of_pages(trial).await;
-    scans::the_audit_sees_every_row(trial).await;
-    crash::progress_never_promises_what_is_not_there(trial).await;
-    random::random_writes_agree_with_a_model(trial).await;
+    let run = &SuiteRun::new(env, seed);
+    rows::written_rows_are_read_through_every_handle(run).await;
+    rows::the_larger_position_wins_in_any_order(run).await;
+    rows::the_same_row_again_changes_nothing(run).await;
+    rows::a_deleted_row_keeps_its_position(run).await;
+    rows::views_and_groups_are_separate(run).await;
+    scans::a_group_is_scanned_in_the_order_of_bytes(run).await;
+    scans::deleted_rows_are_left_out_of_pages(run).await;
+    scans::scan_all_returns_every_row(run).await;
+    crash::progress_never_exceeds_the_stored_rows(run).await;
+    random::random_writes_agree_with_a_model(run).await;
 }
 
 fn view(name: &'static str) -> ViewId {
@@ -40,7 +40,7 @@ fn at(position: i64) -> Position {
     Position::from_i64(position).unwrap()
 }
 
-/// The row of a key at a position: always the same one.
+/// The row of a key at a position. Deterministic.
 fn row(key: &RowKey, position: i64) -> Row {
     Row { position: at(position), body: Some(Bytes::from(format!("{key:?} at {position}"))) }
 }
@@ -49,21 +49,21 @@ fn deleted(position: i64) -> Row {
     Row { position: at(position), body: None }
 }
 
-impl<P: TestEnv<Handle: ViewStore>> Trial<'_, P> {
+impl<P: TestEnv<Handle: ViewStore>> SuiteRun<'_, P> {
     async fn ensure(&self, store: &P::Handle, views: &[ViewId]) {
-        self.ask("ensure_views", async || store.ensure_views(views).await).await;
+        self.retry("ensure_views", async || store.ensure_views(views).await).await;
     }
 
-    /// Writes rows, as a projector has to: until they are acknowledged.
+    /// Writes rows as a projector does: repeats the write until it is acknowledged.
     async fn write(&self, store: &P::Handle, view: ViewId, rows: &[(&RowKey, Row)]) {
         let rows: Vec<_> =
             rows.iter().map(|(key, row)| RowWrite { view, key: (*key).clone(), row: row.clone() }).collect();
-        self.ask("write", async || store.write(&rows).await).await;
+        self.retry("write", async || store.write(&rows).await).await;
     }
 
     async fn read(&self, store: &P::Handle, view: ViewId, keys: &[RowKey]) -> Vec<Option<Row>> {
-        let rows = self.ask("read", async || store.read(view, keys).await).await;
-        assert_eq!(rows.len(), keys.len(), "one answer per key");
+        let rows = self.retry("read", async || store.read(view, keys).await).await;
+        assert_eq!(rows.len(), keys.len(), "one result per key");
         rows
     }
 
@@ -72,39 +72,39 @@ impl<P: TestEnv<Handle: ViewStore>> Trial<'_, P> {
     }
 
     async fn scan(&self, store: &P::Handle, view: ViewId, group: &str, after: Option<&[u8]>, limit: usize) -> ScanPage {
-        let page = self.ask("scan", async || store.scan(view, group, after, limit).await).await;
+        let page = self.retry("scan", async || store.scan(view, group, after, limit).await).await;
         assert!(page.rows.len() <= limit, "{} rows are more than {limit}", page.rows.len());
         page
     }
 
-    /// A whole group, page by page.
+    /// Scans a whole group page by page.
     async fn scan_group(&self, store: &P::Handle, view: ViewId, group: &str, limit: usize) -> Vec<(Bytes, Row)> {
         let (mut rows, mut after) = (Vec::new(), None::<Bytes>);
         loop {
             let page = self.scan(store, view, group, after.as_deref(), limit).await;
             let Some(last) = page.rows.last() else {
-                assert!(!page.more, "there is more, and it does not come");
+                assert!(!page.more, "an empty page reports more rows");
                 return rows;
             };
             after = Some(last.0.clone());
             rows.extend(page.rows);
             if !page.more {
                 let after = self.scan(store, view, group, after.as_deref(), limit).await;
-                assert!(after.rows.is_empty(), "there was more than the page said");
+                assert!(after.rows.is_empty(), "the group has more rows than the last page reported");
                 return rows;
             }
         }
     }
 
-    /// A whole table, piece by piece.
+    /// Scans a whole table page by page.
     async fn scan_table(&self, store: &P::Handle, view: ViewId, limit: usize) -> Vec<(RowKey, Row)> {
         let (mut rows, mut after) = (Vec::new(), None::<RowKey>);
         loop {
-            let piece = self.ask("scan_all", async || store.scan_all(view, after.as_ref(), limit).await).await;
-            assert!(piece.len() <= limit, "{} rows are more than {limit}", piece.len());
-            let Some(last) = piece.last() else { return rows };
+            let page = self.retry("scan_all", async || store.scan_all(view, after.as_ref(), limit).await).await;
+            assert!(page.len() <= limit, "{} rows are more than {limit}", page.len());
+            let Some(last) = page.last() else { return rows };
             after = Some(last.0.clone());
-            rows.extend(piece);
+            rows.extend(page);
         }
     }
 }
