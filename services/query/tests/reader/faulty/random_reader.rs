@@ -1,4 +1,4 @@
-//! Readers that ask at random, and hold every answer against the model.
+//! Readers that query at random and check every answer against the model.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,15 +9,15 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use tokio::time::Instant;
 
 use super::{
-    ENTRIES, SEATS, TOTALS, World,
+    ENTRIES, SEATS, Simulation, TOTALS,
     model::{partition_of, streams},
-    projector::total_key,
+    random_projector::total_key,
 };
-use crate::stage::{after, key, partitions, text};
+use crate::harness::{after, key, partitions, text};
 
 const QUERIES: usize = 40;
 
-/// What readers were told.
+/// Numbers of answers and errors that readers received.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) answered: u64,
@@ -37,31 +37,32 @@ impl Counts {
     }
 }
 
-struct Asking<'a> {
-    world: &'a World,
-    /// Everything that was answered so far, and at times more.
+struct RandomReader<'a> {
+    simulation: &'a Simulation,
+    /// The tokens of all answers so far, and at times a newer one.
     token: Token,
-    /// The rows as last seen: of streams, of sums, and in the list of all.
+    /// The rows as last seen: of streams, sums, and the list of all streams.
     seen: HashMap<String, i64>,
     deadline: Instant,
 }
 
-/// Asks for a while.
-pub(crate) async fn read(world: &World, seed: u64) -> Counts {
-    let mut dice = SmallRng::seed_from_u64(seed ^ 0x000d_1ce5);
-    let mut asking = Asking { world, token: Token::default(), seen: HashMap::new(), deadline: Instant::now() };
+/// Runs random queries.
+pub(crate) async fn read(simulation: &Simulation, seed: u64) -> Counts {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x000d_1ce5);
+    let mut reader =
+        RandomReader { simulation, token: Token::default(), seen: HashMap::new(), deadline: Instant::now() };
     let mut counts = Counts::default();
     for _ in 0..QUERIES {
-        diptych_runtime::pause(Duration::from_millis(dice.random_range(0..=5))).await;
-        if dice.random_bool(0.3) {
-            asking.raise(&world.model.borrow().token());
+        diptych_runtime::pause(Duration::from_millis(rng.random_range(0..=5))).await;
+        if rng.random_bool(0.3) {
+            reader.raise(&simulation.model.borrow().token());
         }
-        asking.deadline = after(dice.random_range(1..40));
-        match asking.ask(&mut dice).await {
+        reader.deadline = after(rng.random_range(1..40));
+        match reader.query(&mut rng).await {
             Ok(()) => counts.answered += 1,
             Err(QueryError::Behind { required, reached, partition, .. }) => {
                 assert!(reached < required, "{reached} is not behind {required}");
-                assert_eq!(asking.token.position(partition), required);
+                assert_eq!(reader.token.position(partition), required);
                 counts.behind += 1;
             }
             Err(QueryError::Unavailable) => counts.unavailable += 1,
@@ -71,23 +72,23 @@ pub(crate) async fn read(world: &World, seed: u64) -> Counts {
     counts
 }
 
-/// Asks for everything once, with the token of everything.
-pub(crate) async fn read_all(world: &World) {
-    let token = world.model.borrow().token();
-    let mut asking = Asking { world, token, seen: HashMap::new(), deadline: after(10_000) };
+/// Reads everything once, with the token of all events.
+pub(crate) async fn read_all(simulation: &Simulation) {
+    let token = simulation.model.borrow().token();
+    let mut reader = RandomReader { simulation, token, seen: HashMap::new(), deadline: after(10_000) };
     for stream in streams() {
-        asking.get(&stream).await.unwrap();
-        asking.entries(&stream).await.unwrap();
+        reader.get(&stream).await.unwrap();
+        reader.entries(&stream).await.unwrap();
     }
-    asking.get_many(&streams()).await.unwrap();
-    asking.totals().await.unwrap();
-    asking.list().await.unwrap();
+    reader.get_many(&streams()).await.unwrap();
+    reader.totals().await.unwrap();
+    reader.list().await.unwrap();
 }
 
-impl Asking<'_> {
-    async fn ask(&mut self, dice: &mut SmallRng) -> Result<(), QueryError> {
-        let stream = streams().choose(dice).unwrap().clone();
-        match dice.random_range(0..8) {
+impl RandomReader<'_> {
+    async fn query(&mut self, rng: &mut SmallRng) -> Result<(), QueryError> {
+        let stream = streams().choose(rng).unwrap().clone();
+        match rng.random_range(0..8) {
             0..4 => self.get(&stream).await,
             4 => self.get_many(&streams()).await,
             5 => self.totals().await,
@@ -97,9 +98,9 @@ impl Asking<'_> {
     }
 
     async fn get(&mut self, stream: &StreamId) -> Result<(), QueryError> {
-        let answer = self.world.reader.get(SEATS, stream, key(stream), &self.token, self.deadline).await?;
+        let answer = self.simulation.reader.get(SEATS, stream, key(stream), &self.token, self.deadline).await?;
         let at = number(answer.value);
-        // Of one row the token is the whole truth.
+        // For a single row the token states the exact freshness.
         self.check_up_to(stream, at, answer.read_at.token.position(partition_of(stream)).as_i64());
         self.check_row(stream, at, &answer.read_at);
         self.raise(&answer.read_at.token);
@@ -108,7 +109,7 @@ impl Asking<'_> {
 
     async fn get_many(&mut self, streams: &[StreamId]) -> Result<(), QueryError> {
         let keys: Vec<_> = streams.iter().map(|stream| (stream.clone(), key(stream))).collect();
-        let answer = self.world.reader.get_many(SEATS, &keys, &self.token, self.deadline).await?;
+        let answer = self.simulation.reader.get_many(SEATS, &keys, &self.token, self.deadline).await?;
         assert_eq!(answer.value.len(), streams.len());
         for (stream, body) in streams.iter().zip(answer.value) {
             self.check_row(stream, number(body), &answer.read_at);
@@ -119,11 +120,11 @@ impl Asking<'_> {
 
     async fn totals(&mut self) -> Result<(), QueryError> {
         let keys: Vec<_> = partitions().iter().map(|partition| (partition, total_key(partition))).collect();
-        let answer = self.world.reader.get_partials(TOTALS, &keys, &self.token, self.deadline).await?;
+        let answer = self.simulation.reader.get_partials(TOTALS, &keys, &self.token, self.deadline).await?;
         for ((partition, _), body) in keys.iter().zip(answer.value) {
             let count = number(body);
             for up_to in [&self.token, &answer.read_at.token] {
-                let least = self.world.model.borrow().count(*partition, up_to.position(*partition).as_i64());
+                let least = self.simulation.model.borrow().count(*partition, up_to.position(*partition).as_i64());
                 assert!(count >= i64::try_from(least).unwrap(), "sum of {partition} is {count}, not {least}");
             }
             self.check_forward(format!("sum-{partition}"), count);
@@ -138,7 +139,7 @@ impl Asking<'_> {
         let entries: Vec<_> = answer.value.rows.into_iter().map(|(_, body)| number(Some(body))).collect();
         let required = self.token.position(partition_of(stream)).as_i64();
         for up_to in [required, micros(&answer.read_at) / 1_000_000] {
-            let expected = self.world.model.borrow().of(stream, up_to);
+            let expected = self.simulation.model.borrow().events_of(stream, up_to);
             assert!(expected.iter().all(|at| entries.contains(at)), "{stream}: {entries:?} lacks some of {expected:?}");
         }
         self.raise(&answer.read_at.token);
@@ -166,28 +167,31 @@ impl Asking<'_> {
         stream: Option<&StreamId>,
         group: &str,
     ) -> Result<Answer<Page>, QueryError> {
-        let reader = &self.world.reader;
-        let answer = reader.scan(ENTRIES, partition, stream, group, None, 1_000, &self.token, self.deadline).await?;
+        let answer = self
+            .simulation
+            .reader
+            .scan(ENTRIES, partition, stream, group, None, 1_000, &self.token, self.deadline)
+            .await?;
         assert!(!answer.value.more);
         Ok(answer)
     }
 
     fn check_row(&mut self, stream: &StreamId, at: i64, read_at: &ReadAt) {
-        assert_eq!(self.world.model.borrow().last_of(stream, at), at, "{stream}: there is no event {at}");
+        assert_eq!(self.simulation.model.borrow().last_of(stream, at), at, "{stream}: there is no event {at}");
         self.check_up_to(stream, at, self.token.position(partition_of(stream)).as_i64());
         self.check_up_to(stream, at, micros(read_at) / 1_000_000);
         self.check_forward(stream.to_string(), at);
     }
 
-    /// The row has every event of its stream up to there.
+    /// Checks that the row contains every event of its stream up to a position.
     fn check_up_to(&self, stream: &StreamId, at: i64, up_to: i64) {
-        let least = self.world.model.borrow().last_of(stream, up_to);
-        assert!(at >= least, "{stream}: the row is at {at}, older than {least}, and should be right up to {up_to}");
+        let least = self.simulation.model.borrow().last_of(stream, up_to);
+        assert!(at >= least, "{stream}: the row is at {at}, older than {least}, and should be current up to {up_to}");
     }
 
     fn check_forward(&mut self, row: String, at: i64) {
         let seen = self.seen.entry(row).or_insert(at);
-        assert!(*seen <= at, "a row went back from {seen} to {at}");
+        assert!(*seen <= at, "the row went back from {seen} to {at}");
         *seen = at;
     }
 

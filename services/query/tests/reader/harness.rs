@@ -1,4 +1,4 @@
-//! A reader with a read database, a cache and a projector that does what the test says.
+//! Test harness: a reader with a read database, a cache, and a projector that the test controls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,13 +13,13 @@ use diptych_query::{Answer, QueryConfig, QueryError, Reader};
 use diptych_runtime::{Shutdown, Tasks};
 use tokio::time::Instant;
 
-use crate::store::{SwitchedCache, SwitchedStore};
+use crate::switched::{SwitchedCache, SwitchedStore};
 
 pub(crate) const SEATS: ViewId = ViewId { name: "seats", generation: 1 };
-/// The view is followed like the other, and never written by what the tests do to the other.
+/// Tracked like [`SEATS`], and never written by the helpers for seats.
 pub(crate) const TOTALS: ViewId = ViewId { name: "totals", generation: 1 };
 
-pub(crate) struct Stage {
+pub(crate) struct QueryHarness {
     pub(crate) store: Arc<SwitchedStore>,
     pub(crate) cache: Arc<SwitchedCache>,
     pub(crate) reader: Reader<SwitchedStore, SwitchedStore, SwitchedCache>,
@@ -34,12 +34,12 @@ pub(crate) fn position(number: i64) -> Position {
     Position::from_i64(number).unwrap()
 }
 
-/// A second of the write database for each position.
+/// Returns a time of the write database: one second per position.
 pub(crate) fn time(number: i64) -> Timestamp {
     Timestamp::from_micros(number * 1_000_000)
 }
 
-/// The `number`th seat of a partition.
+/// Returns the `number`th seat of a partition.
 pub(crate) fn seat(partition: u16, number: usize) -> StreamId {
     let seats = (0..).map(|number| StreamId::new(&format!("seat-{number}")).unwrap());
     seats.filter(|seat| partitions().of(seat).number() == partition).nth(number).unwrap()
@@ -66,26 +66,26 @@ pub(crate) fn row(at: i64, as_of: i64, body: &str) -> CachedRow {
     }
 }
 
-impl Stage {
-    /// All partitions of both views at position 1, and the reader ready.
+impl QueryHarness {
+    /// Starts with all partitions of both views at position 1 and a ready reader.
     pub(crate) async fn start() -> Self {
         Self::with(QueryConfig::default()).await
     }
 
     pub(crate) async fn with(config: QueryConfig) -> Self {
-        let stage = Self::set_up(config).await;
-        stage.reader.ready().await;
+        let harness = Self::set_up(config).await;
+        harness.reader.ready().await;
         for partition in partitions().iter() {
-            stage.progress(SEATS, partition.number(), 1).await;
-            stage.progress(TOTALS, partition.number(), 1).await;
+            harness.progress(SEATS, partition.number(), 1).await;
+            harness.progress(TOTALS, partition.number(), 1).await;
         }
         for partition in partitions().iter() {
-            stage.until_seen(partition.number(), 1).await;
+            harness.until_seen(partition.number(), 1).await;
         }
-        stage
+        harness
     }
 
-    /// Nothing was projected yet.
+    /// Sets up a reader before anything was projected.
     pub(crate) async fn set_up(config: QueryConfig) -> Self {
         let views = EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap();
         views.ensure_views(&[SEATS, TOTALS]).await.unwrap();
@@ -98,7 +98,7 @@ impl Stage {
         Self { store, cache, reader, tasks }
     }
 
-    /// What a projector does after an event of a seat: row, cache, progress.
+    /// Performs what a projector does after an event of a seat: write the row, refresh the cache, save progress.
     pub(crate) async fn project(&self, seat: &StreamId, at: i64, body: &str) {
         self.write(SEATS, key(seat), at, body).await;
         self.refresh(seat, row(at, at, body)).await;
@@ -131,7 +131,7 @@ impl Stage {
         let parked = parked.iter().map(|stream| Parked {
             stream_id: stream.clone(),
             version: Version::new(1),
-            reason: "made up".into(),
+            reason: "test".into(),
         });
         let progress =
             Progress { position: position(at), as_of: time(at), parked: parked.collect(), ..Progress::default() };
@@ -139,18 +139,18 @@ impl Stage {
         self.store.save(&[ProgressUpdate { view, partition, progress }]).await.unwrap();
     }
 
-    /// Returns when whatever was saved has come to the reader: its task needs no more than to be run.
+    /// Waits until the reader has loaded what was saved, for which its task only needs to run.
     pub(crate) async fn until_loaded(&self) {
         diptych_runtime::pause(Duration::from_millis(1)).await;
     }
 
-    /// Returns when the reader knows of this progress of the seats.
+    /// Waits until the reader has loaded this progress of the seats.
     pub(crate) async fn until_seen(&self, partition: u16, at: i64) {
         let group = format!("nothing-{partition}");
-        let partition_asked = Some(Partition::new(partition));
+        let scope_partition = Some(Partition::new(partition));
         let token = token(&[(partition, at)]);
         let scan =
-            self.reader.scan(SEATS, partition_asked, None, &group, None, 1, &token, after(60_000)).await.map(|_| ());
+            self.reader.scan(SEATS, scope_partition, None, &group, None, 1, &token, after(60_000)).await.map(|_| ());
         assert!(matches!(scan, Ok(()) | Err(QueryError::Parked { .. })), "{scan:?}");
     }
 
@@ -158,7 +158,7 @@ impl Stage {
         self.reader.get(SEATS, seat, key(seat), token, after(1_000)).await
     }
 
-    /// The body of a seat's row, as text; empty where there is no row.
+    /// Returns the body of a seat's row as text; empty if there is no row.
     pub(crate) async fn body(&self, seat: &StreamId, token: &Token) -> String {
         text(self.get(seat, token).await.unwrap().value)
     }

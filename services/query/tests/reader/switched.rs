@@ -1,4 +1,4 @@
-//! The embedded read database and cache, with switches.
+//! The embedded read database and cache with switches for failures and delays.
 
 use std::{
     future::Future,
@@ -17,18 +17,22 @@ use diptych_kernel::{
         ViewCache, ViewStore,
     },
 };
+use parking_lot::Mutex;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::sync::watch;
 
-/// A read database that can be down, broken, slow or elsewhere, and counts reads.
+/// A read database that can be down, fail permanently, hold reads back, delay them or signal no saves, and counts reads.
 pub(crate) struct SwitchedStore {
     inner: EmbeddedViewStore,
     down: AtomicBool,
-    broken: AtomicBool,
-    remote: AtomicBool,
+    permanently_failing: AtomicBool,
+    signals_disabled: AtomicBool,
     failures_left: AtomicUsize,
     reads: AtomicUsize,
     loads: AtomicUsize,
     held: watch::Sender<bool>,
+    /// Source of random delays of reads and scans.
+    delays: Option<Mutex<SmallRng>>,
 }
 
 impl SwitchedStore {
@@ -36,53 +40,59 @@ impl SwitchedStore {
         Self {
             inner,
             down: AtomicBool::new(false),
-            broken: AtomicBool::new(false),
-            remote: AtomicBool::new(false),
+            permanently_failing: AtomicBool::new(false),
+            signals_disabled: AtomicBool::new(false),
             failures_left: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
             loads: AtomicUsize::new(0),
             held: watch::Sender::new(false),
+            delays: None,
         }
     }
 
-    /// Whether everything fails from now on, progress too.
+    /// Creates a read database that takes up to 5 ms between a read and its answer.
+    pub(crate) fn slow(inner: EmbeddedViewStore, seed: u64) -> Self {
+        Self { delays: Some(Mutex::new(SmallRng::seed_from_u64(seed))), ..Self::new(inner) }
+    }
+
+    /// Sets whether everything fails from now on, loads of progress too.
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 
-    /// From now on reads need an operator.
-    pub(crate) fn set_broken(&self) {
-        self.broken.store(true, Ordering::SeqCst);
+    /// Makes all further reads fail with an error that needs an operator.
+    pub(crate) fn fail_permanently(&self) {
+        self.permanently_failing.store(true, Ordering::SeqCst);
     }
 
-    /// From now on it is as if another process saved progress: no save is told.
-    pub(crate) fn set_remote(&self) {
-        self.remote.store(true, Ordering::SeqCst);
+    /// Stops signals of saves, as if another process saved progress.
+    pub(crate) fn disable_signals(&self) {
+        self.signals_disabled.store(true, Ordering::SeqCst);
     }
 
-    /// The next so many reads fail.
+    /// Makes the next `reads` reads fail.
     pub(crate) fn fail_next(&self, reads: usize) {
         self.failures_left.store(reads, Ordering::SeqCst);
     }
 
-    /// Whether reads keep what they have read to themselves for now.
+    /// Sets whether reads hold back what they have read.
     pub(crate) fn hold(&self, held: bool) {
         self.held.send_replace(held);
     }
 
-    /// How many reads by key there were.
+    /// Returns the number of reads by key.
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
 
-    /// How often progress was loaded.
+    /// Returns the number of loads of progress.
     pub(crate) fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)
     }
 
     fn check(&self) -> PortResult<()> {
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(PortError::operator("broken"));
+        if self.permanently_failing.load(Ordering::SeqCst) {
+            return Err(PortError::operator("failing permanently"));
         }
         let left = self.failures_left.load(Ordering::SeqCst);
         self.failures_left.store(left.saturating_sub(1), Ordering::SeqCst);
@@ -92,7 +102,11 @@ impl SwitchedStore {
         Ok(())
     }
 
-    async fn released(&self) {
+    async fn hold_back(&self) {
+        let delay_ms = self.delays.as_ref().map_or(0, |delays| delays.lock().random_range(0..6));
+        if delay_ms > 0 {
+            diptych_runtime::pause(Duration::from_millis(delay_ms)).await;
+        }
         let _ = self.held.subscribe().wait_for(|held| !held).await;
     }
 }
@@ -110,7 +124,7 @@ impl ViewStore for SwitchedStore {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.check()?;
         let rows = self.inner.read(view, keys).await;
-        self.released().await;
+        self.hold_back().await;
         rows
     }
 
@@ -123,7 +137,7 @@ impl ViewStore for SwitchedStore {
     ) -> PortResult<ScanPage> {
         self.check()?;
         let page = self.inner.scan(view, partition_key, after_exclusive, limit).await;
-        self.released().await;
+        self.hold_back().await;
         page
     }
 
@@ -151,7 +165,7 @@ impl ProgressStore for SwitchedStore {
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
-        if self.remote.load(Ordering::SeqCst) {
+        if self.signals_disabled.load(Ordering::SeqCst) {
             diptych_runtime::pause(wait_max).await;
         } else {
             self.inner.wait_for_change(seen, wait_max).await;
@@ -159,7 +173,7 @@ impl ProgressStore for SwitchedStore {
     }
 }
 
-/// A cache that can be down, or hang.
+/// A cache that can be down or hang.
 pub(crate) struct SwitchedCache {
     inner: Arc<EmbeddedViewCache>,
     down: AtomicBool,
@@ -175,7 +189,7 @@ impl SwitchedCache {
         self.down.store(down, Ordering::SeqCst);
     }
 
-    /// Whether nothing is answered for now.
+    /// Sets whether requests hang.
     pub(crate) fn hold(&self, held: bool) {
         self.held.send_replace(held);
     }
