@@ -91,7 +91,7 @@ pub(crate) struct Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Relay {
-    lease: Span<SECOND, { 10 * MINUTE }>,
+    lease_duration: Span<SECOND, { 10 * MINUTE }>,
     read_events_max: Count<1, 100_000>,
     idle_before_watermark: Span<10, MINUTE>,
 }
@@ -254,7 +254,7 @@ impl Default for Relay {
     fn default() -> Self {
         let relay = RelayConfig::new("");
         Self {
-            lease: Span::near(relay.lease),
+            lease_duration: Span::near(relay.lease_duration),
             read_events_max: Count::near(relay.read_events_max),
             idle_before_watermark: Span::near(relay.idle_before_watermark),
         }
@@ -265,7 +265,7 @@ impl Relay {
     /// The settings of a relay with this name.
     pub(crate) fn named(&self, owner: &str) -> RelayConfig {
         RelayConfig {
-            lease: self.lease.duration(),
+            lease_duration: self.lease_duration.duration(),
             read_events_max: self.read_events_max.usize(),
             idle_before_watermark: self.idle_before_watermark.duration(),
             ..RelayConfig::new(owner)

@@ -1,4 +1,4 @@
-//! The stores around a relay, what is put into them, and what is found on the log.
+//! Test harness: the stores of a relay, events to publish, and checks of the log.
 
 use std::{cell::Cell, collections::HashMap, future::Future, sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use diptych_runtime::{Shutdown, TokioClock, pause};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// More than any test stores.
+/// More events than any test stores.
 const EVENTS_MAX: usize = 100_000;
-/// How long a test waits for something, in tokio's time.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a test waits for a condition, in tokio's time.
+const WAIT_MAX: Duration = Duration::from_secs(600);
 
-pub(crate) struct Stage {
+pub(crate) struct RelayHarness {
     pub(crate) events: Arc<EmbeddedEventStore>,
     pub(crate) log: Arc<EmbeddedEventLog>,
     clock: Arc<TokioClock>,
@@ -34,12 +34,12 @@ pub(crate) fn partitions() -> Partitions {
     Partitions::new(3).unwrap()
 }
 
-/// Settings under which every path is taken with a few events.
+/// Returns settings with batches so small that a few events exercise every path.
 pub(crate) fn config(owner: &str) -> RelayConfig {
     RelayConfig { read_events_max: 3, ..RelayConfig::new(owner) }
 }
 
-impl Stage {
+impl RelayHarness {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000)));
         let events = EmbeddedEventStore::open(&Storage::Memory, partitions(), clock.clone()).unwrap();
@@ -51,12 +51,12 @@ impl Stage {
         Arc::new(EmbeddedEventLog::open(&Storage::Memory, partitions(), clock.clone()).unwrap())
     }
 
-    /// Makes the log anew, with only the first records of each partition.
+    /// Recreates the log with only the first `keep_records` records of each partition.
     pub(crate) async fn cut_log(&mut self, keep_records: usize) {
-        let mut left: HashMap<Partition, usize> = HashMap::new();
+        let mut kept: HashMap<Partition, usize> = HashMap::new();
         let mut records = self.records().await;
         records.retain(|entry| {
-            let count = left.entry(entry.partition()).or_default();
+            let count = kept.entry(entry.partition()).or_default();
             *count += 1;
             *count <= keep_records
         });
@@ -64,16 +64,16 @@ impl Stage {
         self.log.append(&records).await.unwrap();
     }
 
-    /// Stores the next events of some seats: `number` commands with one event for each of two seats.
-    pub(crate) async fn store(&self, number: u32) {
-        for _ in 0..number {
+    /// Stores `count` commands, each with one event for each of two seats.
+    pub(crate) async fn store_commands(&self, count: u32) {
+        for _ in 0..count {
             let request = self.requests.get();
-            self.store_for(&[request % 7, 7 + request % 5]).await;
+            self.store_command(&[request % 7, 7 + request % 5]).await;
         }
     }
 
     /// Stores one command with the next event of each of these seats.
-    pub(crate) async fn store_for(&self, seats: &[u128]) {
+    pub(crate) async fn store_command(&self, seats: &[u128]) {
         let request = self.requests.get() + 1;
         self.requests.set(request);
         let mut events = Vec::new();
@@ -84,7 +84,7 @@ impl Stage {
         }
         let unit = AppendUnit {
             request_id: RequestId::from_uuid(Uuid::from_u128(request)),
-            fingerprint: Fingerprint::of("stage", &request.to_be_bytes()),
+            fingerprint: Fingerprint::of("harness", &request.to_be_bytes()),
             events,
             metadata: EventMetadata::default(),
         };
@@ -101,26 +101,26 @@ impl Stage {
         self.events.read_after(Position::START, EVENTS_MAX).await.unwrap().events
     }
 
-    /// All records of the log, in order within each partition.
+    /// Returns all records of the log, in order within each partition.
     pub(crate) async fn records(&self) -> Vec<LogEntry> {
         self.readers.set(self.readers.get() + 1);
         let mut reader = self.log.join(&format!("readers-{}", self.readers.get()), "one").await.unwrap();
         let mut records = Vec::new();
         loop {
             match reader.poll(1_000, Duration::ZERO).await.unwrap() {
-                LogSignal::Assigned(given) => {
-                    for assignment in given {
+                LogSignal::Assigned(assignments) => {
+                    for assignment in assignments {
                         reader.seek(assignment.partition, Offset(0)).await.unwrap();
                     }
                 }
                 LogSignal::Records(more) => records.extend(more.into_iter().map(|record| record.entry)),
-                LogSignal::Revoked(..) => panic!("nobody else is in the group"),
+                LogSignal::Revoked(..) => panic!("the only member of the group lost a partition"),
                 LogSignal::Idle => return records,
             }
         }
     }
 
-    /// The cursor, and whether nobody leads.
+    /// Returns the cursor once no relay holds the lease.
     pub(crate) async fn cursor(&self) -> RelayCursor {
         loop {
             match self.events.acquire_lease("test", Duration::from_micros(1)).await.unwrap() {
@@ -133,7 +133,7 @@ impl Stage {
         }
     }
 
-    /// Whether the last event of every partition is on the log.
+    /// Returns whether the last event of every partition is on the log.
     pub(crate) async fn is_published(&self) -> bool {
         let mut last_events = vec![None; usize::from(partitions().count())];
         for event in self.all_events().await {
@@ -143,69 +143,74 @@ impl Stage {
     }
 
     pub(crate) async fn until_published(&self) {
-        self.until("all is published", async || self.is_published().await).await;
+        self.until("everything is published", async || self.is_published().await).await;
     }
 
     pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_MAX;
         while !holds().await {
-            assert!(Instant::now() < deadline, "it did not come to pass that {what}");
+            assert!(Instant::now() < deadline, "timed out waiting until {what}");
             pause(Duration::from_millis(5)).await;
         }
     }
 
-    /// Checks that the log holds every event, in order but for repeats, and no watermark that says too much. Returns how many
-    /// repeats there are.
+    /// Checks that the log holds every event, in order except for repeats, and no watermark ahead of its events. Returns the
+    /// number of repeats.
     pub(crate) async fn check_log(&self) -> usize {
         let records = self.records().await;
         let all = self.all_events().await;
         let mut repeats = 0;
         for partition in partitions().iter() {
             let expected: Vec<_> = all.iter().filter(|event| event.partition == partition).collect();
-            let mut told = 0;
+            let mut published = 0;
             for entry in records.iter().filter(|entry| entry.partition() == partition) {
                 match entry {
-                    LogEntry::Event(event) if expected.get(told) == Some(&event) => told += 1,
+                    LogEntry::Event(event) if expected.get(published) == Some(&event) => published += 1,
                     LogEntry::Event(event) => {
-                        assert!(expected[..told].contains(&event), "{} comes before its time", event.position);
+                        assert!(
+                            expected[..published].contains(&event),
+                            "{} comes before an earlier event",
+                            event.position
+                        );
                         repeats += 1;
                     }
                     LogEntry::Watermark(_, watermark) => {
                         let due = expected.iter().take_while(|event| event.position <= watermark.position).count();
-                        assert!(due <= told, "{watermark:?} overtakes events of partition {partition}");
+                        assert!(due <= published, "{watermark:?} overtakes events of partition {partition}");
                         let last = due.checked_sub(1).map(|last| expected[last].position).unwrap_or_default();
                         assert!(watermark.last_event >= last, "{watermark:?}, but {last}");
                         assert!(
-                            expected[..told].iter().any(|event| event.position == watermark.last_event) || told == 0
+                            expected[..published].iter().any(|event| event.position == watermark.last_event)
+                                || published == 0
                         );
                     }
                 }
             }
-            assert_eq!(told, expected.len(), "events of partition {partition}");
+            assert_eq!(published, expected.len(), "events of partition {partition}");
         }
         repeats
     }
 
-    /// Runs an honest relay while something happens, then stops it in order.
-    pub(crate) async fn relay<T>(&self, owner: &str, story: impl Future<Output = T>) -> T {
-        let (told, ended) = relaying(&self.events, &self.log, config(owner), story).await;
+    /// Runs a relay on the stores without faults during a scenario, then shuts it down.
+    pub(crate) async fn run_relay<T>(&self, owner: &str, scenario: impl Future<Output = T>) -> T {
+        let (output, ended) = run_relay_during(&self.events, &self.log, config(owner), scenario).await;
         ended.unwrap();
-        told
+        output
     }
 }
 
-/// Runs a relay while something happens, then stops it in order.
-pub(crate) async fn relaying<S: EventStore + RelayState, L: EventLog, T>(
+/// Runs a relay during a scenario, then shuts it down. Returns the output of the scenario and the result of the relay.
+pub(crate) async fn run_relay_during<S: EventStore + RelayState, L: EventLog, T>(
     events: &Arc<S>,
     log: &Arc<L>,
     config: RelayConfig,
-    story: impl Future<Output = T>,
+    scenario: impl Future<Output = T>,
 ) -> (T, Result<(), RelayError>) {
     let shutdown = Shutdown::new();
-    let told = async {
-        let told = story.await;
+    let scenario = async {
+        let output = scenario.await;
         shutdown.begin();
-        told
+        output
     };
-    futures::join!(told, run(Arc::clone(events), Arc::clone(log), config, shutdown.clone()))
+    futures::join!(scenario, run(Arc::clone(events), Arc::clone(log), config, shutdown.clone()))
 }

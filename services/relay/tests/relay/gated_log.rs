@@ -1,4 +1,4 @@
-//! A log that a test can hold up.
+//! Log whose appends a test can block.
 
 use std::sync::{
     Arc,
@@ -12,25 +12,25 @@ use diptych_kernel::{
 };
 use tokio::sync::watch;
 
-/// A log with a gate before its appends: those that come while it is shut wait until it opens.
+/// A log with a gate before its appends: while it is closed they wait until it opens.
 pub(crate) struct GatedLog {
     log: Arc<EmbeddedEventLog>,
     is_open: watch::Sender<bool>,
-    waiting: AtomicUsize,
+    blocked: AtomicUsize,
 }
 
 impl GatedLog {
-    pub(crate) fn shut(log: &Arc<EmbeddedEventLog>) -> Arc<Self> {
-        Arc::new(Self { log: Arc::clone(log), is_open: watch::Sender::new(false), waiting: AtomicUsize::new(0) })
+    pub(crate) fn closed(log: &Arc<EmbeddedEventLog>) -> Arc<Self> {
+        Arc::new(Self { log: Arc::clone(log), is_open: watch::Sender::new(false), blocked: AtomicUsize::new(0) })
     }
 
     pub(crate) fn open(&self) {
         self.is_open.send_replace(true);
     }
 
-    /// How many appends wait.
-    pub(crate) fn waiting_count(&self) -> usize {
-        self.waiting.load(Ordering::SeqCst)
+    /// Returns the number of appends that wait.
+    pub(crate) fn blocked_count(&self) -> usize {
+        self.blocked.load(Ordering::SeqCst)
     }
 }
 
@@ -42,10 +42,10 @@ impl EventLog for GatedLog {
     }
 
     async fn append(&self, entries: &[LogEntry]) -> PortResult<()> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        self.blocked.fetch_add(1, Ordering::SeqCst);
         let opened = self.is_open.subscribe().wait_for(|is_open| *is_open).await.map(|_| ());
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        opened.map_err(|_| PortError::not_done("the gate is gone"))?;
+        self.blocked.fetch_sub(1, Ordering::SeqCst);
+        opened.map_err(|_| PortError::not_done("the gate was dropped"))?;
         self.log.append(entries).await
     }
 
