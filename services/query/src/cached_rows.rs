@@ -4,10 +4,14 @@
 //!
 //! | cache lookup before the read | cache update before the answer |
 //! |---|---|
-//! | miss, with a lease | fill; a refusal means that the key changed meanwhile: the row is read again, the key invalidated |
-//! | row that is not fresh enough | invalidated, so that the next miss gets a lease; only after the read, so that an outage of the read database leaves it cached |
-//! | another reader is filling the key | a short wait for that reader; then the key is read, and invalidated, which ends the lease of a reader that crashed |
+//! | miss, with a lease | fill (1) |
+//! | row that is not fresh enough | invalidation, so that the next miss gets a lease (2) |
+//! | another reader is filling the key | invalidation, which ends the lease of a reader that crashed (3) |
 //! | failure | none |
+//!
+//! 1. A refused fill means that the key changed meanwhile: the row is read again and the key invalidated.
+//! 2. Only after the read, so that an outage of the read database leaves the row cached.
+//! 3. Only after a short wait for that reader, and after the read.
 
 use std::{collections::HashSet, future::Future, sync::Arc, time::Duration};
 
@@ -114,7 +118,7 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
     }
 
     /// Looks up keys in the cache. The results are in the order of `keys`.
-    pub(crate) async fn look_up(&self, view: ViewId, keys: &[RowKey]) -> Vec<CacheLookup> {
+    pub(crate) async fn lookup(&self, view: ViewId, keys: &[RowKey]) -> Vec<CacheLookup> {
         match self.request_cache(cache_span("get", view, keys.len()), self.cache.read(view, keys)).await {
             Some(reads) if reads.len() == keys.len() => reads.into_iter().map(CacheLookup::from).collect(),
             _ => vec![CacheLookup::Failed; keys.len()],
@@ -184,7 +188,7 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
             }
             pause(FILLER_PAUSE).await;
             let keys: Vec<_> = filling.iter().map(|(missing, _)| missing.key.clone()).collect();
-            let lookups = self.look_up(view, &keys).await;
+            let lookups = self.lookup(view, &keys).await;
             for ((missing, filled), lookup) in filling.iter_mut().zip(lookups) {
                 match lookup {
                     CacheLookup::Hit(row) => **filled = Some(row),
@@ -212,7 +216,8 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
         Ok(stored.collect())
     }
 
-    /// Updates the cache after a read, and reads rows again whose fill was refused; see the table at the top of this file.
+    /// Updates the cache after a read, and reads rows again whose fill was refused; see the table at the top of this
+    /// file.
     async fn update_cache(
         &self,
         view: ViewId,

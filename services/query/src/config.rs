@@ -14,9 +14,9 @@ pub struct QueryConfig {
     pub wait_max: Duration,
     /// Interval between loads of stored progress while the store signals no change. Default 100 ms.
     pub progress_poll_interval: Duration,
-    /// The same interval while calls wait for progress that has not been announced through the cache. Default 10 ms, about
-    /// as often as projectors save it. A value of at least [`QueryConfig::progress_poll_interval`] means that the store
-    /// signals every change, as one in the same process does; announcements are then not polled.
+    /// The same interval while calls wait for progress that has not been announced through the cache. Default 10 ms,
+    /// about as often as projectors save it. A value of at least [`QueryConfig::progress_poll_interval`] means that the
+    /// store signals every change, as one in the same process does; announcements are then not polled.
     pub progress_poll_interval_while_waiting: Duration,
     /// Interval between polls of the cache for announced progress while calls wait: the most that a caller waits longer
     /// than necessary. Default 2 ms; a poll is one small request for all waiting calls, and 500 per second are a
@@ -35,8 +35,8 @@ pub struct QueryConfig {
     pub store_timeout: Duration,
     /// Maximum number of retries of a failed read. Default 2.
     pub store_retries_max: usize,
-    /// Seed of the retry jitter. Random by default, so that processes that failed together do not retry together; a fixed
-    /// seed makes a test reproducible.
+    /// Seed of the retry jitter. Random by default, so that processes that failed together do not retry together; a
+    /// fixed seed makes a test reproducible.
     pub jitter_seed: u64,
 }
 

@@ -10,9 +10,9 @@
 //!   the cache itself fails, this holds for calls with a token only.
 //! - **Parked streams are reported.** Progress passes parked streams, so the list of parked streams and the position of
 //!   the view are always taken from the same progress snapshot; see [`Reader`].
-//! - **Every wait is bounded**: in time by the caller's deadline, in number by a limit, and per attempt by a timeout. No
-//!   request polls: two tasks track progress, one as it is saved and one as projectors announce it through the cache,
-//!   and wake the calls that wait for the partition that advanced.
+//! - **Every wait is bounded**: in time by the caller's deadline, in number by a limit, and per attempt by a timeout.
+//!   No request polls: two tasks track progress, one as it is saved and one as projectors announce it through the
+//!   cache, and wake the calls that wait for the partition that advanced.
 //!
 //! The layers, from the outside in:
 //!

@@ -1,5 +1,5 @@
-//! Metrics of the query path. Handles are created once, so that counting is a single addition; the metrics recorder must be
-//! installed before the reader starts.
+//! Metrics of the query path. Handles are created once, so that counting is a single addition; the metrics recorder
+//! must be installed before the reader starts.
 
 use diptych_kernel::{Partition, Partitions, Timestamp, domain::ViewId};
 use metrics::{

@@ -58,7 +58,8 @@ impl<V: ViewStore> RetryingStore<V> {
     pub(crate) async fn read(&self, view: ViewId, keys: &[RowKey]) -> Result<Vec<Option<Row>>, RowReadError> {
         let rows = read_in(store_span(view, keys.len()), self.with_retries(|| self.views.read(view, keys))).await?;
         if rows.len() != keys.len() {
-            error!(%view, requested = keys.len(), returned = rows.len(), "the read database returned a wrong number of rows");
+            let (requested, returned) = (keys.len(), rows.len());
+            error!(%view, requested, returned, "the read database returned the wrong number of rows");
             return Err(RowReadError::Internal);
         }
         Ok(rows)

@@ -5,18 +5,19 @@ use std::time::Duration;
 /// Settings of a relay. [`RelayConfig::new`] gives those for a process on the same machine as its stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayConfig {
-    /// Name of the relay as owner of the lease. Unique, and unchanged by a restart, so that a restarted relay does not wait
-    /// for its own lease to expire.
+    /// Name of the relay as owner of the lease. Unique, and unchanged by a restart, so that a restarted relay does not
+    /// wait for its own lease to expire.
     pub owner: String,
-    /// Duration of the lease, after which another relay takes over if the leader does not extend it. Must be longer than
-    /// any pause of the process.
+    /// Duration of the lease, after which another relay takes over if the leader does not extend it. Must be longer
+    /// than any pause of the process.
     pub lease_duration: Duration,
-    /// Maximum number of events that are read, and appended to the log, at once. At least 1. Twice as many are in memory.
+    /// Maximum number of events that are read, and appended to the log, at once. At least 1. Twice as many are in
+    /// memory.
     pub read_events_max: usize,
     /// Time without an event after which a partition gets a watermark, and the interval between further watermarks.
     pub idle_before_watermark: Duration,
-    /// Maximum lag of the stored cursor behind the acknowledged records. Each move is a commit of the write database; after
-    /// a crash the ends of the log show what the cursor missed, so this need not be short.
+    /// Maximum lag of the stored cursor behind the acknowledged records. Each move is a commit of the write database;
+    /// after a crash the ends of the log show what the cursor missed, so this need not be short.
     pub cursor_interval: Duration,
     /// Shortest delay before a retry.
     pub retry_delay_min: Duration,

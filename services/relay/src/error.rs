@@ -5,8 +5,8 @@ use diptych_kernel::{Partition, Partitions, Position, ports::PortError};
 /// Error that stops a relay permanently. All other errors are retried.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The log has an event that the write database does not have: the database was restored from a backup or failed over
-    /// with data loss. Publishing on would assign positions a second time.
+    /// The log has an event that the write database does not have: the database was restored from a backup or failed
+    /// over with data loss. Publishing on would assign positions a second time.
     #[error(
         "the last event of the log's partition {partition}, at position {position}, is missing in the write database: \
          the database lost committed data; restore it to a later state, or recreate the log and the views"

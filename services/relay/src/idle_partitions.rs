@@ -26,8 +26,8 @@ impl IdlePartitions {
         }
     }
 
-    /// Returns the partitions that need a watermark. Includes those due within a tenth of the limit, so that one wake-up
-    /// serves several partitions.
+    /// Returns the partitions that need a watermark. Includes those due within a tenth of the limit, so that one
+    /// wake-up serves several partitions.
     pub(crate) fn due(&self, now: Instant) -> Vec<Partition> {
         let soon = now + self.idle_max / 10;
         let numbered = (0..).map(Partition::new).zip(&self.last_record_at);

@@ -53,11 +53,11 @@ impl Leadership {
         }
     }
 
-    /// Turns a page of events into a batch, without the events that the log already has, and with the watermarks that are
-    /// due. `limit` is the number of events that the read asked for.
+    /// Turns a page of events into a batch, without the events that the log already has, and with the watermarks that
+    /// are due. `limit` is the number of events that the read asked for.
     ///
-    /// A watermark states that no event before it is missing, as of the time of the read. So it is made only if the read
-    /// reached the end of the table, and follows the events of that read.
+    /// A watermark states that no event before it is missing, as of the time of the read. So it is made only if the
+    /// read reached the end of the table, and follows the events of that read.
     pub(crate) fn make_batch(&mut self, page: EventPage, limit: usize) -> RelayBatch {
         let now = Instant::now();
         let has_more = page.events.len() >= limit;

@@ -21,8 +21,8 @@
 //!   last record of a partition shows everything that the partition holds, and a new leader resumes from it.
 //! - The position read up to and the position published up to are separate fields. The cursor is stored from the second
 //!   only, and that advances over acknowledged records only.
-//! - Appending a record again is always allowed. Two leaders that overlap for a moment repeat events and watermarks; they
-//!   never omit one.
+//! - Appending a record again is always allowed. Two leaders that overlap for a moment repeat events and watermarks;
+//!   they never omit one.
 //!
 //! | question | file |
 //! |---|---|

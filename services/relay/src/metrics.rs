@@ -46,7 +46,7 @@ impl RelayMetrics {
         describe_gauge!(
             OLDEST_UNPUBLISHED_AGE,
             Unit::Seconds,
-            "age of the oldest event that was read and not yet acknowledged by the log, in seconds, by partition; 0 if none"
+            "age of the oldest event not yet acknowledged by the log, in seconds, by partition; 0 if none"
         );
         Self {
             events: counter!("diptych_relay_events_published_total"),
@@ -105,8 +105,8 @@ impl OldestUnpublished {
     }
 }
 
-/// Age of an event: measured by the database's clock until the event was read, and by the local clock from then on, so that
-/// no two clocks are compared.
+/// Age of an event: measured by the database's clock until the event was read, and by the local clock from then on, so
+/// that no two clocks are compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventAge {
     /// Time of the commit, by the database's clock.

@@ -24,9 +24,10 @@ pub(crate) struct ResumePoint {
 
 /// Compares the cursor with the ends of the log.
 ///
-/// - An end **ahead** of the cursor: events were published and the cursor was not moved afterwards. They are not repeated.
-/// - An end **behind** the cursor: acknowledged records are gone (power loss under a log that does not wait for the disk,
-///   an unclean leader election). Reading begins at the smallest such end.
+/// - An end **ahead** of the cursor: events were published and the cursor was not moved afterwards. They are not
+///   repeated.
+/// - An end **behind** the cursor: acknowledged records are gone (power loss under a log that does not wait for the
+///   disk, an unclean leader election). Reading begins at the smallest such end.
 /// - A partition without any event but with advanced offsets: retention deleted the records, which is no loss. One that
 ///   was never written to, in spite of the cursor: the log was recreated.
 pub(crate) fn compare(partitions: Partitions, cursor: &RelayCursor, ends: &[PartitionEnd]) -> ResumePoint {

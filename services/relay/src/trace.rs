@@ -4,8 +4,8 @@ use diptych_kernel::{RecordedEvent, ports::LogEntry};
 use diptych_runtime::trace::{self, TARGET, TraceContext, systems};
 use tracing::{Span, info_span};
 
-/// Spans of a batch: one for each traced event, a child of the span context in its row, and one for the batch, linked to all
-/// of them. Empty, at no cost, if no event is traced.
+/// Spans of a batch: one for each traced event, a child of the span context in its row, and one for the batch, linked
+/// to all of them. Empty, at no cost, if no event is traced.
 ///
 /// They last until the log has acknowledged the batch, failed attempts included.
 #[derive(Debug)]

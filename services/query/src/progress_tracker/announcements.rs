@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::poller_context::PollerContext;
 use crate::outage_log::OutageLog;
 
-/// Polls the cache for announced progress of the partitions that calls wait for, with one request for all of them. While no
-/// call waits, or the cache is unreachable, only stored progress is used.
+/// Polls the cache for announced progress of the partitions that calls wait for, with one request for all of them.
+/// While no call waits, or the cache is unreachable, only stored progress is used.
 pub(super) struct AnnouncementPoller<C> {
     cache: Arc<C>,
     context: Arc<PollerContext>,

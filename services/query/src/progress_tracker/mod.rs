@@ -4,9 +4,9 @@
 //! One task loads progress as it is stored, the other polls the cache for progress that projectors announce, which
 //! arrives sooner.
 //!
-//! A call takes a [`ProgressSnapshot`] before it reads rows, and judges by that snapshot alone, as its positions and its
-//! parked streams belong together. Progress only grows, so an old snapshot is a lower bound: while progress cannot be
-//! loaded, answers stay correct, and calls that need more than the snapshot shows wait.
+//! A call takes a [`ProgressSnapshot`] before it reads rows, and judges by that snapshot alone, as its positions and
+//! its parked streams belong together. Progress only grows, so an old snapshot is a lower bound: while progress cannot
+//! be loaded, answers stay correct, and calls that need more than the snapshot shows wait.
 
 mod announcements;
 mod poller_context;

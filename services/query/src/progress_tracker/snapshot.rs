@@ -77,8 +77,8 @@ pub(crate) struct ProgressSnapshot {
     progress: Vec<PartitionProgress>,
 }
 
-/// Returns the index of a view and partition in a list ordered by view, then partition; `None` for a partition that does
-/// not exist.
+/// Returns the index of a view and partition in a list ordered by view, then partition; `None` for a partition that
+/// does not exist.
 pub(super) fn progress_index(partitions: Partitions, view_index: usize, partition: Partition) -> Option<usize> {
     let count = usize::from(partitions.count());
     (partition.index() < count).then(|| view_index * count + partition.index())

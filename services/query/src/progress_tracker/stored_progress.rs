@@ -16,8 +16,8 @@ use crate::outage_log::OutageLog;
 /// change a thousand times a second.
 const AGE_METRICS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Loads progress whenever it may have changed: at a signal of the store, and periodically, as a store in another process
-/// sends no signals. While calls wait for progress the interval is shorter, with one load for all of them.
+/// Loads progress whenever it may have changed: at a signal of the store, and periodically, as a store in another
+/// process sends no signals. While calls wait for progress the interval is shorter, with one load for all of them.
 pub(super) struct StoredProgressPoller<P> {
     progress: Arc<P>,
     context: Arc<PollerContext>,

@@ -31,8 +31,8 @@ use scan_query::ScanScope;
 
 /// Reads rows of views, never older than the caller's token.
 ///
-/// Every method takes a deadline until which the call may wait; [`Reader::deadline`] computes it from the timeout that the
-/// client sent. Cheap to clone.
+/// Every method takes a deadline until which the call may wait; [`Reader::deadline`] computes it from the timeout that
+/// the client sent. Cheap to clone.
 pub struct Reader<V, P, C> {
     core: Arc<ReaderCore<V, C>>,
     /// A separate task reads progress; the type documents that the three ports belong to one installation.
@@ -79,8 +79,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         self.core.tracker.snapshot().is_some()
     }
 
-    /// Computes the deadline of a call from the timeout that the client sent, if any: a little earlier than the client's,
-    /// so that an error still reaches it, and within the configured maximum.
+    /// Computes the deadline of a call from the timeout that the client sent, if any: a little earlier than the
+    /// client's, so that an error still reaches it, and within the configured maximum.
     #[must_use]
     pub fn deadline(&self, client_timeout: Option<Duration>) -> Instant {
         let config = &self.core.config;
@@ -123,8 +123,9 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         Ok(bodies(self.rows(view, &requested, token, deadline).await?))
     }
 
-    /// Returns partial rows, each made of many streams of its partition, in the order of `keys`. Each is as fresh as the
-    /// progress of its own partition. While a stream of a partition is parked, no token for that partition can be met.
+    /// Returns partial rows, each made of many streams of its partition, in the order of `keys`. Each is as fresh as
+    /// the progress of its own partition. While a stream of a partition is parked, no token for that partition can be
+    /// met.
     ///
     /// # Errors
     /// See [`QueryError`]. One row that cannot be read fails the call.
@@ -143,8 +144,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
     }
 
     /// Returns up to `limit` rows of a group, after a sort key. The group is made of events of one `stream`, or of many
-    /// streams of one `partition`, or, if both are `None`, of streams of any partition: then the token is checked against
-    /// each partition that it names.
+    /// streams of one `partition`, or, if both are `None`, of streams of any partition: then the token is checked
+    /// against each partition that it names.
     ///
     /// # Errors
     /// See [`QueryError`].

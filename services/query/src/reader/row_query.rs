@@ -92,7 +92,7 @@ impl<V: ViewStore, C: ViewCache> ReaderCore<V, C> {
     /// Answers rows from the cache where they are fresh. Returns the other rows.
     async fn answer_from_cache(&self, query: &mut RowQuery<'_>, snapshot: &ProgressSnapshot) -> Vec<UnansweredRow> {
         let keys: Vec<RowKey> = query.unanswered().map(|(_, requested)| requested.key.clone()).collect();
-        let lookups = if keys.is_empty() { Vec::new() } else { self.rows.look_up(query.view, &keys).await };
+        let lookups = if keys.is_empty() { Vec::new() } else { self.rows.lookup(query.view, &keys).await };
         let indexes: Vec<usize> = query.unanswered().map(|(index, _)| index).collect();
         let mut unanswered = Vec::new();
         for ((index, key), lookup) in indexes.into_iter().zip(keys).zip(lookups) {
@@ -128,8 +128,8 @@ impl<V: ViewStore, C: ViewCache> ReaderCore<V, C> {
         waited
     }
 
-    /// Reads unanswered rows. A row stays unanswered if it comes back too old, because another query had started the shared
-    /// read before the view reached this position.
+    /// Reads unanswered rows. A row stays unanswered if it comes back too old, because another query had started the
+    /// shared read before the view reached this position.
     async fn fetch(&self, query: &mut RowQuery<'_>, unanswered: Vec<UnansweredRow>) -> Result<(), QueryError> {
         let (missing, aged_rows): (Vec<_>, Vec<_>) =
             unanswered.into_iter().map(|row| (row.missing, (row.index, row.aged_row))).unzip();
@@ -164,8 +164,9 @@ impl RowQuery<'_> {
         })
     }
 
-    /// Returns whether the position of a row alone shows that the row is fresh. The row of a parked stream does not move,
-    /// but a row made of many streams moves on without the parked ones, which is known only once progress passed them.
+    /// Returns whether the position of a row alone shows that the row is fresh. The row of a parked stream does not
+    /// move, but a row made of many streams moves on without the parked ones, which is known only once progress passed
+    /// them.
     fn row_position_is_conclusive(&self, requested: &RequestedRow, snapshot: &ProgressSnapshot) -> bool {
         let required = self.token.position(requested.partition);
         requested.stream.is_some() || snapshot.position(self.view_index, requested.partition) >= required
@@ -182,8 +183,8 @@ impl RowQuery<'_> {
         })
     }
 
-    /// Keeps a lease until the row has been read. If the cache then reports that a reader is filling the key, that reader
-    /// is this query, and the kept lease is used.
+    /// Keeps a lease until the row has been read. If the cache then reports that a reader is filling the key, that
+    /// reader is this query, and the kept lease is used.
     fn track_lease(&mut self, index: usize, lookup: CacheLookup) -> CacheLookup {
         let Some(kept) = self.leases.get_mut(index) else { return lookup };
         match (lookup, *kept) {

@@ -1,4 +1,5 @@
-//! The reader on the embedded read database and cache, in memory and under paused time, so that tests are deterministic.
+//! The reader on the embedded read database and cache, in memory and under paused time, so that tests are
+//! deterministic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report failures by panicking")]
 
 mod announcements;

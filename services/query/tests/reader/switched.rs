@@ -21,7 +21,8 @@ use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::sync::watch;
 
-/// A read database that can be down, fail permanently, hold reads back, delay them or signal no saves, and counts reads.
+/// A read database that can be down, fail permanently, hold reads back, delay them or signal no saves, and counts
+/// reads.
 pub(crate) struct SwitchedStore {
     inner: EmbeddedViewStore,
     down: AtomicBool,

@@ -17,7 +17,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         self.metrics.lease_held.set(0.0);
         match self.store.acquire_lease(&self.config.owner, self.config.lease_duration).await {
             Ok(LeaseOutcome::Held { fence, cursor }) => {
-                tracing::info!(fence = fence.0, published_up_to = %cursor.published_up_to, "acquired the lease; this relay leads");
+                let published_up_to = cursor.published_up_to;
+                tracing::info!(fence = fence.0, %published_up_to, "acquired the lease; this relay leads");
                 self.metrics.lease_held.set(1.0);
                 Ok(State::Resuming(fence, cursor))
             }
@@ -51,7 +52,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         let start = compare(self.partitions, &cursor, &ends);
         if !start.lost.is_empty() {
             let partitions: Vec<u16> = start.lost.iter().map(|partition| partition.number()).collect();
-            tracing::warn!(?partitions, from = %start.read_up_to, "the log lost acknowledged records; publishing them again");
+            let from = start.read_up_to;
+            tracing::warn!(?partitions, %from, "the log lost acknowledged records; publishing them again");
         }
         Ok(State::Reading(Leadership::new(fence, cursor, start, &self.config)))
     }
@@ -68,7 +70,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         self.metrics.report_ages(&oldest);
     }
 
-    /// Stores the cursor and releases the lease. Each is tried once: the next leader finds in the log what was published.
+    /// Stores the cursor and releases the lease. Each is tried once: the next leader finds in the log what was
+    /// published.
     pub(super) async fn step_down(&self, state: State) {
         self.metrics.lease_held.set(0.0);
         let fence = match state {
@@ -83,7 +86,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 if cursor != leadership.stored
                     && let Err(error) = self.store.move_cursor(fence, &cursor, lease_duration).await
                 {
-                    tracing::warn!(%error, "failed to store the cursor at shutdown; the next leader finds it from the log");
+                    tracing::warn!(%error, "failed to store the cursor; the next leader reads the log instead");
                 }
                 fence
             }

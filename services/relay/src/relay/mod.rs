@@ -13,7 +13,8 @@ use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
 
 use crate::{batch::RelayBatch, config::RelayConfig, error::RelayError, leadership::Leadership, metrics::RelayMetrics};
 
-/// Delays after wake-ups without a new event, so that a store that wakes the relay needlessly does not cause a busy loop.
+/// Delays after wake-ups without a new event, so that a store that wakes the relay needlessly does not cause a busy
+/// loop.
 const EMPTY_READ_DELAY_MIN: Duration = Duration::from_millis(1);
 const EMPTY_READ_DELAY_MAX: Duration = Duration::from_millis(20);
 
@@ -44,7 +45,7 @@ pub async fn run<S: EventStore + RelayState, L: EventLog>(
         biased;
         result = relay.run() => result,
         () = shutdown_timeout => {
-            tracing::warn!(?wait_max, "the write database or the log did not respond during shutdown; the lease expires by itself");
+            tracing::warn!(?wait_max, "a store did not respond during shutdown; the lease expires by itself");
             Ok(())
         }
     }

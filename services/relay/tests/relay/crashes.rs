@@ -11,8 +11,8 @@ use diptych_runtime::pause;
 
 use crate::harness::{RelayHarness, config, run_relay_during};
 
-/// Runs a relay that crashes at call number `calls`, then another one. Returns whether the first crashed before everything
-/// was published.
+/// Runs a relay that crashes at call number `calls`, then another one. Returns whether the first crashed before
+/// everything was published.
 async fn crashes_after(calls: u64, seed: u64) -> bool {
     let harness = RelayHarness::new();
     harness.store_commands(8).await;

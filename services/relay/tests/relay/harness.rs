@@ -154,8 +154,8 @@ impl RelayHarness {
         }
     }
 
-    /// Checks that the log holds every event, in order except for repeats, and no watermark ahead of its events. Returns the
-    /// number of repeats.
+    /// Checks that the log holds every event, in order except for repeats, and no watermark ahead of its events.
+    /// Returns the number of repeats.
     pub(crate) async fn check_log(&self) -> usize {
         let records = self.records().await;
         let all = self.all_events().await;

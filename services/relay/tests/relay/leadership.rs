@@ -81,8 +81,8 @@ async fn another_relay_takes_over_when_the_lease_has_expired() {
     assert_eq!(harness.check_log().await, 0);
 }
 
-/// A leader hangs while it publishes, another one takes over and finishes; when the first continues, its records are repeats
-/// and its cursor is refused.
+/// A leader hangs while it publishes, another one takes over and finishes; when the first continues, its records are
+/// repeats and its cursor is refused.
 #[tokio::test(start_paused = true)]
 async fn a_fenced_leader_repeats_but_does_not_move_the_cursor() {
     let harness = RelayHarness::new();

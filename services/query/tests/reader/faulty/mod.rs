@@ -1,6 +1,6 @@
-//! Randomized test of G6 and G7 with a faulty, slow read database and a faulty cache, while a projector works and readers
-//! query with tokens: every answer is as fresh as it claims and as its token requires (G6), and no reader sees a row go
-//! back (G7).
+//! Randomized test of G6 and G7 with a faulty, slow read database and a faulty cache, while a projector works and
+//! readers query with tokens: every answer is as fresh as it claims and as its token requires (G6), and no reader sees
+//! a row go back (G7).
 //!
 //! `DIPTYCH_SEEDS` sets the number of seeds, 200 by default. A failure prints its seed.
 

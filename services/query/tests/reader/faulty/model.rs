@@ -20,8 +20,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn commit(&mut self, stream: &StreamId, gap: i64) -> i64 {
-        let at = self.last() + gap;
+    pub(crate) fn commit(&mut self, stream: &StreamId, distance: i64) -> i64 {
+        let at = self.last() + distance;
         self.events.push((at, stream.clone()));
         at
     }
