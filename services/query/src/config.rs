@@ -1,47 +1,49 @@
-//! What can be set.
+//! Settings of the query path.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     time::Duration,
 };
 
-/// The bounds of the query path.
+/// Settings of the query path: timeouts, limits and polling intervals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryConfig {
-    /// How long a call may take that brings no deadline of its own. Default 2 s.
+    /// Maximum duration of a call without a deadline of its own. Default 2 s.
     pub wait_default: Duration,
-    /// How long a call may take whatever deadline it brings. Default 30 s.
+    /// Maximum duration of a call, whatever its deadline. Default 30 s.
     pub wait_max: Duration,
-    /// How long progress is not looked at where no signal comes. Default 100 ms.
-    pub progress_wait_max: Duration,
-    /// The same while a call waits for progress and the cache has no news of it. Default 10 ms, about as often as projectors save it. As long as
-    /// [`QueryConfig::progress_wait_max`] it says that the store signals every change, as one in the same process does: then nobody looks for news.
-    pub progress_wait_max_while_calls_wait: Duration,
-    /// How long the cache is not looked at for news of progress while a call waits: a caller waits up to that much longer than he need. Default 2 ms; a
-    /// look is one small call for all who wait, and 500 of them in a second are not noticed.
+    /// Interval between loads of stored progress while the store signals no change. Default 100 ms.
+    pub progress_poll_interval: Duration,
+    /// The same interval while calls wait for progress that has not been announced through the cache. Default 10 ms,
+    /// about as often as projectors save it. A value of at least [`QueryConfig::progress_poll_interval`] means that the
+    /// store signals every change, as one in the same process does; announcements are then not polled.
+    pub progress_poll_interval_while_waiting: Duration,
+    /// Interval between polls of the cache for announced progress while calls wait: the most that a caller waits longer
+    /// than necessary. Default 2 ms; a poll is one small request for all waiting calls, and 500 per second are a
+    /// negligible load.
     pub announcement_poll_interval: Duration,
-    /// How many calls may wait for progress at a time. More are refused. Default 4,096.
+    /// Maximum number of calls that wait for progress at a time; further calls are refused. Default 4,096.
     pub pending_waits_max: usize,
-    /// How many reads of the read database may be under way at a time. More are refused. Default 1,024.
+    /// Maximum number of reads of the read database in flight; further reads are refused. Default 1,024.
     pub pending_reads_max: usize,
-    /// How far, in the write database's time, a cached row may stay behind its view's progress before it is read again although nobody asked
-    /// for it by token. Bounds how long a lost refresh shows. Default 30 s.
+    /// How far, in the write database's time, a cached row may fall behind its view's progress before it is read again
+    /// although no token requires it. Bounds how long a lost cache refresh stays visible. Default 30 s.
     pub cached_age_max: Duration,
-    /// How long the cache may take for one answer; later it counts as a failure. Default 50 ms.
+    /// Timeout of one cache request. Default 50 ms.
     pub cache_timeout: Duration,
-    /// How long one try at the read database may take. Default 1 s.
+    /// Timeout of one attempt to read the read database. Default 1 s.
     pub store_timeout: Duration,
-    /// How often a read that failed is tried again. Default 2.
+    /// Maximum number of retries of a failed read. Default 2.
     pub store_retries_max: usize,
-    /// Where the jitter of retries begins. By default another one in each process, so that processes that failed together do not come back
-    /// together; with a fixed one a test repeats itself.
+    /// Seed of the retry jitter. Random by default, so that processes that failed together do not retry together; a
+    /// fixed seed makes a test reproducible.
     pub jitter_seed: u64,
 }
 
 impl QueryConfig {
-    /// Whether the store signals every change of progress.
+    /// Returns whether the store signals every change of progress.
     pub(crate) fn store_signals_progress(&self) -> bool {
-        self.progress_wait_max_while_calls_wait >= self.progress_wait_max
+        self.progress_poll_interval_while_waiting >= self.progress_poll_interval
     }
 }
 
@@ -50,8 +52,8 @@ impl Default for QueryConfig {
         Self {
             wait_default: Duration::from_secs(2),
             wait_max: Duration::from_secs(30),
-            progress_wait_max: Duration::from_millis(100),
-            progress_wait_max_while_calls_wait: Duration::from_millis(10),
+            progress_poll_interval: Duration::from_millis(100),
+            progress_poll_interval_while_waiting: Duration::from_millis(10),
             announcement_poll_interval: Duration::from_millis(2),
             pending_waits_max: 4_096,
             pending_reads_max: 1_024,
@@ -59,7 +61,7 @@ impl Default for QueryConfig {
             cache_timeout: Duration::from_millis(50),
             store_timeout: Duration::from_secs(1),
             store_retries_max: 2,
-            // Every RandomState has other keys.
+            // Every RandomState has different keys.
             jitter_seed: RandomState::new().build_hasher().finish(),
         }
     }

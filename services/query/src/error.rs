@@ -1,42 +1,42 @@
-//! Why there is no answer.
+//! Errors of queries.
 
 use diptych_kernel::{Partition, Position, StreamId, domain::ViewId};
 use diptych_runtime::Failure;
 
-/// Why there is no answer. An answer that is older than the caller's token is never given instead.
+/// Error of a query. An answer that is older than the caller's token is never given instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// The view did not reach the token before the deadline. Asking again later helps.
-    #[error("view {view} is at {reached} of partition {partition}, the token asks for {required}")]
+    /// The view did not reach the token before the deadline. A later retry can succeed.
+    #[error("view {view} is at position {reached} of partition {partition}, the token requires {required}")]
     Behind {
         /// The view.
         view: ViewId,
-        /// The partition in which it is behind.
+        /// The partition in which the view is behind.
         partition: Partition,
-        /// What the token asks for.
+        /// The position that the token requires.
         required: Position,
-        /// Where the view is.
+        /// The position that the view has reached.
         reached: Position,
     },
-    /// An event of the stream could not be projected, so that what is there is not the present.
-    #[error("stream {stream_id} is parked")]
+    /// An event of the stream could not be projected, so the stored rows are not current.
+    #[error("stream {stream_id} is parked: one of its events could not be projected")]
     Parked {
         /// The stream.
         stream_id: StreamId,
     },
-    /// The read database cannot be reached, and nothing cached is fresh enough. Asking again later helps.
-    #[error("the read database cannot be reached")]
+    /// The read database is unreachable and no cached row is fresh enough. A later retry can succeed.
+    #[error("the read database is unreachable")]
     Unavailable,
-    /// Too many calls wait or read already. Asking again later helps.
-    #[error("too many calls wait or read already")]
+    /// Too many calls are waiting or reading. A later retry can succeed.
+    #[error("too many calls are waiting or reading")]
     Overloaded,
-    /// Something is wrong that asking again does not help; the log has the story.
-    #[error("the read database cannot be read")]
+    /// A permanent error; a retry does not help. The log has the details.
+    #[error("a read of the read database failed permanently; see the log")]
     Internal,
 }
 
 impl QueryError {
-    /// As callers see it.
+    /// Converts the error to the failure that clients see.
     #[must_use]
     pub fn into_failure(self) -> Failure {
         match self {
@@ -51,19 +51,19 @@ impl QueryError {
     }
 }
 
-/// Why rows could not be read. Small and copied to everybody who waits for the same read.
+/// Error of reading rows. Small and `Copy`, as every call that shares a read gets the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// Asking again may help.
+pub(crate) enum RowReadError {
+    /// A retry can succeed.
     Unavailable,
-    /// Too many reads are under way.
+    /// Too many reads are in flight.
     Overloaded,
-    /// Only a person can help.
+    /// An operator must intervene.
     Internal,
 }
 
-impl Trouble {
-    /// What traces call it.
+impl RowReadError {
+    /// Returns the `error.type` attribute of traces.
     pub(crate) fn error_type(self) -> &'static str {
         match self {
             Self::Unavailable => "unavailable",
@@ -73,12 +73,12 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for QueryError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Unavailable => Self::Unavailable,
-            Trouble::Overloaded => Self::Overloaded,
-            Trouble::Internal => Self::Internal,
+impl From<RowReadError> for QueryError {
+    fn from(error: RowReadError) -> Self {
+        match error {
+            RowReadError::Unavailable => Self::Unavailable,
+            RowReadError::Overloaded => Self::Overloaded,
+            RowReadError::Internal => Self::Internal,
         }
     }
 }

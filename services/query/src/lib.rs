@@ -1,33 +1,45 @@
-//! The query path: rows from cache and read database, never older than the caller asks.
+//! Query path: reads rows from the cache and the read database, never older than the caller's token.
 //!
-//! - **G6 own writes.** An answer holds everything up to the caller's token, or the caller is told that it cannot be had in time. A row says
-//!   itself how far it is right: up to its own position, and up to `as_of`, the view's progress in the row's partition as it was read
-//!   *before* the row was. Where neither reaches the token, the reader waits for the progress of that partition and reads again.
-//! - **G7 forward only.** Once a row of some position has been answered from the read database, the cache neither keeps nor takes an older one:
-//!   a fill needs a lease that was taken before the row was read, a refused fill means that the row is read again, and what was found too
-//!   old in the cache is forgotten before the newer row is answered. Where the cache itself fails this holds by token only.
-//! - **What is parked is said.** Progress passes a parked stream by, so whether a stream is parked and how far the view has got are always
-//!   taken from the same picture of progress, see [`Reader`].
-//! - **Every wait is bounded**: by the caller's deadline, in number, and in what one try at a store may take. Nothing polls on behalf of a
-//!   request: two tasks follow progress, as it is saved and as projectors tell it through the cache, and wake those that wait for the partition
-//!   that moved.
+//! - **G6, read your writes.** An answer contains everything up to the caller's token, or the call fails with
+//!   [`QueryError::Behind`]. Each row states up to which position it is current: its own position, or `as_of`, the
+//!   view's progress in the row's partition as read *before* the row was. Where neither reaches the token, the reader
+//!   waits for the progress of that partition and reads again.
+//! - **G7, monotonic reads.** Once a row at some position has been answered from the read database, the cache neither
+//!   keeps nor accepts an older one: a fill needs a lease taken before the row was read, a refused fill makes the
+//!   reader read the row again, and a cached row that is too old is invalidated before the newer row is answered. While
+//!   the cache itself fails, this holds for calls with a token only.
+//! - **Parked streams are reported.** Progress passes parked streams, so the list of parked streams and the position of
+//!   the view are always taken from the same progress snapshot; see [`Reader`].
+//! - **Every wait is bounded**: in time by the caller's deadline, in number by a limit, and per attempt by a timeout.
+//!   No request polls: two tasks track progress, one as it is saved and one as projectors announce it through the
+//!   cache, and wake the calls that wait for the partition that advanced.
 //!
-//! The layers, from the outside: [`Reader`] checks freshness and waits; below it the rows with the cache as a decorator over the read
-//! database, one read at a time for each key; beside both the board, the picture of progress that those tasks keep.
+//! The layers, from the outside in:
+//!
+//! | layer | file |
+//! |---|---|
+//! | public API | `reader/mod.rs` |
+//! | queries by key and by group: check freshness, wait, read | `reader/row_query.rs`, `reader/scan_query.rs` |
+//! | freshness rules of a single row | `freshness.rs` |
+//! | bounded waits for progress | `progress_wait.rs` |
+//! | progress of all views, kept by two tasks | `progress_tracker/` |
+//! | the cache as a decorator over the read database | `cached_rows.rs` |
+//! | one read at a time for each key | `single_flight.rs` |
+//! | the read database with timeouts, retries and a concurrency limit | `retrying_store.rs` |
 
 mod answer;
-mod board;
-mod cached;
+mod cached_rows;
 mod config;
 mod error;
-mod flights;
 mod freshness;
 mod metrics;
-mod outage;
+mod outage_log;
+mod progress_tracker;
+mod progress_wait;
 mod reader;
-mod store;
+mod retrying_store;
+mod single_flight;
 mod trace;
-mod wait;
 
 pub use answer::{Answer, Page, ReadAt};
 pub use config::QueryConfig;

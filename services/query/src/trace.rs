@@ -1,15 +1,15 @@
-//! The spans of calls to the cache and to the read database.
+//! Spans of cache requests, reads of the read database, and waits for progress.
 
 use std::future::Future;
 
-use diptych_kernel::domain::ViewId;
+use diptych_kernel::{Partition, domain::ViewId};
 use diptych_runtime::trace::{self, TARGET, systems};
 use tracing::{Instrument, Span, info_span};
 
-use crate::{error::Trouble, wait::Goal};
+use crate::error::RowReadError;
 
-/// A call to the cache, for so many keys of a view. Nothing where the query is not traced.
-pub(crate) fn cache_call(operation: &'static str, view: ViewId, keys: usize) -> Span {
+/// Returns the span of a cache request for `keys` keys of a view; [`Span::none`] if the query is not traced.
+pub(crate) fn cache_span(operation: &'static str, view: ViewId, keys: usize) -> Span {
     let Some(query) = trace::current() else { return Span::none() };
     info_span!(
         target: TARGET,
@@ -24,8 +24,8 @@ pub(crate) fn cache_call(operation: &'static str, view: ViewId, keys: usize) -> 
     )
 }
 
-/// A read of the read database, tries that failed included.
-pub(crate) fn store_read(view: ViewId, keys: usize) -> Span {
+/// Returns the span of a read of the read database, failed attempts included.
+pub(crate) fn store_span(view: ViewId, keys: usize) -> Span {
     let Some(query) = trace::current() else { return Span::none() };
     info_span!(
         target: TARGET,
@@ -40,25 +40,28 @@ pub(crate) fn store_read(view: ViewId, keys: usize) -> Span {
     )
 }
 
-/// Waiting until a view has got as far as the caller asks.
-pub(crate) fn wait(goal: &Goal) -> Span {
+/// Returns the span of a wait for a view's progress in a partition.
+pub(crate) fn wait_span(view: ViewId, partition: Partition) -> Span {
     let Some(query) = trace::current() else { return Span::none() };
     info_span!(
         target: TARGET,
         parent: &query,
         "wait",
-        otel.name = %format_args!("wait {}", goal.view),
+        otel.name = %format_args!("wait {view}"),
         otel.kind = "internal",
-        db.collection.name = %goal.view,
-        messaging.destination.partition.id = %goal.partition,
+        db.collection.name = %view,
+        messaging.destination.partition.id = %partition,
     )
 }
 
-/// Reads in a span, and has that say whether it went wrong.
-pub(crate) async fn read_in<T>(span: Span, read: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+/// Runs a read inside a span, and marks the span as failed if the read fails.
+pub(crate) async fn read_in<T>(
+    span: Span,
+    read: impl Future<Output = Result<T, RowReadError>>,
+) -> Result<T, RowReadError> {
     let result = read.instrument(span.clone()).await;
-    if let Err(trouble) = &result {
-        trace::fail(&span, trouble.error_type());
+    if let Err(error) = &result {
+        trace::fail(&span, error.error_type());
     }
     result
 }

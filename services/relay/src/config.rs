@@ -1,36 +1,39 @@
-//! Settings.
+//! Settings of the relay.
 
 use std::time::Duration;
 
-/// How a relay works. [`RelayConfig::new`] gives settings for a process beside its stores.
+/// Settings of a relay. [`RelayConfig::new`] gives those for a process on the same machine as its stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayConfig {
-    /// The relay's name in the lease: its own, and the same after a restart, so that it need not wait for the end of its own lease.
+    /// Name of the relay as owner of the lease. Unique, and unchanged by a restart, so that a restarted relay does not
+    /// wait for its own lease to expire.
     pub owner: String,
-    /// How long the lead lasts without a sign of life. Longer than any pause of the process; another relay takes over after that.
-    pub lease: Duration,
-    /// How many events are read, and put on the log, at once. At least 1. Twice as many are in memory.
+    /// Duration of the lease, after which another relay takes over if the leader does not extend it. Must be longer
+    /// than any pause of the process.
+    pub lease_duration: Duration,
+    /// Maximum number of events that are read, and appended to the log, at once. At least 1. Twice as many are in
+    /// memory.
     pub read_events_max: usize,
-    /// After how long without an event a partition gets a watermark, and how long until the next.
+    /// Time without an event after which a partition gets a watermark, and the interval between further watermarks.
     pub idle_before_watermark: Duration,
-    /// How long the cursor may lag behind what was acknowledged. Each move is a commit of the write database; what a crash leaves unmoved is
-    /// found again by the ends of the log, so this need not be short.
+    /// Maximum lag of the stored cursor behind the acknowledged records. Each move is a commit of the write database;
+    /// after a crash the ends of the log show what the cursor missed, so this need not be short.
     pub cursor_interval: Duration,
-    /// The shortest pause before something that failed is tried again.
+    /// Shortest delay before a retry.
     pub retry_delay_min: Duration,
-    /// The longest pause before something that failed is tried again.
+    /// Longest delay before a retry.
     pub retry_delay_max: Duration,
-    /// How long to wait at shutdown for what is in flight.
+    /// Maximum time at shutdown to wait for calls in flight.
     pub shutdown_wait_max: Duration,
 }
 
 impl RelayConfig {
-    /// The settings for a relay of this name.
+    /// Creates the default settings for a relay of this name.
     #[must_use]
     pub fn new(owner: impl Into<String>) -> Self {
         Self {
             owner: owner.into(),
-            lease: Duration::from_secs(10),
+            lease_duration: Duration::from_secs(10),
             read_events_max: 1_000,
             idle_before_watermark: Duration::from_secs(1),
             cursor_interval: Duration::from_millis(50),
@@ -40,13 +43,13 @@ impl RelayConfig {
         }
     }
 
-    /// How long a relay that does not lead waits before it asks again.
+    /// Returns the interval at which a relay on standby tries to acquire the lease.
     pub(crate) fn standby_interval(&self) -> Duration {
-        self.lease / 5
+        self.lease_duration / 5
     }
 
-    /// How long a leader waits at most before it extends its lease.
+    /// Returns the longest time after which a leader extends its lease.
     pub(crate) fn extend_interval(&self) -> Duration {
-        self.lease / 3
+        self.lease_duration / 3
     }
 }

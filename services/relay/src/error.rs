@@ -1,15 +1,15 @@
-//! Why a relay stops.
+//! Errors that stop a relay.
 
 use diptych_kernel::{Partition, Partitions, Position, ports::PortError};
 
-/// Why a relay stops for good. Everything else is tried again.
+/// Error that stops a relay permanently. All other errors are retried.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// The log has an event that the write database does not have: the database went back in time, restored from a backup or failed over with
-    /// loss. Publishing on would give out positions a second time.
+    /// The log has an event that the write database does not have: the database was restored from a backup or failed
+    /// over with data loss. Publishing on would assign positions a second time.
     #[error(
-        "the log's partition {partition} ends with the event at position {position}, which the write database does not have: \
-         the database went back in time; restore it to a later state, or create the log and the views anew"
+        "the last event of the log's partition {partition}, at position {position}, is missing in the write database: \
+         the database lost committed data; restore it to a later state, or recreate the log and the views"
     )]
     DatabaseWentBack {
         /// The partition of the log.
@@ -18,14 +18,18 @@ pub enum RelayError {
         position: Position,
     },
     /// The write database and the log were created with different numbers of partitions.
-    #[error("the write database has {} partitions and the log has {}", store.count(), log.count())]
+    #[error(
+        "the write database has {} partitions and the log has {}; recreate one of them with the other's number",
+        store.count(),
+        log.count()
+    )]
     PartitionsDiffer {
-        /// Those of the write database.
+        /// The partitions of the write database.
         store: Partitions,
-        /// Those of the log.
+        /// The partitions of the log.
         log: Partitions,
     },
-    /// A store says that only a person can help.
+    /// A store reported an error that only an operator can resolve.
     #[error(transparent)]
     Operator(PortError),
 }

@@ -1,34 +1,45 @@
-//! The relay: brings committed events onto the log, in order, at least once.
+//! Relay: publishes committed events to the log, in order, at least once.
 //!
 //! ```text
-//!              lease held                  log and cursor compared
+//!              lease acquired              log and cursor compared
 //!   Standby ---------------> Resuming -------------------------------> Reading <-------------+
 //!      ^                                                              |       |              |
-//!      |                                                       events |       | nothing      |
+//!      |                                                       events |       | no events    |
 //!      |                                                              v       v              |
 //!      |                                          +-------> Publishing       Idle -----------+
-//!      |                                          |           |   ^           ^   woken, or a watermark is due
-//!      |                           read meanwhile +-----------+   | in doubt  |
-//!      |                                                      |   v           |
+//!      |                                          |           |   ^              new events, or a watermark is due
+//!      |                        events prefetched +-----------+   | reads unconfirmed
+//!      |                                                      |   v
 //!      |                                        cursor is due +-> MovingCursor
 //!      |                                                              |
 //!      +--------------------------------------------------------------+ fenced
 //! ```
 //!
-//! What holds in every state (G4, G5):
+//! Invariants of every state (G4, G5):
 //!
-//! - Before any record of a partition on the log stand all events of that partition with a smaller position. So the last record of a partition
-//!   says all about what is there, and a new leader resumes from it.
-//! - The position read up to and the position published up to are two fields. The cursor is stored from the second one only, and that
-//!   moves over acknowledged records only.
-//! - Appending again is always allowed. Two leaders that overlap for a moment repeat events and watermarks; they never leave one out.
+//! - Every record of a partition on the log is preceded by all events of that partition with a smaller position. So the
+//!   last record of a partition shows everything that the partition holds, and a new leader resumes from it.
+//! - The position read up to and the position published up to are separate fields. The cursor is stored from the second
+//!   only, and that advances over acknowledged records only.
+//! - Appending a record again is always allowed. Two leaders that overlap for a moment repeat events and watermarks;
+//!   they never omit one.
+//!
+//! | question | file |
+//! |---|---|
+//! | the state machine: states, transitions, retries | `relay/mod.rs` |
+//! | how a state acts: leases, resuming, stepping down | `relay/lease_steps.rs` |
+//! | how a state acts: reading, publishing, moving the cursor, idling | `relay/publish_steps.rs` |
+//! | the progress of a leader, and how events become a batch of records | `leadership.rs`, `batch.rs` |
+//! | where a new leader starts | `resume.rs` |
+//! | when a watermark is due | `idle_partitions.rs` |
 
+mod batch;
 mod config;
-mod edge;
 mod error;
+mod high_watermark;
+mod idle_partitions;
+mod leadership;
 mod metrics;
-mod publish;
-mod quiet;
 mod relay;
 mod resume;
 mod trace;

@@ -1,4 +1,4 @@
-//! Where a new leader starts: the cursor says what should be on the log, the log says what is.
+//! Resume point of a new leader: the cursor states what should be on the log, the ends of the log show what is there.
 
 use diptych_kernel::{
     Partition, Partitions, Position,
@@ -6,33 +6,34 @@ use diptych_kernel::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::edge::Edge;
+use crate::high_watermark::HighWatermark;
 
-/// How many ends of the log are looked up in the write database at the same time.
-const LOOKUPS_MAX: usize = 16;
+/// Maximum number of ends of the log that are looked up in the write database concurrently.
+const LOOKUPS_IN_FLIGHT_MAX: usize = 16;
 
-/// What the comparison gave.
+/// Result of comparing the cursor with the log.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Start {
-    /// Where reading begins.
+pub(crate) struct ResumePoint {
+    /// Position after which reading begins.
     pub(crate) read_up_to: Position,
-    /// What each partition of the log holds: events up to here are not put there again.
-    pub(crate) on_log: Edge,
-    /// Partitions that have lost the end that they once had.
+    /// The events that the log holds; those up to here are not appended again.
+    pub(crate) on_log: HighWatermark,
+    /// Partitions that lost acknowledged records at their end.
     pub(crate) lost: Vec<Partition>,
 }
 
 /// Compares the cursor with the ends of the log.
 ///
-/// - An end **ahead** of the cursor is a publication whose cursor was not moved: it is there, and is not repeated.
-/// - An end **behind** the cursor is a lost tail: records that were acknowledged are gone (power loss under a log that does not wait for
-///   the disk, an unclean election). Reading begins at the smallest such end.
-/// - A partition without any event whose offsets have moved on has given them to retention, which is no loss; one that was never
-///   written to, in spite of the cursor, is a log made anew.
-pub(crate) fn compare(partitions: Partitions, cursor: &RelayCursor, ends: &[PartitionEnd]) -> Start {
-    let mut start = Start {
+/// - An end **ahead** of the cursor: events were published and the cursor was not moved afterwards. They are not
+///   repeated.
+/// - An end **behind** the cursor: acknowledged records are gone (power loss under a log that does not wait for the
+///   disk, an unclean leader election). Reading begins at the smallest such end.
+/// - A partition without any event but with advanced offsets: retention deleted the records, which is no loss. One that
+///   was never written to, in spite of the cursor: the log was recreated.
+pub(crate) fn compare(partitions: Partitions, cursor: &RelayCursor, ends: &[PartitionEnd]) -> ResumePoint {
+    let mut start = ResumePoint {
         read_up_to: cursor.published_up_to,
-        on_log: Edge { up_to: cursor.published_up_to, last_positions: Vec::with_capacity(ends.len()) },
+        on_log: HighWatermark { up_to: cursor.published_up_to, last_positions: Vec::with_capacity(ends.len()) },
         lost: Vec::new(),
     };
     for partition in partitions.iter() {
@@ -53,13 +54,13 @@ pub(crate) fn compare(partitions: Partitions, cursor: &RelayCursor, ends: &[Part
     start
 }
 
-/// Looks for the last event of each partition of the log in the write database. Gives the first that is not there.
+/// Looks up the last event of each partition of the log in the write database. Returns the first that is missing.
 pub(crate) async fn find_unknown_end<S: EventStore>(
     store: &S,
     partitions: Partitions,
     ends: &[PartitionEnd],
 ) -> Result<Option<(Partition, Position)>, PortError> {
-    // Collected first: a closure that borrows inside a stream makes the whole future unfit to be spawned.
+    // Collected first: a closure that borrows inside a stream would make the future not `Send`.
     let last_events: Vec<(Partition, Position)> =
         partitions.iter().zip(ends).filter_map(|(partition, end)| Some((partition, end.last_event?))).collect();
     let unknown = stream::iter(last_events)
@@ -67,7 +68,7 @@ pub(crate) async fn find_unknown_end<S: EventStore>(
             let known = has_event(store, partition, position).await?;
             Ok::<_, PortError>((!known).then_some((partition, position)))
         })
-        .buffered(LOOKUPS_MAX)
+        .buffered(LOOKUPS_IN_FLIGHT_MAX)
         .try_filter_map(|unknown| async move { Ok(unknown) });
     std::pin::pin!(unknown).try_next().await
 }
@@ -94,7 +95,7 @@ mod tests {
         PartitionEnd { next_offset: Offset(next_offset), last_event: last_event.map(at) }
     }
 
-    fn compare_two(cursor: [i64; 3], ends: [PartitionEnd; 2]) -> Start {
+    fn compare_two(cursor: [i64; 3], ends: [PartitionEnd; 2]) -> ResumePoint {
         let cursor = RelayCursor { published_up_to: at(cursor[0]), last_positions: vec![at(cursor[1]), at(cursor[2])] };
         compare(Partitions::new(2).unwrap(), &cursor, &ends)
     }
@@ -114,19 +115,19 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_end_is_resumed_from_the_smallest() {
+    fn reading_resumes_from_the_smallest_lost_end() {
         let start = compare_two([12, 10, 7], [end(2, Some(6)), end(1, Some(2))]);
         assert_eq!((start.read_up_to, start.lost), (at(2), vec![Partition::new(0), Partition::new(1)]));
     }
 
     #[test]
-    fn a_log_made_anew_is_filled_from_the_start() {
+    fn a_recreated_log_is_filled_from_the_start() {
         let start = compare_two([12, 10, 0], [end(0, None), end(0, None)]);
         assert_eq!((start.read_up_to, start.lost), (at(0), vec![Partition::new(0)]));
     }
 
     #[test]
-    fn what_retention_took_is_not_lost() {
+    fn records_deleted_by_retention_are_not_lost() {
         let start = compare_two([12, 10, 7], [end(8, None), end(2, Some(7))]);
         assert_eq!((start.read_up_to, start.lost), (at(12), vec![]));
         assert_eq!(start.on_log.last_positions, vec![at(10), at(7)]);

@@ -1,19 +1,19 @@
-//! The spans of a batch.
+//! Spans of a batch.
 
 use diptych_kernel::{RecordedEvent, ports::LogEntry};
 use diptych_runtime::trace::{self, TARGET, TraceContext, systems};
 use tracing::{Span, info_span};
 
-/// The spans of a batch: one for each event that is traced, a child of what is in its row, and one for the batch, tied to all of them. There
-/// are none, and nothing is done, where nothing is traced.
+/// Spans of a batch: one for each traced event, a child of the span context in its row, and one for the batch, linked
+/// to all of them. Empty, at no cost, if no event is traced.
 ///
-/// They are as long as it takes until the log has acknowledged the batch, tries that failed included.
+/// They last until the log has acknowledged the batch, failed attempts included.
 #[derive(Debug)]
 pub(crate) struct BatchSpans(Vec<Span>);
 
 impl BatchSpans {
-    /// Begins them. From now on the records of these events take their own span along.
-    pub(crate) fn begin(entries: &mut [LogEntry]) -> Self {
+    /// Starts the spans, and makes the records of traced events carry the context of their own span.
+    pub(crate) fn start(entries: &mut [LogEntry]) -> Self {
         let mut spans = Self(Vec::new());
         if !trace::is_on() {
             return spans;
@@ -22,10 +22,10 @@ impl BatchSpans {
         let mut batch = None;
         for entry in entries {
             let LogEntry::Event(event) = entry else { continue };
-            let Some(row) = TraceContext::of_event(&event.metadata) else { continue };
+            let Some(row_context) = TraceContext::of_event(&event.metadata) else { continue };
             let batch = batch.get_or_insert_with(|| batch_span(messages));
             let send = send_span(event);
-            trace::set_parent(&send, &row);
+            trace::set_parent(&send, &row_context);
             if let Some(batch) = TraceContext::of(batch) {
                 trace::link(&send, &batch);
             }
@@ -39,7 +39,7 @@ impl BatchSpans {
         spans
     }
 
-    /// The batch was not acknowledged, and another try is not made of it.
+    /// Marks the spans as failed: the batch was not acknowledged and is not retried.
     pub(crate) fn fail(&self, error_type: &'static str) {
         for span in &self.0 {
             trace::fail(span, error_type);

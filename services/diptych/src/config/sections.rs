@@ -91,7 +91,7 @@ pub(crate) struct Command {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Relay {
-    lease: Span<SECOND, { 10 * MINUTE }>,
+    lease_duration: Span<SECOND, { 10 * MINUTE }>,
     read_events_max: Count<1, 100_000>,
     idle_before_watermark: Span<10, MINUTE>,
 }
@@ -116,8 +116,8 @@ pub(crate) struct Query {
     pending_waits_max: Count<1, 1_000_000>,
     pending_reads_max: Count<1, 1_000_000>,
     cached_age_max: Span<10, DAY>,
-    progress_wait_max: Span<1, MINUTE>,
-    progress_wait_max_while_calls_wait: Span<1, MINUTE>,
+    progress_poll_interval: Span<1, MINUTE>,
+    progress_poll_interval_while_waiting: Span<1, MINUTE>,
     announcement_poll_interval: Span<1, SECOND>,
 }
 
@@ -256,7 +256,7 @@ impl Default for Relay {
     fn default() -> Self {
         let relay = RelayConfig::new("");
         Self {
-            lease: Span::near(relay.lease),
+            lease_duration: Span::near(relay.lease_duration),
             read_events_max: Count::near(relay.read_events_max),
             idle_before_watermark: Span::near(relay.idle_before_watermark),
         }
@@ -267,7 +267,7 @@ impl Relay {
     /// The settings of a relay with this name.
     pub(crate) fn named(&self, owner: &str) -> RelayConfig {
         RelayConfig {
-            lease: self.lease.duration(),
+            lease_duration: self.lease_duration.duration(),
             read_events_max: self.read_events_max.usize(),
             idle_before_watermark: self.idle_before_watermark.duration(),
             ..RelayConfig::new(owner)
@@ -311,8 +311,8 @@ impl Default for Query {
             pending_waits_max: Count::near(query.pending_waits_max),
             pending_reads_max: Count::near(query.pending_reads_max),
             cached_age_max: Span::near(query.cached_age_max),
-            progress_wait_max: Span::near(query.progress_wait_max),
-            progress_wait_max_while_calls_wait: Span::near(query.progress_wait_max_while_calls_wait),
+            progress_poll_interval: Span::near(query.progress_poll_interval),
+            progress_poll_interval_while_waiting: Span::near(query.progress_poll_interval_while_waiting),
             announcement_poll_interval: Span::near(query.announcement_poll_interval),
         }
     }
@@ -326,8 +326,8 @@ impl From<&Query> for QueryConfig {
             pending_waits_max: query.pending_waits_max.usize(),
             pending_reads_max: query.pending_reads_max.usize(),
             cached_age_max: query.cached_age_max.duration(),
-            progress_wait_max: query.progress_wait_max.duration(),
-            progress_wait_max_while_calls_wait: query.progress_wait_max_while_calls_wait.duration(),
+            progress_poll_interval: query.progress_poll_interval.duration(),
+            progress_poll_interval_while_waiting: query.progress_poll_interval_while_waiting.duration(),
             announcement_poll_interval: query.announcement_poll_interval.duration(),
             ..Self::default()
         }

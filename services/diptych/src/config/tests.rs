@@ -130,9 +130,12 @@ fn mistakes_are_told_with_key_value_source_and_what_is_allowed() {
 #[test]
 fn a_dump_reads_back_as_the_same_configuration() {
     let flags = [("data", "/tmp/x"), ("query.wait_max", "90s"), ("log.format", "json"), ("cache.size_max", "3MiB")];
-    let loaded = load(sources(None, &[("DIPTYCH_RELAY__LEASE", "20s")], &flags)).unwrap();
+    let loaded = load(sources(None, &[("DIPTYCH_RELAY__LEASE_DURATION", "20s")], &flags)).unwrap();
     let text = dump(&loaded).unwrap();
-    assert!(text.contains("lease = \"20s\"  # from environment variable DIPTYCH_RELAY__LEASE\n"), "{text}");
+    assert!(
+        text.contains("lease_duration = \"20s\"  # from environment variable DIPTYCH_RELAY__LEASE_DURATION\n"),
+        "{text}"
+    );
     assert!(text.contains("data = \"/tmp/x\"  # from flag --flag\n"), "{text}");
     assert!(text.contains("listen = \"127.0.0.1:7400\"\n"), "{text}");
     let again = load(sources(Some(&file(&text)), &[], &[])).unwrap();

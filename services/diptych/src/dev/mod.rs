@@ -42,7 +42,7 @@ async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Runni
 
     let query = QueryConfig::from(&config.query);
     // The stores are in this process, and tell of every change.
-    let query = QueryConfig { progress_wait_max_while_calls_wait: query.progress_wait_max, ..query };
+    let query = QueryConfig { progress_poll_interval_while_waiting: query.progress_poll_interval, ..query };
     let projector = ProjectorConfig { progress_interval: Duration::ZERO, ..projector_config(process, &stores) };
     let reader = services.start(process, &stores, (projector, query));
     let trim = upkeep::trim_log(Arc::clone(&stores.log), process.stages.relay.shutdown());

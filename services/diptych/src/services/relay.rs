@@ -12,7 +12,7 @@ use crate::{
 
 /// Brings committed events from Postgres onto Kafka, in order, at least once.
 ///
-/// One relay leads at a time, by a lease in Postgres; others stand by, and one of them takes over within the lease (relay.lease). Each
+/// One relay leads at a time, by a lease in Postgres; others stand by, and one of them takes over within the lease (relay.lease_duration). Each
 /// needs a name of its own. Serves health and metrics only. Ready when Postgres and Kafka were reached and `diptych migrate` was
 /// run, whether it leads or not.
 #[derive(Debug, clap::Args)]

@@ -1,59 +1,46 @@
-//! The reader: what the gRPC faces of domains ask.
+//! Public API of the query path, used by the gRPC services of domains.
 
-mod rows;
-mod scan;
+mod reader_core;
+mod row_query;
+mod scan_query;
 
 use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use diptych_kernel::{
-    Partition, Partitions, Position, StreamId, Token,
+    Partition, Partitions, StreamId, Token,
     domain::{RowKey, ViewId},
     ports::{CachedRow, ProgressStore, ViewCache, ViewStore},
 };
 use diptych_runtime::{Tasks, grpc::time_to_answer};
 use tokio::time::Instant;
-use tracing::error;
 
 use crate::{
-    answer::{Answer, ReadAt, ReadAtBuilder},
-    board::{ProgressBoard, Snapshot},
-    cached::CachedRows,
+    answer::{Answer, Page, ReadAt},
+    cached_rows::CachedRows,
     config::QueryConfig,
     error::QueryError,
-    freshness,
-    metrics::Metrics,
-    store::Store,
-    wait::{Goal, Waits},
+    metrics::QueryMetrics,
+    progress_tracker::ProgressTracker,
+    progress_wait::ProgressWaits,
+    retrying_store::RetryingStore,
 };
+use reader_core::ReaderCore;
+use row_query::RequestedRow;
+use scan_query::ScanScope;
 
 /// Reads rows of views, never older than the caller's token.
 ///
-/// Every method takes the point until which the caller waits; [`Reader::deadline`] makes it from what the caller said. Cheap to clone.
+/// Every method takes a deadline until which the call may wait; [`Reader::deadline`] computes it from the timeout that
+/// the client sent. Cheap to clone.
 pub struct Reader<V, P, C> {
-    shared: Arc<Shared<V, C>>,
-    /// Progress is read by a task of its own; the type says that the three ports belong to one installation.
+    core: Arc<ReaderCore<V, C>>,
+    /// A separate task reads progress; the type documents that the three ports belong to one installation.
     progress: PhantomData<fn() -> P>,
 }
 
-struct Shared<V, C> {
-    rows: Arc<CachedRows<V, C>>,
-    board: ProgressBoard,
-    waits: Waits,
-    config: QueryConfig,
-    metrics: Arc<Metrics>,
-}
-
-/// A row that is asked for.
-struct Wanted {
-    key: RowKey,
-    partition: Partition,
-    /// The stream of which the row is made; `None` where it is made of many streams of the partition.
-    stream: Option<StreamId>,
-}
-
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
-    /// Starts to follow the progress of these views, as tasks that end with `tasks`. Install the recorder of metrics before.
+    /// Starts tracking the progress of these views, in tasks that end with `tasks`. Install the metrics recorder first.
     #[must_use]
     pub fn start(
         views: Arc<V>,
@@ -64,39 +51,47 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         config: QueryConfig,
         tasks: &Tasks,
     ) -> Self {
-        let metrics = Arc::new(Metrics::new(&view_ids, partitions));
-        let news = Arc::clone(&cache);
-        let board = ProgressBoard::start(progress, news, view_ids, partitions, &config, Arc::clone(&metrics), tasks);
-        let store = Store::new(views, &config, Arc::clone(&metrics));
-        let rows = CachedRows::new(store, cache, board.clone(), &config, Arc::clone(&metrics));
-        let waits = Waits::new(board.clone(), config.pending_waits_max, Arc::clone(&metrics));
-        Self { shared: Arc::new(Shared { rows: Arc::new(rows), board, waits, config, metrics }), progress: PhantomData }
+        let metrics = Arc::new(QueryMetrics::new(&view_ids, partitions));
+        let tracker = ProgressTracker::start(
+            progress,
+            Arc::clone(&cache),
+            view_ids,
+            partitions,
+            &config,
+            Arc::clone(&metrics),
+            tasks,
+        );
+        let store = RetryingStore::new(views, &config, Arc::clone(&metrics));
+        let rows = Arc::new(CachedRows::new(store, cache, tracker.clone(), &config, Arc::clone(&metrics)));
+        let waits = ProgressWaits::new(tracker.clone(), config.pending_waits_max, Arc::clone(&metrics));
+        Self { core: Arc::new(ReaderCore { rows, tracker, waits, config, metrics }), progress: PhantomData }
     }
 
-    /// Returns when progress was loaded for the first time: before, every call ends with [`QueryError::Unavailable`]. Also returns when the
-    /// process stops; [`Reader::is_ready`] tells which.
+    /// Waits until progress has been loaded for the first time; before that, every call fails with
+    /// [`QueryError::Unavailable`]. Also returns when the process stops; [`Reader::is_ready`] distinguishes the two.
     pub async fn ready(&self) {
-        self.shared.board.loaded().await;
+        self.core.tracker.wait_until_loaded().await;
     }
 
-    /// Whether progress was loaded.
+    /// Returns whether progress has been loaded.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.shared.board.snapshot().is_some()
+        self.core.tracker.snapshot().is_some()
     }
 
-    /// Until when a call may take that its caller gives up after `asked`, or that says nothing.
+    /// Computes the deadline of a call from the timeout that the client sent, if any: a little earlier than the
+    /// client's, so that an error still reaches it, and within the configured maximum.
     #[must_use]
-    pub fn deadline(&self, asked: Option<Duration>) -> Instant {
-        let config = &self.shared.config;
-        let allowed = match asked {
-            Some(asked) => time_to_answer(asked).min(config.wait_max),
+    pub fn deadline(&self, client_timeout: Option<Duration>) -> Instant {
+        let config = &self.core.config;
+        let allowed = match client_timeout {
+            Some(timeout) => time_to_answer(timeout).min(config.wait_max),
             None => config.wait_default,
         };
         Instant::now() + allowed
     }
 
-    /// The row of a stream; `None` where there is none.
+    /// Returns the row of a stream; `None` if there is none.
     ///
     /// # Errors
     /// See [`QueryError`].
@@ -108,15 +103,15 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         token: &Token,
         deadline: Instant,
     ) -> Result<Answer<Option<Bytes>>, QueryError> {
-        let wanted = [self.wanted(stream, key)];
-        let (rows, read_at) = self.shared.counted(self.shared.rows(view, &wanted, token, deadline).await)?;
+        let requested = [self.row_of_stream(stream, key)];
+        let (rows, read_at) = self.rows(view, &requested, token, deadline).await?;
         Ok(Answer { value: rows.into_iter().next().and_then(|row| row.body), read_at })
     }
 
-    /// Rows of streams, in the order of `keys`.
+    /// Returns rows of streams, in the order of `keys`.
     ///
     /// # Errors
-    /// See [`QueryError`]. One row that cannot be had fails the call.
+    /// See [`QueryError`]. One row that cannot be read fails the call.
     pub async fn get_many(
         &self,
         view: ViewId,
@@ -124,16 +119,16 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         token: &Token,
         deadline: Instant,
     ) -> Result<Answer<Vec<Option<Bytes>>>, QueryError> {
-        let wanted: Vec<_> = keys.iter().map(|(stream, key)| self.wanted(stream, key.clone())).collect();
-        let answer = self.shared.counted(self.shared.rows(view, &wanted, token, deadline).await)?;
-        Ok(bodies(answer))
+        let requested: Vec<_> = keys.iter().map(|(stream, key)| self.row_of_stream(stream, key.clone())).collect();
+        Ok(bodies(self.rows(view, &requested, token, deadline).await?))
     }
 
-    /// Partial rows, each made of many streams of its partition, in the order of `keys`. Each is as of the progress of its own partition. While
-    /// a stream of a partition is parked, a token for that partition cannot be met.
+    /// Returns partial rows, each made of many streams of its partition, in the order of `keys`. Each is as fresh as
+    /// the progress of its own partition. While a stream of a partition is parked, no token for that partition can be
+    /// met.
     ///
     /// # Errors
-    /// See [`QueryError`]. One row that cannot be had fails the call.
+    /// See [`QueryError`]. One row that cannot be read fails the call.
     pub async fn get_partials(
         &self,
         view: ViewId,
@@ -141,37 +136,52 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
         token: &Token,
         deadline: Instant,
     ) -> Result<Answer<Vec<Option<Bytes>>>, QueryError> {
-        let wanted: Vec<_> = keys
+        let requested: Vec<_> = keys
             .iter()
-            .map(|(partition, key)| Wanted { key: key.clone(), partition: *partition, stream: None })
+            .map(|(partition, key)| RequestedRow { key: key.clone(), partition: *partition, stream: None })
             .collect();
-        let answer = self.shared.counted(self.shared.rows(view, &wanted, token, deadline).await)?;
-        Ok(bodies(answer))
+        Ok(bodies(self.rows(view, &requested, token, deadline).await?))
     }
 
-    fn wanted(&self, stream: &StreamId, key: RowKey) -> Wanted {
-        Wanted { key, partition: self.shared.board.partitions().of(stream), stream: Some(stream.clone()) }
+    /// Returns up to `limit` rows of a group, after a sort key. The group is made of events of one `stream`, or of many
+    /// streams of one `partition`, or, if both are `None`, of streams of any partition: then the token is checked
+    /// against each partition that it names.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what to read, its scope and its freshness: each is needed, and no two form a unit"
+    )]
+    pub async fn scan(
+        &self,
+        view: ViewId,
+        partition: Option<Partition>,
+        stream: Option<&StreamId>,
+        partition_key: &str,
+        after_exclusive: Option<&[u8]>,
+        limit: usize,
+        token: &Token,
+        deadline: Instant,
+    ) -> Result<Answer<Page>, QueryError> {
+        let partition = partition.or_else(|| stream.map(|stream| self.core.tracker.partitions().of(stream)));
+        let scope = ScanScope { partition, stream };
+        let page = self.core.scan(view, scope, partition_key, after_exclusive, limit, token, deadline).await;
+        self.core.count_refusal(page)
     }
-}
 
-impl<V: ViewStore, C: ViewCache> Shared<V, C> {
-    /// The number of a view on the board and the picture of progress.
-    fn view(&self, view: ViewId) -> Result<(usize, Arc<Snapshot>), QueryError> {
-        let Some(number) = self.board.number_of(view) else {
-            error!(%view, "a view was asked for whose progress is not followed");
-            return Err(QueryError::Internal);
-        };
-        Ok((number, self.board.snapshot().ok_or(QueryError::Unavailable)?))
+    fn row_of_stream(&self, stream: &StreamId, key: RowKey) -> RequestedRow {
+        RequestedRow { key, partition: self.core.tracker.partitions().of(stream), stream: Some(stream.clone()) }
     }
 
-    fn counted<T>(&self, result: Result<T, QueryError>) -> Result<T, QueryError> {
-        match &result {
-            Err(QueryError::Behind { .. }) => self.metrics.behind.increment(1),
-            Err(QueryError::Parked { .. }) => self.metrics.parked.increment(1),
-            Err(QueryError::Overloaded) => self.metrics.overloaded.increment(1),
-            _ => {}
-        }
-        result
+    async fn rows(
+        &self,
+        view: ViewId,
+        requested: &[RequestedRow],
+        token: &Token,
+        deadline: Instant,
+    ) -> Result<(Vec<CachedRow>, ReadAt), QueryError> {
+        self.core.count_refusal(self.core.rows(view, requested, token, deadline).await)
     }
 }
 
@@ -179,27 +189,9 @@ fn bodies((rows, read_at): (Vec<CachedRow>, ReadAt)) -> Answer<Vec<Option<Bytes>
     Answer { value: rows.into_iter().map(|row| row.body).collect(), read_at }
 }
 
-/// Refuses what a parked stream keeps from being shown: the stream's own rows always, and rows that many streams share where a token asks for
-/// something of their partition. Nobody can say whether that is what is missing.
-fn refuse_parked(
-    snapshot: &Snapshot,
-    view: usize,
-    partition: Partition,
-    stream: Option<&StreamId>,
-    required: Position,
-) -> Result<(), QueryError> {
-    let Some(slot) = snapshot.slot(view, partition) else { return Ok(()) };
-    let parked = match stream {
-        Some(stream) if slot.is_parked(stream) => Some(stream),
-        None if required > Position::START => slot.parked().first(),
-        _ => None,
-    };
-    parked.map_or(Ok(()), |stream_id| Err(QueryError::Parked { stream_id: stream_id.clone() }))
-}
-
 impl<V, P, C> Clone for Reader<V, P, C> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), progress: PhantomData }
+        Self { core: Arc::clone(&self.core), progress: PhantomData }
     }
 }
 

@@ -1,14 +1,15 @@
-//! The reader on the embedded read database and cache, in memory and under paused time: what a test sees depends on nothing but itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+//! The reader on the embedded read database and cache, in memory and under paused time, so that tests are
+//! deterministic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report failures by panicking")]
 
+mod announcements;
 mod cache;
 mod failures;
 mod faulty;
-mod many;
-mod news;
+mod harness;
+mod many_rows;
 mod own_writes;
 mod parked;
 mod polling;
 mod scan;
-mod stage;
-mod store;
+mod switched;

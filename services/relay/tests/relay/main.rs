@@ -1,11 +1,11 @@
 //! The relay on the embedded stores, in memory and under paused time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report failures by panicking")]
 
-mod crash;
-mod faulty;
-mod gate;
-mod leading;
-mod losses;
+mod crashes;
+mod data_loss;
+mod faulty_stores;
+mod gated_log;
+mod harness;
+mod leadership;
 mod publishing;
-mod stage;
 mod watermarks;

@@ -1,0 +1,104 @@
+//! Steps around a leadership: acquiring the lease, resuming, and stepping down.
+
+use diptych_kernel::ports::{EventLog, EventStore, Fence, LeaseOutcome, PortError, RelayCursor, RelayState};
+use tokio::time::Instant;
+
+use super::{Relay, State, StepResult, retry_in};
+use crate::{
+    error::RelayError,
+    leadership::Leadership,
+    metrics::{EventAge, OldestUnpublished},
+    resume::{compare, find_unknown_end},
+};
+
+impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
+    /// Acquires the lease, or waits if another relay holds it.
+    pub(super) async fn acquire_lease(&self) -> StepResult {
+        self.metrics.lease_held.set(0.0);
+        match self.store.acquire_lease(&self.config.owner, self.config.lease_duration).await {
+            Ok(LeaseOutcome::Held { fence, cursor }) => {
+                let published_up_to = cursor.published_up_to;
+                tracing::info!(fence = fence.0, %published_up_to, "acquired the lease; this relay leads");
+                self.metrics.lease_held.set(1.0);
+                Ok(State::Resuming(fence, cursor))
+            }
+            Ok(LeaseOutcome::HeldByOther { owner, .. }) => {
+                tracing::debug!(owner, "another relay leads");
+                self.metrics.clear_ages();
+                self.sleep(self.config.standby_interval()).await;
+                Ok(State::Standby)
+            }
+            Err(error) => retry_in(State::Standby, error),
+        }
+    }
+
+    /// Compares the log with the cursor and determines where to continue. Does not extend the lease; if it expires
+    /// meanwhile, the first move of the cursor is fenced.
+    pub(super) async fn resume(&self, fence: Fence, cursor: RelayCursor) -> StepResult {
+        let ends = match self.log.ends().await {
+            Ok(ends) => ends,
+            Err(error) => {
+                self.report_age_of_first_unpublished(&cursor).await;
+                return reacquire_lease(error);
+            }
+        };
+        match find_unknown_end(&*self.store, self.partitions, &ends).await {
+            Ok(None) => {}
+            Ok(Some((partition, position))) => {
+                return Err(RelayError::DatabaseWentBack { partition, position }.into());
+            }
+            Err(error) => return reacquire_lease(error),
+        }
+        let start = compare(self.partitions, &cursor, &ends);
+        if !start.lost.is_empty() {
+            let partitions: Vec<u16> = start.lost.iter().map(|partition| partition.number()).collect();
+            let from = start.read_up_to;
+            tracing::warn!(?partitions, %from, "the log lost acknowledged records; publishing them again");
+        }
+        Ok(State::Reading(Leadership::new(fence, cursor, start, &self.config)))
+    }
+
+    /// Reports the age of the first unpublished event while the log cannot be asked for its ends.
+    async fn report_age_of_first_unpublished(&self, cursor: &RelayCursor) {
+        // An error here is ignored: a metric must not cause a failure or a retry.
+        let Ok(page) = self.store.read_after(cursor.published_up_to, 1).await else { return };
+        let mut oldest = OldestUnpublished::none(cursor.last_positions.len());
+        if let Some(event) = page.events.first() {
+            let (recorded_at, read_at) = (event.recorded_at, page.read_at);
+            oldest.add(event.partition, EventAge { recorded_at, read_at, read_at_local: Instant::now() });
+        }
+        self.metrics.report_ages(&oldest);
+    }
+
+    /// Stores the cursor and releases the lease. Each is tried once: the next leader finds in the log what was
+    /// published.
+    pub(super) async fn step_down(&self, state: State) {
+        self.metrics.lease_held.set(0.0);
+        let fence = match state {
+            State::Standby => return,
+            State::Resuming(fence, _) => fence,
+            State::Reading(leadership)
+            | State::Publishing(leadership, _)
+            | State::MovingCursor(leadership, _)
+            | State::Idle(leadership) => {
+                let cursor = leadership.cursor();
+                let (fence, lease_duration) = (leadership.fence, self.config.lease_duration);
+                if cursor != leadership.stored
+                    && let Err(error) = self.store.move_cursor(fence, &cursor, lease_duration).await
+                {
+                    tracing::warn!(%error, "failed to store the cursor; the next leader reads the log instead");
+                }
+                fence
+            }
+        };
+        match self.store.release_lease(fence).await {
+            Ok(()) => tracing::info!(fence = fence.0, "released the lease"),
+            Err(error) => tracing::warn!(%error, "failed to release the lease; it expires by itself"),
+        }
+    }
+}
+
+/// Retries from acquiring the lease, which extends it, so that it does not expire while the log is unreachable.
+fn reacquire_lease(error: PortError) -> StepResult {
+    retry_in(State::Standby, error)
+}
