@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
     report(&lines)
 }
 
-/// What one batch size came to.
+/// The result for one batch size.
 struct BatchSizeResult {
     units: usize,
     bare_rows_per_second: f64,

@@ -39,7 +39,7 @@ pub struct PostgresConfig {
     pub statement_timeout: Duration,
     /// Timeout for a lock, such as that of an unfinished append to the same stream. Default 2 s.
     pub lock_timeout: Duration,
-    /// Whether processes notify each other of appends by LISTEN and NOTIFY. Default true. Set it to false behind a
+    /// Enables notifications of appends between processes, by LISTEN and NOTIFY. Default true. Set it to false behind a
     /// proxy that shares sessions, where only polling works.
     pub notify: bool,
     /// Poll interval of a handle that waits for events while it receives no notifications. Default 10 ms; ten times
@@ -71,7 +71,7 @@ impl PostgresConfig {
         }
     }
 
-    /// One driver configuration per host.
+    /// Returns one driver configuration per host.
     pub(crate) fn hosts(&self) -> PortResult<Vec<Config>> {
         // The message of the parser may contain a part of the password.
         let all: Config = self.url.parse().map_err(|_| {

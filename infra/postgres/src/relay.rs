@@ -16,8 +16,8 @@ const ACQUIRE: &str = include_str!("../queries/relay/acquire.sql");
 const MOVE_CURSOR: &str = include_str!("../queries/relay/move_cursor.sql");
 const RELEASE: &str = include_str!("../queries/relay/release.sql");
 
-/// How often the lease is requested while it is free when the statement begins, and taken by another owner before the
-/// update.
+/// Maximum number of attempts while the lease is free at the start of the statement, and taken by another owner before
+/// the update.
 const ATTEMPTS_MAX: usize = 8;
 
 impl RelayState for PostgresEventStore {

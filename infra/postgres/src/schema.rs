@@ -29,7 +29,7 @@ const INSTALLATION: &str = include_str!("../queries/schema/installation.sql");
 /// The result of [`migrate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// How many migrations were applied; 0 if the schema was up to date.
+    /// Number of migrations that were applied; 0 if the schema was up to date.
     pub applied: usize,
     /// The version of the schema afterwards.
     pub version: usize,

@@ -14,8 +14,8 @@ use crate::driver::{Row, Session, StatementError, Uuid, corrupt_data};
 const APPEND: &str = include_str!("../../queries/append.sql");
 const REJECTION_REASONS: &str = include_str!("../../queries/rejection_reasons.sql");
 
-/// How often a rejected batch is sent when no reason for the rejection is found afterwards: the obstacle is gone, such
-/// as a request that was forgotten, or a missing version has been stored since.
+/// Maximum number of attempts for a batch that is rejected without a reason that is found afterwards: the obstacle is
+/// gone, such as a forgotten request, or a missing version was stored meanwhile.
 const ATTEMPTS_MAX: usize = 8;
 
 /// Stores all units, or none if they conflict with what is stored.

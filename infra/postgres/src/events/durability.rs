@@ -41,7 +41,7 @@ impl DurabilityTracker {
     fn advance(&self, visible: VisibleTransactions) {
         let mut known = self.0.write();
         // A later snapshot shows everything that an earlier one shows.
-        if visible.end > known.end {
+        if visible.end_exclusive > known.end_exclusive {
             *known = visible;
         }
     }
@@ -50,14 +50,14 @@ impl DurabilityTracker {
 /// The transactions that a snapshot shows, by the ids that positions contain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct VisibleTransactions {
-    /// All before this have ended.
-    end: u64,
-    /// Except these.
+    /// Upper bound: transactions from here on are not visible, and all before it have ended, except those in progress.
+    end_exclusive: u64,
+    /// Transactions below the bound that are still in progress.
     in_progress: Vec<u64>,
 }
 
 impl VisibleTransactions {
-    /// How many transactions that began at the same time as an append are kept in the list.
+    /// Maximum number of transactions that are added to the list because they began at the same time as an append.
     const IN_PROGRESS_ADDED_MAX: u64 = 64;
 
     /// Reads the columns `position_base` and `snapshot`.
@@ -74,20 +74,20 @@ impl VisibleTransactions {
         let (_xmin, xmax, in_progress) = (parts.next()?, parts.next()?, parts.next()?);
         let id = |text: &str| text.parse::<u64>().ok()?.checked_add(base);
         let in_progress = in_progress.split(',').filter(|text| !text.is_empty()).map(id).collect::<Option<Vec<_>>>()?;
-        Some(Self { end: id(xmax)?, in_progress })
+        Some(Self { end_exclusive: id(xmax)?, in_progress })
     }
 
     /// Adds a transaction that got its id after the snapshot was taken. Those in between count as in progress, as
     /// nothing is known of them.
     fn add(&mut self, id: u64) {
-        if id >= self.end && id - self.end <= Self::IN_PROGRESS_ADDED_MAX {
-            self.in_progress.extend(self.end..id);
-            self.end = id + 1;
+        if id >= self.end_exclusive && id - self.end_exclusive <= Self::IN_PROGRESS_ADDED_MAX {
+            self.in_progress.extend(self.end_exclusive..id);
+            self.end_exclusive = id + 1;
         }
     }
 
     fn contains(&self, id: u64) -> bool {
-        id < self.end && !self.in_progress.contains(&id)
+        id < self.end_exclusive && !self.in_progress.contains(&id)
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
         let visible = VisibleTransactions::parse("10:14:10,12", 0).unwrap();
         assert_eq!(ids(&visible), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13]);
         assert_eq!(ids(&VisibleTransactions::parse("3:3:", 0).unwrap()), [0, 1, 2]);
-        let expected = VisibleTransactions { end: 105, in_progress: vec![103] };
+        let expected = VisibleTransactions { end_exclusive: 105, in_progress: vec![103] };
         assert_eq!(VisibleTransactions::parse("3:5:3", 100).unwrap(), expected);
         for invalid in ["", "3:3", "3:x:", "3:5:x"] {
             assert_eq!(VisibleTransactions::parse(invalid, 0), None, "{invalid}");

@@ -10,10 +10,10 @@ use crate::driver::{Pool, Row, StatementError};
 
 const OLDEST_WRITER: &str = include_str!("../../queries/oldest_writer.sql");
 
-/// How long the horizon must stand still, with committed events behind it, before a warning is logged.
+/// Time that the horizon must stand still, with committed events behind it, before a warning is logged.
 const STALL_MIN: Duration = Duration::from_secs(1);
 
-/// How often the warning is repeated while the horizon stands still.
+/// Interval of the warnings while the horizon stands still.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A transaction that has written and is still open.
@@ -53,7 +53,7 @@ pub(super) struct HorizonMonitor(Mutex<StallDetector>);
 
 #[derive(Debug, Default)]
 struct StallDetector {
-    /// The horizon and since when it stands there, while committed events wait behind it.
+    /// Position of the horizon and start of the stall, while committed events wait behind it.
     stalled: Option<(i64, Instant)>,
     logged_at: Option<Instant>,
 }

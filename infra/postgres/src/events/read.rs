@@ -96,9 +96,9 @@ fn limit_column(limit: usize) -> i64 {
 /// A page of events, with the state of the table that the same statement saw.
 struct TailPage {
     events: Vec<RecordedEvent>,
-    /// At and after this position, events can still appear behind events that are visible already.
+    /// Bound of this snapshot: at and after it, events can still appear between events that are visible already.
     horizon_exclusive: Position,
-    /// When the first committed event at or after the horizon was recorded.
+    /// Recording time of the first committed event at or after the horizon.
     held_back_at: Option<Timestamp>,
     read_at: Timestamp,
 }

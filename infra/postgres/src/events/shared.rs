@@ -1,4 +1,4 @@
-//! What the clones of an event store share.
+//! The state that the clones of an event store share.
 
 use std::time::Duration;
 

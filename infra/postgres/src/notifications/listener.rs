@@ -8,7 +8,7 @@ use super::{
 };
 use crate::driver::DriverConnection;
 
-/// How often an idle connection is tested: a server that hangs does not close it.
+/// Interval of the tests of an idle connection: a server that hangs does not close it.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Listens, and reconnects when the connection ends. Never returns.

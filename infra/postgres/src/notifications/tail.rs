@@ -1,4 +1,4 @@
-//! What a handle knows of the end of the table, without asking the server.
+//! The known end of the table: the highest position, and whether notifications are received.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

@@ -15,10 +15,10 @@ use diptych_kernel::{
 use futures::future::{join, try_join_all};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-/// How often a call is attempted that fails and can be retried.
+/// Maximum number of attempts for a call that fails and can be retried.
 const ATTEMPTS_MAX: usize = 1_000;
 
-/// How long a reader at the end of the table waits for events before it reads again.
+/// Time that a reader at the end of the table waits for events before it reads again.
 const READ_WAIT_MAX: Duration = Duration::from_millis(20);
 
 /// The number of streams of each writer, and of streams that all writers contend for.
@@ -34,8 +34,8 @@ pub struct MissedEventsRun {
     pub batch_units_max: usize,
     /// The largest number of events that a reader requests, from 1.
     pub read_events_max: usize,
-    /// The same seed gives the same batches of the same streams; the order of their commits is up to the server. Every
-    /// run on the same database needs another seed.
+    /// Seed of the batches. The same seed gives the same batches of the same streams; the order of their commits is up
+    /// to the server. Every run on the same database needs another seed.
     pub seed: u32,
 }
 

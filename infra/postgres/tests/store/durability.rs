@@ -1,4 +1,4 @@
-//! What is read is durable before it is returned.
+//! Durability of reads before they are returned.
 
 use diptych_kernel::ports::EventStore;
 use diptych_postgres::{PostgresConfig, PostgresEventStore};

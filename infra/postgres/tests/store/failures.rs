@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// Long enough for a test to observe the commit while it runs.
 const A_WHILE: Duration = Duration::from_millis(500);
 
-/// Whether an append of this database is about to commit: it runs the trigger that delays commits.
+/// Returns whether an append of this database is about to commit: it runs the trigger that delays commits.
 const COMMIT_IS_DELAYED: &str = "SELECT count(*) > 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep'";
 

@@ -21,7 +21,7 @@ async fn open_without_polling(database: &Database) -> PostgresEventStore {
     PostgresEventStore::open(PostgresConfig { poll_interval: LONG, ..database.config() }).await.unwrap()
 }
 
-/// Whether a connection listens: it is idle, and its last statement was `LISTEN` or a keepalive.
+/// Returns whether a connection listens: it is idle, and its last statement was `LISTEN` or a keepalive.
 const IS_LISTENING: &str = "SELECT count(*) > 0 FROM pg_stat_activity
     WHERE datname = current_database() AND query IN ('LISTEN diptych_events', 'SELECT') AND state = 'idle'";
 

@@ -112,7 +112,7 @@ fn a_version_is_not_stored_before_its_predecessor_is_committed() {
     });
 }
 
-/// Whether a session of this database waits for the end of another transaction.
+/// Returns whether a session of this database waits for the end of another transaction.
 const WAITS_FOR_A_TRANSACTION: &str = "SELECT count(*) > 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'transactionid'";
 

@@ -12,7 +12,7 @@ use diptych_kernel::{
 use diptych_postgres::PostgresEventStore;
 use tokio_postgres::Client;
 
-/// Whether every stored event can be read.
+/// Returns whether every stored event can be read.
 pub(super) const IS_SETTLED: &str = "SELECT NOT EXISTS (SELECT FROM events WHERE position >= horizon_exclusive)
     FROM (
         SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS horizon_exclusive
@@ -28,12 +28,12 @@ pub(crate) struct SettledStore {
     return_when: ReturnWhen,
 }
 
-/// When a page is returned although events may be held back.
+/// The condition for returning a page although events may be held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReturnWhen {
-    /// When it has as many events as requested.
+    /// It has as many events as requested.
     Full,
-    /// When it has any event: for a reader that continues anyway, and ends at the first empty page.
+    /// It has any event: for a reader that continues anyway, and ends at the first empty page.
     NonEmpty,
 }
 

@@ -22,8 +22,8 @@ const RENEW_AFTER: Duration = Duration::from_secs(10);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(150);
 /// The pause between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// How often a renewal or the release is attempted. Lightweight transactions time out if nodes are slow or several run
-/// at once.
+/// Maximum number of attempts of a renewal or release. Lightweight transactions time out if nodes are slow or several
+/// run at once.
 const ATTEMPTS_MAX: usize = 5;
 
 const HOLDER: &str = include_str!("../../queries/schema/lock_holder.cql");

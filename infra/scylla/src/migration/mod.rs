@@ -19,7 +19,7 @@ pub(crate) use schema::Schema;
 /// The result of [`migrate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// How many migrations were applied; 0 if the schema was up to date.
+    /// Number of migrations that were applied; 0 if the schema was up to date.
     pub applied: usize,
     /// The version of the schema afterwards: the number of its last migration.
     pub version: usize,

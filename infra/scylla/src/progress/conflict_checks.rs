@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long a check of a partition without parked streams is valid.
+/// Validity of the check of a partition without parked streams.
 const CHECK_VALID_FOR: Duration = Duration::from_secs(1);
 
 /// The last conflict check of each partition.
@@ -20,7 +20,7 @@ pub(super) struct ConflictChecks {
 
 struct ConflictCheck {
     checked_at: Instant,
-    /// Whether the save of this check had parked streams: then the next save must check too.
+    /// The save of this check had parked streams, so the next save must check too.
     has_parked: bool,
 }
 

@@ -78,7 +78,7 @@ fn newest_of_each(rows: &[RowWrite]) -> Vec<&RowWrite> {
     rows
 }
 
-/// By partition key, view and sort key.
+/// Compares by partition key, view and sort key.
 fn compare(one: &RowWrite, other: &RowWrite) -> Ordering {
     let by_partition_key = one.key.partition_key.cmp(&other.key.partition_key);
     by_partition_key.then(one.view.cmp(&other.view)).then_with(|| one.key.sort_key.cmp(&other.key.sort_key))

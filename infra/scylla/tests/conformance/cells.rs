@@ -21,7 +21,8 @@ async fn cells_and_tables() {
     env.remove().await;
 }
 
-/// As the server stores it: every cell has a value and the timestamp of the position, and nothing expires.
+/// Reads the cells as the server stores them: every cell has a value and the timestamp of the position, and nothing
+/// expires.
 async fn every_cell_has_the_timestamp_of_its_position(env: &ScyllaTestEnv) {
     let (store, table) = (env.handle().await, view("cells"));
     store.ensure_views(&[table]).await.unwrap();

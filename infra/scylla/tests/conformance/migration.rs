@@ -60,7 +60,7 @@ async fn the_number_of_partitions_never_changes(config: &ScyllaConfig) {
     assert_operator_error(ScyllaViewStore::open(config.clone(), others).await, &["16 partitions", "17 are configured"]);
 }
 
-/// By the query service, which has no write database that stores it.
+/// The query service uses it, as it has no write database that stores it.
 async fn the_stored_number_of_partitions_is_used(config: &ScyllaConfig, session: &RawSession) {
     assert_eq!(ScyllaViewStore::open_with_stored_partitions(config.clone()).await.unwrap().partitions(), partitions());
     for invalid in [0, -1, 257] {
