@@ -1,18 +1,14 @@
-//! Measures the write path beside its limit: `append` of this crate, and a bare batched INSERT of the same rows into the same tables with the same
-//! indexes, which decides nothing and promises nothing.
+//! Compares the write path with its limit: `append` of this crate, and a plain batched INSERT of the same rows into the
+//! same tables with the same indexes, which checks no versions and no request ids.
 //!
 //! ```text
-//! cargo run --release -p diptych-postgres --example postgres-limit -- postgres://postgres@127.0.0.1:5432/postgres [seconds per run]
+//! cargo run --release -p diptych-postgres --example postgres-limit -- URL [SECONDS_PER_RUN]
 //! ```
 //!
-//! The user must be allowed to make databases: two are made and dropped. Runs alternate, so that what else the machine does falls on both; each
-//! batch size has its row, with the median of the runs. Ends with an error where a ratio is below 0.4.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a measurement that fails has nothing to tell"
-)]
+//! URL is that of a server, such as `postgres://postgres@127.0.0.1:5432/postgres`. The user must be allowed to create databases: two are created and dropped. Runs alternate, so that other load on the
+//! machine affects both; the output has a row for each batch size, with the median of the runs. Exits with an error if
+//! a ratio is below 0.4.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed measurement has no result")]
 
 use std::{env, process::ExitCode, time::Duration};
 
@@ -39,11 +35,13 @@ const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-
 /// The rows of a batch, without the columns that the server fills in.
 const BARE_INSERT: &str = "
     WITH stored_requests AS (
-        INSERT INTO requests (request_id, recorded_at, position, events_count, shelf, fingerprint)
+        INSERT INTO requests (request_id, recorded_at, position, events_count, partition_number, fingerprint)
         SELECT id, now(), $1::bigint + ordinal, 1, 1, fingerprint
         FROM unnest($2::uuid[], $3::bytea[], $4::integer[]) AS request (id, fingerprint, ordinal)
     )
-    INSERT INTO events (position, recorded_at, version, request_id, partition, stream_id, event_type, payload, traceparent)
+    INSERT INTO events (
+        position, recorded_at, version, request_id, partition, stream_id, event_type, payload, traceparent
+    )
     SELECT $1::bigint + ordinal, now(), version, request_id, partition, stream_id, event_type, payload, traceparent
     FROM unnest(
         $4::integer[], $5::text[], $6::bigint[], $7::smallint[], $8::text[], $9::bytea[], $2::uuid[], $10::text[]
@@ -68,15 +66,15 @@ async fn main() -> ExitCode {
     report(&lines)
 }
 
-/// What one batch size came to.
-struct Line {
+/// The result for one batch size.
+struct BatchSizeResult {
     units: usize,
     bare_rows_per_second: f64,
     append_events_per_second: f64,
     ratio: f64,
 }
 
-async fn measure(bare_url: &str, append_url: &str, run: Duration) -> Vec<Line> {
+async fn measure(bare_url: &str, append_url: &str, run: Duration) -> Vec<BatchSizeResult> {
     let partitions = Partitions::new(16).unwrap();
     for url in [bare_url, append_url] {
         migrate(&PostgresConfig::new(url), partitions).await.unwrap();
@@ -86,7 +84,7 @@ async fn measure(bare_url: &str, append_url: &str, run: Duration) -> Vec<Line> {
     let mut lines = Vec::new();
     for units in BATCH_UNITS {
         let (mut bare_rates, mut append_rates) = (Vec::new(), Vec::new());
-        // The first run of each warms caches up.
+        // The first run of each warms up caches.
         for number in 0..=RUNS {
             let rates = (bare.run(units, run).await, append.run(units, run).await);
             if number > 0 {
@@ -96,12 +94,12 @@ async fn measure(bare_url: &str, append_url: &str, run: Duration) -> Vec<Line> {
         }
         let ratio = median(append_rates.iter().zip(&bare_rates).map(|(append, bare)| append / bare).collect());
         let (bare_rows_per_second, append_events_per_second) = (median(bare_rates), median(append_rates));
-        lines.push(Line { units, bare_rows_per_second, append_events_per_second, ratio });
+        lines.push(BatchSizeResult { units, bare_rows_per_second, append_events_per_second, ratio });
     }
     lines
 }
 
-fn report(lines: &[Line]) -> ExitCode {
+fn report(lines: &[BatchSizeResult]) -> ExitCode {
     println!("units per batch   bare rows/s   append events/s   ratio");
     for line in lines {
         println!(
@@ -123,15 +121,15 @@ fn report(lines: &[Line]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Makes the same batches for both.
+/// Generates the same batches for both.
 struct Workload {
-    dice: SmallRng,
+    rng: SmallRng,
     versions: Vec<u32>,
 }
 
 impl Workload {
     fn new() -> Self {
-        Self { dice: SmallRng::seed_from_u64(1), versions: vec![0; STREAMS] }
+        Self { rng: SmallRng::seed_from_u64(1), versions: vec![0; STREAMS] }
     }
 
     fn batch(&mut self, units: usize) -> Vec<AppendUnit> {
@@ -139,10 +137,10 @@ impl Workload {
     }
 
     fn unit(&mut self) -> AppendUnit {
-        let stream = self.dice.random_range(0..STREAMS);
+        let stream = self.rng.random_range(0..STREAMS);
         self.versions[stream] += 1;
         let mut payload = [0_u8; PAYLOAD_BYTES];
-        self.dice.fill(&mut payload);
+        self.rng.fill(&mut payload);
         let event = NewEvent {
             stream_id: StreamId::new(&format!("account-{stream:08}")).unwrap(),
             version: Version::new(self.versions[stream]),
@@ -150,8 +148,8 @@ impl Workload {
             payload: payload.to_vec().into(),
         };
         AppendUnit {
-            request_id: RequestId::from_uuid(Uuid::from_u128(self.dice.random())),
-            fingerprint: Fingerprint::from_bytes(self.dice.random()),
+            request_id: RequestId::from_uuid(Uuid::from_u128(self.rng.random())),
+            fingerprint: Fingerprint::from_bytes(self.rng.random()),
             events: vec![event],
             metadata: EventMetadata { traceparent: Some(TRACEPARENT.into()) },
         }
@@ -175,7 +173,7 @@ impl Append {
             let started = Instant::now();
             let outcome = self.store.append(&batch, &[]).await.unwrap();
             meter.count(units, started);
-            assert!(matches!(outcome, AppendOutcome::Committed(_)), "nobody else writes");
+            assert!(matches!(outcome, AppendOutcome::Committed(_)), "the append was rejected without another writer");
         }
         meter.rate()
     }
@@ -237,20 +235,20 @@ impl Bare {
     }
 }
 
-/// Counts what was stored, and the time that the server and the driver took for it; the making of batches is not measured.
+/// Measures stored rows and the time spent by server and driver, without the generation of batches.
 struct Meter {
-    begun: Instant,
+    started_at: Instant,
     busy: Duration,
     rows: f64,
 }
 
 impl Meter {
     fn start() -> Self {
-        Self { begun: Instant::now(), busy: Duration::ZERO, rows: 0.0 }
+        Self { started_at: Instant::now(), busy: Duration::ZERO, rows: 0.0 }
     }
 
     fn spent(&self) -> Duration {
-        self.begun.elapsed()
+        self.started_at.elapsed()
     }
 
     fn count(&mut self, rows: usize, started: Instant) {
@@ -268,7 +266,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A request id as the driver takes it.
+/// A request id as a parameter of the driver.
 #[derive(Debug)]
 struct Id([u8; 16]);
 

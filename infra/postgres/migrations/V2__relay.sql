@@ -1,4 +1,5 @@
--- The relay's lease and cursor. One row. last_positions has one entry per partition; NULL until the cursor is first moved.
+-- The relay's lease and cursor. One row. last_positions has one entry per partition; NULL until the cursor is first
+-- moved.
 CREATE TABLE relay (
     only_row        boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
     fence           bigint      NOT NULL DEFAULT 0,

@@ -1,22 +1,22 @@
--- Stores a batch: all of it, or nothing and no row comes back where something stands against it.
+-- Stores a batch: all of it, or nothing, without a result row, if it conflicts with what is stored.
 --
--- In one statement, because of what position promises. The statement's snapshot is taken first and the transaction id is given out after
--- it, by pg_current_xact_id. Whatever version of a stream the snapshot shows was committed before, by a transaction with a smaller id: so
--- position grows with version. What the snapshot does not show, a concurrent append of the same version or request, runs into a unique index.
+-- One statement, so that position grows with version. The statement's snapshot is taken first, and the transaction id
+-- is assigned after it, by pg_current_xact_id. Every version of a stream that the snapshot shows was committed before,
+-- by a transaction with a smaller id. A concurrent append of the same version or request, which the snapshot does not
+-- show, violates a unique index.
 --
 -- Events: $1 ordinals, $2 streams, $3 versions, $4 partitions, $5 types, $6 payloads, $7 requests, $8 traceparents.
--- Streams, each once: $9 streams, $10 the version that their first event builds on.
--- Requests: $11 ids, $12 fingerprints, $13 ordinals of their first events, $14 numbers of their events.
--- Snapshots: $15 streams, $16 versions, $17 formats, $18 states.
--- Events come by stream and version, requests by id, snapshots by stream: in the same order for everybody, so that two appends that wait for
--- each other's index entries do not wait in a circle.
-WITH placed AS MATERIALIZED (
+-- Streams, each once: $9 streams, $10 the version that each is expected to have. Requests: $11 ids, $12 fingerprints,
+-- $13 ordinals of their first events, $14 numbers of their events. Snapshots: $15 streams, $16 versions, $17 formats,
+-- $18 states. Events are sorted by stream and version, requests by id, snapshots by stream: the same order in every
+-- append, so that concurrent appends do not deadlock on index entries.
+WITH accepted AS MATERIALIZED (
     SELECT
         (position_base + pg_current_xact_id()::text::bigint) << 20 AS first_position,
         position_base,
         pg_current_snapshot()::text AS snapshot,
         statement_timestamp() AS recorded_at,
-        request_shelf
+        current_request_partition
     FROM installation
     WHERE NOT EXISTS (
         SELECT FROM unnest($9::text[], $10::bigint[]) AS stream (stream_id, expected)
@@ -25,31 +25,36 @@ WITH placed AS MATERIALIZED (
     ) AND NOT EXISTS (
         SELECT FROM unnest($11::uuid[]) AS request (id)
         JOIN requests ON requests.request_id = request.id
-        WHERE requests.shelf = installation.request_shelf OR requests.recorded_at >= requests_forgotten_before
+        WHERE requests.partition_number = installation.current_request_partition
+            OR requests.recorded_at >= requests_forgotten_before
     )
 ),
 stored_snapshots AS (
     INSERT INTO snapshots (stream_id, version, format, position, state)
     SELECT snapshot.stream_id, snapshot.version, snapshot.format, first_position, snapshot.state
-    FROM placed CROSS JOIN unnest($15::text[], $16::bigint[], $17::bigint[], $18::bytea[])
+    FROM accepted CROSS JOIN unnest($15::text[], $16::bigint[], $17::bigint[], $18::bytea[])
         AS snapshot (stream_id, version, format, state)
     ON CONFLICT (stream_id) DO UPDATE
     SET version = excluded.version, format = excluded.format, position = excluded.position, state = excluded.state
     WHERE (excluded.version, excluded.format) > (snapshots.version, snapshots.format)
 ),
 stored_requests AS (
-    INSERT INTO requests (request_id, recorded_at, position, events_count, shelf, fingerprint)
-    SELECT request.id, recorded_at, first_position + request.ordinal, request.events_count, request_shelf, request.fingerprint
-    FROM placed CROSS JOIN unnest($11::uuid[], $12::bytea[], $13::integer[], $14::integer[])
+    INSERT INTO requests (request_id, recorded_at, position, events_count, partition_number, fingerprint)
+    SELECT
+        request.id, recorded_at, first_position + request.ordinal, request.events_count, current_request_partition,
+        request.fingerprint
+    FROM accepted CROSS JOIN unnest($11::uuid[], $12::bytea[], $13::integer[], $14::integer[])
         AS request (id, fingerprint, ordinal, events_count)
 ),
 stored_events AS (
-    INSERT INTO events (position, recorded_at, version, request_id, partition, stream_id, event_type, payload, traceparent)
+    INSERT INTO events (
+        position, recorded_at, version, request_id, partition, stream_id, event_type, payload, traceparent
+    )
     SELECT
         first_position + event.ordinal, recorded_at, event.version, event.request_id, event.partition, event.stream_id,
         event.event_type, event.payload, event.traceparent
-    FROM placed CROSS JOIN unnest(
+    FROM accepted CROSS JOIN unnest(
         $1::integer[], $2::text[], $3::bigint[], $4::smallint[], $5::text[], $6::bytea[], $7::uuid[], $8::text[]
     ) AS event (ordinal, stream_id, version, partition, event_type, payload, request_id, traceparent)
 )
-SELECT first_position, position_base, snapshot, recorded_at FROM placed
+SELECT first_position, position_base, snapshot, recorded_at FROM accepted

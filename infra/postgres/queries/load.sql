@@ -1,8 +1,11 @@
--- Loads streams and looks up requests, as of one moment.
+-- Loads streams and looks up requests, in one snapshot.
 --
--- $1 streams, $2 the version that is known of each (0: from the newest snapshot on), $3 the format of snapshots, $4 request ids.
+-- $1 streams, $2 the known version of each (0: start at the newest snapshot), $3 the format of snapshots, $4 request
+-- ids.
 WITH wanted AS MATERIALIZED (
-    SELECT stream.ordinal, stream.stream_id, stream.known_version, snapshots.version AS snapshot_version, snapshots.position, snapshots.state
+    SELECT
+        stream.ordinal, stream.stream_id, stream.known_version, snapshots.version AS snapshot_version,
+        snapshots.position, snapshots.state
     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS stream (stream_id, known_version, ordinal)
     LEFT JOIN snapshots ON snapshots.stream_id = stream.stream_id AND snapshots.format = $3 AND stream.known_version = 0
 )
@@ -25,5 +28,8 @@ SELECT
 FROM installation
 CROSS JOIN unnest($4::uuid[]) WITH ORDINALITY AS request (id, ordinal)
 JOIN requests ON requests.request_id = request.id
-    AND (requests.shelf = installation.request_shelf OR requests.recorded_at >= requests_forgotten_before)
+    AND (
+        requests.partition_number = installation.current_request_partition
+        OR requests.recorded_at >= requests_forgotten_before
+    )
 JOIN events ON events.position >= requests.position AND events.position < requests.position + requests.events_count

@@ -1,2 +1,2 @@
--- Wakes up whoever listens. $1 channel, $2 the position of the last event.
+-- Notifies all listeners. $1 channel, $2 the position of the last event.
 SELECT pg_notify($1, $2)

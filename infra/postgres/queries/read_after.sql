@@ -1,19 +1,21 @@
--- Up to $2 events after position $1, none of which could still be passed.
+-- Up to $2 events after position $1, below the horizon: no event can still appear between them.
 --
--- Everything below undecided_from is decided for ever: each transaction with a smaller id is over, and the same snapshot that says so
--- shows what it has committed. So bound and events must come from one snapshot, that is, from one statement, with no function in it that
--- takes a snapshot of its own. held_back_at is when the first event was recorded that is committed and not below the bound.
+-- Everything below horizon_exclusive is final: each transaction with a smaller id has ended, and the same snapshot that
+-- shows this also shows what it has committed. So horizon and events must come from one snapshot, that is, from one
+-- statement without functions that take snapshots of their own. held_back_at is the recording time of the first
+-- committed event at or above the horizon.
 WITH now AS MATERIALIZED (
     SELECT
-        undecided_from,
-        (SELECT recorded_at FROM events WHERE position >= undecided_from ORDER BY position LIMIT 1) AS held_back_at
+        horizon_exclusive,
+        (SELECT recorded_at FROM events WHERE position >= horizon_exclusive ORDER BY position LIMIT 1) AS held_back_at
     FROM (
-        SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS undecided_from FROM installation
-    ) AS bound
+        SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS horizon_exclusive
+        FROM installation
+    ) AS bounds
 )
 SELECT
     event.position, event.recorded_at, event.version, event.request_id, event.partition, event.stream_id, event.payload,
-    event.event_type, event.traceparent, now.undecided_from, now.held_back_at, statement_timestamp() AS read_at
+    event.event_type, event.traceparent, now.horizon_exclusive, now.held_back_at, statement_timestamp() AS read_at
 FROM now LEFT JOIN LATERAL (
-    SELECT * FROM events WHERE position > $1 AND position < now.undecided_from ORDER BY position LIMIT $2
+    SELECT * FROM events WHERE position > $1 AND position < now.horizon_exclusive ORDER BY position LIMIT $2
 ) AS event ON true

@@ -1,4 +1,4 @@
-//! Settings.
+//! Settings of the write database.
 
 use std::{fmt, time::Duration};
 
@@ -8,45 +8,51 @@ use tokio_postgres::{
     config::{Host, SslMode, TargetSessionAttrs},
 };
 
-/// How to reach the write database, and how long to wait for it. [`PostgresConfig::new`] gives the defaults.
+/// Address, connection limits and timeouts of the write database. [`PostgresConfig::new`] gives the defaults.
 ///
-/// `Debug` shows everything but the password.
+/// `Debug` prints everything but the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresConfig {
-    /// Where it is: `postgres://user:password@host:port/database`, with several `host:port` separated by commas for a primary and its
-    /// standbys. All of them are tried at the same time, and the first that allows writes and acknowledges a commit is used. Special
-    /// characters are percent-encoded; other parameters of libpq follow a `?`. `sslmode=require` is refused, as there is no TLS in this build.
+    /// Address: `postgres://user:password@host:port/database`, with several `host:port` separated by commas for a
+    /// primary and its standbys. All of them are tried at the same time, and the first that allows writes and
+    /// acknowledges a commit is used. Special characters are percent-encoded; other parameters of libpq follow a `?`.
+    /// `sslmode=require` is refused, as this build has no TLS.
     pub url: String,
-    /// The name that the server's activity view shows. Default `diptych`; one in the URL goes before it.
+    /// `application_name` of the sessions, as in `pg_stat_activity`. Default `diptych`; a name in the URL takes
+    /// precedence.
     pub application_name: String,
-    /// How many appends and other writes may be under way at the same time, from 1. Default 4: a process has one sequencer.
+    /// Maximum number of concurrent appends and other writes, from 1. Default 4: a process has one sequencer.
     pub write_connections_max: usize,
-    /// How many reads may be under way at the same time, from 1. Default 8.
+    /// Maximum number of concurrent reads, from 1. Default 8.
     pub read_connections_max: usize,
-    /// How long a connection may take, over all hosts, from the first packet to its first acknowledged commit. Default 3 s.
+    /// Timeout for opening a connection, over all hosts, from the first packet to its first acknowledged commit.
+    /// Default 3 s.
     pub connect_timeout: Duration,
-    /// How long a call waits for one of the connections to become free. Default 5 s.
+    /// Timeout for a connection of the pool to become free. Default 5 s.
     pub pool_timeout: Duration,
-    /// How long an answer is waited for before the connection is given up, commits that wait for the standby included. Default 5 s. A
-    /// server that stands still answers TCP, so this is what notices it.
+    /// Timeout for an answer, including commits that wait for the standby; then the connection is closed. Default 5 s.
+    /// A server that hangs still acknowledges TCP segments, so only this timeout detects it.
     pub answer_timeout: Duration,
-    /// How long a statement may run before the server aborts it; the wait of its commit for disk and standby does not count. Default 4 s;
-    /// less than `answer_timeout`, so that it is mostly the server that says no, and nothing is in doubt.
+    /// Timeout after which the server aborts a statement; its commit's wait for disk and standby does not count.
+    /// Default 4 s; less than `answer_timeout`, so that mostly the server ends a slow statement, and its outcome is
+    /// known.
     pub statement_timeout: Duration,
-    /// How long a statement waits for a lock, such as that of an append of the same stream that is not over. Default 2 s.
+    /// Timeout for a lock, such as that of an unfinished append to the same stream. Default 2 s.
     pub lock_timeout: Duration,
-    /// Whether processes tell each other of appends by LISTEN and NOTIFY. Default true; false behind a proxy that shares sessions,
-    /// where only looking helps.
+    /// Enables notifications of appends between processes, by LISTEN and NOTIFY. Default true. Set it to false behind a
+    /// proxy that shares sessions, where only polling works.
     pub notify: bool,
-    /// How often a waiting handle looks for events where it is not told of them. Default 10 ms; ten times that while it is told.
-    pub look_interval: Duration,
-    /// For how long new requests go to the same shelf before another one is begun, which happens in `forget_requests`. Default 10 days: each
-    /// look-up of a request asks every shelf, and only whole shelves are dropped, so a third of the time that ids are kept is about right.
-    pub request_shelf_age: Duration,
+    /// Poll interval of a handle that waits for events while it receives no notifications. Default 10 ms; ten times
+    /// that while it does.
+    pub poll_interval: Duration,
+    /// Interval of the partitions of the table of request ids: how long new requests go to the same partition before
+    /// `forget_requests` begins another one. Default 10 days: each look-up of a request searches every partition, and
+    /// only whole partitions are dropped, so a third of the time that ids are kept is about right.
+    pub request_partition_interval: Duration,
 }
 
 impl PostgresConfig {
-    /// The defaults for a database.
+    /// The default settings for the database at `url`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -60,70 +66,69 @@ impl PostgresConfig {
             statement_timeout: Duration::from_secs(4),
             lock_timeout: Duration::from_secs(2),
             notify: true,
-            look_interval: Duration::from_millis(10),
-            request_shelf_age: Duration::from_secs(10 * 24 * 60 * 60),
+            poll_interval: Duration::from_millis(10),
+            request_partition_interval: Duration::from_secs(10 * 24 * 60 * 60),
         }
     }
 
-    /// One driver configuration per host.
+    /// Returns one driver configuration per host.
     pub(crate) fn hosts(&self) -> PortResult<Vec<Config>> {
-        // What the parser has to say may hold a piece of the password.
-        let whole: Config = self.url.parse().map_err(|_| {
+        // The message of the parser may contain a part of the password.
+        let all: Config = self.url.parse().map_err(|_| {
             PortError::operator(
-                "the URL of Postgres cannot be read: it has the form postgres://user:password@host:port/database, with special \
+                "invalid postgres.url: use the form postgres://user:password@host:port/database, with special \
                  characters percent-encoded",
             )
         })?;
-        if whole.get_ssl_mode() == SslMode::Require {
+        if all.get_ssl_mode() == SslMode::Require {
             return Err(PortError::operator(
-                "the URL of Postgres asks for sslmode=require, but this build has no TLS to Postgres: use a local proxy that adds it",
+                "postgres.url has sslmode=require, but this build has no TLS for Postgres: use a local proxy that adds \
+                 it",
             ));
         }
-        let count = whole.get_hosts().len().max(whole.get_hostaddrs().len());
-        let ports = whole.get_ports();
+        let count = all.get_hosts().len().max(all.get_hostaddrs().len());
+        let ports = all.get_ports();
         if count == 0 || (ports.len() > 1 && ports.len() != count) {
-            let message = format!(
-                "the URL of Postgres names {count} hosts and {} ports: name one port, or one per host",
-                ports.len()
-            );
+            let message =
+                format!("postgres.url has {count} hosts and {} ports: give one port, or one per host", ports.len());
             return Err(PortError::operator(message));
         }
-        Ok((0..count).map(|index| self.host(&whole, index)).collect())
+        Ok((0..count).map(|index| self.host(&all, index)).collect())
     }
 
-    fn host(&self, whole: &Config, index: usize) -> Config {
+    fn host(&self, all: &Config, index: usize) -> Config {
         let mut host = Config::new();
-        match whole.get_hosts().get(index) {
+        match all.get_hosts().get(index) {
             Some(Host::Tcp(name)) => drop(host.host(name)),
             Some(Host::Unix(path)) => drop(host.host_path(path)),
             None => {}
         }
-        if let Some(address) = whole.get_hostaddrs().get(index) {
+        if let Some(address) = all.get_hostaddrs().get(index) {
             host.hostaddr(*address);
         }
-        let ports = whole.get_ports();
+        let ports = all.get_ports();
         if let Some(port) = ports.get(index).or(ports.first()) {
             host.port(*port);
         }
-        if let Some(user) = whole.get_user() {
+        if let Some(user) = all.get_user() {
             host.user(user);
         }
-        if let Some(password) = whole.get_password() {
+        if let Some(password) = all.get_password() {
             host.password(password);
         }
-        if let Some(database) = whole.get_dbname() {
+        if let Some(database) = all.get_dbname() {
             host.dbname(database);
         }
-        if let Some(options) = whole.get_options() {
+        if let Some(options) = all.get_options() {
             host.options(options);
         }
-        host.application_name(whole.get_application_name().unwrap_or(&self.application_name));
-        host.ssl_mode(whole.get_ssl_mode());
-        host.channel_binding(whole.get_channel_binding());
+        host.application_name(all.get_application_name().unwrap_or(&self.application_name));
+        host.ssl_mode(all.get_ssl_mode());
+        host.channel_binding(all.get_channel_binding());
         host.target_session_attrs(TargetSessionAttrs::ReadWrite);
         host.connect_timeout(self.connect_timeout);
-        // A host that is gone is noticed about as soon as one that stands still.
-        host.tcp_user_timeout(whole.get_tcp_user_timeout().copied().unwrap_or(self.answer_timeout));
+        // An unreachable host is detected about as soon as one that hangs.
+        host.tcp_user_timeout(all.get_tcp_user_timeout().copied().unwrap_or(self.answer_timeout));
         host.keepalives(true)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
@@ -131,7 +136,7 @@ impl PostgresConfig {
         host
     }
 
-    /// What every session is told first.
+    /// The statements that every session runs first.
     pub(crate) fn session_settings(&self) -> String {
         let millis = |duration: Duration| duration.as_millis().max(1);
         format!(
@@ -144,7 +149,7 @@ impl PostgresConfig {
     }
 }
 
-/// After how long without traffic a connection is tested, and how often until it is given up.
+/// TCP keepalive: idle time before the first probe, and interval of the probes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -157,7 +162,7 @@ impl fmt::Debug for PostgresConfig {
                 .field("ports", &url.get_ports())
                 .field("user", &url.get_user())
                 .field("database", &url.get_dbname()),
-            Err(_) => shown.field("url", &"cannot be read"),
+            Err(_) => shown.field("url", &"invalid"),
         };
         shown
             .field("application_name", &self.application_name)
@@ -169,8 +174,8 @@ impl fmt::Debug for PostgresConfig {
             .field("statement_timeout", &self.statement_timeout)
             .field("lock_timeout", &self.lock_timeout)
             .field("notify", &self.notify)
-            .field("look_interval", &self.look_interval)
-            .field("request_shelf_age", &self.request_shelf_age)
+            .field("poll_interval", &self.poll_interval)
+            .field("request_partition_interval", &self.request_partition_interval)
             .finish()
     }
 }
@@ -208,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused() {
+    fn invalid_urls_are_refused() {
         for url in
             ["postgres://one/bank?sslmode=require", "postgres://", "postgres://one:1,two:2,three/x?port=1,2", "?"]
         {

@@ -1,13 +1,13 @@
-//! How near writing comes to what the server can take, and how long reading takes.
+//! Compares the write rate with the limit of the server, and measures read latencies.
 //!
-//! A plain writer, which keeps the server busy with the same rows and nothing else, and the adapter take turns in one run, so the ratio
-//! says what the adapter costs on this machine, whatever the machine. A table for people, then one line of JSON.
+//! A plain writer of the same rows and the adapter take turns in one run, so the ratio is the cost of the adapter,
+//! whatever the machine. Prints a table, then one line of JSON.
 //!
 //!     cargo run --release -p diptych-scylla --example scylla-limit -- 127.0.0.1:9042 [ROWS [IN_FLIGHT]]
 //!
-//! ROWS are written at a time by each of the two, several times; IN_FLIGHT is the adapter's `requests_max`. It makes a keyspace of its
-//! own and removes it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a measurement that cannot go on has nothing better to do")]
+//! Each of the two writes ROWS rows in each of several rounds; IN_FLIGHT is the adapter's `requests_max`. Creates a
+//! keyspace and drops it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed measurement has no result")]
 
 use std::{future::Future, slice, time::Duration};
 
@@ -26,7 +26,7 @@ use scylla::{
 use tokio::time::Instant;
 
 const IN_FLIGHT: usize = 256;
-/// As many rows as a projector writes at once.
+/// The number of rows of a projector's write.
 const ROWS_AT_ONCE: usize = 1_000;
 const BODY_BYTES: usize = 200;
 const ROUNDS: usize = 5;
@@ -45,8 +45,8 @@ async fn main() {
     let bench = Bench::prepare(&config).await;
 
     let mut figures = Vec::new();
-    for (name, group_rows) in [("rows of a group each", 1), ("16 rows of a group", 16)] {
-        figures.extend(bench.compare_writers(name, group_rows, rows_count).await);
+    for (name, rows_per_key) in [("1 row per partition key", 1), ("16 rows per partition key", 16)] {
+        figures.extend(bench.compare_writers(name, rows_per_key, rows_count).await);
     }
     figures.extend(bench.measure_reads().await);
     for partitions in [1, 16] {
@@ -59,7 +59,7 @@ async fn main() {
     bench.session.query_unpaged(drop_keyspace, ()).await.unwrap();
 }
 
-/// A number with its name and unit.
+/// A measured value with its name and unit.
 struct Figure {
     name: String,
     value: f64,
@@ -93,21 +93,22 @@ impl Bench {
             .await
             .unwrap();
         let insert = format!(
-            "INSERT INTO {view} (partition_key, sort_key, position, is_deleted, body) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
+            "INSERT INTO {view} (partition_key, sort_key, position, is_deleted, body)
+             VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
         );
         let plain = session.prepare(insert).await.unwrap();
         Self { session, plain, store, other, view }
     }
 
-    /// Rows written by both, in turns; every round has rows of its own.
-    async fn compare_writers(&self, name: &str, group_rows: usize, rows_count: usize) -> Vec<Figure> {
+    /// Measures both writers in turns; every round has rows of its own.
+    async fn compare_writers(&self, name: &str, rows_per_key: usize, rows_count: usize) -> Vec<Figure> {
         let (mut plain, mut adapter) = (Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
-            let rows = self.rows(&format!("{name} {round} plain"), group_rows, rows_count);
-            let plain_rate = rate(rows.len(), self.write_plainly(&rows)).await;
-            let rows = self.rows(&format!("{name} {round} adapter"), group_rows, rows_count);
+            let rows = self.rows(&format!("{name} {round} plain"), rows_per_key, rows_count);
+            let plain_rate = rate(rows.len(), self.write_without_adapter(&rows)).await;
+            let rows = self.rows(&format!("{name} {round} adapter"), rows_per_key, rows_count);
             let adapter_rate = rate(rows.len(), self.write(&rows)).await;
-            // The first round warms the server up.
+            // The first round warms up the server.
             if round > 0 {
                 plain.push(plain_rate);
                 adapter.push(adapter_rate);
@@ -121,16 +122,16 @@ impl Bench {
         ]
     }
 
-    fn rows(&self, name: &str, group_rows: usize, rows_count: usize) -> Vec<RowWrite> {
+    fn rows(&self, name: &str, rows_per_key: usize, rows_count: usize) -> Vec<RowWrite> {
         let row = |number: usize| RowWrite {
             view: self.view,
-            key: RowKey::new(&format!("{name} {}", number / group_rows), number.to_be_bytes().to_vec()),
+            key: RowKey::new(&format!("{name} {}", number / rows_per_key), number.to_be_bytes().to_vec()),
             row: Row { position: position(number + 1), body: Some(vec![b'x'; BODY_BYTES].into()) },
         };
         (0..rows_count).map(row).collect()
     }
 
-    async fn write_plainly(&self, rows: &[RowWrite]) {
+    async fn write_without_adapter(&self, rows: &[RowWrite]) {
         let insert = async |write: &RowWrite| {
             let position = write.row.position.as_i64();
             let body = write.row.body.as_deref().unwrap();
@@ -155,9 +156,9 @@ impl Bench {
         for round in 0..=ROUNDS {
             latency.reset();
             for key in &keys {
-                let begin = Instant::now();
+                let started_at = Instant::now();
                 assert!(self.store.read(self.view, slice::from_ref(key)).await.unwrap()[0].is_some());
-                note(&mut latency, begin.elapsed());
+                record(&mut latency, started_at.elapsed());
             }
             let all = rate(keys.len(), async { drop(self.store.read(self.view, &keys).await.unwrap()) }).await;
             at_once.extend((round > 0).then_some(all));
@@ -167,7 +168,8 @@ impl Bench {
         figures
     }
 
-    /// What a projector saves after a batch that touched some partitions, and what a query process loads meanwhile.
+    /// Measures saves of progress as of a projector after a batch in some partitions, and concurrent loads as of a
+    /// query process.
     async fn measure_progress(&self, partitions: u16) -> Vec<Figure> {
         let views = VIEWS.map(|name| ViewId { name, generation: partitions });
         let (mut save, mut load, mut visible) = (latency(), latency(), latency());
@@ -176,33 +178,33 @@ impl Bench {
                 .iter()
                 .flat_map(|view| (0..partitions).map(|partition| progress(*view, partition, number)))
                 .collect();
-            let begin = Instant::now();
+            let started_at = Instant::now();
             let saved = async {
                 self.store.save(&updates).await.unwrap();
-                begin.elapsed()
+                started_at.elapsed()
             };
             let seen = async {
                 loop {
                     let asked = Instant::now();
                     let loaded = self.other.load(&views).await.unwrap();
-                    note(&mut load, asked.elapsed());
+                    record(&mut load, asked.elapsed());
                     if loaded.iter().any(|update| update.progress.position == position(number)) {
-                        return begin.elapsed();
+                        return started_at.elapsed();
                     }
                 }
             };
             let (saved, seen) = futures::join!(saved, seen);
-            note(&mut save, saved);
-            note(&mut visible, seen);
+            record(&mut save, saved);
+            record(&mut visible, seen);
             if number == SAVES {
-                // The first half warms the server up.
+                // The first half warms up the server.
                 [&mut save, &mut load, &mut visible].into_iter().for_each(Histogram::reset);
             }
         }
         let what = format!("progress of 5 views in {partitions} partitions");
         let mut figures = percentiles(&format!("{what}: save"), &save);
         figures.extend(percentiles(&format!("{what}: load"), &load));
-        figures.extend(percentiles(&format!("{what}: begin of a save to seen by another"), &visible));
+        figures.extend(percentiles(&format!("{what}: start of a save to its load by another"), &visible));
         figures
     }
 }
@@ -220,11 +222,11 @@ fn position(number: usize) -> Position {
 }
 
 async fn rate(count: usize, work: impl Future<Output = ()>) -> f64 {
-    let begin = Instant::now();
+    let started_at = Instant::now();
     work.await;
     #[allow(clippy::cast_precision_loss, reason = "counts of rows are far below 2^52")]
     let count = count as f64;
-    count / begin.elapsed().as_secs_f64()
+    count / started_at.elapsed().as_secs_f64()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -232,12 +234,12 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Of microseconds.
+/// A histogram of microseconds.
 fn latency() -> Histogram<u64> {
     Histogram::new(3).unwrap()
 }
 
-fn note(latency: &mut Histogram<u64>, elapsed: Duration) {
+fn record(latency: &mut Histogram<u64>, elapsed: Duration) {
     latency.record(u64::try_from(elapsed.as_micros()).unwrap()).unwrap();
 }
 
@@ -250,7 +252,7 @@ fn percentiles(name: &str, latency: &Histogram<u64>) -> Vec<Figure> {
     vec![percentile(50.0), percentile(99.0)]
 }
 
-/// Of this process, with the rows that it has made up; where the system tells.
+/// The peak memory of this process, including the generated rows; `None` where the system does not report it.
 fn peak_memory() -> Option<Figure> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

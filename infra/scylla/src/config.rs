@@ -1,24 +1,25 @@
-//! What can be set.
+//! Settings of the read database.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use diptych_kernel::ports::{PortError, PortResult};
 
-/// What fits on one connection.
+/// The largest number of concurrent requests on one connection.
 const REQUESTS_MAX: usize = 32_768;
 
-/// How many copies of a row have to answer. Only those for which whoever reads sees what was acknowledged.
+/// The consistency level. Only those levels with which a reader sees every acknowledged write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
-    /// More than half of the copies in the data centre of the node that is asked. Writers and readers are in the same one.
+    /// A majority of the replicas in the data centre of the coordinator. For writers and readers in the same data
+    /// centre.
     #[default]
     LocalQuorum,
-    /// More than half of all copies, wherever they are. For writers and readers in different data centres.
+    /// A majority of all replicas. For writers and readers in different data centres.
     Quorum,
 }
 
 impl Consistency {
-    pub(crate) fn of_driver(self) -> scylla::statement::Consistency {
+    pub(crate) fn to_driver(self) -> scylla::statement::Consistency {
         match self {
             Self::LocalQuorum => scylla::statement::Consistency::LocalQuorum,
             Self::Quorum => scylla::statement::Consistency::Quorum,
@@ -38,50 +39,54 @@ impl fmt::Display for Consistency {
 impl FromStr for Consistency {
     type Err = PortError;
 
-    /// Reads the name that CQL has for it, in any case.
+    /// Parses the CQL name of a level, in any case.
     fn from_str(text: &str) -> PortResult<Self> {
         [Self::LocalQuorum, Self::Quorum]
             .into_iter()
             .find(|consistency| consistency.to_string().eq_ignore_ascii_case(text))
             .ok_or_else(|| {
                 PortError::operator(format!(
-                    "consistency {text:?} would not show everybody what was acknowledged: choose LOCAL_QUORUM or QUORUM"
+                    "consistency {text:?} does not guarantee that acknowledged writes are read: use LOCAL_QUORUM or \
+                     QUORUM"
                 ))
             })
     }
 }
 
-/// Where the read database is, and how it is used. [`ScyllaConfig::new`] gives the defaults.
+/// Address, replication, limits and timeouts of the read database. [`ScyllaConfig::new`] gives the defaults.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScyllaConfig {
-    /// Nodes to ask for all others, as `host`, `host:port` or `[address]:port`; the port is 9042 where none is given. At least one.
+    /// Nodes from which the others are discovered, as `host`, `host:port` or `[address]:port`; the default port is
+    /// 9042. At least one.
     pub contact_points: Vec<String>,
-    /// The keyspace: 1 to 48 lower-case letters, digits and underscores, a letter first. One installation has it to itself.
+    /// The keyspace: 1 to 48 lower-case letters, digits and underscores, a letter first. It must not be shared with
+    /// another installation.
     pub keyspace: String,
-    /// The data centre whose nodes are asked, and in which [`migrate`](crate::migrate) puts the keyspace. Default: none, for clusters of
-    /// one data centre; then any node is asked, and the keyspace is in all of them.
+    /// The data centre whose nodes receive the requests, and in which [`migrate`](crate::migrate) creates the keyspace.
+    /// Default: none, for clusters of one data centre; then requests go to any node, and the keyspace is in all data
+    /// centres.
     pub datacenter: Option<String>,
-    /// How many copies of each row there are in a data centre, when [`migrate`](crate::migrate) makes the keyspace. At least 1, and no
-    /// more than there are nodes. Default 3, which survives the loss of any one node.
+    /// The number of replicas of each row in a data centre, when [`migrate`](crate::migrate) creates the keyspace. At
+    /// least 1, and at most the number of nodes. Default 3, which survives the loss of any one node.
     pub replication_factor: u8,
-    /// How many copies have to answer. Default LOCAL_QUORUM.
+    /// The consistency level. Default LOCAL_QUORUM.
     pub consistency: Consistency,
-    /// The user to log in as. Default: none, for servers that ask for none.
+    /// The user to log in as. Default: none, for servers without authentication.
     pub user: Option<String>,
-    /// Its password. Never printed.
+    /// The user's password. Never printed.
     pub password: Option<String>,
-    /// How long one statement may take, with the driver's own retries. Default 5 s.
+    /// Timeout for one statement, including the driver's retries. Default 5 s.
     pub request_timeout: Duration,
-    /// How long it may take to connect to a node. Default 5 s.
+    /// Timeout for connecting to a node. Default 5 s.
     pub connect_timeout: Duration,
-    /// How many statements of one handle may be under way at a time; more wait. 1 to 32,768. Default 256.
+    /// Maximum number of concurrent statements of one handle; more wait. 1 to 32,768. Default 256.
     pub requests_max: usize,
-    /// The shortest time between two looks for progress that other processes have saved. Default 2 ms.
-    pub progress_poll: Duration,
+    /// Minimum interval between two polls for progress that other processes have saved. Default 2 ms.
+    pub progress_poll_interval: Duration,
 }
 
 impl ScyllaConfig {
-    /// The settings for a keyspace of a cluster.
+    /// The default settings for a keyspace of a cluster.
     #[must_use]
     pub fn new(contact_points: Vec<String>, keyspace: impl Into<String>) -> Self {
         Self {
@@ -95,40 +100,40 @@ impl ScyllaConfig {
             request_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             requests_max: 256,
-            progress_poll: Duration::from_millis(2),
+            progress_poll_interval: Duration::from_millis(2),
         }
     }
 
-    /// All that is wrong with it, in one error.
+    /// Checks the settings, and returns all problems in one error.
     pub(crate) fn check(&self) -> PortResult<()> {
-        let mut mistakes = Vec::new();
+        let mut problems = Vec::new();
         if self.contact_points.is_empty() {
-            mistakes.push("no contact point is given: give at least one as host:port".to_owned());
+            problems.push("contact_points is empty: give at least one as host:port".to_owned());
         }
         if !is_keyspace(&self.keyspace) {
-            mistakes.push(format!(
-                "{:?} cannot be a keyspace: choose 1 to 48 lower-case letters, digits and underscores, a letter first",
+            problems.push(format!(
+                "invalid keyspace {:?}: use 1 to 48 lower-case letters, digits and underscores, a letter first",
                 self.keyspace
             ));
         }
         if let Some(datacenter) = self.datacenter.as_ref().filter(|name| !is_datacenter(name)) {
-            mistakes.push(format!("{datacenter:?} cannot be a data centre: its name is empty or has a quote in it"));
+            problems.push(format!("invalid datacenter {datacenter:?}: the name must not be empty or contain a quote"));
         }
         if self.replication_factor == 0 {
-            mistakes.push("replication_factor is 0, so rows would be nowhere: choose 1 or more".to_owned());
+            problems.push("replication_factor is 0: choose 1 or more".to_owned());
         }
         if !(1..=REQUESTS_MAX).contains(&self.requests_max) {
-            mistakes.push(format!("requests_max is {}: choose 1 to {REQUESTS_MAX}", self.requests_max));
+            problems.push(format!("requests_max is {}: choose 1 to {REQUESTS_MAX}", self.requests_max));
         }
         if self.user.is_some() != self.password.is_some() {
-            mistakes.push("user and password go together: give both or neither".to_owned());
+            problems.push("only one of user and password is given: give both or neither".to_owned());
         }
         for (name, time) in [("request_timeout", self.request_timeout), ("connect_timeout", self.connect_timeout)] {
             if time.is_zero() {
-                mistakes.push(format!("{name} is 0, so everything would be too late: choose more"));
+                problems.push(format!("{name} is 0: choose more"));
             }
         }
-        if mistakes.is_empty() { Ok(()) } else { Err(PortError::operator(mistakes.join("; "))) }
+        if problems.is_empty() { Ok(()) } else { Err(PortError::operator(problems.join("; "))) }
     }
 }
 
@@ -145,18 +150,18 @@ impl fmt::Debug for ScyllaConfig {
             .field("request_timeout", &self.request_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("requests_max", &self.requests_max)
-            .field("progress_poll", &self.progress_poll)
+            .field("progress_poll_interval", &self.progress_poll_interval)
             .finish()
     }
 }
 
-/// The name becomes part of statements.
+/// Checks a keyspace name, which becomes part of statements.
 fn is_keyspace(name: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     name.len() <= 48 && name.bytes().all(is_part) && name.starts_with(|first: char| first.is_ascii_lowercase())
 }
 
-/// The name becomes part of a statement, in quotes.
+/// Checks a data centre name, which becomes part of a statement, in quotes.
 fn is_datacenter(name: &str) -> bool {
     !name.is_empty() && !name.contains('\'')
 }
@@ -179,12 +184,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_in_order() {
+    fn the_defaults_are_valid() {
         config().check().unwrap();
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         let config = ScyllaConfig {
             contact_points: Vec::new(),
             keyspace: "Diptych\"; DROP".into(),
@@ -198,22 +203,22 @@ mod tests {
         let error = config.check().unwrap_err();
         assert_eq!(error.remedy(), Remedy::Operator);
         let text = error.to_string();
-        let told = [
-            "contact point",
+        let expected = [
+            "contact_points",
             "keyspace",
-            "data centre",
+            "datacenter",
             "replication_factor",
             "user and password",
             "request_timeout",
             "requests_max",
         ];
-        for what in told {
+        for what in expected {
             assert!(text.contains(what), "{what} is missing in: {text}");
         }
     }
 
     #[test]
-    fn names_of_keyspaces_are_checked() {
+    fn keyspace_names_are_validated() {
         for name in ["a", "diptych_2", &"k".repeat(48)] {
             assert!(is_keyspace(name), "{name}");
         }
@@ -223,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_keeps_the_contract_can_be_chosen() {
+    fn only_consistency_levels_that_keep_the_contract_are_accepted() {
         assert_eq!("local_quorum".parse::<Consistency>().unwrap(), Consistency::LocalQuorum);
         assert_eq!("QUORUM".parse::<Consistency>().unwrap(), Consistency::Quorum);
         assert!("ONE".parse::<Consistency>().unwrap_err().to_string().contains("LOCAL_QUORUM"));

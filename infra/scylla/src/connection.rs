@@ -1,4 +1,4 @@
-//! The session with the cluster: bounded, and with failures in a port's words.
+//! The session with the cluster: limits concurrent requests, and maps errors of the driver.
 
 use std::{collections::BTreeSet, fmt::Display, ops::ControlFlow, time::Duration};
 
@@ -18,15 +18,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{config::ScyllaConfig, cql, error};
 
-/// How many rows the server sends at a time, at most. It sends fewer where they are large.
+/// The largest number of rows in a page of a result. The server sends fewer if they are large.
 pub(crate) const PAGE_ROWS_MAX: usize = 1_000;
 
-/// How long nodes may take to agree on the schema.
+/// Timeout for all nodes to agree on the schema.
 const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A session, with a bound on what is under way.
+/// A session with a limit on concurrent requests.
 ///
-/// The driver keeps one connection per shard of ScyllaDB and one per node of Cassandra, over which any number of requests go at a time.
+/// The driver keeps one connection per shard of ScyllaDB and one per node of Cassandra, each for many concurrent
+/// requests.
 pub(crate) struct Connection {
     session: Session,
     permits: Semaphore,
@@ -34,16 +35,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the cluster. No keyspace is used yet.
+    /// Connects to the cluster, without selecting a keyspace.
     pub(crate) async fn open(config: &ScyllaConfig) -> PortResult<Self> {
         config.check()?;
         let mut policy = DefaultPolicy::builder().token_aware(true);
         if let Some(datacenter) = &config.datacenter {
-            // A node elsewhere would ask its own neighbours.
+            // With LOCAL_QUORUM a coordinator elsewhere would use the replicas of its own data centre.
             policy = policy.prefer_datacenter(datacenter.clone()).permit_dc_failover(false);
         }
         let profile = ExecutionProfile::builder()
-            .consistency(config.consistency.of_driver())
+            .consistency(config.consistency.to_driver())
             .request_timeout(Some(config.request_timeout))
             .load_balancing_policy(policy.build())
             .build();
@@ -52,40 +53,42 @@ impl Connection {
             .connection_timeout(config.connect_timeout)
             .schema_agreement_timeout(AGREEMENT_TIMEOUT)
             .default_execution_profile_handle(profile.into_handle())
-            // What routing needs and nothing else: a cluster may have thousands of tables of others.
+            // Only the metadata that routing needs: a cluster may have thousands of other tables.
             .keyspaces_to_fetch([&config.keyspace])
             .fetch_full_schema_metadata(false);
         if let (Some(user), Some(password)) = (&config.user, &config.password) {
             builder = builder.user(user, password);
         }
         let connected = builder.build().await;
-        let session = connected.map_err(|error| error::connecting(&config.contact_points, error))?;
+        let session = connected.map_err(|error| error::connect_error(config, error))?;
         check_datacenter(&session, config)?;
         Ok(Self { session, permits: Semaphore::new(config.requests_max), requests_max: config.requests_max })
     }
 
-    pub(crate) async fn use_keyspace(&self, keyspace: &str) -> PortResult<()> {
-        self.session.use_keyspace(keyspace, true).await.map_err(|error| error::entering(keyspace, error))
+    /// Selects the configured keyspace.
+    pub(crate) async fn use_keyspace(&self, config: &ScyllaConfig) -> PortResult<()> {
+        let used = self.session.use_keyspace(&config.keyspace, true).await;
+        used.map_err(|error| error::keyspace_error(config, error))
     }
 
     pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
-    /// How many requests may be under way at a time.
+    /// The maximum number of concurrent requests.
     pub(crate) fn requests_max(&self) -> usize {
         self.requests_max
     }
 
-    /// Prepares the statement of a file. All of them may be repeated without harm: reads, and writes with a timestamp of their own.
+    /// Prepares the statement of a file. All of them are idempotent: reads, and writes with explicit timestamps.
     pub(crate) async fn prepare(&self, file: &str) -> PortResult<PreparedStatement> {
         let _permit = self.permit().await;
-        let mut prepared = self.session.prepare(cql::statement(file)).await.map_err(error::preparing)?;
+        let mut prepared = self.session.prepare(cql::statement(file)).await.map_err(error::prepare_error)?;
         prepared.set_is_idempotent(true);
         Ok(prepared)
     }
 
-    /// Writes.
+    /// Executes a write.
     pub(crate) async fn execute(
         &self,
         what: &str,
@@ -96,10 +99,10 @@ impl Connection {
         self.session
             .execute_unpaged(statement, values)
             .await
-            .map_err(|error| error::writing(in_table(what, statement), error))
+            .map_err(|error| error::write_error(describe(what, statement), error))
     }
 
-    /// Writes, in one request. The caller sees to it that all of it has one partition key: then it is one mutation.
+    /// Executes several writes in one request. All must have the same partition key: then they are one mutation.
     pub(crate) async fn execute_batch<'a>(
         &self,
         what: &str,
@@ -110,17 +113,17 @@ impl Connection {
         let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements);
         batch.set_is_idempotent(true);
         let _permit = self.permit().await;
-        self.session.batch(&batch, values).await.map(|_| ()).map_err(|error| error::writing(what, error))
+        self.session.batch(&batch, values).await.map(|_| ()).map_err(|error| error::write_error(what, error))
     }
 
-    /// Reads rows, `page_rows` at a time, until there are no more or `take` has enough.
+    /// Reads rows in pages of `page_rows`, until there are no more or `on_row` breaks.
     pub(crate) async fn read_while<R>(
         &self,
         what: &str,
         statement: &PreparedStatement,
         values: impl SerializeRow,
         page_rows: usize,
-        mut take: impl FnMut(R) -> PortResult<ControlFlow<()>>,
+        mut on_row: impl FnMut(R) -> PortResult<ControlFlow<()>>,
     ) -> PortResult<()>
     where
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
@@ -132,13 +135,13 @@ impl Connection {
             let permit = self.permit().await;
             let answer = self.session.execute_single_page(&statement, &values, from).await;
             drop(permit);
-            let (result, next) = answer.map_err(|error| error::reading(in_table(what, &statement), error))?;
-            let garbled = |error: &dyn Display| {
-                error::garbled(format_args!("what {} cannot understand ({error})", in_table(what, &statement)))
+            let (result, next) = answer.map_err(|error| error::read_error(describe(what, &statement), error))?;
+            let corrupt_data = |error: &dyn Display| {
+                error::corrupt_data(format_args!("an unexpected result of {} ({error})", describe(what, &statement)))
             };
-            let result = result.into_rows_result().map_err(|error| garbled(&error))?;
-            for row in result.rows::<R>().map_err(|error| garbled(&error))? {
-                if take(row.map_err(|error| garbled(&error))?)?.is_break() {
+            let result = result.into_rows_result().map_err(|error| corrupt_data(&error))?;
+            for row in result.rows::<R>().map_err(|error| corrupt_data(&error))? {
+                if on_row(row.map_err(|error| corrupt_data(&error))?)?.is_break() {
                     return Ok(());
                 }
             }
@@ -160,29 +163,29 @@ impl Connection {
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,
     {
         let mut rows = Vec::new();
-        let take = |row| {
+        let on_row = |row| {
             rows.push(row);
             Ok(ControlFlow::Continue(()))
         };
-        self.read_while(what, statement, values, PAGE_ROWS_MAX, take).await?;
+        self.read_while(what, statement, values, PAGE_ROWS_MAX, on_row).await?;
         Ok(rows)
     }
 
     async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        // The semaphore is never closed, so there always is one.
+        // The semaphore is never closed, so this never returns `None`.
         self.permits.acquire().await.ok()
     }
 }
 
-/// What a statement does, and where.
-fn in_table(what: &str, statement: &PreparedStatement) -> String {
+/// Describes a statement for error messages: what it does, and the table.
+fn describe(what: &str, statement: &PreparedStatement) -> String {
     match statement.get_table_name() {
         Some(table) => format!("{what} in table {table}"),
         None => what.to_owned(),
     }
 }
 
-/// A data centre that nobody is in leaves nobody to ask, and the driver says so only then.
+/// Checks that the configured data centre has nodes. Otherwise the driver fails only at the first request.
 fn check_datacenter(session: &Session, config: &ScyllaConfig) -> PortResult<()> {
     let Some(datacenter) = config.datacenter.as_deref() else { return Ok(()) };
     let cluster = session.get_cluster_state();
@@ -191,5 +194,7 @@ fn check_datacenter(session: &Session, config: &ScyllaConfig) -> PortResult<()> 
         return Ok(());
     }
     let known = Vec::from_iter(known).join(", ");
-    Err(PortError::operator(format!("there is no node in data centre {datacenter}: the cluster has {known}")))
+    Err(PortError::operator(format!(
+        "no node is in data centre {datacenter} (setting scylla.datacenter): the cluster has {known}"
+    )))
 }

@@ -1,4 +1,4 @@
-//! The read database as the ports see it.
+//! [`ScyllaViewStore`]: the read database on ScyllaDB.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,11 +12,11 @@ use crate::{
     config::ScyllaConfig,
     connection::Connection,
     migration,
-    progress::{Changes, ProgressTable},
+    progress::{ChangeCounter, ProgressTable},
     rows::Tables,
 };
 
-/// The read database on ScyllaDB. Clones are handles to the same session; every opening has one of its own, as a process would.
+/// The read database on ScyllaDB. Clones share the same session; every call of [`open`](Self::open) makes a new one.
 #[derive(Clone)]
 pub struct ScyllaViewStore {
     shared: Arc<Shared>,
@@ -27,36 +27,39 @@ struct Shared {
     config: ScyllaConfig,
     tables: Tables,
     progress: ProgressTable,
-    changes: Changes,
+    changes: ChangeCounter,
     partitions: Partitions,
 }
 
 impl ScyllaViewStore {
-    /// Connects to a read database that [`migrate`](crate::migrate) has brought up to date. `partitions` is that of the installation.
+    /// Connects to a read database that [`migrate`](crate::migrate) has prepared. `partitions` is that of the
+    /// installation.
     ///
-    /// # Errors When no node can be reached (asking again may help), and for an operator: when the settings are wrong, the server refuses
-    /// the user, the schema is missing, older or newer than this program's, or was made with another number of partitions.
+    /// # Errors
+    /// When no node can be reached. For an operator: when the settings are invalid, the server refuses the user, the
+    /// schema is missing, older or newer than this program's, or was created with another number of partitions.
     pub async fn open(config: ScyllaConfig, partitions: Partitions) -> PortResult<Self> {
-        let store = Self::open_as_made(config).await?;
+        let store = Self::open_with_stored_partitions(config).await?;
         migration::check_partitions(&store.shared.config.keyspace, store.partitions(), partitions)?;
         Ok(store)
     }
 
-    /// The same for whoever has no other store that knows the number of partitions: [`ScyllaViewStore::partitions`] tells it.
+    /// Connects without a known number of partitions, which [`ScyllaViewStore::partitions`] returns: for processes
+    /// without a write database.
     ///
     /// # Errors
-    /// As [`ScyllaViewStore::open`], but for another number of partitions.
-    pub async fn open_as_made(config: ScyllaConfig) -> PortResult<Self> {
+    /// As [`ScyllaViewStore::open`], except for the number of partitions.
+    pub async fn open_with_stored_partitions(config: ScyllaConfig) -> PortResult<Self> {
         let connection = Connection::open(&config).await?;
-        connection.use_keyspace(&config.keyspace).await?;
+        connection.use_keyspace(&config).await?;
         let partitions = migration::check(&connection, &config.keyspace).await?;
         let progress = ProgressTable::prepare(&connection).await?;
-        let changes = Changes::new(config.progress_poll);
+        let changes = ChangeCounter::new(config.progress_poll_interval);
         let shared = Shared { connection, config, tables: Tables::default(), progress, changes, partitions };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// How many partitions the installation has: written down when it was first migrated, and never changed.
+    /// The number of partitions of the installation: recorded by the first migration, and never changed.
     #[must_use]
     pub fn partitions(&self) -> Partitions {
         self.shared.partitions

@@ -46,7 +46,7 @@ pub(crate) async fn views(process: &Process, partitions: Option<Partitions>) -> 
     let open = async || {
         let views = match partitions {
             Some(partitions) => ScyllaViewStore::open(scylla.into(), partitions).await?,
-            None => ScyllaViewStore::open_as_made(scylla.into()).await?,
+            None => ScyllaViewStore::open_with_stored_partitions(scylla.into()).await?,
         };
         has_tables(&views).await?;
         Ok(views)

@@ -1,5 +1,6 @@
--- Takes or extends the lease for owner $1 and $2 seconds, where it is free or the owner's own. A row that is not is_held tells who holds it,
--- as of the beginning of the statement: where it was_free then, somebody was faster.
+-- Acquires or extends the lease for owner $1 and $2 seconds, if it is free or already that owner's. If is_held is
+-- false, the row shows the holder at the beginning of the statement: if the lease was_free then, another owner has
+-- taken it meanwhile.
 WITH taken AS (
     UPDATE relay SET
         fence = CASE WHEN owner = $1 AND expires_at > statement_timestamp() THEN fence ELSE fence + 1 END,
@@ -11,6 +12,6 @@ WITH taken AS (
 SELECT * FROM taken
 UNION ALL
 SELECT
-    false, owner IS NULL OR owner = $1 OR expires_at <= statement_timestamp(), fence, owner, expires_at, published_up_to,
-    last_positions
+    false, owner IS NULL OR owner = $1 OR expires_at <= statement_timestamp(), fence, owner, expires_at,
+    published_up_to, last_positions
 FROM relay WHERE NOT EXISTS (SELECT FROM taken)

@@ -1,5 +1,5 @@
--- Moves the cursor to $2 and, partition by partition, $3, never back, and extends the lease to $4 seconds from now, where fence $1 is the
--- newest and was not given back. A lease that has ended and that nobody took counts on.
+-- Moves the cursor to $2 and, for each partition, to $3, never backwards, and extends the lease to $4 seconds from now,
+-- if fence $1 is the newest and was not released. A lease that has expired and was not taken since is still valid.
 UPDATE relay SET
     published_up_to = greatest(published_up_to, $2),
     last_positions = ARRAY(

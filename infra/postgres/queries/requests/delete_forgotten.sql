@@ -1,10 +1,10 @@
--- Deletes up to $2 requests of the newest shelf that were recorded before $1, and counts them. Its index still knows their ids, so leaving
--- them out when looking would not make them new.
+-- Deletes up to $2 requests of the newest partition that were recorded before $1, and counts them. Its unique index
+-- contains their ids, so ignoring them in look-ups would not be enough to make the ids new.
 WITH deleted AS (
     DELETE FROM requests
-    WHERE shelf = (SELECT request_shelf FROM installation) AND request_id = ANY (ARRAY(
+    WHERE partition_number = (SELECT current_request_partition FROM installation) AND request_id = ANY (ARRAY(
         SELECT request_id FROM requests
-        WHERE shelf = (SELECT request_shelf FROM installation) AND recorded_at < $1
+        WHERE partition_number = (SELECT current_request_partition FROM installation) AND recorded_at < $1
         LIMIT $2
     ))
     RETURNING 1

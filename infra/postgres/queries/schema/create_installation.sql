@@ -1,4 +1,4 @@
--- Fixes the number of partitions ($1) where it is not fixed yet, and tells it.
+-- Records the number of partitions ($1) if none is recorded yet, and returns the recorded one.
 WITH created AS (
     INSERT INTO installation (partitions) VALUES ($1) ON CONFLICT DO NOTHING RETURNING partitions
 )

@@ -1,5 +1,5 @@
--- Makes every transaction that has stored events wait for a random time before it commits. A deferred trigger runs as the last thing before the
--- commit, once per transaction: on its first event.
+-- Makes every transaction that has stored events wait for a random time before it commits. A deferred trigger runs just
+-- before the commit, once per transaction: on its first event.
 CREATE OR REPLACE FUNCTION delay_commit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_sleep(random() * TG_ARGV[0]::double precision);

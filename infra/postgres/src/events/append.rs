@@ -1,4 +1,4 @@
-//! Storing a batch.
+//! Appends a batch in one statement.
 
 use std::collections::HashMap;
 
@@ -8,82 +8,82 @@ use diptych_kernel::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::{Inner, receipts::Receipts};
-use crate::wire::{Row, Session, Trouble, Uuid, garbled};
+use super::{receipts::RequestReceipts, shared::Shared};
+use crate::driver::{Row, Session, StatementError, Uuid, corrupt_data};
 
 const APPEND: &str = include_str!("../../queries/append.sql");
-const REJECTION: &str = include_str!("../../queries/rejection.sql");
+const REJECTION_REASONS: &str = include_str!("../../queries/rejection_reasons.sql");
 
-/// How often a batch is sent again that was refused, while a look for the reason finds none: what stood against it has gone, as a
-/// request that is forgotten, or has come since, as a version that was missing.
+/// Maximum number of attempts for a batch that is rejected without a reason that is found afterwards: the obstacle is
+/// gone, such as a forgotten request, or a missing version was stored meanwhile.
 const ATTEMPTS_MAX: usize = 8;
 
-/// Stores all of it, or nothing where others came first.
-pub(super) async fn append(inner: &Inner, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
-    let batch = Batch::new(inner, units, snapshots);
+/// Stores all units, or none if they conflict with what is stored.
+pub(super) async fn append(shared: &Shared, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
+    let batch = AppendBatch::new(shared, units, snapshots);
     for _ in 0..ATTEMPTS_MAX {
-        let mut session = inner.writers.session().await.map_err(Trouble::of_write)?;
-        match batch.store(&mut session).await {
+        let mut session = shared.writers.session().await.map_err(StatementError::into_write_error)?;
+        match batch.insert(&mut session).await {
             Ok(Some(stored)) => {
-                inner.wake.appended(stored.first_position.plus(batch.last_ordinal()));
+                shared.notifications.appended(stored.first_position.plus(batch.last_ordinal()));
                 return Ok(AppendOutcome::Committed(batch.receipts(&stored)));
             }
             Ok(None) => {}
-            Err(trouble) if trouble.is_unique_violation() => {}
-            Err(trouble) => return Err(trouble.of_write()),
+            Err(error) if error.is_unique_violation() => {}
+            Err(error) => return Err(error.into_write_error()),
         }
-        // Nothing is stored, and the rest is questions.
-        if let Some(rejected) = batch.find_reasons(inner, &mut session).await.map_err(Trouble::of_question)? {
+        // Nothing is stored, and what follows only reads.
+        if let Some(rejected) = batch.rejection_reasons(&mut session).await.map_err(StatementError::into_read_error)? {
             return Ok(rejected);
         }
     }
     Err(PortError::not_done(format!(
-        "something stood against a batch {ATTEMPTS_MAX} times and was gone when looked for"
+        "a batch was rejected {ATTEMPTS_MAX} times, each time for a reason that was gone when it was looked up"
     )))
 }
 
-/// A batch as the columns that the statement takes.
-struct Batch<'a> {
-    inner: &'a Inner,
+/// A batch as the array parameters of the statement.
+struct AppendBatch<'a> {
+    shared: &'a Shared,
     units: &'a [AppendUnit],
-    events: Events<'a>,
-    requests: Requests<'a>,
-    snapshots: Snapshots<'a>,
-    streams: BuiltOn<'a>,
+    events: EventColumns<'a>,
+    requests: RequestColumns<'a>,
+    snapshots: SnapshotColumns<'a>,
+    streams: ExpectedVersions<'a>,
 }
 
-/// The streams of a batch, and for each the version that its first event builds on.
-struct BuiltOn<'a> {
+/// The streams of a batch, and the version that each is expected to have before.
+struct ExpectedVersions<'a> {
     names: Vec<&'a str>,
     versions: Vec<i64>,
 }
 
-/// Where and when a batch was stored.
-struct Stored {
+/// Position and time of a stored batch.
+struct StoredBatch {
     first_position: Position,
     recorded_at: Timestamp,
 }
 
-impl<'a> Batch<'a> {
-    fn new(inner: &'a Inner, units: &'a [AppendUnit], snapshots: &'a [Snapshot]) -> Self {
-        let events = Events::new(inner, units);
+impl<'a> AppendBatch<'a> {
+    fn new(shared: &'a Shared, units: &'a [AppendUnit], snapshots: &'a [Snapshot]) -> Self {
+        let events = EventColumns::new(shared, units);
         Self {
-            inner,
+            shared,
             units,
-            streams: events.built_on(),
+            streams: events.expected_versions(),
             events,
-            requests: Requests::new(units),
-            snapshots: Snapshots::new(snapshots),
+            requests: RequestColumns::new(units),
+            snapshots: SnapshotColumns::new(snapshots),
         }
     }
 
     fn last_ordinal(&self) -> u32 {
-        // Checked before: the events of a batch can be counted by ordinals.
+        // `validate` has checked that the events of a batch can be numbered by ordinals.
         u32::try_from(self.events.ordinals.len().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
-    /// `None` where something stands against it.
-    async fn store(&self, session: &mut Session) -> Result<Option<Stored>, Trouble> {
+    /// Inserts the batch. Returns `None` if it conflicts with what is stored.
+    async fn insert(&self, session: &mut Session) -> Result<Option<StoredBatch>, StatementError> {
         let (events, requests, snapshots) = (&self.events, &self.requests, &self.snapshots);
         let params: [&(dyn ToSql + Sync); 18] = [
             &events.ordinals,
@@ -108,18 +108,18 @@ impl<'a> Batch<'a> {
         let rows = session.write(APPEND, &params).await?;
         let Some(row) = rows.first().map(Row) else { return Ok(None) };
         let first_position = row.position("first_position")?;
-        self.inner.safe.committed(first_position, row)?;
-        Ok(Some(Stored { first_position, recorded_at: row.time("recorded_at")? }))
+        self.shared.durability.record_commit(first_position, row)?;
+        Ok(Some(StoredBatch { first_position, recorded_at: row.time("recorded_at")? }))
     }
 
-    fn receipts(&self, stored: &Stored) -> Vec<Receipt> {
+    fn receipts(&self, stored: &StoredBatch) -> Vec<Receipt> {
         let mut position = stored.first_position;
         let receipt = |unit: &AppendUnit| {
             let mut streams = ReceiptStreams::default();
             for event in &unit.events {
                 streams.add_event(StreamReceipt {
                     stream_id: event.stream_id.clone(),
-                    partition: self.inner.partitions.of(&event.stream_id),
+                    partition: self.shared.partitions.of(&event.stream_id),
                     version: event.version,
                     position,
                 });
@@ -130,40 +130,40 @@ impl<'a> Batch<'a> {
         self.units.iter().map(receipt).collect()
     }
 
-    /// What stands against it, where something does.
-    async fn find_reasons(&self, inner: &Inner, session: &mut Session) -> Result<Option<AppendOutcome>, Trouble> {
-        let rows = session.query(REJECTION, &[&self.streams.names, &self.requests.ids]).await?;
-        let (mut conflicts, mut receipts) = (Vec::new(), Receipts::default());
+    /// Reads what conflicts with the batch, if anything still does.
+    async fn rejection_reasons(&self, session: &mut Session) -> Result<Option<AppendOutcome>, StatementError> {
+        let rows = session.query(REJECTION_REASONS, &[&self.streams.names, &self.requests.ids]).await?;
+        let (mut conflicts, mut receipts) = (Vec::new(), RequestReceipts::default());
         for row in rows.iter().map(Row) {
             if row.get::<i32>("kind")? != 0 {
                 receipts.add(row)?;
                 continue;
             }
             let ordinal: i64 = row.get("ordinal")?;
-            let asked = usize::try_from(ordinal - 1).ok().and_then(|index| self.streams.versions.get(index));
-            let expected = *asked.ok_or_else(|| garbled("a stream that was not asked for"))?;
+            let requested = usize::try_from(ordinal - 1).ok().and_then(|index| self.streams.versions.get(index));
+            let expected = *requested.ok_or_else(|| corrupt_data("a stream that was not requested"))?;
             let (expected, actual) = (version_of(expected), row.version("version")?);
             if actual != expected {
                 conflicts.push(Conflict { stream_id: row.stream_id("stream_id")?, expected, actual });
             }
         }
-        let newest = receipts.newest();
+        let last_position = receipts.last_position();
         let done: Vec<StoredRequest> = receipts.into_requests();
         if conflicts.is_empty() && done.is_empty() {
             return Ok(None);
         }
-        inner.safe.make(session, newest).await?;
+        self.shared.durability.ensure_durable(session, last_position).await?;
         Ok(Some(AppendOutcome::Rejected { conflicts, done }))
     }
 }
 
-/// The version of a column that was made from one.
+/// Converts a column back that was made from a version.
 fn version_of(column: i64) -> Version {
     Version::new(u32::try_from(column).unwrap_or(u32::MAX))
 }
 
-/// The events by stream and version.
-struct Events<'a> {
+/// The events, sorted by stream and version.
+struct EventColumns<'a> {
     ordinals: Vec<i32>,
     streams: Vec<&'a str>,
     versions: Vec<i64>,
@@ -174,13 +174,13 @@ struct Events<'a> {
     traceparents: Vec<Option<&'a str>>,
 }
 
-impl<'a> Events<'a> {
-    fn new(inner: &Inner, units: &'a [AppendUnit]) -> Self {
+impl<'a> EventColumns<'a> {
+    fn new(shared: &Shared, units: &'a [AppendUnit]) -> Self {
         let all = units.iter().flat_map(|unit| unit.events.iter().map(move |event| (unit, event)));
         let mut all: Vec<_> = (0..).zip(all).collect();
         all.sort_by_key(|(_, (_, event))| (&event.stream_id, event.version));
         // There are at most 256 partitions.
-        let partition = |stream_id| i16::try_from(inner.partitions.of(stream_id).number()).unwrap_or_default();
+        let partition = |stream_id| i16::try_from(shared.partitions.of(stream_id).number()).unwrap_or_default();
         let events = || all.iter().map(|(_, (_, event))| *event);
         let units = || all.iter().map(|(_, (unit, _))| *unit);
         Self {
@@ -196,57 +196,57 @@ impl<'a> Events<'a> {
     }
 }
 
-impl<'a> Events<'a> {
-    /// The first event of each stream stands before its others.
-    fn built_on(&self) -> BuiltOn<'a> {
-        let mut built_on = BuiltOn { names: Vec::new(), versions: Vec::new() };
+impl<'a> EventColumns<'a> {
+    /// The first event of each stream comes before its others.
+    fn expected_versions(&self) -> ExpectedVersions<'a> {
+        let mut expected = ExpectedVersions { names: Vec::new(), versions: Vec::new() };
         for (name, version) in self.streams.iter().zip(&self.versions) {
-            if built_on.names.last() != Some(name) {
-                built_on.names.push(*name);
-                built_on.versions.push(*version - 1);
+            if expected.names.last() != Some(name) {
+                expected.names.push(*name);
+                expected.versions.push(*version - 1);
             }
         }
-        built_on
+        expected
     }
 }
 
-/// The requests by id.
-struct Requests<'a> {
+/// The requests, sorted by id.
+struct RequestColumns<'a> {
     ids: Vec<Uuid>,
     fingerprints: Vec<&'a [u8]>,
     ordinals: Vec<i32>,
     events_counts: Vec<i32>,
 }
 
-impl<'a> Requests<'a> {
+impl<'a> RequestColumns<'a> {
     fn new(units: &'a [AppendUnit]) -> Self {
         let mut ordinal = 0;
-        let placed = units.iter().map(|unit| {
+        let numbered = units.iter().map(|unit| {
             let first = ordinal;
             let count = i32::try_from(unit.events.len()).unwrap_or(i32::MAX);
             ordinal = i32::saturating_add(ordinal, count);
             (unit, first, count)
         });
-        let mut placed: Vec<_> = placed.collect();
-        placed.sort_by_key(|(unit, ..)| unit.request_id);
+        let mut numbered: Vec<_> = numbered.collect();
+        numbered.sort_by_key(|(unit, ..)| unit.request_id);
         Self {
-            ids: placed.iter().map(|(unit, ..)| Uuid(unit.request_id)).collect(),
-            fingerprints: placed.iter().map(|(unit, ..)| &unit.fingerprint.as_bytes()[..]).collect(),
-            ordinals: placed.iter().map(|(_, first, _)| *first).collect(),
-            events_counts: placed.iter().map(|(.., count)| *count).collect(),
+            ids: numbered.iter().map(|(unit, ..)| Uuid(unit.request_id)).collect(),
+            fingerprints: numbered.iter().map(|(unit, ..)| &unit.fingerprint.as_bytes()[..]).collect(),
+            ordinals: numbered.iter().map(|(_, first, _)| *first).collect(),
+            events_counts: numbered.iter().map(|(.., count)| *count).collect(),
         }
     }
 }
 
-/// The newest snapshot of each stream, by stream.
-struct Snapshots<'a> {
+/// The newest snapshot of each stream, sorted by stream.
+struct SnapshotColumns<'a> {
     streams: Vec<&'a str>,
     versions: Vec<i64>,
     formats: Vec<i64>,
     states: Vec<&'a [u8]>,
 }
 
-impl<'a> Snapshots<'a> {
+impl<'a> SnapshotColumns<'a> {
     fn new(snapshots: &'a [Snapshot]) -> Self {
         // A statement may replace a row only once.
         let mut newest: HashMap<&StreamId, &Snapshot> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Reading events.
+//! Reads events in the order of their positions or versions.
 
 use diptych_kernel::{
     EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
@@ -6,128 +6,134 @@ use diptych_kernel::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::Inner;
-use crate::wire::{Row, Time, Trouble, garbled};
+use super::shared::Shared;
+use crate::driver::{Row, StatementError, Time, corrupt_data};
 
 const READ_AFTER: &str = include_str!("../../queries/read_after.sql");
 const READ_PARTITION_AFTER: &str = include_str!("../../queries/read_partition_after.sql");
 const READ_STREAM_AFTER: &str = include_str!("../../queries/read_stream_after.sql");
-const LOOK: &str = include_str!("../../queries/look.sql");
+const LAST_READABLE_POSITION: &str = include_str!("../../queries/last_readable_position.sql");
 
-/// A piece of all events.
-pub(super) async fn all_after(inner: &Inner, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
-    let piece = async {
-        let mut session = inner.readers.session().await?;
+/// Reads a page of all events.
+pub(super) async fn all_after(shared: &Shared, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
+    let page = async {
+        let mut session = shared.readers.session().await?;
         let params: [&(dyn ToSql + Sync); 2] = [&cursor_exclusive.as_i64(), &limit_column(limit)];
-        Piece::read(&session.query(READ_AFTER, &params).await?)
+        TailPage::read(&session.query(READ_AFTER, &params).await?)
     };
-    let piece = piece.await.map_err(Trouble::of_question)?;
-    inner.held_back.note(&inner.readers, &piece, limit).await;
-    let read_at = piece.complete_at();
-    let complete_up_to = piece.events.last().map_or(cursor_exclusive, |event| event.position);
-    Ok(EventPage { events: piece.events, complete_up_to, read_at })
+    let page = page.await.map_err(StatementError::into_read_error)?;
+    shared.horizon.observe(&shared.readers, page.horizon_exclusive, page.is_held_back(limit)).await;
+    let read_at = page.complete_at();
+    let complete_up_to = page.events.last().map_or(cursor_exclusive, |event| event.position);
+    Ok(EventPage { events: page.events, complete_up_to, read_at })
 }
 
-/// A piece of the events of one partition.
+/// Reads a page of the events of one partition.
 pub(super) async fn partition_after(
-    inner: &Inner,
+    shared: &Shared,
     partition: Partition,
     cursor_exclusive: Position,
     limit: usize,
 ) -> PortResult<EventPage> {
-    // One that does not exist has no events.
+    // A partition that does not exist has no events.
     let number = i16::try_from(partition.number()).unwrap_or(i16::MAX);
-    let piece = async {
-        let mut session = inner.readers.session().await?;
+    let page = async {
+        let mut session = shared.readers.session().await?;
         let params: [&(dyn ToSql + Sync); 3] = [&cursor_exclusive.as_i64(), &limit_column(limit), &number];
         let rows = session.query(READ_PARTITION_AFTER, &params).await?;
-        let decided_up_to = Row::first(&rows)?.get::<Option<i64>>("decided_up_to")?;
-        let piece = Piece::read(&rows)?;
-        let newest = piece.events.last().map_or(Position::START, |event| event.position);
-        inner.safe.make(&mut session, newest).await?;
-        let decided_up_to = Position::from_i64(decided_up_to.unwrap_or_default()).map_err(garbled)?;
-        Ok((piece, decided_up_to))
+        let last_below_horizon = Row::first(&rows)?.get::<Option<i64>>("last_below_horizon")?;
+        let page = TailPage::read(&rows)?;
+        let last_position = page.events.last().map_or(Position::START, |event| event.position);
+        shared.durability.ensure_durable(&mut session, last_position).await?;
+        let last_below_horizon = Position::from_i64(last_below_horizon.unwrap_or_default()).map_err(corrupt_data)?;
+        Ok((page, last_below_horizon))
     };
-    let (piece, decided_up_to) = piece.await.map_err(Trouble::of_question)?;
-    let read_at = piece.complete_at();
-    let complete_up_to = match piece.events.last() {
-        Some(last) if piece.events.len() >= limit => last.position,
-        // Read by the same statement, so everything up to the last decided event was looked at.
-        _ => decided_up_to.max(cursor_exclusive),
+    let (page, last_below_horizon) = page.await.map_err(StatementError::into_read_error)?;
+    let read_at = page.complete_at();
+    let complete_up_to = match page.events.last() {
+        Some(last) if page.events.len() >= limit => last.position,
+        // Read by the same statement, so the partition has no other event up to the last one below the horizon.
+        _ => last_below_horizon.max(cursor_exclusive),
     };
-    Ok(EventPage { events: piece.events, complete_up_to, read_at })
+    Ok(EventPage { events: page.events, complete_up_to, read_at })
 }
 
-/// Events of one stream after a version.
+/// Reads events of one stream after a version.
 pub(super) async fn stream_after(
-    inner: &Inner,
+    shared: &Shared,
     stream_id: &StreamId,
     version_exclusive: Version,
     limit: usize,
 ) -> PortResult<Vec<RecordedEvent>> {
     let events = async {
-        let mut session = inner.readers.session().await?;
+        let mut session = shared.readers.session().await?;
         let version = i64::from(version_exclusive.number());
         let rows = session.query(READ_STREAM_AFTER, &[&stream_id.as_str(), &version, &limit_column(limit)]).await?;
         let mut types = EventTypeInterner::default();
         let events = rows.iter().map(|row| Row(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
-        let newest = events.last().map_or(Position::START, |event| event.position);
-        inner.safe.make(&mut session, newest).await?;
+        let last_position = events.last().map_or(Position::START, |event| event.position);
+        shared.durability.ensure_durable(&mut session, last_position).await?;
         Ok(events)
     };
-    events.await.map_err(Trouble::of_question)
+    events.await.map_err(StatementError::into_read_error)
 }
 
-/// The last event that can be read.
-pub(super) async fn look(inner: &Inner) -> PortResult<Position> {
-    let look = async {
-        let mut session = inner.readers.session().await?;
-        let rows = session.query(LOOK, &[]).await?;
+/// Reads the position of the last event below the horizon.
+pub(super) async fn last_readable_position(shared: &Shared) -> PortResult<Position> {
+    let read = async {
+        let mut session = shared.readers.session().await?;
+        let rows = session.query(LAST_READABLE_POSITION, &[]).await?;
         let last: Option<i64> = Row::first(&rows)?.get("position")?;
-        Position::from_i64(last.unwrap_or_default()).map_err(garbled)
+        Position::from_i64(last.unwrap_or_default()).map_err(corrupt_data)
     };
-    look.await.map_err(Trouble::of_question)
+    read.await.map_err(StatementError::into_read_error)
 }
 
 fn limit_column(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// A piece of the end of the table, and what the statement knew around it.
-pub(super) struct Piece {
-    pub(super) events: Vec<RecordedEvent>,
-    /// What is here or later could still be joined by something before it.
-    pub(super) undecided_from: Position,
-    /// When the first event was recorded that is committed and not below that bound.
-    pub(super) held_back_at: Option<Timestamp>,
+/// A page of events, with the state of the table that the same statement saw.
+struct TailPage {
+    events: Vec<RecordedEvent>,
+    /// Bound of this snapshot: at and after it, events can still appear between events that are visible already.
+    horizon_exclusive: Position,
+    /// Recording time of the first committed event at or after the horizon.
+    held_back_at: Option<Timestamp>,
     read_at: Timestamp,
 }
 
-impl Piece {
-    /// From the rows, which are one per event, or one without.
-    fn read(rows: &[tokio_postgres::Row]) -> Result<Self, Trouble> {
+impl TailPage {
+    /// Reads the rows: one per event, or a single one without an event.
+    fn read(rows: &[tokio_postgres::Row]) -> Result<Self, StatementError> {
         let first = Row::first(rows)?;
-        let mut piece = Self {
+        let mut page = Self {
             events: Vec::with_capacity(rows.len()),
-            undecided_from: first.position("undecided_from")?,
+            horizon_exclusive: first.position("horizon_exclusive")?,
             held_back_at: first.get::<Option<Time>>("held_back_at")?.map(|time| time.0),
             read_at: first.time("read_at")?,
         };
         if first.get::<Option<i64>>("position")?.is_some() {
             let mut types = EventTypeInterner::default();
             for row in rows {
-                piece.events.push(Row(row).event(&mut types)?);
+                page.events.push(Row(row).event(&mut types)?);
             }
         }
-        // They come so, as there is one way only to find them; it costs nothing to be sure.
-        piece.events.sort_by_key(|event| event.position);
-        Ok(piece)
+        // The plan returns them in this order, and sorting a sorted list is cheap.
+        page.events.sort_by_key(|event| event.position);
+        Ok(page)
+    }
+
+    /// Returns whether committed events are kept from this reader, which would have taken more.
+    fn is_held_back(&self, limit: usize) -> bool {
+        self.held_back_at.is_some() && self.events.len() < limit
     }
 
     /// The database's time up to which nothing is missing from what can be read.
     ///
-    /// The statement came in before its snapshot was taken, so what was committed before it came is in the snapshot; where something of that is
-    /// held back, only what was recorded before it is complete. What is in the piece was recorded before the snapshot too.
+    /// The statement arrived before its snapshot was taken, so whatever was committed before it arrived is in the
+    /// snapshot. If some of that is held back, only what was recorded before it is complete. The events of the page
+    /// were recorded before the snapshot too.
     fn complete_at(&self) -> Timestamp {
         let before = self.held_back_at.map_or(self.read_at, |time| time.min(self.read_at));
         self.events.iter().map(|event| event.recorded_at).max().map_or(before, |recorded_at| recorded_at.max(before))

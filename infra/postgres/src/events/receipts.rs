@@ -1,4 +1,4 @@
-//! Receipts, put together from the events of their requests.
+//! Receipts, built from the events of their requests.
 
 use std::collections::HashMap;
 
@@ -6,21 +6,21 @@ use diptych_kernel::{
     Fingerprint, Position, Receipt, ReceiptStreams, RequestId, StreamReceipt, Timestamp, ports::StoredRequest,
 };
 
-use crate::wire::{Row, Trouble};
+use crate::driver::{Row, StatementError};
 
-/// Requests that were found, on their way to receipts. Rows come one per event, in no order.
+/// Collects the receipts of requests from rows that come one per event, in no order.
 #[derive(Default)]
-pub(super) struct Receipts(HashMap<RequestId, Found>);
+pub(super) struct RequestReceipts(HashMap<RequestId, RequestEvents>);
 
-struct Found {
+struct RequestEvents {
     fingerprint: Fingerprint,
     committed_at: Timestamp,
     events: Vec<StreamReceipt>,
 }
 
-impl Receipts {
-    /// Adds an event of a request: its columns, and the request's fingerprint as `payload`.
-    pub(super) fn add(&mut self, row: Row<'_>) -> Result<(), Trouble> {
+impl RequestReceipts {
+    /// Adds an event of a request: the event's columns, and the request's fingerprint as `payload`.
+    pub(super) fn add(&mut self, row: Row<'_>) -> Result<(), StatementError> {
         let event = StreamReceipt {
             stream_id: row.stream_id("stream_id")?,
             partition: row.partition("partition")?,
@@ -28,13 +28,13 @@ impl Receipts {
             position: row.position("position")?,
         };
         let (fingerprint, committed_at) = (row.fingerprint("payload")?, row.time("recorded_at")?);
-        let new = || Found { fingerprint, committed_at, events: Vec::new() };
+        let new = || RequestEvents { fingerprint, committed_at, events: Vec::new() };
         self.0.entry(row.request_id("request_id")?).or_insert_with(new).events.push(event);
         Ok(())
     }
 
-    /// The last position that any of them tells.
-    pub(super) fn newest(&self) -> Position {
+    /// The largest position in any of them.
+    pub(super) fn last_position(&self) -> Position {
         let positions = self.0.values().flat_map(|found| &found.events).map(|event| event.position);
         positions.max().unwrap_or(Position::START)
     }
@@ -44,7 +44,7 @@ impl Receipts {
     }
 }
 
-impl Found {
+impl RequestEvents {
     fn into_request(mut self, request_id: RequestId) -> StoredRequest {
         self.events.sort_by_key(|event| event.position);
         let mut streams = ReceiptStreams::default();

@@ -1,34 +1,30 @@
-//! What shows that no event is missed: a run of writers and readers at the same time, commits that take their time, and a reader that does
-//! miss events, so that the run is known to see it. Behind the feature `testing`.
+//! Tests that readers miss no event: a run of concurrent writers and readers, delayed commits, and a reader that does
+//! miss events, which proves that the run detects it. Behind the feature `testing`.
 
-mod naive;
-mod none_missed;
+mod missed_events;
+mod naive_reader;
 
 use std::time::Duration;
 
-use diptych_kernel::ports::{PortError, PortResult};
+use diptych_kernel::ports::PortResult;
 
-pub use naive::NaiveReader;
-pub use none_missed::{NoneMissed, NoneMissedReport, none_missed};
+pub use missed_events::{MissedEventsReport, MissedEventsRun, find_missed_events};
+pub use naive_reader::NaiveReader;
 
 use crate::{
-    PostgresConfig,
-    wire::{Connector, Trouble},
+    config::PostgresConfig,
+    driver::{ConnectionFactory, StatementError},
 };
 
 const DELAY_COMMITS: &str = include_str!("../../queries/testing/delay_commits.sql");
 
-/// Makes every append to a database wait for a random time, up to this, between its last row and its commit: so transactions commit in
-/// another order than that in which they got their ids, which is what readers have to cope with. Stays so.
+/// Makes every append to a database wait for a random time up to `delay_max` between its last row and its commit. So
+/// transactions commit in another order than that of their ids, which readers must handle. Permanent, by a trigger.
 ///
 /// # Errors
-/// When the database does not let its user make a trigger.
+/// When the database cannot be reached or does not let its user create a trigger.
 pub async fn delay_commits(config: &PostgresConfig, delay_max: Duration) -> PortResult<()> {
-    let connector = Connector::new(config)?;
-    let connected = tokio::time::timeout(config.connect_timeout, connector.wire()).await;
-    let wire = connected
-        .map_err(|_| PortError::not_done("the write database did not answer"))?
-        .map_err(|error| Trouble::Statement(error).of_question())?;
+    let connection = ConnectionFactory::new(config)?.connect_once(config).await?;
     let statement = DELAY_COMMITS.replace("{seconds_max}", &delay_max.as_secs_f64().to_string());
-    wire.client.batch_execute(&statement).await.map_err(|error| Trouble::Statement(error).of_write())
+    connection.client.batch_execute(&statement).await.map_err(|error| StatementError::Failed(error).into_write_error())
 }

@@ -1,4 +1,4 @@
-//! The suites behind a liar, with some seeds.
+//! Conformance suites with injected faults, with several seeds.
 
 use std::future::Future;
 
@@ -8,23 +8,23 @@ use diptych_kernel::testing::{
     relay_state, seeds, with_seed,
 };
 
-use crate::support::{PostgresTestEnv, partitions, server_url, with_database};
+use crate::support::{PostgresTestEnv, partitions, test_server_url, with_database};
 
 const SEEDS_DEFAULT: u64 = 4;
 
 fn with_every_seed<T: Future<Output = ()>>(suite: impl Fn(PostgresTestEnv, FaultInjector, u64) -> T) {
-    if server_url().is_none() {
+    if test_server_url().is_none() {
         return;
     }
     for seed in seeds(SEEDS_DEFAULT) {
         with_database(|database| {
-            // From few lies to many.
+            // From few faults to many.
             let faults = FaultInjector::with_one_of(seed, [0.02, 0.1, 0.3]);
-            let told = faults.clone();
+            let injector = faults.clone();
             let suite = with_seed(seed, suite(PostgresTestEnv(database), faults, seed));
             async move {
                 suite.await;
-                assert!(told.faults_count() > 0, "nobody lied, so nothing was tested");
+                assert!(injector.faults_count() > 0, "no fault was injected, so nothing was tested");
             }
         });
     }

@@ -1,13 +1,14 @@
-//! Both ports of this crate against their suites, on a real server: as it is and behind a liar.
+//! Conformance suites of both ports of this crate on a real server, without and with injected faults.
 //!
-//! `DIPTYCH_TEST_POSTGRES_URL` names the server, `DIPTYCH_SEEDS` says how many seeds the liars run with, `DIPTYCH_SEED` picks a single one.
+//! `DIPTYCH_TEST_POSTGRES_URL` names the server, `DIPTYCH_SEEDS` is the number of seeds for fault injection,
+//! `DIPTYCH_SEED` selects a single one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod faulty;
-mod naive;
+mod naive_reader;
 
 use diptych_kernel::testing::{event_store, relay_state, with_seed};
 use support::{PostgresTestEnv, partitions, with_database};

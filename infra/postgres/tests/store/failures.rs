@@ -1,4 +1,4 @@
-//! Failures, and what they say about the effect.
+//! Failures, and the effects that they report.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use futures::{FutureExt, future::join};
 
 use crate::support::{
     Database,
-    batch::{find, store, store_in_vain, try_store, unit, versions},
+    appends::{append_one, append_rejected, find_request, stream_versions, try_append, unit},
     with_database,
 };
 
-/// Longer than any test waits.
+/// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Long enough to be noticed as a commit under way.
+/// Long enough for a test to observe the commit while it runs.
 const A_WHILE: Duration = Duration::from_millis(500);
 
-/// Whether an append of this database is about to commit: it stands in the trigger that delays commits.
-const COMMITS_SLOWLY: &str = "SELECT count(*) > 0 FROM pg_stat_activity
+/// Returns whether an append of this database is about to commit: it runs the trigger that delays commits.
+const COMMIT_IS_DELAYED: &str = "SELECT count(*) > 0 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep'";
 
 /// Makes commits take exactly this long.
-async fn slow_down(database: &Database, delay: Duration) {
+async fn delay_every_commit(database: &Database, delay: Duration) {
     delay_commits(&database.config(), delay).await.unwrap();
     database
         .execute(
@@ -32,66 +32,66 @@ async fn slow_down(database: &Database, delay: Duration) {
         .await;
 }
 
-fn assert_in_doubt(answer: Result<AppendOutcome, PortError>) {
+fn assert_outcome_unknown(answer: Result<AppendOutcome, PortError>) {
     let error = answer.expect_err("the append fails");
     assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
 }
 
 #[test]
-fn an_append_whose_session_is_killed_is_in_doubt() {
+fn an_append_whose_session_is_terminated_has_an_unknown_outcome() {
     with_database(|database| async move {
-        slow_down(&database, LONG).await;
+        delay_every_commit(&database, LONG).await;
         let handle = database.open().await;
         let killed = unit("killed", 1);
         let kill = async {
-            database.until(COMMITS_SLOWLY).await;
+            database.wait_until(COMMIT_IS_DELAYED).await;
             let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND wait_event = 'PgSleep'";
             database.execute(statement).await;
         };
-        let (answer, ()) = join(try_store(&handle, &killed), kill).await;
-        assert_in_doubt(answer);
+        let (answer, ()) = join(try_append(&handle, &killed), kill).await;
+        assert_outcome_unknown(answer);
 
-        // Repeating finds out, on another connection.
+        // A retry on another connection resolves the outcome.
         database.execute("DROP TRIGGER delay_commit ON events").await;
-        store(&handle, &killed).await;
-        assert_eq!(versions(&handle, "killed").await, [1]);
-        let (_, done) = store_in_vain(&handle, &killed).await;
+        append_one(&handle, &killed).await;
+        assert_eq!(stream_versions(&handle, "killed").await, [1]);
+        let (_, done) = append_rejected(&handle, &killed).await;
         assert_eq!(done.len(), 1);
     });
 }
 
 #[test]
-fn a_silent_commit_is_in_doubt_and_not_cancelled() {
+fn a_commit_that_times_out_has_an_unknown_outcome_and_is_not_cancelled() {
     with_database(|database| async move {
-        slow_down(&database, A_WHILE).await;
+        delay_every_commit(&database, A_WHILE).await;
         let config = PostgresConfig { answer_timeout: A_WHILE / 5, ..database.config() };
-        let impatient = PostgresEventStore::open(config).await.unwrap();
+        let with_timeout = PostgresEventStore::open(config).await.unwrap();
         let silent = unit("silent", 1);
-        assert_in_doubt(try_store(&impatient, &silent).await);
+        assert_outcome_unknown(try_append(&with_timeout, &silent).await);
 
-        // The repetition waits for what it repeats, and learns that it is done.
-        let patient = database.open().await;
-        let (_, done) = store_in_vain(&patient, &silent).await;
+        // The retry waits for the first attempt, and finds that it is done.
+        let other = database.open().await;
+        let (_, done) = append_rejected(&other, &silent).await;
         assert_eq!(done.len(), 1);
-        assert_eq!(versions(&patient, "silent").await, [1]);
+        assert_eq!(stream_versions(&other, "silent").await, [1]);
     });
 }
 
 #[test]
-fn a_commit_outlives_the_timeout_of_its_statement() {
+fn a_commit_may_take_longer_than_the_statement_timeout() {
     with_database(|database| async move {
-        slow_down(&database, A_WHILE).await;
+        delay_every_commit(&database, A_WHILE).await;
         let config = PostgresConfig { statement_timeout: A_WHILE / 5, ..database.config() };
         let handle = PostgresEventStore::open(config).await.unwrap();
-        store(&handle, &unit("slow", 1)).await;
+        append_one(&handle, &unit("slow", 1)).await;
     });
 }
 
 #[test]
-fn a_commit_whose_wait_was_cancelled_is_in_doubt() {
+fn a_commit_whose_standby_wait_was_cancelled_has_an_unknown_outcome() {
     with_database(|database| async move {
-        // As the server says it: a warning between the commit and its answer, which is a success.
+        // As the server reports it: a warning between the commit and its answer, which is a success.
         database
             .execute(
                 "CREATE FUNCTION test.warn() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -105,55 +105,55 @@ fn a_commit_whose_wait_was_cancelled_is_in_doubt() {
             .await;
         let handle = database.open().await;
         let warned = unit("warned", 1);
-        assert_in_doubt(try_store(&handle, &warned).await);
-        let (_, done) = store_in_vain(&handle, &warned).await;
-        assert_eq!(done.len(), 1, "it had happened");
+        assert_outcome_unknown(try_append(&handle, &warned).await);
+        let (_, done) = append_rejected(&handle, &warned).await;
+        assert_eq!(done.len(), 1, "it was committed");
     });
 }
 
 #[test]
-fn an_append_that_does_not_get_its_lock_was_not_done() {
+fn an_append_without_its_lock_has_no_effect() {
     with_database(|database| async move {
         let config = PostgresConfig { lock_timeout: Duration::from_millis(50), ..database.config() };
         let handle = PostgresEventStore::open(config).await.unwrap();
-        store(&handle, &unit("locked", 1)).await;
+        append_one(&handle, &unit("locked", 1)).await;
         let holder = database.connect().await;
         holder.batch_execute("BEGIN; LOCK TABLE events IN SHARE MODE").await.unwrap();
-        let error = try_store(&handle, &unit("locked", 2)).await.unwrap_err();
+        let error = try_append(&handle, &unit("locked", 2)).await.unwrap_err();
         assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Retry), "{error}");
         assert!(error.to_string().contains("55P03"), "{error}");
         holder.batch_execute("COMMIT").await.unwrap();
-        store(&handle, &unit("locked", 2)).await;
+        append_one(&handle, &unit("locked", 2)).await;
     });
 }
 
 #[test]
-fn what_the_schema_forbids_needs_a_person() {
+fn schema_violations_are_for_the_operator() {
     with_database(|database| async move {
         let handle = database.open().await;
         database.execute("ALTER TABLE events ADD CONSTRAINT none CHECK (stream_id <> 'forbidden')").await;
-        let error = try_store(&handle, &unit("forbidden", 1)).await.unwrap_err();
+        let error = try_append(&handle, &unit("forbidden", 1)).await.unwrap_err();
         assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator), "{error}");
         database.execute("DROP TABLE snapshots").await;
-        let error = try_store(&handle, &unit("no-table", 1)).await.unwrap_err();
+        let error = try_append(&handle, &unit("no-table", 1)).await.unwrap_err();
         assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator), "{error}");
-        // Reading goes on.
+        // Reads still work.
         assert_eq!(handle.read_after(Default::default(), 10).await.unwrap().events.len(), 0);
     });
 }
 
 #[test]
-fn questions_and_leases_survive_their_sessions() {
+fn reads_and_leases_survive_their_sessions() {
     with_database(|database| async move {
         let handle = database.open().await;
         let asked = unit("asked", 1);
-        store(&handle, &asked).await;
-        find(&handle, &asked).await.unwrap();
+        append_one(&handle, &asked).await;
+        find_request(&handle, &asked).await.unwrap();
         handle.acquire_lease("ada", LONG).await.unwrap();
         let others = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
         database.execute(others).await;
-        // Where a dead connection is used before it is known to be dead, that says that a question has no effect.
+        // If a broken connection is used before it is detected, the error of a read reports no effect.
         for _ in 0..20 {
             match handle.load(&[], 1, &[asked.request_id]).await {
                 Ok(loaded) => {
@@ -163,7 +163,7 @@ fn questions_and_leases_survive_their_sessions() {
                 Err(error) => assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Retry), "{error}"),
             }
         }
-        find(&handle, &asked).await.unwrap();
+        find_request(&handle, &asked).await.unwrap();
         let lease = async {
             loop {
                 match handle.acquire_lease("ada", LONG).await {
@@ -178,7 +178,7 @@ fn questions_and_leases_survive_their_sessions() {
 }
 
 #[test]
-fn an_append_that_is_dropped_holds_nobody_up() {
+fn a_dropped_append_does_not_block_other_appends() {
     with_database(|database| async move {
         database
             .execute(
@@ -195,39 +195,39 @@ fn an_append_that_is_dropped_holds_nobody_up() {
         let handle = PostgresEventStore::open(config).await.unwrap();
         let dropped = unit("dropped", 1);
         {
-            let append = try_store(&handle, &dropped);
-            let begun = database.until(COMMITS_SLOWLY);
+            let append = try_append(&handle, &dropped);
+            let begun = database.wait_until(COMMIT_IS_DELAYED);
             let mut append = std::pin::pin!(append.fuse());
             let mut begun = std::pin::pin!(begun.fuse());
             futures::select_biased! {
-                answer = append => panic!("it takes long: {answer:?}"),
+                answer = append => panic!("the append has ended already: {answer:?}"),
                 () = begun => {}
             }
         }
-        // The only connection went with it, and its statement goes on by itself.
+        // The only connection was closed with it, and its statement continues on the server.
         let next = unit("next", 1);
-        let stored = tokio::time::timeout(Duration::from_secs(10), store(&handle, &next)).await;
-        assert!(stored.is_ok(), "an append waits behind one that was given up");
-        assert!(database.row(COMMITS_SLOWLY, &[]).await.get::<_, bool>(0), "it was cancelled");
+        let stored = tokio::time::timeout(Duration::from_secs(10), append_one(&handle, &next)).await;
+        assert!(stored.is_ok(), "an append waits behind one that was dropped");
+        assert!(database.row(COMMIT_IS_DELAYED, &[]).await.get::<_, bool>(0), "the dropped append was cancelled");
     });
 }
 
-/// The others were made to the same server, which may be one that still answers and does not lead any more.
+/// The others were opened to the same server, which may still answer and be no primary any more.
 #[test]
-fn after_a_failure_no_older_connection_is_used() {
+fn no_older_connection_is_used_after_a_failure() {
     with_database(|database| async move {
         let handle = PostgresEventStore::open(PostgresConfig { notify: false, ..database.config() }).await.unwrap();
-        store(&handle, &unit("first", 1)).await;
+        append_one(&handle, &unit("first", 1)).await;
         let older = pids(&database).await;
         assert!(older.len() >= 2, "one reads and one writes: {older:?}");
         let kill = "SELECT pg_terminate_backend($1, 10000)";
         database.row(kill, &[&older[0]]).await;
-        // Until it is noticed the others are used, and then no more.
+        // The others are used until the failure is detected, and not after.
         let replaced = async {
             loop {
-                // Fails where the dead connection is used before it is known to be dead.
+                // Fails if the broken connection is used before it is detected.
                 let _ = handle.read_after(Default::default(), 1).await;
-                let _ = try_store(&handle, &unit("first", 1)).await;
+                let _ = try_append(&handle, &unit("first", 1)).await;
                 if pids(&database).await.iter().all(|pid| !older.contains(pid)) {
                     return;
                 }
@@ -237,7 +237,7 @@ fn after_a_failure_no_older_connection_is_used() {
     });
 }
 
-/// The processes of a handle's connections.
+/// The process ids of a handle's connections.
 async fn pids(database: &Database) -> Vec<i32> {
     let statement = "SELECT pid FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'diptych' ORDER BY pid";

@@ -1,16 +1,16 @@
-//! What the suites do not ask: the schema and its upgrades, what a handle refuses to work with, failures and what they mean, shelves of requests, waking
-//! up, and what may be told.
+//! Tests beyond the conformance suites: schema and upgrades, databases that are refused, failures and their effects,
+//! request partitions, notifications, and durability of reads.
 //!
-//! `DIPTYCH_TEST_POSTGRES_URL` names the server.
+//! `DIPTYCH_TEST_POSTGRES_URL` is the server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod durability;
 mod failures;
 mod hosts;
+mod notifications;
 mod positions;
-mod safe;
+mod request_partitions;
 mod schema;
-mod shelves;
-mod wake;

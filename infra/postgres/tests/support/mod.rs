@@ -1,8 +1,8 @@
-//! Databases for tests, each made for one test and dropped after it.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+//! Test databases, each created for one test and dropped after it.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
-pub(crate) mod batch;
-mod settled;
+pub(crate) mod appends;
+mod settled_store;
 
 use std::{env, future::Future, sync::Arc, thread, time::Duration};
 
@@ -11,7 +11,7 @@ use diptych_postgres::{PostgresConfig, PostgresEventStore, migrate};
 use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 use uuid::Uuid;
 
-pub(crate) use settled::{Satisfied, Settled};
+pub(crate) use settled_store::{ReturnWhen, SettledStore};
 
 pub(crate) const PARTITIONS: u16 = 4;
 
@@ -19,8 +19,8 @@ pub(crate) fn partitions() -> Partitions {
     Partitions::new(PARTITIONS).unwrap()
 }
 
-/// The server to test against, or `None` where there is none and need not be.
-pub(crate) fn server_url() -> Option<String> {
+/// The URL of the test server, or `None` if there is none and tests are to be skipped.
+pub(crate) fn test_server_url() -> Option<String> {
     const NAME: &str = "DIPTYCH_TEST_POSTGRES_URL";
     match env::var(NAME) {
         Ok(url) => Some(url),
@@ -32,9 +32,9 @@ pub(crate) fn server_url() -> Option<String> {
     }
 }
 
-/// Runs a test on a database of its own, where there is a server.
+/// Runs a test on a database of its own, if there is a server.
 pub(crate) fn with_database<T: Future<Output = ()>>(test: impl FnOnce(Arc<Database>) -> T) {
-    let Some(server) = server_url() else { return };
+    let Some(server) = test_server_url() else { return };
     run(async {
         let database = Arc::new(Database::create(&server).await);
         database.migrate().await;
@@ -46,7 +46,7 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
 }
 
-/// A database with a clock that can be moved on. Dropped with this.
+/// A database with a clock that can be advanced. The database is dropped with this value.
 pub(crate) struct Database {
     server: String,
     name: String,
@@ -54,12 +54,12 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// An empty one.
+    /// Creates a database without tables.
     pub(crate) async fn create(server: &str) -> Self {
         let name = format!("diptych_test_{}", Uuid::new_v4().simple());
         let admin = connect(server).await;
         admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
-        // Functions in a schema before pg_catalog stand in for the server's own.
+        // Functions in a schema before pg_catalog override the server's own.
         let path = format!("ALTER DATABASE {name} SET search_path = public, test, pg_catalog");
         admin.batch_execute(&path).await.unwrap();
         let client = connect(&in_database(server, &name)).await;
@@ -91,7 +91,7 @@ impl Database {
         PostgresEventStore::open(self.config()).await.unwrap()
     }
 
-    /// Another connection.
+    /// Opens another connection.
     pub(crate) async fn connect(&self) -> Client {
         connect(&in_database(&self.server, &self.name)).await
     }
@@ -104,20 +104,20 @@ impl Database {
         self.client.query_one(statement, params).await.unwrap()
     }
 
-    /// Waits until every event that is there can be read: all transactions of the server hold readers back, those of other tests too.
-    pub(crate) async fn settle(&self) {
-        self.until(settled::IS_SETTLED).await;
+    /// Waits until every stored event can be read: open transactions of other tests hold readers back too.
+    pub(crate) async fn wait_until_settled(&self) {
+        self.wait_until(settled_store::IS_SETTLED).await;
     }
 
-    /// Waits until a question has the answer true, by asking it again and again.
-    pub(crate) async fn until(&self, question: &str) {
-        let asked = async {
-            while !self.row(question, &[]).await.get::<_, Option<bool>>(0).unwrap_or_default() {
+    /// Waits until a query returns true, by repeating it.
+    pub(crate) async fn wait_until(&self, condition: &str) {
+        let repeated = async {
+            while !self.row(condition, &[]).await.get::<_, Option<bool>>(0).unwrap_or_default() {
                 tokio::task::yield_now().await;
             }
         };
-        let answered = tokio::time::timeout(Duration::from_secs(20), asked).await;
-        assert!(answered.is_ok(), "it never came to be: {question}");
+        let reached = tokio::time::timeout(Duration::from_secs(20), repeated).await;
+        assert!(reached.is_ok(), "the condition was never met: {condition}");
     }
 
     pub(crate) async fn advance(&self, by: Duration) {
@@ -129,10 +129,10 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let (server, statement) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
-        // Not on this thread, whose runtime is busy.
+        // Not on this thread, whose runtime is in use.
         let dropping = thread::spawn(move || run(async { connect(&server).await.batch_execute(&statement).await }));
         if let Err(error) = dropping.join().unwrap() {
-            eprintln!("a test database stays behind: {error}");
+            eprintln!("cannot drop a test database: {error}");
         }
     }
 }
@@ -150,14 +150,14 @@ async fn connect(url: &str) -> Client {
     client
 }
 
-/// A database as a place for suites.
+/// A database as a test environment for conformance suites.
 pub(crate) struct PostgresTestEnv(pub(crate) Arc<Database>);
 
 impl testing::TestEnv for PostgresTestEnv {
-    type Handle = Settled;
+    type Handle = SettledStore;
 
-    async fn handle(&self) -> Arc<Settled> {
-        Arc::new(Settled::new(self.0.open().await, self.0.connect().await, Satisfied::WhenFull))
+    async fn handle(&self) -> Arc<SettledStore> {
+        Arc::new(SettledStore::new(self.0.open().await, self.0.connect().await, ReturnWhen::Full))
     }
 
     async fn advance(&self, by: Duration) {

@@ -1,4 +1,4 @@
-//! The migrations.
+//! The migration files.
 
 use std::fmt::Write;
 
@@ -6,17 +6,17 @@ use sha2::{Digest, Sha256};
 
 use crate::cql;
 
-/// A file that changes the schema. It may be applied in part and then again, when its process dies, so every statement in it can be
-/// repeated.
+/// A file that changes the schema. If the process crashes, it may have been applied in part and is applied again, so
+/// every statement in it is repeatable.
 #[derive(Debug)]
 pub(super) struct Migration {
-    /// Counts from 1, without gaps; the beginning of the file's name.
+    /// Counts from 1 without gaps; the file's name begins with it.
     pub(super) version: usize,
     pub(super) name: &'static str,
     text: &'static str,
 }
 
-/// In the order of their versions.
+/// All migrations in the order of their versions.
 pub(super) const MIGRATIONS: [Migration; 1] =
     [Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") }];
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_dense_and_names_tell_them() {
+    fn versions_have_no_gaps_and_begin_the_names() {
         for (version, migration) in (1..).zip(&MIGRATIONS) {
             assert_eq!(migration.version, version);
             assert!(migration.name.starts_with(&format!("{version:04}_")), "{}", migration.name);
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn no_file_is_forgotten() {
+    fn every_file_is_listed() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
         let files: BTreeSet<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         let known: BTreeSet<_> = MIGRATIONS.iter().map(|migration| format!("{}.cql", migration.name).into()).collect();
@@ -58,14 +58,14 @@ mod tests {
     }
 
     #[test]
-    fn every_statement_can_be_repeated() {
+    fn every_statement_is_repeatable() {
         for statement in MIGRATIONS.iter().flat_map(Migration::statements) {
             assert!(statement.contains("IF NOT EXISTS") || statement.contains("IF EXISTS"), "{statement}");
         }
     }
 
     #[test]
-    fn checksums_are_those_of_other_tools() {
+    fn checksums_are_sha_256() {
         let migration = Migration { version: 1, name: "0001_test", text: "abc" };
         assert_eq!(migration.checksum(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }

@@ -1,4 +1,4 @@
-//! One process at a time changes the schema.
+//! The lock that lets one process at a time change the schema.
 
 use std::time::Duration;
 
@@ -13,21 +13,23 @@ use uuid::Uuid;
 
 use crate::{connection::Connection, error};
 
-/// How long the lock is held without a renewal: so long does everybody wait for a holder that has died.
-const HELD_MAX: Duration = Duration::from_secs(60);
-/// How old it may be when a change begins, which takes less than the rest: see `schema.rs`.
-const AGE_MAX: Duration = Duration::from_secs(10);
-/// How long to wait for the lock. One holder may die, and another one work.
-const WAIT_MAX: Duration = Duration::from_secs(150);
-/// How long to wait before asking again.
-const WAIT_BETWEEN: Duration = Duration::from_millis(100);
-/// How often a renewal or the release is tried. Transactions time out where nodes are slow, or where several come at once.
+/// Time to live of the lock without a renewal: how long other processes wait for a holder that has crashed.
+const LOCK_TTL: Duration = Duration::from_secs(60);
+/// Age from which the lock is renewed before a change. A change takes less than the rest of its time to live: see
+/// `schema.rs`.
+const RENEW_AFTER: Duration = Duration::from_secs(10);
+/// Timeout for acquiring the lock: enough for one holder that crashes and another one that works.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(150);
+/// The pause between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum number of attempts of a renewal or release. Lightweight transactions time out if nodes are slow or several
+/// run at once.
 const ATTEMPTS_MAX: usize = 5;
 
 const HOLDER: &str = include_str!("../../queries/schema/lock_holder.cql");
 
-/// The lock, held. It is a row that is written by lightweight transactions and expires.
-pub(crate) struct Lock<'a> {
+/// The acquired lock: a row that is written by lightweight transactions and expires.
+pub(crate) struct SchemaLock<'a> {
     connection: &'a Connection,
     holder: Uuid,
     statements: Statements,
@@ -35,13 +37,13 @@ pub(crate) struct Lock<'a> {
 }
 
 struct Statements {
-    take: PreparedStatement,
+    acquire: PreparedStatement,
     renew: PreparedStatement,
-    drop: PreparedStatement,
-    /// Cheap, and enough to wait by.
+    release: PreparedStatement,
+    /// A normal read: cheap, and enough while waiting.
     holder: PreparedStatement,
-    /// The last word: ends transactions that were left half done.
-    holder_after_all: PreparedStatement,
+    /// A serial read: completes transactions that were left unfinished, so its result is final.
+    holder_serial: PreparedStatement,
 }
 
 impl Statements {
@@ -49,40 +51,39 @@ impl Statements {
         let conditional = async |file: &str| -> PortResult<PreparedStatement> {
             let mut statement = connection.prepare(file).await?;
             statement.set_serial_consistency(Some(SerialConsistency::Serial));
-            // Asked again it would be refused, although it had been done.
+            // A retry would be refused although the first attempt succeeded.
             statement.set_is_idempotent(false);
             Ok(statement)
         };
         let holder = connection.prepare(HOLDER).await?;
-        let mut holder_after_all = holder.clone();
-        holder_after_all.set_consistency(Consistency::Serial);
+        let mut holder_serial = holder.clone();
+        holder_serial.set_consistency(Consistency::Serial);
         Ok(Self {
-            take: conditional(include_str!("../../queries/schema/take_lock.cql")).await?,
+            acquire: conditional(include_str!("../../queries/schema/acquire_lock.cql")).await?,
             renew: conditional(include_str!("../../queries/schema/renew_lock.cql")).await?,
-            drop: conditional(include_str!("../../queries/schema/drop_lock.cql")).await?,
+            release: conditional(include_str!("../../queries/schema/release_lock.cql")).await?,
             holder,
-            holder_after_all,
+            holder_serial,
         })
     }
 }
 
-impl<'a> Lock<'a> {
-    /// Waits until it is free.
-    pub(super) async fn take(connection: &'a Connection) -> PortResult<Self> {
+impl<'a> SchemaLock<'a> {
+    /// Acquires the lock, waiting until it is free.
+    pub(super) async fn acquire(connection: &'a Connection) -> PortResult<Self> {
         let statements = Statements::prepare(connection).await?;
         let begin = Instant::now();
         let mut lock = Self { connection, holder: Uuid::new_v4(), statements, renewed_at: begin };
-        let deadline = begin + WAIT_MAX;
+        let deadline = begin + ACQUIRE_TIMEOUT;
         loop {
             lock.renewed_at = Instant::now();
-            let took = lock.try_to_take().await;
-            match took {
+            match lock.try_acquire().await {
                 Ok(None) => return Ok(lock),
                 Err(error) if error.remedy() == Remedy::Operator || Instant::now() >= deadline => return Err(error),
                 Ok(Some(other)) if Instant::now() >= deadline => {
                     return Err(PortError::not_done(format!(
-                        "another process ({other}) changes the schema for more than {} s",
-                        WAIT_MAX.as_secs()
+                        "another process (lock holder {other}) has been changing the schema for more than {} s",
+                        ACQUIRE_TIMEOUT.as_secs()
                     )));
                 }
                 Ok(Some(_)) | Err(_) => lock.wait_while_held(deadline).await,
@@ -90,16 +91,16 @@ impl<'a> Lock<'a> {
         }
     }
 
-    /// Whether anybody holds it.
+    /// Returns whether a process holds the lock.
     pub(super) async fn is_held(connection: &Connection) -> PortResult<bool> {
         let statement = connection.prepare(HOLDER).await?;
         Ok(holder(connection, &statement).await?.is_some())
     }
 
-    /// Transactions of those who wait would be in the way of those of the holder.
+    /// Polls with normal reads: lightweight transactions of waiting processes would delay those of the holder.
     async fn wait_while_held(&self, deadline: Instant) {
         loop {
-            sleep(WAIT_BETWEEN).await;
+            sleep(RETRY_INTERVAL).await;
             let is_free = matches!(holder(self.connection, &self.statements.holder).await, Ok(None));
             if is_free || Instant::now() >= deadline {
                 return;
@@ -107,51 +108,54 @@ impl<'a> Lock<'a> {
         }
     }
 
-    /// Tells who else holds it. A try of unknown outcome is looked after.
-    async fn try_to_take(&self) -> PortResult<Option<Uuid>> {
-        let took = self.run("taking the schema's lock", &self.statements.take, (self.holder, seconds(HELD_MAX))).await;
-        match took {
+    /// Tries to acquire the lock. Returns the holder if it is another one. An attempt of unknown outcome is resolved by
+    /// a serial read.
+    async fn try_acquire(&self) -> PortResult<Option<Uuid>> {
+        let acquired =
+            self.run("acquiring the schema lock", &self.statements.acquire, (self.holder, seconds(LOCK_TTL))).await;
+        match acquired {
             Ok(true) => return Ok(None),
             Err(error) if error.remedy() == Remedy::Operator => return Err(error),
             Ok(false) | Err(_) => {}
         }
-        match holder(self.connection, &self.statements.holder_after_all).await? {
+        match holder(self.connection, &self.statements.holder_serial).await? {
             Some(holder) if holder == self.holder => Ok(None),
             Some(other) => Ok(Some(other)),
-            // Free again, or the try was lost.
-            None => took.map(|_| Some(Uuid::nil())),
+            // Released since, or the attempt was lost.
+            None => acquired.map(|_| Some(Uuid::nil())),
         }
     }
 
-    /// Holds it for longer. To be called before every change.
+    /// Extends the lock if needed. To be called before every change.
     pub(crate) async fn renew(&mut self) -> PortResult<()> {
-        if self.renewed_at.elapsed() < AGE_MAX {
+        if self.renewed_at.elapsed() < RENEW_AFTER {
             return Ok(());
         }
         let renewed_at = Instant::now();
-        let values = (seconds(HELD_MAX), self.holder, self.holder);
-        if self.run_patiently("renewing the schema's lock", &self.statements.renew, values).await? {
+        let values = (seconds(LOCK_TTL), self.holder, self.holder);
+        if self.run_with_retries("renewing the schema lock", &self.statements.renew, values).await? {
             self.renewed_at = renewed_at;
             return Ok(());
         }
-        Err(PortError::not_done("another process has taken the schema's lock, as we held it for too long"))
+        Err(PortError::not_done("the schema lock has expired and was acquired by another process"))
     }
 
-    /// Lets it go after work, and returns what came of the work. Where that fails it expires, and so it does where the work may still be
-    /// going on.
+    /// Releases the lock after some work, and returns the result of the work. The lock expires instead if the release
+    /// fails, or if the work may still be running.
     pub(crate) async fn release<T>(self, done: PortResult<T>) -> PortResult<T> {
         if done.as_ref().is_err_and(|error| error.effect() == Effect::Unknown) {
             return done;
         }
-        let released = self.run_patiently("releasing the schema's lock", &self.statements.drop, (self.holder,)).await;
+        let released =
+            self.run_with_retries("releasing the schema lock", &self.statements.release, (self.holder,)).await;
         if let Err(error) = released {
-            tracing::warn!(%error, "the schema's lock was not released, so it is held until it expires");
+            tracing::warn!(%error, "cannot release the schema lock; it is held until it expires");
         }
         done
     }
 
-    /// Like `run`, for what can be repeated.
-    async fn run_patiently(
+    /// Runs a statement that can be repeated, with retries.
+    async fn run_with_retries(
         &self,
         what: &'static str,
         statement: &PreparedStatement,
@@ -163,11 +167,11 @@ impl<'a> Lock<'a> {
                 Err(error) if error.remedy() == Remedy::Retry && attempts < ATTEMPTS_MAX => attempts += 1,
                 done => return done,
             }
-            sleep(WAIT_BETWEEN).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
-    /// Whether the condition was met.
+    /// Runs a conditional statement. Returns whether its condition was met.
     async fn run(
         &self,
         what: &'static str,
@@ -175,20 +179,22 @@ impl<'a> Lock<'a> {
         values: impl SerializeRow,
     ) -> PortResult<bool> {
         let answer = self.connection.execute(what, statement, values).await?;
-        let garbled = |error: &dyn std::fmt::Display| error::garbled(format_args!("no answer to {what}: {error}"));
-        let answer = answer.into_rows_result().map_err(|error| garbled(&error))?;
+        let corrupt_data = |error: &dyn std::fmt::Display| {
+            error::corrupt_data(format_args!("an unexpected result of {what} ({error})"))
+        };
+        let answer = answer.into_rows_result().map_err(|error| corrupt_data(&error))?;
         // The columns after the first one differ between servers.
-        let row = answer.first_row::<Row>().map_err(|error| garbled(&error))?;
+        let row = answer.first_row::<Row>().map_err(|error| corrupt_data(&error))?;
         match row.columns.first() {
             Some(Some(CqlValue::Boolean(was_met))) => Ok(*was_met),
-            other => Err(garbled(&format_args!("{other:?}"))),
+            other => Err(corrupt_data(&format_args!("{other:?}"))),
         }
     }
 }
 
-/// Who holds the lock.
+/// Reads the holder of the lock.
 async fn holder(connection: &Connection, statement: &PreparedStatement) -> PortResult<Option<Uuid>> {
-    let rows: Vec<(Option<Uuid>,)> = connection.read("reading the holder of the schema's lock", statement, ()).await?;
+    let rows: Vec<(Option<Uuid>,)> = connection.read("reading the holder of the schema lock", statement, ()).await?;
     Ok(rows.first().and_then(|(holder,)| *holder))
 }
 

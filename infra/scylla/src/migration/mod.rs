@@ -1,4 +1,4 @@
-//! The schema: numbered files, applied in their order, one process at a time.
+//! Schema migrations: numbered files, applied in order by one process at a time.
 
 mod files;
 mod lock;
@@ -16,41 +16,43 @@ use crate::{config::ScyllaConfig, connection::Connection};
 
 pub(crate) use schema::Schema;
 
-/// What [`migrate`] did.
+/// The result of [`migrate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Migrated {
-    /// How many migrations were applied; 0 where the schema was up to date.
+pub struct MigrationReport {
+    /// Number of migrations that were applied; 0 if the schema was up to date.
     pub applied: usize,
-    /// The version that the schema has now: the number of its last migration.
+    /// The version of the schema afterwards: the number of its last migration.
     pub version: usize,
 }
 
-/// Makes the keyspace where it is missing and brings its schema up to date, and returns when all nodes know it. The number of partitions
-/// is written down the first time, and never changes after.
+/// Creates the keyspace if it is missing, migrates its schema, and returns when all nodes agree on it. The number of
+/// partitions is recorded by the first call, and never changes.
 ///
-/// May be called by any number of processes at once, and again after any failure. An existing keyspace keeps its replication.
+/// Can be called by several processes at once, and again after any failure. An existing keyspace keeps its replication.
 ///
-/// # Errors When nodes cannot be reached or do not agree in time, or another process holds the lock for too long (asking again helps),
-/// and for an operator: when the settings are wrong or the server refuses them, there are fewer nodes than copies, a migration that was
-/// applied was changed since, the schema is newer than this program, or the installation has another number of partitions.
-pub async fn migrate(config: &ScyllaConfig, partitions: Partitions) -> PortResult<Migrated> {
+/// # Errors
+/// When nodes cannot be reached or do not agree in time, or another process holds the lock for too long: a retry helps.
+/// For an operator: when the settings are invalid or refused by the server, there are fewer nodes than replicas, an
+/// applied migration was changed since, the schema is newer than this program, or the installation has another number
+/// of partitions.
+pub async fn migrate(config: &ScyllaConfig, partitions: Partitions) -> PortResult<MigrationReport> {
     let connection = Connection::open(config).await?;
     let schema = Schema::new(&connection, &config.keyspace);
     schema.create_keyspace(config).await?;
-    connection.use_keyspace(&config.keyspace).await?;
-    schema.create_own_tables().await?;
+    connection.use_keyspace(config).await?;
+    schema.create_migration_tables().await?;
     if is_up_to_date(&schema, partitions).await? {
-        return Ok(Migrated { applied: 0, version: newest() });
+        return Ok(MigrationReport { applied: 0, version: newest() });
     }
     let mut lock = schema.lock().await?;
     let applied = apply(&schema, &mut lock, partitions).await;
     lock.release(applied).await
 }
 
-/// Checks that a keyspace is one that this program can use. Returns how many partitions it was made with.
+/// Checks that this program can use the keyspace. Returns its number of partitions.
 pub(crate) async fn check(connection: &Connection, keyspace: &str) -> PortResult<Partitions> {
     let schema = Schema::new(connection, keyspace);
-    if !schema.has_own_tables().await? {
+    if !schema.has_migration_tables().await? {
         return Err(PortError::operator(format!("keyspace {keyspace} has no schema: run `diptych migrate`")));
     }
     let applied = schema.applied().await?;
@@ -58,16 +60,17 @@ pub(crate) async fn check(connection: &Connection, keyspace: &str) -> PortResult
     check_not_newer(keyspace, present)?;
     if present < newest() {
         return Err(PortError::operator(format!(
-            "keyspace {keyspace} has schema {present}, which is older than {}, the one of this version: run `diptych migrate`",
+            "keyspace {keyspace} has schema {present}, which is older than this program's schema {}: run `diptych \
+             migrate`",
             newest()
         )));
     }
     schema.partitions().await?.ok_or_else(|| {
-        PortError::operator(format!("the migration of keyspace {keyspace} has not ended: run `diptych migrate`"))
+        PortError::operator(format!("the migration of keyspace {keyspace} is incomplete: run `diptych migrate`"))
     })
 }
 
-/// Whether there is nothing to do. What is wrong is an error.
+/// Returns whether there is nothing to migrate.
 async fn is_up_to_date(schema: &Schema<'_>, partitions: Partitions) -> PortResult<bool> {
     let applied = schema.applied().await?;
     if !missing(schema.keyspace(), &applied)?.is_empty() {
@@ -79,7 +82,11 @@ async fn is_up_to_date(schema: &Schema<'_>, partitions: Partitions) -> PortResul
     }
 }
 
-async fn apply(schema: &Schema<'_>, lock: &mut lock::Lock<'_>, partitions: Partitions) -> PortResult<Migrated> {
+async fn apply(
+    schema: &Schema<'_>,
+    lock: &mut lock::SchemaLock<'_>,
+    partitions: Partitions,
+) -> PortResult<MigrationReport> {
     let applied = schema.applied().await?;
     let missing = missing(schema.keyspace(), &applied)?;
     for migration in &missing {
@@ -88,7 +95,7 @@ async fn apply(schema: &Schema<'_>, lock: &mut lock::Lock<'_>, partitions: Parti
             schema.change(&statement).await?;
         }
         schema.record(migration).await?;
-        tracing::info!(keyspace = schema.keyspace(), migration = migration.name, "changed the schema");
+        tracing::info!(keyspace = schema.keyspace(), migration = migration.name, "applied a migration");
     }
     match schema.partitions().await? {
         Some(stored) => check_partitions(schema.keyspace(), stored, partitions)?,
@@ -97,10 +104,10 @@ async fn apply(schema: &Schema<'_>, lock: &mut lock::Lock<'_>, partitions: Parti
             schema.set_partitions(partitions).await?;
         }
     }
-    Ok(Migrated { applied: missing.len(), version: newest() })
+    Ok(MigrationReport { applied: missing.len(), version: newest() })
 }
 
-/// The migrations that were not applied, after a look at those that were: name and checksum by version.
+/// Returns the migrations that are still to be applied, after checking the applied ones: name and checksum by version.
 fn missing(keyspace: &str, applied: &BTreeMap<usize, (String, String)>) -> PortResult<Vec<&'static Migration>> {
     check_not_newer(keyspace, applied.last_key_value().map_or(0, |(version, _)| *version))?;
     let mut missing = Vec::new();
@@ -109,8 +116,8 @@ fn missing(keyspace: &str, applied: &BTreeMap<usize, (String, String)>) -> PortR
             Some((_, checksum)) if *checksum == migration.checksum() => {}
             Some((name, checksum)) => {
                 return Err(PortError::operator(format!(
-                    "migration {} of keyspace {keyspace} was applied as {name} with checksum {checksum}, and is {} with checksum {} in \
-                     this version: a migration must not change once it was applied, so write another one",
+                    "migration {} of keyspace {keyspace} was applied as {name} with checksum {checksum}, but is {} \
+                     with checksum {} in this program: an applied migration must not change, so add another one",
                     migration.version,
                     migration.name,
                     migration.checksum()
@@ -125,25 +132,27 @@ fn missing(keyspace: &str, applied: &BTreeMap<usize, (String, String)>) -> PortR
 fn check_not_newer(keyspace: &str, present: usize) -> PortResult<()> {
     if present > newest() {
         return Err(PortError::operator(format!(
-            "keyspace {keyspace} has schema {present}, which is newer than {}, the newest that this version knows: use a newer version",
+            "keyspace {keyspace} has schema {present}, which is newer than this program's schema {}: use a newer \
+             version of diptych",
             newest()
         )));
     }
     Ok(())
 }
 
-/// Fails where the installation has another number of partitions.
+/// Returns an error if the installation has another number of partitions.
 pub(crate) fn check_partitions(keyspace: &str, stored: Partitions, configured: Partitions) -> PortResult<()> {
     if stored == configured {
         return Ok(());
     }
     let (stored, configured) = (stored.count(), configured.count());
     Err(PortError::operator(format!(
-        "keyspace {keyspace} was made with {stored} partitions, but {configured} are configured: configure {stored}, or use another keyspace"
+        "keyspace {keyspace} was created with {stored} partitions, but {configured} are configured: configure \
+         {stored}, or use another keyspace"
     )))
 }
 
-/// The version that this program needs.
+/// The schema version of this program.
 fn newest() -> usize {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }

@@ -1,4 +1,4 @@
-//! Reading progress.
+//! Loads progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,86 +8,87 @@ use diptych_kernel::{
     ports::{Offset, Parked, PortResult, Progress, ProgressUpdate},
 };
 
-use super::{ProgressTable, together::SEPARATOR};
+use super::{table::ProgressTable, view_group::SEPARATOR};
 use crate::{connection::Connection, error};
 
-/// What a row says: when it was saved, position, time, offset, and name, version and reason of each parked stream.
+/// The column `saved`: time of the save, position, `as_of`, offset, and id, version and reason of each parked stream.
 pub(super) type SavedColumn = (i64, i64, i64, i64, Vec<(String, i64, String)>);
 
-/// A row: partition, the names of the views, and what was saved of them. A row without that last one is as good as none.
+/// A row: partition, names of the views, and their progress. A row without progress counts as absent.
 pub(super) type Columns = (i16, String, Option<SavedColumn>);
 
-/// The last that was saved of a view in a partition.
-pub(super) struct Last {
+/// The last save of a view in a partition.
+pub(super) struct SavedProgress {
     pub(super) progress: Progress,
-    /// When it was saved.
-    pub(super) stamp: i64,
+    /// Time of the save, in microseconds since 1970.
+    pub(super) saved_at_micros: i64,
 }
 
-/// What was saved of views.
-pub(super) type Stored = BTreeMap<(ViewId, Partition), Last>;
+/// The last save of each view in each partition.
+pub(super) type StoredProgress = BTreeMap<(ViewId, Partition), SavedProgress>;
 
-/// Finds out of rows what was saved of the views that are asked for.
-pub(super) struct Found {
+/// Collects the last saves of the requested views from rows.
+pub(super) struct ProgressCollector {
     views: BTreeMap<String, ViewId>,
-    pub(super) stored: Stored,
+    pub(super) stored: StoredProgress,
 }
 
-impl Found {
-    pub(super) fn of(views: impl IntoIterator<Item = ViewId>) -> Self {
+impl ProgressCollector {
+    pub(super) fn new(views: impl IntoIterator<Item = ViewId>) -> Self {
         let views: BTreeSet<_> = views.into_iter().collect();
-        Self { views: views.into_iter().map(|view| (view.to_string(), view)).collect(), stored: Stored::new() }
+        Self { views: views.into_iter().map(|view| (view.to_string(), view)).collect(), stored: StoredProgress::new() }
     }
 
-    /// Takes in what a row says of those of its views that are asked for.
-    pub(super) fn take(&mut self, columns: Columns) -> PortResult<()> {
+    /// Adds the progress in a row for those of its views that are requested.
+    pub(super) fn add(&mut self, columns: Columns) -> PortResult<()> {
         let (partition, names, Some(saved)) = columns else { return Ok(()) };
-        let partition = u16::try_from(partition).map_err(|_| error::garbled(format_args!("partition {partition}")))?;
-        let (stamp, progress) = (saved.0, read(saved)?);
+        let partition =
+            u16::try_from(partition).map_err(|_| error::corrupt_data(format_args!("partition {partition}")))?;
+        let (saved_at_micros, progress) = (saved.0, progress(saved)?);
         for name in names.split(SEPARATOR) {
             let Some(view) = self.views.get(name) else { continue };
-            let age = |last: &Last| (last.progress.position, last.stamp);
+            let order = |last: &SavedProgress| (last.progress.position, last.saved_at_micros);
             let key = (*view, Partition::new(partition));
-            if self.stored.get(&key).is_none_or(|last| age(last) < (progress.position, stamp)) {
-                self.stored.insert(key, Last { progress: progress.clone(), stamp });
+            if self.stored.get(&key).is_none_or(|last| order(last) < (progress.position, saved_at_micros)) {
+                self.stored.insert(key, SavedProgress { progress: progress.clone(), saved_at_micros });
             }
         }
         Ok(())
     }
 }
 
-fn read((_, position, as_of, next_offset, parked): SavedColumn) -> PortResult<Progress> {
+fn progress((_, position, as_of, next_offset, parked): SavedColumn) -> PortResult<Progress> {
     Ok(Progress {
-        position: Position::from_i64(position).map_err(error::garbled)?,
+        position: Position::from_i64(position).map_err(error::corrupt_data)?,
         as_of: Timestamp::from_micros(as_of),
         next_offset: u64::try_from(next_offset)
             .map(Offset)
-            .map_err(|_| error::garbled(format_args!("offset {next_offset}")))?,
-        parked: parked.into_iter().map(read_parked).collect::<PortResult<_>>()?,
+            .map_err(|_| error::corrupt_data(format_args!("offset {next_offset}")))?,
+        parked: parked.into_iter().map(parked_stream).collect::<PortResult<_>>()?,
     })
 }
 
-fn read_parked((stream_id, version, reason): (String, i64, String)) -> PortResult<Parked> {
+fn parked_stream((stream_id, version, reason): (String, i64, String)) -> PortResult<Parked> {
     Ok(Parked {
-        stream_id: StreamId::new(&stream_id).map_err(error::garbled)?,
+        stream_id: StreamId::new(&stream_id).map_err(error::corrupt_data)?,
         version: u32::try_from(version)
             .map(Version::new)
-            .map_err(|_| error::garbled(format_args!("version {version}")))?,
+            .map_err(|_| error::corrupt_data(format_args!("version {version}")))?,
         reason,
     })
 }
 
 impl ProgressTable {
-    /// Reads all of it, as there is little, and views of which each row speaks cannot be asked for.
+    /// Loads all progress, as it is little, and rows cannot be selected by a single one of their views.
     pub(crate) async fn load(&self, connection: &Connection, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
         if views.is_empty() {
             return Ok(Vec::new());
         }
-        let mut found = Found::of(views.iter().copied());
+        let mut collector = ProgressCollector::new(views.iter().copied());
         for columns in connection.read("loading progress", &self.load, ()).await? {
-            found.take(columns)?;
+            collector.add(columns)?;
         }
-        let update = |((view, partition), Last { progress, .. })| ProgressUpdate { view, partition, progress };
-        Ok(found.stored.into_iter().map(update).collect())
+        let update = |((view, partition), SavedProgress { progress, .. })| ProgressUpdate { view, partition, progress };
+        Ok(collector.stored.into_iter().map(update).collect())
     }
 }

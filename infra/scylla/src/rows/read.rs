@@ -1,4 +1,4 @@
-//! Rows by their keys.
+//! Reads rows by key.
 
 use std::collections::HashMap;
 
@@ -9,17 +9,20 @@ use diptych_kernel::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{Tables, row, statements::Statements};
+use super::{
+    statements::Statements,
+    tables::{Tables, row},
+};
 use crate::connection::Connection;
 
-/// How many rows of a group are asked for in one request, at most. ScyllaDB refuses more than 100.
+/// The largest number of rows of a partition key in one request. ScyllaDB refuses more than 100.
 const READ_ROWS_MAX: usize = 64;
 
-/// Sort key, position, whether it is deleted, body.
+/// Sort key, position, `is_deleted`, body.
 pub(super) type Columns = (Bytes, i64, bool, Bytes);
 
 impl Tables {
-    /// Reads rows, many requests at a time, one for the rows of a group.
+    /// Reads rows with concurrent requests, one for the rows of a partition key.
     pub(crate) async fn read(
         &self,
         connection: &Connection,
@@ -31,16 +34,16 @@ impl Tables {
         }
         let statements = &*self.statements(connection, view).await?;
         if let [key] = keys {
-            // What nearly all reads of the query service are.
-            let found = read_piece(connection, statements, &[key]).await?;
+            // Nearly all reads of the query service have a single key.
+            let found = read_chunk(connection, statements, &[key]).await?;
             return Ok(vec![found.into_iter().next().map(|(_, row)| row)]);
         }
         let mut wanted: Vec<_> = keys.iter().collect();
         wanted.sort_unstable();
         wanted.dedup();
-        let groups = wanted.chunk_by(|one, other| one.partition_key == other.partition_key);
-        let pieces = groups.flat_map(|group| group.chunks(READ_ROWS_MAX));
-        let reads: Vec<_> = pieces.map(|piece| read_piece(connection, statements, piece)).collect();
+        let by_partition_key = wanted.chunk_by(|one, other| one.partition_key == other.partition_key);
+        let chunks = by_partition_key.flat_map(|keys| keys.chunks(READ_ROWS_MAX));
+        let reads: Vec<_> = chunks.map(|chunk| read_chunk(connection, statements, chunk)).collect();
         let found = stream::iter(reads)
             .buffer_unordered(connection.requests_max())
             .try_fold(HashMap::with_capacity(wanted.len()), async |mut found, rows| {
@@ -52,22 +55,22 @@ impl Tables {
     }
 }
 
-/// Reads rows of one group.
-async fn read_piece(
+/// Reads rows of one partition key.
+async fn read_chunk(
     connection: &Connection,
     statements: &Statements,
     keys: &[&RowKey],
 ) -> PortResult<Vec<(RowKey, Row)>> {
     let Some(first) = keys.first() else { return Ok(Vec::new()) };
-    let group = &first.partition_key;
+    let partition_key = &first.partition_key;
     let columns: Vec<Columns> = if keys.len() == 1 {
-        connection.read("reading rows", &statements.read_one, (&**group, &first.sort_key[..])).await?
+        connection.read("reading rows", &statements.read_one, (&**partition_key, &first.sort_key[..])).await?
     } else {
         let sort_keys: Vec<_> = keys.iter().map(|key| &key.sort_key[..]).collect();
-        connection.read("reading rows", &statements.read_many, (&**group, sort_keys)).await?
+        connection.read("reading rows", &statements.read_many, (&**partition_key, sort_keys)).await?
     };
     let keyed = |(sort_key, position, is_deleted, body): Columns| {
-        let key = RowKey { partition_key: group.clone(), sort_key: Bytes::copy_from_slice(&sort_key) };
+        let key = RowKey { partition_key: partition_key.clone(), sort_key: Bytes::copy_from_slice(&sort_key) };
         Ok((key, row(position, is_deleted, &body)?))
     };
     columns.into_iter().map(keyed).collect()

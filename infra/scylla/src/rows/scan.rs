@@ -1,4 +1,4 @@
-//! Rows by their groups.
+//! Scans the rows of a partition key.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,10 @@ use diptych_kernel::{
     ports::{PortResult, ScanPage},
 };
 
-use super::{Tables, read::Columns, row};
+use super::{
+    read::Columns,
+    tables::{Tables, row},
+};
 use crate::connection::Connection;
 
 impl Tables {
@@ -21,10 +24,11 @@ impl Tables {
         limit: usize,
     ) -> PortResult<ScanPage> {
         let statements = self.statements(connection, view).await?;
-        // One more than asked for tells whether there is more. Deleted rows are left out here: nobody knows how many are in a row.
+        // One row more than requested shows whether there are more. Deleted rows are skipped here, as any number of
+        // them may follow each other.
         let page_rows = limit.saturating_add(1);
         let mut page = ScanPage::default();
-        let take = |(sort_key, position, is_deleted, body): Columns| {
+        let on_row = |(sort_key, position, is_deleted, body): Columns| {
             if is_deleted {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -38,11 +42,13 @@ impl Tables {
         match after {
             Some(after) => {
                 let values = (partition_key, after);
-                connection.read_while("reading rows", &statements.scan_group_after, values, page_rows, take).await?;
+                connection
+                    .read_while("reading rows", &statements.scan_partition_after, values, page_rows, on_row)
+                    .await?;
             }
             None => {
                 let values = (partition_key,);
-                connection.read_while("reading rows", &statements.scan_group, values, page_rows, take).await?;
+                connection.read_while("reading rows", &statements.scan_partition, values, page_rows, on_row).await?;
             }
         }
         Ok(page)

@@ -1,4 +1,4 @@
-//! Writing rows.
+//! Writes rows.
 
 use std::{
     cmp::Ordering,
@@ -12,28 +12,31 @@ use diptych_kernel::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{Tables, statements::Statements};
+use super::{statements::Statements, tables::Tables};
 use crate::{connection::Connection, timestamp};
 
-/// How many rows of a partition key go in one request, at most.
+/// The largest number of rows of a partition key in one request.
 const BATCH_ROWS_MAX: usize = 100;
-/// How many bytes of bodies, at most, if it is more than one row. Far below what a server takes as one mutation (megabytes).
+/// The largest number of bytes of bodies in a request of several rows. Far below the limit of a server for one mutation
+/// (megabytes).
 const BATCH_BYTES_MAX: usize = 128 * 1024;
 
-/// A row as the statement wants it: keys, position, whether it is deleted, body, write timestamp.
+/// The values of the statement: keys, position, `is_deleted`, body, write timestamp.
 type Values<'a> = (&'a str, &'a [u8], i64, bool, &'a [u8], i64);
 
-/// Rows of one partition key that go in one request.
-struct Piece<'a> {
+/// Rows of one partition key that are written by one request.
+struct WriteChunk<'a> {
     statements: &'a HashMap<ViewId, Arc<Statements>>,
     rows: &'a [&'a RowWrite],
 }
 
 impl Tables {
-    /// Writes rows, many requests at a time. After a failure some are written and some are not; those under way may still be.
+    /// Writes rows with concurrent requests. After a failure some are written and some are not; requests in flight may
+    /// still succeed.
     ///
-    /// Rows of one partition key go together, also where they are of several views: they are on the same nodes, and a server makes one
-    /// mutation of them. Rows of different keys do not, as that would make one node a go-between for all others.
+    /// Rows of one partition key are written together, even of several views: they are on the same nodes, and a server
+    /// applies them as one mutation. Rows of different keys are not, as one node would have to coordinate them for all
+    /// others.
     pub(crate) async fn write(&self, connection: &Connection, rows: &[RowWrite]) -> PortResult<()> {
         let mut statements = HashMap::new();
         for view in rows.iter().map(|write| write.view) {
@@ -42,16 +45,17 @@ impl Tables {
             }
         }
         let rows = newest_of_each(rows);
-        let groups = rows.chunk_by(|one, other| one.key.partition_key == other.key.partition_key);
-        let pieces = groups.flat_map(cut).map(|rows| Piece { statements: &statements, rows });
-        stream::iter(pieces)
+        let by_partition_key = rows.chunk_by(|one, other| one.key.partition_key == other.key.partition_key);
+        let chunks =
+            by_partition_key.flat_map(split_into_chunks).map(|rows| WriteChunk { statements: &statements, rows });
+        stream::iter(chunks)
             .map(Ok)
-            .try_for_each_concurrent(connection.requests_max(), |piece| piece.write(connection))
+            .try_for_each_concurrent(connection.requests_max(), |chunk| chunk.write(connection))
             .await
     }
 }
 
-impl Piece<'_> {
+impl WriteChunk<'_> {
     async fn write(self, connection: &Connection) -> PortResult<()> {
         let statement = |write: &&RowWrite| self.statements.get(&write.view).map(|statements| &statements.write);
         let statements: Vec<_> = self.rows.iter().filter_map(statement).collect();
@@ -63,7 +67,7 @@ impl Piece<'_> {
     }
 }
 
-/// In the order of partition keys and views. Where a key is there more than once, the larger position is all that would be left of it.
+/// Sorts rows by key, and keeps of each key the row with the largest position, which is the one that would remain.
 fn newest_of_each(rows: &[RowWrite]) -> Vec<&RowWrite> {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_unstable_by(|one, other| {
@@ -74,15 +78,15 @@ fn newest_of_each(rows: &[RowWrite]) -> Vec<&RowWrite> {
     rows
 }
 
-/// By partition key, view and sort key.
+/// Compares by partition key, view and sort key.
 fn compare(one: &RowWrite, other: &RowWrite) -> Ordering {
     let by_partition_key = one.key.partition_key.cmp(&other.key.partition_key);
     by_partition_key.then(one.view.cmp(&other.view)).then_with(|| one.key.sort_key.cmp(&other.key.sort_key))
 }
 
-/// Cuts a group into pieces that are not too large.
-fn cut<'a>(group: &'a [&'a RowWrite]) -> impl Iterator<Item = &'a [&'a RowWrite]> {
-    let mut rest = group;
+/// Splits the rows of a partition key into requests of limited size.
+fn split_into_chunks<'a>(rows: &'a [&'a RowWrite]) -> impl Iterator<Item = &'a [&'a RowWrite]> {
+    let mut rest = rows;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |write: &&&RowWrite| {
@@ -90,9 +94,9 @@ fn cut<'a>(group: &'a [&'a RowWrite]) -> impl Iterator<Item = &'a [&'a RowWrite]
             bytes <= BATCH_BYTES_MAX
         };
         let count = rest.iter().take(BATCH_ROWS_MAX).take_while(fits).count();
-        let (piece, after) = rest.split_at_checked(count.max(1))?;
+        let (chunk, after) = rest.split_at_checked(count.max(1))?;
         rest = after;
-        Some(piece)
+        Some(chunk)
     })
 }
 
@@ -114,26 +118,26 @@ mod tests {
 
     use super::*;
 
-    fn write(group: &str, sort_key: u8, position: i64, bytes: usize) -> RowWrite {
+    fn write(partition_key: &str, sort_key: u8, position: i64, bytes: usize) -> RowWrite {
         RowWrite {
             view: ViewId { name: "view", generation: 1 },
-            key: RowKey::new(group, vec![sort_key]),
+            key: RowKey::new(partition_key, vec![sort_key]),
             row: Row { position: Position::from_i64(position).unwrap(), body: Some(vec![0; bytes].into()) },
         }
     }
 
     #[test]
-    fn the_newest_of_a_key_is_written_once() {
+    fn the_newest_row_of_a_key_is_written_once() {
         let other_view = RowWrite { view: ViewId { name: "other", generation: 1 }, ..write("a", 1, 2, 0) };
         let rows = [write("b", 1, 1, 0), write("a", 1, 3, 0), write("a", 1, 5, 0), write("a", 1, 4, 0), other_view];
-        assert_eq!(newest_of_each(&rows), [&rows[4], &rows[2], &rows[0]], "those of a partition key stand together");
+        assert_eq!(newest_of_each(&rows), [&rows[4], &rows[2], &rows[0]], "rows of a partition key are adjacent");
     }
 
     #[test]
-    fn groups_are_cut_by_rows_and_by_bytes() {
+    fn chunks_are_limited_by_rows_and_by_bytes() {
         let lengths = |rows: &[RowWrite]| {
             let rows: Vec<_> = rows.iter().collect();
-            cut(&rows).map(<[_]>::len).collect::<Vec<_>>()
+            split_into_chunks(&rows).map(<[_]>::len).collect::<Vec<_>>()
         };
         let many: Vec<_> = (0..250).map(|number| write("a", u8::try_from(number).unwrap(), 1, 1)).collect();
         assert_eq!(lengths(&many), [100, 100, 50]);
@@ -143,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_row_has_values_in_all_its_cells() {
+    fn a_deleted_row_has_a_value_in_every_cell() {
         let mut deleted = write("a", 1, 7, 3);
         deleted.row.body = None;
         assert_eq!(values(&deleted), ("a", &[1][..], 7, true, &[][..], 7 - (1 << 62)));

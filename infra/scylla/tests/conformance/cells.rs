@@ -1,4 +1,4 @@
-//! What is in the cells.
+//! The contents of cells, and the limits of keys and bodies.
 
 use bytes::Bytes;
 use diptych_kernel::{
@@ -8,20 +8,21 @@ use diptych_kernel::{
 };
 use futures::future::join_all;
 
-use crate::test_env::{Meddler, ScyllaTestEnv, at, view, write};
+use crate::test_env::{RawSession, ScyllaTestEnv, at, view, write};
 
 #[tokio::test]
-async fn what_is_in_the_cells() {
+async fn cells_and_tables() {
     let Some(env) = ScyllaTestEnv::new().await else { return };
     every_cell_has_the_timestamp_of_its_position(&env).await;
-    large_bodies_are_kept_and_too_large_ones_refused(&env).await;
-    keys_are_any_text_and_any_bytes(&env).await;
-    tables_are_made_once(&env).await;
-    what_an_operator_has_to_repair_is_told_so(&env).await;
+    large_bodies_are_stored_and_too_large_ones_refused(&env).await;
+    keys_may_be_any_text_and_any_bytes(&env).await;
+    tables_are_created_once(&env).await;
+    permanent_errors_are_for_the_operator(&env).await;
     env.remove().await;
 }
 
-/// The rules of write timestamps, as the server sees them: every cell has a value and the position's timestamp, and nothing expires.
+/// Reads the cells as the server stores them: every cell has a value and the timestamp of the position, and nothing
+/// expires.
 async fn every_cell_has_the_timestamp_of_its_position(env: &ScyllaTestEnv) {
     let (store, table) = (env.handle().await, view("cells"));
     store.ensure_views(&[table]).await.unwrap();
@@ -42,7 +43,7 @@ async fn every_cell_has_the_timestamp_of_its_position(env: &ScyllaTestEnv) {
     let select =
         "SELECT partition_key, position, is_deleted, body, WRITETIME(position), WRITETIME(is_deleted), WRITETIME(body),
                   TTL(position), TTL(body) FROM cells_g1";
-    let rows: Vec<Flat> = Meddler::inside(&env.config).await.rows(select).await;
+    let rows: Vec<Flat> = RawSession::in_keyspace(&env.config).await.rows(select).await;
     let rows: Vec<Cells> =
         rows.into_iter().map(|(a, b, c, d, e, f, g, h, i)| (a, b, c, d, (e, f, g), (h, i))).collect();
     assert_eq!(rows.len(), 5);
@@ -55,22 +56,22 @@ async fn every_cell_has_the_timestamp_of_its_position(env: &ScyllaTestEnv) {
     }
 }
 
-async fn large_bodies_are_kept_and_too_large_ones_refused(env: &ScyllaTestEnv) {
+async fn large_bodies_are_stored_and_too_large_ones_refused(env: &ScyllaTestEnv) {
     let (store, table) = (env.handle().await, view("large"));
     store.ensure_views(&[table]).await.unwrap();
-    // Together more than a server takes at once, so they are not sent together.
+    // Together they exceed the limit of a server for one request, so they must be sent separately.
     let body = |number: u8| vec![number; 700 * 1024];
     let keys: Vec<_> = (0..8_u8).map(|number| RowKey::new("group", vec![number])).collect();
     let writes: Vec<_> = (0..).zip(&keys).map(|(number, key)| write(table, key, 1, Some(&body(number)))).collect();
     store.write(&writes).await.unwrap();
     let read = store.read(table, &keys).await.unwrap();
     for (write, row) in writes.iter().zip(read) {
-        assert!(row.as_ref() == Some(&write.row), "another body came back");
+        assert!(row.as_ref() == Some(&write.row), "another body was read");
     }
     let page = store.scan(table, "group", None, 5).await.unwrap();
     assert!(page.more && page.rows.len() == 5 && page.rows[4].1 == writes[4].row);
 
-    // The server of the tests takes 4 MiB at once. ScyllaDB takes more and kept it then.
+    // The test server accepts 4 MiB per request. ScyllaDB accepts more, and then the body must be stored.
     let key = RowKey::single("too large");
     let error = store.write(&[write(table, &key, 1, Some(&vec![0; 6 * 1024 * 1024]))]).await;
     let found = store.read(table, std::slice::from_ref(&key)).await.unwrap();
@@ -82,7 +83,7 @@ async fn large_bodies_are_kept_and_too_large_ones_refused(env: &ScyllaTestEnv) {
     assert_eq!(store.read(table, &[key]).await.unwrap()[0].as_ref().unwrap().position, at(2));
 }
 
-async fn keys_are_any_text_and_any_bytes(env: &ScyllaTestEnv) {
+async fn keys_may_be_any_text_and_any_bytes(env: &ScyllaTestEnv) {
     let (store, table) = (env.handle().await, view("keys"));
     store.ensure_views(&[table]).await.unwrap();
     let groups =
@@ -100,14 +101,14 @@ async fn keys_are_any_text_and_any_bytes(env: &ScyllaTestEnv) {
     }
 }
 
-/// Tables are made by everybody who comes, at once, and each is one table then.
-async fn tables_are_made_once(env: &ScyllaTestEnv) {
+/// Several handles create the same tables at once, and each table is created once.
+async fn tables_are_created_once(env: &ScyllaTestEnv) {
     let (one, other, third) = (env.handle().await, env.handle().await, env.handle().await);
-    let views = ["made_a", "made_b", "made_c"].map(view);
+    let views = ["created_a", "created_b", "created_c"].map(view);
     let all = [&views[..], &views[1..], &[views[2], views[0], views[2]], &views[..2]];
     let handles = [&one, &other, &third, &one];
-    let made = join_all(handles.into_iter().zip(all).map(|(handle, views)| handle.ensure_views(views))).await;
-    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    let created = join_all(handles.into_iter().zip(all).map(|(handle, views)| handle.ensure_views(views))).await;
+    assert!(created.iter().all(Result::is_ok), "{created:?}");
     for (number, view) in (1..).zip(views) {
         let key = RowKey::single("key");
         one.write(&[write(view, &key, number, Some(b"body"))]).await.unwrap();
@@ -118,7 +119,7 @@ async fn tables_are_made_once(env: &ScyllaTestEnv) {
     }
 }
 
-async fn what_an_operator_has_to_repair_is_told_so(env: &ScyllaTestEnv) {
+async fn permanent_errors_are_for_the_operator(env: &ScyllaTestEnv) {
     let (store, missing) = (env.handle().await, view("missing"));
     let key = RowKey::single("key");
     let is_for_operator = |error: &PortError| (error.effect(), error.remedy()) == (Effect::None, Remedy::Operator);
@@ -129,11 +130,11 @@ async fn what_an_operator_has_to_repair_is_told_so(env: &ScyllaTestEnv) {
     let error = store.ensure_views(&[view("robert'; DROP TABLE")]).await.unwrap_err();
     assert!(is_for_operator(&error) && error.to_string().contains("lower-case"), "{error}");
 
-    // Somebody wrote by hand, and left a cell out.
+    // A manual write without some of the cells.
     let table = view("garbled");
     store.ensure_views(&[table]).await.unwrap();
-    let meddler = Meddler::inside(&env.config).await;
-    meddler.run("INSERT INTO garbled_g1 (partition_key, sort_key, position) VALUES ('key', 0x, 5)").await;
+    let session = RawSession::in_keyspace(&env.config).await;
+    session.run("INSERT INTO garbled_g1 (partition_key, sort_key, position) VALUES ('key', 0x, 5)").await;
     let error = store.read(table, &[key]).await.unwrap_err();
     assert!(is_for_operator(&error) && error.to_string().contains("garbled_g1"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The suites behind a liar, with several seeds.
+//! Conformance suites with injected faults, with several seeds.
 
 use diptych_kernel::testing::{
     FaultyTestEnv,
@@ -15,6 +15,7 @@ async fn view_store_and_progress_with_faults() {
     let mut faults_count = 0;
     for seed in seeds(SEEDS_DEFAULT) {
         let Some(env) = ScyllaTestEnv::new().await else { return };
+        // From few faults to many.
         let faults = FaultInjector::with_one_of(seed, [0.02, 0.1, 0.3]);
         let faulty = FaultyTestEnv::new(&env, faults.clone(), FaultyViewStore::new);
         with_seed(seed, view_store::suite(&faulty, seed)).await;
@@ -22,5 +23,5 @@ async fn view_store_and_progress_with_faults() {
         env.remove().await;
         faults_count += faults.faults_count();
     }
-    assert!(faults_count > 0, "nobody lied, so nothing was tested");
+    assert!(faults_count > 0, "no fault was injected, so nothing was tested");
 }

@@ -1,7 +1,9 @@
-//! Every port of this crate against its suite on a real server, as it is and behind a liar, and what only this adapter has to keep.
+//! Conformance suites of both ports of this crate on a real server, without and with injected faults, and tests of this
+//! adapter alone.
 //!
-//! `DIPTYCH_TEST_CQL` is a contact point; without it every test that needs a server is skipped, except in CI. Each test has a keyspace of
-//! its own. `DIPTYCH_SEEDS` says how many seeds the liars run with, `DIPTYCH_SEED` picks a single one.
+//! `DIPTYCH_TEST_CQL` is a contact point; without it every test that needs a server is skipped, except in CI. Each test
+//! has a keyspace of its own. `DIPTYCH_SEEDS` is the number of seeds for fault injection, `DIPTYCH_SEED` selects a
+//! single one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod cells;
@@ -10,13 +12,13 @@ mod migration;
 mod rules;
 mod saves;
 mod scans;
+mod stale_writers;
 mod test_env;
-mod zombies;
 
 use diptych_kernel::testing::{progress, view_store, with_seed};
 use test_env::ScyllaTestEnv;
 
-/// Both on one place: none has to do with what the other one writes.
+/// Both suites in one keyspace: they are independent of each other.
 #[tokio::test]
 async fn view_store_and_progress() {
     let Some(env) = ScyllaTestEnv::new().await else { return };

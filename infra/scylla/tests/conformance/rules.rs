@@ -1,14 +1,14 @@
-//! The rules that only ScyllaDB keeps by refusing, and those that nobody keeps: what the statements of this crate may say.
+//! Checks of the CQL statements of this crate, for rules that no server enforces.
 //!
-//! The tables of rows and of progress are written with timestamps that are not times. A single statement that forgets its timestamp
-//! writes with the present, which is larger than all of them, and its cell can never be replaced again.
+//! The tables of rows and of progress are written with timestamps made from positions. A single statement without a
+//! timestamp writes with the present time, which is larger than all of them, and its cell can never be replaced again.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The files of a folder and those below, with their texts.
+/// The files of a folder and its subfolders, with their contents.
 fn files(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     let mut files = Vec::new();
@@ -26,7 +26,7 @@ fn files(folder: &str, extension: &str) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// Words in capitals, signs apart, without comments; cut into statements.
+/// Splits a file into statements, in upper case and without comments.
 fn statements(text: &str) -> Vec<String> {
     let lines = text.lines().map(|line| line.split_once("--").map_or(line, |(before, _)| before));
     let text = lines.collect::<Vec<_>>().join(" ").to_uppercase();
@@ -34,8 +34,8 @@ fn statements(text: &str) -> Vec<String> {
     text.split(';').map(words).filter(|statement| !statement.is_empty()).collect()
 }
 
-/// What is wrong with a statement on the tables of rows or of progress.
-fn fault(statement: &str) -> Option<&'static str> {
+/// The rule that a statement on the tables of rows or of progress violates.
+fn violation(statement: &str) -> Option<&'static str> {
     let has = |text: &str| format!(" {statement} ").contains(text);
     let begins = |verb: &str| statement.starts_with(verb);
     if begins("SELECT ") {
@@ -46,35 +46,37 @@ fn fault(statement: &str) -> Option<&'static str> {
             .iter()
             .any(|kind| statement.match_indices(kind).any(|(at, _)| !statement[..at].ends_with("FROZEN<")));
         return match () {
-            () if has("COUNTER") => Some("counts"),
-            () if loose_collection => Some("has a collection of many cells"),
+            () if has("COUNTER") => Some("has a counter"),
+            () if loose_collection => Some("has a collection of several cells"),
             () if has("DEFAULT_TIME_TO_LIVE") => Some("expires"),
-            () if has("TIMEWINDOW") => Some("drops rows by times that are none"),
-            () if has("CDC") => Some("has a log of changes, which has times"),
-            () if begins("ALTER") && has(" DROP ") && !has(" USING TIMESTAMP ") => Some("drops as of the present"),
+            () if has("TIMEWINDOW") => Some("drops rows by their timestamps, which are no times"),
+            () if has("CDC") => Some("has a change log, which uses times"),
+            () if begins("ALTER") && has(" DROP ") && !has(" USING TIMESTAMP ") => {
+                Some("drops a column with the present as its timestamp")
+            }
             () => None,
         };
     }
     match () {
-        () if !begins("INSERT ") && !begins("UPDATE ") => Some("deletes, or is no write at all"),
-        () if !has(" USING TIMESTAMP ?") => Some("is written as of the present"),
+        () if !begins("INSERT ") && !begins("UPDATE ") => Some("deletes, or is no insert or update"),
+        () if !has(" USING TIMESTAMP ?") => Some("is written with the present as its timestamp"),
         () if has(" IF ") => Some("is conditional"),
         () if has(" TTL ") => Some("expires"),
         () if has(" NULL") => Some("writes a tombstone"),
-        () if has(" JSON ") || has(" + ") || has("] =") => Some("may write less than the cells it names"),
+        () if has(" JSON ") || has(" + ") || has("] =") => Some("may write fewer cells than it names"),
         () => None,
     }
 }
 
-/// Statements on rows and progress, wherever they stand. Those on the lock and on what was migrated are other tables, and times are times
-/// there.
+/// All statements on rows and progress. The tables of the lock and of migrations are others, and have normal
+/// timestamps.
 #[test]
 fn every_write_has_a_timestamp() {
     let mut writes = 0;
     for folder in ["queries/rows", "queries/progress", "migrations"] {
         for (path, text) in files(folder, "cql") {
             for statement in statements(&text) {
-                assert_eq!(fault(&statement), None, "{}: {statement}", path.display());
+                assert_eq!(violation(&statement), None, "{}: {statement}", path.display());
                 writes += usize::from(statement.contains("USING TIMESTAMP"));
             }
         }
@@ -82,7 +84,7 @@ fn every_write_has_a_timestamp() {
     assert_eq!(writes, 2, "one for rows, and one for progress");
 }
 
-/// A row is always one that somebody wrote, if every write sets every cell.
+/// A row is the result of a single write only if every write sets every cell.
 #[test]
 fn rows_are_written_whole() {
     let text = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
@@ -97,9 +99,9 @@ fn rows_are_written_whole() {
     assert_eq!(written.split(',').map(str::trim).collect::<Vec<_>>(), columns);
 }
 
-/// No table of the lock and of migrations is one of rows or of progress.
+/// The statements on the lock and on migrations do not use the tables of rows or of progress.
 #[test]
-fn other_statements_are_on_other_tables() {
+fn schema_statements_use_other_tables() {
     for (path, text) in files("queries/schema", "cql") {
         for statement in statements(&text) {
             assert!(!statement.contains("{TABLE}") && !statement.contains("PROGRESS"), "{}", path.display());
@@ -107,9 +109,9 @@ fn other_statements_are_on_other_tables() {
     }
 }
 
-/// Statements stand in files, where the test above sees them.
+/// All statements are in files, where the tests above check them.
 #[test]
-fn no_statement_stands_in_code() {
+fn no_statement_is_in_code() {
     for (path, text) in files("src", "rs") {
         let code = text.split_once("#[cfg(test)]").map_or(&*text, |(before, _)| before);
         let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
@@ -120,10 +122,10 @@ fn no_statement_stands_in_code() {
     }
 }
 
-/// The test above would find what it is there for.
+/// The checks above detect what they are for.
 #[test]
-fn what_breaks_a_rule_is_found() {
-    let faulty = [
+fn violations_are_detected() {
+    let invalid = [
         "INSERT INTO {table} (partition_key, sort_key, position) VALUES (?, ?, ?)",
         "DELETE FROM {table} USING TIMESTAMP ? WHERE partition_key = ?",
         "UPDATE progress SET position = ? WHERE bucket = 0",
@@ -139,16 +141,16 @@ fn what_breaks_a_rule_is_found() {
         "CREATE TABLE a (b int PRIMARY KEY) WITH cdc = true",
         "ALTER TABLE progress DROP parked",
     ];
-    for statement in faulty {
+    for statement in invalid {
         let statement = statements(statement).remove(0);
-        assert!(fault(&statement).is_some(), "{statement}");
+        assert!(violation(&statement).is_some(), "{statement}");
     }
-    let fine = [
+    let valid = [
         "ALTER TABLE progress DROP parked USING TIMESTAMP 5",
         "CREATE TABLE a (b int PRIMARY KEY, c frozen<list<int>>)",
         "INSERT INTO {table} (a) VALUES (?) USING TIMESTAMP ? -- IF",
     ];
-    for statement in fine {
-        assert_eq!(fault(&statements(statement).remove(0)), None, "{statement}");
+    for statement in valid {
+        assert_eq!(violation(&statements(statement).remove(0)), None, "{statement}");
     }
 }

@@ -1,4 +1,4 @@
-//! Fresh places.
+//! Test environments, each with a keyspace of its own.
 
 use std::{
     future::Future,
@@ -22,10 +22,10 @@ use scylla::{
 };
 use tokio::sync::OnceCell;
 
-const SERVER: &str = "DIPTYCH_TEST_CQL";
+const SERVER_VARIABLE: &str = "DIPTYCH_TEST_CQL";
 
-/// How many handles a place has, each with connections of its own. Whoever asks for another one gets one of these, as opening takes a
-/// while.
+/// The number of handles of an environment, each with connections of its own. They are handed out in turns, as opening
+/// one is slow.
 const HANDLES: usize = 3;
 
 pub(crate) fn partitions() -> Partitions {
@@ -40,37 +40,37 @@ pub(crate) fn at(position: i64) -> Position {
     Position::from_i64(position).unwrap()
 }
 
-/// A write of a body, or a deletion.
+/// A write of a body, or a deletion if there is none.
 pub(crate) fn write(view: ViewId, key: &RowKey, position: i64, body: Option<&[u8]>) -> RowWrite {
     let body = body.map(|body| body.to_vec().into());
     RowWrite { view, key: key.clone(), row: Row { position: at(position), body } }
 }
 
-/// The settings for a keyspace that nobody has used, where there is a server.
+/// The settings for a new keyspace, or `None` without a server.
 pub(crate) fn fresh_config() -> Option<ScyllaConfig> {
-    let Ok(server) = std::env::var(SERVER) else {
+    let Ok(server) = std::env::var(SERVER_VARIABLE) else {
         let is_ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
-        assert!(!is_ci, "{SERVER} is not set, and in CI it has to be");
-        println!("skipped: {SERVER} is not set");
+        assert!(!is_ci, "{SERVER_VARIABLE} is not set, but is required in CI");
+        println!("skipped: {SERVER_VARIABLE} is not set");
         return None;
     };
     let keyspace = format!("diptych_test_{:016x}", rand::random::<u64>());
     Some(ScyllaConfig { replication_factor: 1, ..ScyllaConfig::new(vec![server], keyspace) })
 }
 
-/// A session beside the adapter's, to look and to meddle.
-pub(crate) struct Meddler(Session);
+/// A driver session without the adapter, to inspect and modify tables.
+pub(crate) struct RawSession(Session);
 
-impl Meddler {
+impl RawSession {
     pub(crate) async fn new(config: &ScyllaConfig) -> Self {
         Self(SessionBuilder::new().known_nodes(&config.contact_points).build().await.unwrap())
     }
 
-    /// Into the keyspace, which exists by now.
-    pub(crate) async fn inside(config: &ScyllaConfig) -> Self {
-        let meddler = Self::new(config).await;
-        meddler.0.use_keyspace(&config.keyspace, true).await.unwrap();
-        meddler
+    /// Opens a session in the keyspace, which must exist.
+    pub(crate) async fn in_keyspace(config: &ScyllaConfig) -> Self {
+        let raw = Self::new(config).await;
+        raw.0.use_keyspace(&config.keyspace, true).await.unwrap();
+        raw
     }
 
     pub(crate) async fn run(&self, statement: &str) {
@@ -86,12 +86,12 @@ impl Meddler {
     }
 }
 
-/// Removes what a test has made.
+/// Drops the keyspace of a test.
 pub(crate) async fn remove(config: &ScyllaConfig) {
-    Meddler::new(config).await.run(&format!("DROP KEYSPACE IF EXISTS \"{}\"", config.keyspace)).await;
+    RawSession::new(config).await.run(&format!("DROP KEYSPACE IF EXISTS \"{}\"", config.keyspace)).await;
 }
 
-/// A keyspace of its own.
+/// A keyspace with handles to it.
 pub(crate) struct ScyllaTestEnv {
     pub(crate) config: ScyllaConfig,
     handles: [OnceCell<Arc<ScyllaViewStore>>; HANDLES],
@@ -99,7 +99,7 @@ pub(crate) struct ScyllaTestEnv {
 }
 
 impl ScyllaTestEnv {
-    /// `None` where there is no server.
+    /// Returns `None` without a server.
     pub(crate) async fn new() -> Option<Self> {
         let config = fresh_config()?;
         migrate(&config, partitions()).await.unwrap();

@@ -30,7 +30,7 @@ pub(crate) struct Postgres {
     pub(super) statement_timeout: Span<10, ANSWER_MAX>,
     lock_timeout: Span<10, ANSWER_MAX>,
     notify: Switch,
-    look_interval: Span<1, MINUTE>,
+    poll_interval: Span<1, MINUTE>,
 }
 
 /// The event log. See [`KafkaConfig`].
@@ -111,7 +111,7 @@ impl Default for Postgres {
             statement_timeout: Span::near(postgres.statement_timeout),
             lock_timeout: Span::near(postgres.lock_timeout),
             notify: Switch(postgres.notify),
-            look_interval: Span::near(postgres.look_interval),
+            poll_interval: Span::near(postgres.poll_interval),
         }
     }
 }
@@ -129,8 +129,8 @@ impl Postgres {
             statement_timeout: self.statement_timeout.duration(),
             lock_timeout: self.lock_timeout.duration(),
             notify: self.notify.0,
-            look_interval: self.look_interval.duration(),
-            request_shelf_age: request_ids_kept / 3,
+            poll_interval: self.poll_interval.duration(),
+            request_partition_interval: request_ids_kept / 3,
             ..PostgresConfig::new(self.url.with_password())
         }
     }

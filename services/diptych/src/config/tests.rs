@@ -161,7 +161,7 @@ fn every_server_has_its_section() {
     let postgres = config.postgres.adapter("diptych test", config.command.request_ids_kept.duration());
     assert_eq!(postgres.url, "postgres://ada:hush@one,two/bank");
     assert_eq!((postgres.write_connections_max, postgres.notify), (2, false));
-    assert_eq!(postgres.request_shelf_age, Duration::from_hours(24), "a third of how long ids are kept");
+    assert_eq!(postgres.request_partition_interval, Duration::from_hours(24), "a third of how long ids are kept");
     let kafka = diptych_kafka::KafkaConfig::from(&config.kafka);
     assert_eq!((kafka.bootstrap_servers.as_str(), kafka.topic.as_str()), ("one:9092,two:9092", "bank.events"));
     assert_eq!(kafka.extra["security.protocol"], "sasl_plaintext");

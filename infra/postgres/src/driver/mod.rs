@@ -1,0 +1,13 @@
+//! Connections to Postgres: the driver, the pools, column types and errors.
+
+mod columns;
+mod connection;
+mod error;
+mod pool;
+mod pool_epoch;
+mod target;
+
+pub(crate) use columns::{Row, Time, Uuid};
+pub(crate) use connection::{ConnectionFactory, DriverConnection};
+pub(crate) use error::{StatementError, corrupt_data, sql_state};
+pub(crate) use pool::{Pool, Session};

@@ -1,0 +1,18 @@
+//! The state that the clones of an event store share.
+
+use std::time::Duration;
+
+use diptych_kernel::Partitions;
+
+use super::{durability::DurabilityTracker, horizon::HorizonMonitor};
+use crate::{driver::Pool, notifications::AppendNotifications};
+
+pub(super) struct Shared {
+    pub(super) partitions: Partitions,
+    pub(super) request_partition_interval: Duration,
+    pub(super) writers: Pool,
+    pub(super) readers: Pool,
+    pub(super) notifications: AppendNotifications,
+    pub(super) durability: DurabilityTracker,
+    pub(super) horizon: HorizonMonitor,
+}

@@ -1,0 +1,120 @@
+//! [`PostgresEventStore`]: the write database on Postgres.
+
+use std::{sync::Arc, time::Duration};
+
+use diptych_kernel::{
+    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+};
+
+use super::{
+    append,
+    durability::DurabilityTracker,
+    forget,
+    horizon::{self, HorizonMonitor, OldestWriter},
+    load, read,
+    shared::Shared,
+    validate,
+};
+use crate::{
+    config::PostgresConfig,
+    driver::{ConnectionFactory, Pool},
+    notifications::AppendNotifications,
+    schema,
+};
+
+/// The write database on Postgres. Clones are handles that share their connections; every call of [`open`](Self::open)
+/// makes new ones.
+#[derive(Clone)]
+pub struct PostgresEventStore {
+    shared: Arc<Shared>,
+}
+
+impl PostgresEventStore {
+    /// Connects to a database that [`migrate`](crate::migrate) has prepared.
+    ///
+    /// # Errors
+    /// When no host can be reached that acknowledges a commit. For an operator: when the URL is invalid, the database
+    /// does not exist, its schema is older or newer than this program, or positions would be assigned a second time, as
+    /// after a restore.
+    pub async fn open(config: PostgresConfig) -> PortResult<Self> {
+        let connections = ConnectionFactory::new(&config)?;
+        let pool = |connections_max| Pool::new(&config, connections.clone(), connections_max);
+        let (writers, readers) = (pool(config.write_connections_max)?, pool(config.read_connections_max)?);
+        let partitions = schema::check(&readers).await?;
+        let shared = Shared {
+            partitions,
+            request_partition_interval: config.request_partition_interval,
+            writers,
+            readers,
+            notifications: AppendNotifications::new(&config, connections),
+            durability: DurabilityTracker::default(),
+            horizon: HorizonMonitor::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The oldest open transaction of the whole server that has written: readers see nothing that was committed after
+    /// it began to write. For a metric. The same is logged, at most every ten seconds, when a reader is held back for
+    /// more than a second.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn oldest_writer(&self) -> PortResult<Option<OldestWriter>> {
+        horizon::oldest_writer(&self.shared.readers).await
+    }
+
+    pub(crate) fn writers(&self) -> &Pool {
+        &self.shared.writers
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn readers(&self) -> &Pool {
+        &self.shared.readers
+    }
+}
+
+impl EventStore for PostgresEventStore {
+    fn partitions(&self) -> Partitions {
+        self.shared.partitions
+    }
+
+    async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
+        validate::validate(units)?;
+        append::append(&self.shared, units, snapshots).await
+    }
+
+    async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
+        load::load(&self.shared, streams, snapshot_format, requests).await
+    }
+
+    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
+        read::all_after(&self.shared, cursor_exclusive, limit).await
+    }
+
+    async fn read_partition_after(
+        &self,
+        partition: Partition,
+        cursor_exclusive: Position,
+        limit: usize,
+    ) -> PortResult<EventPage> {
+        read::partition_after(&self.shared, partition, cursor_exclusive, limit).await
+    }
+
+    async fn read_stream_after(
+        &self,
+        stream_id: &StreamId,
+        version_exclusive: Version,
+        limit: usize,
+    ) -> PortResult<Vec<RecordedEvent>> {
+        read::stream_after(&self.shared, stream_id, version_exclusive, limit).await
+    }
+
+    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
+        self.shared.notifications.wait(cursor_exclusive, wait_max, || read::last_readable_position(&self.shared)).await;
+    }
+
+    async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
+        forget::forget(&self.shared, recorded_before, limit).await
+    }
+}
