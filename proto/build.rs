@@ -1,4 +1,5 @@
-//! Compiles the proto files with protox, so that no protoc is needed, and keeps the descriptor set with comments and HTTP annotations.
+//! Compiles the proto files with protox, which needs no protoc, and writes the descriptor set with comments and HTTP
+//! annotations.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -9,7 +10,7 @@ const FILES: [&str; 8] = [
     "ledger/command/v1/command_service.proto",
     "ledger/event/v1/events.proto",
     "ledger/query/v1/query_service.proto",
-    // Not imported by any file above, but sent in every error: reflection must know them.
+    // Not imported by any file above, but sent in every error: included for reflection.
     "third_party/google/rpc/error_details.proto",
     "third_party/google/rpc/status.proto",
 ];
@@ -25,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
 
-    // The query service once more, with the messages that views store replaced by their encoded bytes (see src/encoded.rs).
+    // The query service again, with the messages that views store replaced by their encoded bytes (see src/encoded.rs).
     let encoded = out.join("encoded");
     fs::create_dir_all(&encoded)?;
     tonic_prost_build::configure()

@@ -1,4 +1,4 @@
-//! A message that stays encoded.
+//! A protobuf message in encoded form.
 
 use std::{fmt, hash, marker::PhantomData};
 
@@ -8,23 +8,23 @@ use prost::{
     encoding::{DecodeContext, WireType, encode_key, encode_varint, skip_field},
 };
 
-/// An encoded message `M` in the place of the message itself: what a view has stored goes out as it is, with no parsing and no
-/// copying of fields. On the wire there is no difference.
+/// An encoded message `M`, used as a field in place of `M` itself, so that a stored row is sent without decoding it.
+/// The wire format is the same.
 pub struct Encoded<M> {
     bytes: Bytes,
     message: PhantomData<fn() -> M>,
 }
 
 impl<M: Message + Default> Encoded<M> {
-    /// Takes bytes that are an encoded `M`. They are not checked: they come from this product's own views.
+    /// Wraps an encoded `M`. The bytes are not validated: they come from the product's own views.
     pub fn new(bytes: Bytes) -> Self {
         Self { bytes, message: PhantomData }
     }
 
-    /// Parses the bytes.
+    /// Decodes the message.
     ///
     /// # Errors
-    /// When they are not an encoded `M`.
+    /// When the bytes are not an encoded `M`.
     pub fn parse(&self) -> Result<M, DecodeError> {
         M::decode(self.bytes.clone())
     }
@@ -35,7 +35,7 @@ impl<M> Message for Encoded<M> {
         buf.put_slice(&self.bytes);
     }
 
-    /// Appends the field as it came, so that a parsed `Encoded` holds an encoding of the same message.
+    /// Appends the encoded field, so that a decoded `Encoded` holds an encoding of the same message.
     fn merge_field(
         &mut self,
         tag: u32,
@@ -63,7 +63,7 @@ impl<M> Message for Encoded<M> {
                 prost::encoding::fixed32::merge(wire_type, &mut value, buf, context)?;
                 field.extend_from_slice(&value.to_le_bytes());
             }
-            // Groups do not exist in proto3; skip_field names the mistake.
+            // Groups do not exist in proto3; skip_field returns the error.
             WireType::StartGroup | WireType::EndGroup => return skip_field(wire_type, tag, buf, context),
         }
         self.bytes = field.into();

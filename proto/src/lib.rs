@@ -1,105 +1,76 @@
-//! The contract of Diptych: the generated code of every file under `proto/`, and the descriptor set of all of them.
+//! The API of Diptych: code generated from every file under `proto/`, and the descriptor set of all of them.
 //!
-//! Nothing here is written by hand but [`Encoded`], which lets a service send stored messages without parsing them.
+//! Only [`Encoded`] is written by hand: it lets a service send stored messages without decoding them.
 
 mod encoded;
 
 pub use encoded::Encoded;
 
-/// All proto files with comments and HTTP annotations, as an encoded `google.protobuf.FileDescriptorSet`: what reflection serves and
-/// what a JSON transcoder needs.
+/// Declares a module with the generated code of a package.
+macro_rules! generated {
+    ($(#[$doc:meta])* $module:ident = $file:literal) => {
+        $(#[$doc])*
+        #[allow(
+            missing_docs,
+            clippy::all,
+            clippy::allow_attributes_without_reason,
+            unreachable_pub,
+            unused_qualifications,
+            rustdoc::all,
+            reason = "generated code"
+        )]
+        pub mod $module {
+            include!(concat!(env!("OUT_DIR"), $file));
+        }
+    };
+}
+
+/// All proto files with comments and HTTP annotations, as an encoded `google.protobuf.FileDescriptorSet`, for gRPC
+/// reflection and JSON transcoding.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor_set.bin"));
 
-/// What every domain shares.
+/// Types shared by every domain.
 pub mod diptych {
-    /// Receipts, consistency tokens, error reasons.
-    #[allow(
-        missing_docs,
-        clippy::all,
-        clippy::allow_attributes_without_reason,
-        unreachable_pub,
-        unused_qualifications,
-        reason = "generated code"
-    )]
-    pub mod v1 {
-        include!(concat!(env!("OUT_DIR"), "/diptych.v1.rs"));
+    generated! {
+        /// Receipts, consistency tokens, error reasons.
+        v1 = "/diptych.v1.rs"
     }
 }
 
-/// Messages of google's APIs that the contract uses.
+/// Messages of Google's APIs that the API uses.
 pub mod google {
-    /// Standard error details.
-    #[allow(
-        missing_docs,
-        clippy::all,
-        clippy::allow_attributes_without_reason,
-        unreachable_pub,
-        unused_qualifications,
-        rustdoc::all,
-        reason = "generated code"
-    )]
-    pub mod rpc {
-        include!(concat!(env!("OUT_DIR"), "/google.rpc.rs"));
+    generated! {
+        /// The standard error model: `Status` and its details.
+        rpc = "/google.rpc.rs"
     }
 }
 
-/// The first domain.
+/// The ledger, the domain that ships with Diptych.
 pub mod ledger {
     /// The write side.
     pub mod command {
-        /// Commands and their service.
-        #[allow(
-            missing_docs,
-            clippy::all,
-            clippy::allow_attributes_without_reason,
-            unreachable_pub,
-            unused_qualifications,
-            reason = "generated code"
-        )]
-        pub mod v1 {
-            include!(concat!(env!("OUT_DIR"), "/ledger.command.v1.rs"));
+        generated! {
+            /// Commands and their service.
+            v1 = "/ledger.command.v1.rs"
         }
     }
-    /// What is stored.
+    /// Stored messages.
     pub mod event {
-        /// Events and the snapshot.
-        #[allow(
-            missing_docs,
-            clippy::all,
-            clippy::allow_attributes_without_reason,
-            unreachable_pub,
-            unused_qualifications,
-            reason = "generated code"
-        )]
-        pub mod v1 {
-            include!(concat!(env!("OUT_DIR"), "/ledger.event.v1.rs"));
+        generated! {
+            /// Events and snapshots.
+            v1 = "/ledger.event.v1.rs"
         }
     }
     /// The read side.
     pub mod query {
-        /// Queries and their service, as clients use them.
-        #[allow(
-            missing_docs,
-            clippy::all,
-            clippy::allow_attributes_without_reason,
-            unreachable_pub,
-            unused_qualifications,
-            reason = "generated code"
-        )]
-        pub mod v1 {
-            include!(concat!(env!("OUT_DIR"), "/ledger.query.v1.rs"));
+        generated! {
+            /// Queries and their service, for clients.
+            v1 = "/ledger.query.v1.rs"
         }
-        /// The same service for its server: stored messages stand in answers as [`crate::Encoded`] bytes. The wire format is the same.
-        #[allow(
-            missing_docs,
-            clippy::all,
-            clippy::allow_attributes_without_reason,
-            unreachable_pub,
-            unused_qualifications,
-            reason = "generated code"
-        )]
-        pub mod v1_encoded {
-            include!(concat!(env!("OUT_DIR"), "/encoded/ledger.query.v1.rs"));
+        generated! {
+            /// The same service, for its server: responses hold stored messages as [`crate::Encoded`] bytes. The wire
+            /// format is the same.
+            v1_encoded = "/encoded/ledger.query.v1.rs"
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Every rule and every refusal: given what happened, when this is asked for, then that happens.
+//! Every rule and every refusal: given past events, when a command is decided, then these events or this refusal
+//! result.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod common;
@@ -20,8 +21,8 @@ fn a_and_b(a: impl IntoIterator<Item = Event>, b: impl IntoIterator<Item = Event
     fixture([(stream("a"), a.into_iter().collect()), (stream("b"), b.into_iter().collect())])
 }
 
-/// Everything that can be asked of account `a` but opening it.
-fn all_but_open() -> Vec<Command> {
+/// Every command on account `a` except opening it.
+fn all_except_open() -> Vec<Command> {
     let mut commands = postings();
     commands.extend([freeze("a"), unfreeze("a"), close("a")]);
     commands
@@ -37,7 +38,7 @@ fn an_account_is_opened() {
 }
 
 #[test]
-fn an_id_is_used_once() {
+fn an_account_id_cannot_be_reused() {
     let exists = Refusal::AccountExists { account_id: account_id("a") };
     for history in [vec![opened("a", 0)], vec![opened("a", 0), frozen()], vec![opened("a", 0), closed()]] {
         a(history).when(open("a", 0)).then_refused(&exists);
@@ -45,23 +46,23 @@ fn an_id_is_used_once() {
 }
 
 #[test]
-fn an_account_that_was_never_opened_takes_nothing() {
+fn an_account_that_was_never_opened_accepts_no_command() {
     let not_found = Refusal::AccountNotFound { account_id: account_id("a") };
-    for command in all_but_open() {
+    for command in all_except_open() {
         a_and_b([], [opened("b", 100)]).when(command).then_refused(&not_found);
     }
 }
 
 #[test]
-fn a_closed_account_takes_nothing() {
+fn a_closed_account_accepts_no_command() {
     let is_closed = Refusal::AccountClosed { account_id: account_id("a") };
-    for command in all_but_open() {
+    for command in all_except_open() {
         a_and_b([opened("a", 0), closed()], [opened("b", 100)]).when(command).then_refused(&is_closed);
     }
 }
 
 #[test]
-fn a_frozen_account_takes_nothing_but_unfreezing() {
+fn a_frozen_account_accepts_only_unfreezing() {
     let is_frozen = Refusal::AccountFrozen { account_id: account_id("a") };
     let mut commands = postings();
     commands.extend([freeze("a"), close("a")]);
@@ -90,7 +91,7 @@ fn only_a_frozen_account_is_unfrozen() {
 }
 
 #[test]
-fn money_comes_in_and_goes_out() {
+fn money_is_deposited_and_withdrawn() {
     a([opened("a", 0)])
         .when(deposit("a", 100, "CZK"))
         .then([(stream("a"), deposited(100, 100))])
@@ -99,7 +100,7 @@ fn money_comes_in_and_goes_out() {
 }
 
 #[test]
-fn postings_are_in_the_currency_of_the_account() {
+fn a_posting_in_another_currency_is_refused() {
     let mismatch = |id: &str| Refusal::CurrencyMismatch {
         account_id: account_id(id),
         account_currency: currency("CZK"),
@@ -112,7 +113,7 @@ fn postings_are_in_the_currency_of_the_account() {
 }
 
 #[test]
-fn both_accounts_of_a_transfer_have_its_currency() {
+fn a_transfer_to_an_account_in_another_currency_is_refused() {
     let mut euros = opened("b", 0);
     if let Event::AccountOpened(opened) = &mut euros {
         opened.currency_code = "EUR".to_owned();
@@ -172,7 +173,7 @@ fn a_transfer_needs_two_accounts() {
 }
 
 #[test]
-fn only_an_empty_account_is_closed() {
+fn only_an_account_with_a_zero_balance_is_closed() {
     let not_zero = |balance_minor: i64| Refusal::BalanceNotZero { account_id: account_id("a"), balance_minor };
     a([opened("a", 0), deposited(1, 1)]).when(close("a")).then_refused(&not_zero(1));
     a([opened("a", 9), withdrawn(9, -9)]).when(close("a")).then_refused(&not_zero(-9));
@@ -180,7 +181,7 @@ fn only_an_empty_account_is_closed() {
 }
 
 #[test]
-fn what_the_caller_says_stands_in_the_events() {
+fn details_of_a_command_are_stored_in_its_event() {
     let posting =
         Deposit { account_id: account_id("a"), amount: amount(7), currency: currency("CZK"), details: rent() };
     let mut expected = deposited(7, 7);
@@ -191,7 +192,7 @@ fn what_the_caller_says_stands_in_the_events() {
 }
 
 #[test]
-fn what_the_caller_says_about_a_transfer_stands_on_both_sides() {
+fn details_of_a_transfer_are_stored_in_both_events() {
     let command = Transfer {
         from_account_id: account_id("a"),
         to_account_id: account_id("b"),

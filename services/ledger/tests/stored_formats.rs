@@ -1,5 +1,5 @@
-//! What is stored stays readable for ever. Every test here pins bytes: where one fails, a stored format was changed by accident. Never
-//! change the bytes; add a new field, a new event or a new snapshot format instead.
+//! Stored formats are permanent. Every test here pins stored bytes: a failure means that a stored format was changed by
+//! accident. Do not change the bytes; add a new field, a new event or a new snapshot format instead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod common;
@@ -65,7 +65,7 @@ fn events() -> Vec<(Event, &'static str, &'static str)> {
 }
 
 #[test]
-fn events_are_stored_as_ever() {
+fn the_encoding_of_events_never_changes() {
     for (event, event_type, payload) in events() {
         let (encoded_type, encoded) = Ledger::encode_event(&event);
         assert_eq!((&*encoded_type, hex(&encoded).as_str()), (event_type, payload));
@@ -73,21 +73,21 @@ fn events_are_stored_as_ever() {
 }
 
 #[test]
-fn events_stored_long_ago_are_read() {
+fn events_in_the_pinned_encoding_are_decoded() {
     for (event, event_type, payload) in events() {
         assert_eq!(Ledger::decode_event(event_type, &bytes(payload)), Ok(event));
     }
 }
 
 #[test]
-fn fields_added_later_are_passed_over() {
+fn unknown_fields_are_ignored() {
     // Field 15, a text.
     let payload = [bytes("080110021a03435a4b2a0161"), bytes("7a036e6577")].concat();
     assert_eq!(Ledger::decode_event("ledger.event.v1.TransferReceived", &payload), Ok(received("a", 1, 2)));
 }
 
 #[test]
-fn events_that_no_rule_allows_are_not_read() {
+fn events_that_no_rule_allows_are_not_decoded() {
     let wrong = [
         ("ledger.event.v1.AccountOpened", ""),
         ("ledger.event.v1.AccountOpened", "0a056163632d3112046f6c67611a03637a6b20d08603"),
@@ -106,7 +106,7 @@ fn events_that_no_rule_allows_are_not_read() {
 }
 
 #[test]
-fn snapshots_are_stored_as_ever() {
+fn the_encoding_of_snapshots_never_changes() {
     let funds = || Funds { currency: currency("CZK"), balance_minor: -7, overdraft_limit: limit(50_000) };
     let states = [
         (Account::Unopened, ""),
@@ -125,7 +125,7 @@ fn snapshots_are_stored_as_ever() {
 }
 
 #[test]
-fn streams_and_views_are_named_as_ever() {
+fn the_names_of_streams_and_views_never_change() {
     assert_eq!(stream("acc-1").as_str(), "account-acc-1");
     let mut names: Vec<String> = Ledger::views().iter().map(|view| view.id().to_string()).collect();
     names.sort_unstable();

@@ -1,4 +1,4 @@
-//! The views against the model, over random histories of a seed that is printed.
+//! Compares the views with the model over random histories. The seed is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod common;
@@ -23,7 +23,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 type Rows = BTreeMap<(ViewId, RowKey), (Position, Bytes)>;
 
-/// Random commands that a model and a history took alike.
+/// A history and a model after the same random commands.
 fn random(seed: u64, command_count: usize) -> (History, LedgerModel) {
     println!("seed {seed}");
     let mut random = SmallRng::seed_from_u64(seed);
@@ -70,19 +70,19 @@ fn of_view(rows: &Rows, view: ViewId) -> impl Iterator<Item = (&RowKey, &Bytes)>
     rows.iter().filter(move |((id, _), _)| *id == view).map(|((_, key), (_, body))| (key, body))
 }
 
-/// An account's entries in the order in which a store scans them: buckets downwards, sort keys upwards.
+/// The entries of an account in the order of a scan: buckets downwards, sort keys upwards.
 fn statement(rows: &Rows, id: &str, version: u32) -> Vec<Entry> {
     let mut entries = Vec::new();
     for bucket in (0..=version / BUCKET_VERSIONS).rev() {
-        let group = EntryKey::partition_key(&account_id(id), bucket);
-        let of_group = of_view(rows, ENTRIES).filter(|(key, _)| *key.partition_key == *group);
-        entries.extend(of_group.map(|(_, body)| Entry::decode(body.clone()).unwrap()));
+        let partition_key = EntryKey::partition_key(&account_id(id), bucket);
+        let of_bucket = of_view(rows, ENTRIES).filter(|(key, _)| *key.partition_key == *partition_key);
+        entries.extend(of_bucket.map(|(_, body)| Entry::decode(body.clone()).unwrap()));
     }
     entries
 }
 
 #[test]
-fn the_views_show_what_the_model_knows() {
+fn the_views_agree_with_the_model() {
     for seed in 0..20 {
         let (history, model) = random(seed, 600);
         let rows = history.rows();
@@ -135,7 +135,8 @@ fn the_totals_are_those_of_the_model() {
             let totals = merge_totals(currency, partials.iter().map(AsRef::as_ref)).unwrap();
             check_totals(&totals, &model, currency);
 
-            // The standing audit, on sums that were kept apart: what each partition holds, with transfers, against what came in and went out.
+            // As in the audit: the balances of all partitions, which include transfers, equal deposits minus
+            // withdrawals.
             let balances: i128 =
                 partials.iter().map(|row| number(&Totals::decode(row.clone()).unwrap().balance_minor)).sum();
             assert_eq!(balances, number(&totals.deposits_minor) - number(&totals.withdrawals_minor));
@@ -163,7 +164,7 @@ fn number(text: &str) -> i128 {
 }
 
 #[test]
-fn a_half_seen_transfer_leaves_the_totals_whole() {
+fn totals_are_consistent_while_one_side_of_a_transfer_is_missing() {
     let mut history = History::new(16);
     let partition = |history: &History, id: &str| history.partitions.of(AccountId::parse(id).unwrap().stream_id());
     assert_ne!(partition(&history, "a"), partition(&history, "b"), "the test needs two partitions");
@@ -185,7 +186,7 @@ fn a_half_seen_transfer_leaves_the_totals_whole() {
 }
 
 #[test]
-fn totals_go_beyond_64_bits() {
+fn totals_can_exceed_64_bits() {
     let row = |balance: &str| {
         Totals {
             balance_minor: balance.to_owned(),
@@ -209,21 +210,21 @@ fn totals_go_beyond_64_bits() {
 }
 
 #[test]
-fn places_sort_the_newest_first_and_stay_in_bounded_groups() {
-    let place = |version: u32| EntryKey::of(diptych_kernel::Version::new(version));
+fn entry_keys_sort_the_newest_first_in_bounded_buckets() {
+    let key = |version: u32| EntryKey::of(diptych_kernel::Version::new(version));
     for version in [1, 2, 999, 1_000, 1_001, u32::MAX - 1] {
-        assert!(place(version + 1).sort_key() < place(version).sort_key());
-        assert_eq!(EntryKey::from_sort_key(&place(version).sort_key()), Some(place(version)));
+        assert!(key(version + 1).sort_key() < key(version).sort_key());
+        assert_eq!(EntryKey::from_sort_key(&key(version).sort_key()), Some(key(version)));
     }
-    assert_eq!(place(999).bucket(), 0);
-    assert_eq!(place(1_000).bucket(), 1);
+    assert_eq!(key(999).bucket(), 0);
+    assert_eq!(key(1_000).bucket(), 1);
     assert_eq!(EntryKey::from_sort_key(&[]), None);
-    let all: Vec<_> = (0..5_000).map(|version| place(version).bucket()).collect();
-    assert!(all.chunk_by(|a, b| a == b).all(|group| group.len() == 1_000));
+    let all: Vec<_> = (0..5_000).map(|version| key(version).bucket()).collect();
+    assert!(all.chunk_by(|a, b| a == b).all(|bucket| bucket.len() == 1_000));
 }
 
 #[test]
-fn the_text_of_a_transfer_names_the_other_account() {
+fn the_counterparty_of_a_transfer_is_the_other_account() {
     let mut history = History::new(1);
     let mut command = transfer("a", "b", 7, "CZK");
     if let Command::Transfer(Transfer { details, .. }) = &mut command {

@@ -1,40 +1,40 @@
-//! What decisions about an account need to know.
+//! The state of an account, as far as decisions depend on it.
 
 use super::{Currency, Event, OverdraftLimit};
 
 /// The state of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Account {
-    /// It was never opened.
+    /// The account was never opened.
     #[default]
     Unopened,
-    /// Postings are allowed.
+    /// The account accepts postings.
     Open(Funds),
-    /// No postings until it is unfrozen.
+    /// The account accepts no postings until it is unfrozen.
     Frozen(Funds),
-    /// Closed for ever, with a balance of zero.
+    /// The account is closed permanently, with a balance of zero.
     Closed,
 }
 
-/// What an account holds, and on what read_options.
+/// Balance of an account, with its currency and overdraft limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Funds {
-    /// In what.
+    /// The currency of the account.
     pub currency: Currency,
-    /// How much, in minor units; below zero where it is overdrawn.
+    /// The balance, in minor units. Negative when the account is overdrawn.
     pub balance_minor: i64,
-    /// How far below zero it may go.
+    /// How far below zero the balance may go.
     pub overdraft_limit: OverdraftLimit,
 }
 
 impl Account {
-    /// Folds an event. One that does not fit changes nothing.
+    /// Applies an event. An event that is not possible in this state changes nothing.
     pub(crate) fn evolve(&mut self, event: &Event) {
         match (&mut *self, event) {
             (Self::Unopened, Event::AccountOpened(opened)) => {
                 let currency = Currency::parse(&opened.currency_code);
                 let overdraft_limit = OverdraftLimit::from_minor(opened.overdraft_limit_minor);
-                // Decoding has checked both.
+                // Both were validated when the event was decoded.
                 if let (Ok(currency), Ok(overdraft_limit)) = (currency, overdraft_limit) {
                     *self = Self::Open(Funds { currency, balance_minor: 0, overdraft_limit });
                 }

@@ -1,19 +1,19 @@
-//! How much, always in minor units (cents, hellers).
+//! Amounts of money, in minor units (cents, hellers).
 
 use super::ValueError;
 
-/// The largest amount of one posting and the largest overdraft limit: 10^15 minor units.
+/// The maximum of amounts and overdraft limits, in minor units: 10^15.
 const MINOR_MAX: i64 = 1_000_000_000_000_000;
 
-/// What one posting moves: 1 to 10^15 minor units. Never negative: the direction is in the command.
+/// The amount of a posting: 1 to 10^15 minor units. Never negative: the kind of the posting gives the direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(i64);
 
 impl Amount {
-    /// The largest one.
+    /// The maximum amount.
     pub const MAX: Self = Self(MINOR_MAX);
 
-    /// Checks and takes a number of minor units.
+    /// Creates an amount of this many minor units.
     ///
     /// # Errors
     /// When it is not 1 to 10^15.
@@ -25,7 +25,7 @@ impl Amount {
         }
     }
 
-    /// In minor units.
+    /// The number of minor units.
     #[must_use]
     pub fn minor(self) -> i64 {
         self.0
@@ -37,10 +37,10 @@ impl Amount {
 pub struct OverdraftLimit(i64);
 
 impl OverdraftLimit {
-    /// The largest one.
+    /// The maximum limit.
     pub const MAX: Self = Self(MINOR_MAX);
 
-    /// Checks and takes a number of minor units.
+    /// Creates a limit of this many minor units.
     ///
     /// # Errors
     /// When it is not 0 to 10^15.
@@ -52,7 +52,7 @@ impl OverdraftLimit {
         }
     }
 
-    /// In minor units.
+    /// The number of minor units.
     #[must_use]
     pub fn minor(self) -> i64 {
         self.0

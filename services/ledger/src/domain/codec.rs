@@ -1,4 +1,4 @@
-//! Events and snapshots as they are stored.
+//! Encoding of stored events and snapshots.
 
 use std::{
     fmt::Display,
@@ -12,7 +12,7 @@ use prost::Message;
 
 use super::{Account, AccountId, Amount, Currency, Event, Funds, OverdraftLimit, OwnerId, ValueError};
 
-/// The names of events as they are stored.
+/// The stored types of events. Permanent: stored events have them.
 mod name {
     pub(super) const ACCOUNT_OPENED: &str = "ledger.event.v1.AccountOpened";
     pub(super) const MONEY_DEPOSITED: &str = "ledger.event.v1.MoneyDeposited";
@@ -26,7 +26,7 @@ mod name {
 
 const SNAPSHOT: &str = "ledger.event.v1.AccountSnapshot";
 
-/// Every name once, so that storing an event copies none.
+/// Every event type, allocated once, so that encoding an event does not copy its type.
 static NAMES: LazyLock<[Arc<str>; 8]> = LazyLock::new(|| {
     [
         name::ACCOUNT_OPENED,
@@ -56,71 +56,71 @@ pub(crate) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
     (Arc::clone(name), payload.into())
 }
 
-/// Reads an event and checks what rules and views build on, so that they need not.
+/// Decodes an event and validates the fields that rules and views depend on.
 pub(crate) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
     match event_type {
-        name::ACCOUNT_OPENED => read(event_type, payload, check_opened).map(Event::AccountOpened),
-        name::MONEY_DEPOSITED => read(event_type, payload, |event: &v1::MoneyDeposited| {
+        name::ACCOUNT_OPENED => decode_validated(event_type, payload, check_opened).map(Event::AccountOpened),
+        name::MONEY_DEPOSITED => decode_validated(event_type, payload, |event: &v1::MoneyDeposited| {
             check_posting(event.amount_minor, &event.currency_code)
         })
         .map(Event::MoneyDeposited),
-        name::MONEY_WITHDRAWN => read(event_type, payload, |event: &v1::MoneyWithdrawn| {
+        name::MONEY_WITHDRAWN => decode_validated(event_type, payload, |event: &v1::MoneyWithdrawn| {
             check_posting(event.amount_minor, &event.currency_code)
         })
         .map(Event::MoneyWithdrawn),
-        name::TRANSFER_SENT => read(event_type, payload, check_sent).map(Event::TransferSent),
-        name::TRANSFER_RECEIVED => read(event_type, payload, check_received).map(Event::TransferReceived),
-        name::ACCOUNT_FROZEN => read(event_type, payload, |_| Ok(())).map(Event::AccountFrozen),
-        name::ACCOUNT_UNFROZEN => read(event_type, payload, |_| Ok(())).map(Event::AccountUnfrozen),
-        name::ACCOUNT_CLOSED => read(event_type, payload, check_closed).map(Event::AccountClosed),
-        _ => Err(DecodeError::new(event_type, "no such type of event is known")),
+        name::TRANSFER_SENT => decode_validated(event_type, payload, check_sent).map(Event::TransferSent),
+        name::TRANSFER_RECEIVED => decode_validated(event_type, payload, check_received).map(Event::TransferReceived),
+        name::ACCOUNT_FROZEN => decode_validated(event_type, payload, |_| Ok(())).map(Event::AccountFrozen),
+        name::ACCOUNT_UNFROZEN => decode_validated(event_type, payload, |_| Ok(())).map(Event::AccountUnfrozen),
+        name::ACCOUNT_CLOSED => decode_validated(event_type, payload, check_closed).map(Event::AccountClosed),
+        _ => Err(DecodeError::new(event_type, "unknown event type")),
     }
 }
 
-/// A field and what is wrong with it.
-type Wrong = (&'static str, ValueError);
+/// A field and why its value is invalid.
+type InvalidField = (&'static str, ValueError);
 
-fn read<M: Message + Default>(
+fn decode_validated<M: Message + Default>(
     what: &str,
     payload: &[u8],
-    check: impl FnOnce(&M) -> Result<(), Wrong>,
+    check: impl FnOnce(&M) -> Result<(), InvalidField>,
 ) -> Result<M, DecodeError> {
     let message = M::decode(payload).map_err(|error| DecodeError::new(what, error))?;
     check(&message).map_err(|(field, error)| DecodeError::new(what, format_args!("{field} {error}")))?;
     Ok(message)
 }
 
-fn check_opened(event: &v1::AccountOpened) -> Result<(), Wrong> {
+fn check_opened(event: &v1::AccountOpened) -> Result<(), InvalidField> {
     AccountId::parse(&event.account_id).map_err(|error| ("account_id", error))?;
     OwnerId::parse(&event.owner_id).map_err(|error| ("owner_id", error))?;
     OverdraftLimit::from_minor(event.overdraft_limit_minor).map_err(|error| ("overdraft_limit_minor", error))?;
     check_currency(&event.currency_code)
 }
 
-fn check_sent(event: &v1::TransferSent) -> Result<(), Wrong> {
+fn check_sent(event: &v1::TransferSent) -> Result<(), InvalidField> {
     AccountId::parse(&event.to_account_id).map_err(|error| ("to_account_id", error))?;
     check_posting(event.amount_minor, &event.currency_code)
 }
 
-fn check_received(event: &v1::TransferReceived) -> Result<(), Wrong> {
+fn check_received(event: &v1::TransferReceived) -> Result<(), InvalidField> {
     AccountId::parse(&event.from_account_id).map_err(|error| ("from_account_id", error))?;
     check_posting(event.amount_minor, &event.currency_code)
 }
 
-fn check_closed(event: &v1::AccountClosed) -> Result<(), Wrong> {
+fn check_closed(event: &v1::AccountClosed) -> Result<(), InvalidField> {
     check_currency(&event.currency_code)
 }
 
-fn check_posting(amount_minor: i64, currency_code: &str) -> Result<(), Wrong> {
+fn check_posting(amount_minor: i64, currency_code: &str) -> Result<(), InvalidField> {
     Amount::from_minor(amount_minor).map_err(|error| ("amount_minor", error))?;
     check_currency(currency_code)
 }
 
-fn check_currency(currency_code: &str) -> Result<(), Wrong> {
+fn check_currency(currency_code: &str) -> Result<(), InvalidField> {
     Currency::parse(currency_code).map(|_| ()).map_err(|error| ("currency_code", error))
 }
 
-/// The numbers of `AccountSnapshot.status`.
+/// Values of `AccountSnapshot.status`.
 mod status {
     pub(super) const UNOPENED: i32 = 0;
     pub(super) const OPEN: i32 = 1;
@@ -163,6 +163,6 @@ pub(crate) fn decode_snapshot(snapshot: &[u8]) -> Result<Account, DecodeError> {
         status::OPEN => funds().map(Account::Open),
         status::FROZEN => funds().map(Account::Frozen),
         status::CLOSED => Ok(Account::Closed),
-        other => Err(unreadable(&format_args!("status {other} is not known"))),
+        other => Err(unreadable(&format_args!("unknown status {other}"))),
     }
 }

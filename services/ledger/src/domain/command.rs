@@ -1,4 +1,4 @@
-//! What a caller asks for, checked for form already.
+//! Commands, with validated fields.
 
 use diptych_kernel::StreamId;
 
@@ -9,71 +9,71 @@ use super::{AccountId, Amount, Currency, Details, OverdraftLimit, OwnerId, Text}
 pub enum Command {
     /// Opens an account with a balance of zero.
     OpenAccount(OpenAccount),
-    /// Puts money from outside the ledger into an account.
+    /// Deposits money from outside the ledger.
     Deposit(Deposit),
-    /// Takes money out of the ledger.
+    /// Withdraws money out of the ledger.
     Withdraw(Withdraw),
-    /// Moves money between two accounts, both or neither.
+    /// Moves money between two accounts, atomically.
     Transfer(Transfer),
-    /// Stops all postings of an account.
+    /// Freezes an account: it accepts no postings until it is unfrozen.
     FreezeAccount(StatusChange),
-    /// Allows postings again.
+    /// Unfreezes an account: it accepts postings again.
     UnfreezeAccount(StatusChange),
-    /// Closes an account for ever.
+    /// Closes an account permanently.
     CloseAccount(StatusChange),
 }
 
 /// Opens an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenAccount {
-    /// The new account.
+    /// The id of the new account.
     pub account_id: AccountId,
-    /// Whose it is.
+    /// The owner of the account.
     pub owner_id: OwnerId,
-    /// In what it is kept, for ever.
+    /// The currency of the account. It never changes.
     pub currency: Currency,
-    /// How far below zero its balance may go.
+    /// How far below zero the balance may go.
     pub overdraft_limit: OverdraftLimit,
 }
 
-/// Puts money into an account.
+/// Deposits money into an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deposit {
     /// The account.
     pub account_id: AccountId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// In what.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// What to write on the statement.
+    /// Information for the statement.
     pub details: Details,
 }
 
-/// Takes money out of an account.
+/// Withdraws money from an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withdraw {
     /// The account.
     pub account_id: AccountId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// In what.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// What to write on the statement.
+    /// Information for the statement.
     pub details: Details,
 }
 
 /// Moves money between two accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// The account that pays.
+    /// The paying account.
     pub from_account_id: AccountId,
-    /// The account that receives.
+    /// The receiving account.
     pub to_account_id: AccountId,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// In what.
+    /// The currency of the amount.
     pub currency: Currency,
-    /// What to write on both statements.
+    /// Information for both statements.
     pub details: Details,
 }
 
@@ -82,12 +82,13 @@ pub struct Transfer {
 pub struct StatusChange {
     /// The account.
     pub account_id: AccountId,
-    /// Why, in the caller's words.
+    /// The reason for the change, from the client.
     pub explanation: Text,
 }
 
 impl Command {
-    /// The streams that it touches. A transfer from an account to itself, which the rules refuse, touches one.
+    /// The streams that the command reads and writes. A transfer from an account to itself, which the rules refuse, has
+    /// one.
     pub(crate) fn streams(&self) -> Vec<StreamId> {
         let account_id = match self {
             Self::OpenAccount(command) => &command.account_id,

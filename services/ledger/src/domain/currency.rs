@@ -1,18 +1,18 @@
-//! In what.
+//! Currency codes.
 
 use std::fmt;
 
 use super::ValueError;
 
-/// A currency code in the form of ISO 4217: three upper-case ASCII letters. Whether the code is assigned is not asked.
+/// A currency code in the form of ISO 4217: three upper-case ASCII letters. Unassigned codes are accepted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// Checks and takes a code.
+    /// Parses a code.
     ///
     /// # Errors
-    /// When it is empty or has another form.
+    /// When the text is empty or not three upper-case letters.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         if text.is_empty() {
             return Err(ValueError::Missing);
@@ -26,7 +26,7 @@ impl Currency {
     /// The code.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Checked to be ASCII when it was made.
+        // Always ASCII: see `parse`.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }

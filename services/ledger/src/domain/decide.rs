@@ -1,4 +1,4 @@
-//! The rules.
+//! Decides commands: which are accepted, and which events they produce.
 
 use diptych_proto::ledger::event::v1;
 
@@ -9,7 +9,8 @@ use super::{
 
 type Decision = Result<Vec<(usize, Event)>, Refusal>;
 
-/// Decides a command. `states` are those of [`Command::streams`], in that order; one that is not given counts as never opened.
+/// Decides a command. `states` are those of [`Command::streams`], in the same order; a missing one counts as never
+/// opened.
 pub(crate) fn decide(states: &[Account], command: &Command) -> Decision {
     let first = states.first().unwrap_or(&Account::Unopened);
     match command {
@@ -28,7 +29,7 @@ fn open(state: &Account, command: &OpenAccount) -> Decision {
     if *state != Account::Unopened {
         return Err(Refusal::AccountExists { account_id: account_id.clone() });
     }
-    one(Event::AccountOpened(v1::AccountOpened {
+    single(Event::AccountOpened(v1::AccountOpened {
         account_id: account_id.as_str().to_owned(),
         owner_id: command.owner_id.as_str().to_owned(),
         currency_code: command.currency.as_str().to_owned(),
@@ -37,9 +38,9 @@ fn open(state: &Account, command: &OpenAccount) -> Decision {
 }
 
 fn deposit(state: &Account, command: &Deposit) -> Decision {
-    let funds = open_for_posting(state, &command.account_id, command.currency)?;
+    let funds = require_open_in(state, &command.account_id, command.currency)?;
     let balance_after_minor = credit(funds, &command.account_id, command.amount)?;
-    one(Event::MoneyDeposited(v1::MoneyDeposited {
+    single(Event::MoneyDeposited(v1::MoneyDeposited {
         amount_minor: command.amount.minor(),
         balance_after_minor,
         currency_code: command.currency.as_str().to_owned(),
@@ -48,9 +49,9 @@ fn deposit(state: &Account, command: &Deposit) -> Decision {
 }
 
 fn withdraw(state: &Account, command: &Withdraw) -> Decision {
-    let funds = open_for_posting(state, &command.account_id, command.currency)?;
+    let funds = require_open_in(state, &command.account_id, command.currency)?;
     let balance_after_minor = debit(funds, &command.account_id, command.amount)?;
-    one(Event::MoneyWithdrawn(v1::MoneyWithdrawn {
+    single(Event::MoneyWithdrawn(v1::MoneyWithdrawn {
         amount_minor: command.amount.minor(),
         balance_after_minor,
         currency_code: command.currency.as_str().to_owned(),
@@ -63,8 +64,8 @@ fn transfer(from: &Account, to: &Account, command: &Transfer) -> Decision {
     if from_account_id == to_account_id {
         return Err(Refusal::SameAccount { account_id: from_account_id.clone() });
     }
-    let payer = open_for_posting(from, from_account_id, *currency)?;
-    let receiver = open_for_posting(to, to_account_id, *currency)?;
+    let payer = require_open_in(from, from_account_id, *currency)?;
+    let receiver = require_open_in(to, to_account_id, *currency)?;
     let sent = v1::TransferSent {
         amount_minor: amount.minor(),
         balance_after_minor: debit(payer, from_account_id, *amount)?,
@@ -83,33 +84,33 @@ fn transfer(from: &Account, to: &Account, command: &Transfer) -> Decision {
 }
 
 fn freeze(state: &Account, command: &StatusChange) -> Decision {
-    unfrozen(state, &command.account_id)?;
-    one(Event::AccountFrozen(v1::AccountFrozen { explanation: command.explanation.as_str().to_owned() }))
+    require_open(state, &command.account_id)?;
+    single(Event::AccountFrozen(v1::AccountFrozen { explanation: command.explanation.as_str().to_owned() }))
 }
 
 fn unfreeze(state: &Account, command: &StatusChange) -> Decision {
     let account_id = &command.account_id;
     let Account::Frozen(_) = state else {
-        unfrozen(state, account_id)?;
+        require_open(state, account_id)?;
         return Err(Refusal::AccountNotFrozen { account_id: account_id.clone() });
     };
-    one(Event::AccountUnfrozen(v1::AccountUnfrozen { explanation: command.explanation.as_str().to_owned() }))
+    single(Event::AccountUnfrozen(v1::AccountUnfrozen { explanation: command.explanation.as_str().to_owned() }))
 }
 
 fn close(state: &Account, command: &StatusChange) -> Decision {
     let account_id = &command.account_id;
-    let funds = unfrozen(state, account_id)?;
+    let funds = require_open(state, account_id)?;
     if funds.balance_minor != 0 {
         return Err(Refusal::BalanceNotZero { account_id: account_id.clone(), balance_minor: funds.balance_minor });
     }
-    one(Event::AccountClosed(v1::AccountClosed {
+    single(Event::AccountClosed(v1::AccountClosed {
         explanation: command.explanation.as_str().to_owned(),
         currency_code: funds.currency.as_str().to_owned(),
     }))
 }
 
-/// What an account holds that is open and not frozen.
-fn unfrozen<'a>(state: &'a Account, account_id: &AccountId) -> Result<&'a Funds, Refusal> {
+/// Returns the funds of an account that is open and not frozen.
+fn require_open<'a>(state: &'a Account, account_id: &AccountId) -> Result<&'a Funds, Refusal> {
     let account_id = || account_id.clone();
     match state {
         Account::Open(funds) => Ok(funds),
@@ -119,9 +120,9 @@ fn unfrozen<'a>(state: &'a Account, account_id: &AccountId) -> Result<&'a Funds,
     }
 }
 
-/// What an account holds that takes postings in a currency.
-fn open_for_posting<'a>(state: &'a Account, account_id: &AccountId, currency: Currency) -> Result<&'a Funds, Refusal> {
-    let funds = unfrozen(state, account_id)?;
+/// Returns the funds of an account that accepts postings in a currency.
+fn require_open_in<'a>(state: &'a Account, account_id: &AccountId, currency: Currency) -> Result<&'a Funds, Refusal> {
+    let funds = require_open(state, account_id)?;
     if funds.currency != currency {
         return Err(Refusal::CurrencyMismatch {
             account_id: account_id.clone(),
@@ -132,14 +133,14 @@ fn open_for_posting<'a>(state: &'a Account, account_id: &AccountId, currency: Cu
     Ok(funds)
 }
 
-/// The balance with the amount added.
+/// Returns the balance after adding the amount.
 fn credit(funds: &Funds, account_id: &AccountId, amount: Amount) -> Result<i64, Refusal> {
     let overflow =
         || Refusal::BalanceOverflow { account_id: account_id.clone(), amount, balance_minor: funds.balance_minor };
     funds.balance_minor.checked_add(amount.minor()).ok_or_else(overflow)
 }
 
-/// The balance with the amount taken, where that is not below the overdraft limit.
+/// Returns the balance after subtracting the amount, unless that is below the overdraft limit.
 fn debit(funds: &Funds, account_id: &AccountId, amount: Amount) -> Result<i64, Refusal> {
     let lowest_minor = -funds.overdraft_limit.minor();
     let after_minor = funds.balance_minor.checked_sub(amount.minor());
@@ -151,6 +152,6 @@ fn debit(funds: &Funds, account_id: &AccountId, amount: Amount) -> Result<i64, R
     })
 }
 
-fn one(event: Event) -> Decision {
+fn single(event: Event) -> Decision {
     Ok(vec![(0, event)])
 }

@@ -1,4 +1,4 @@
-//! What the caller says about a posting.
+//! Information from the client about a posting.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use jiff::civil::Date;
 
 use super::ValueError;
 
-/// A short text in the caller's words: at most 140 bytes, without control characters. May be empty.
+/// A short text from the client: at most 140 bytes, without control characters. May be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(String);
 
 impl Text {
-    /// How long a text may be.
+    /// Maximum length of a text, in bytes.
     pub const BYTES_MAX: usize = 140;
 
-    /// Checks and takes a text.
+    /// Parses a text.
     ///
     /// # Errors
-    /// When it is too long or has a control character; the text comes back with what is wrong with it.
+    /// When it is too long or has a control character. The error contains the text.
     pub fn parse(text: String) -> Result<Self, (String, ValueError)> {
         if text.len() > Self::BYTES_MAX {
             return Err((text, ValueError::TooLong("may have at most 140 bytes")));
@@ -36,17 +36,17 @@ impl Text {
     }
 }
 
-/// The day on which a posting counts: a day of the calendar, from year 1 to 9999.
+/// The value date of a posting: a day of the years 1 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueDate(Date);
 
 impl ValueDate {
-    /// Reads YYYY-MM-DD, and nothing else that a date can look like.
+    /// Parses a date in the form YYYY-MM-DD, and in no other form.
     ///
     /// # Errors
-    /// When it has another form, or the day does not exist.
+    /// When the text has another form, or the day does not exist.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
-        read_date(text).map(Self).ok_or(ValueError::Malformed("must be a day that exists, as YYYY-MM-DD"))
+        parse_date(text).map(Self).ok_or(ValueError::Malformed("must be a day that exists, as YYYY-MM-DD"))
     }
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for ValueDate {
     }
 }
 
-fn read_date(text: &str) -> Option<Date> {
+fn parse_date(text: &str) -> Option<Date> {
     let mut parts = text.split('-');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     let digits = |part: &str, count| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -67,21 +67,21 @@ fn read_date(text: &str) -> Option<Date> {
     Date::new(year, month.parse().ok()?, day.parse().ok()?).ok()
 }
 
-/// What the caller says about a posting. All of it is optional.
+/// Information from the client about a posting. Every field is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
-    /// The day on which it counts.
+    /// The value date of the posting.
     pub value_date: Option<ValueDate>,
-    /// The caller's own reference.
+    /// The client's reference.
     pub reference: Text,
-    /// What the money is for.
+    /// The purpose of the payment.
     pub purpose: Text,
-    /// Who is on the other side.
+    /// The other party.
     pub counterparty: Text,
 }
 
 impl Details {
-    /// As it stands in an event; `None` where the caller said nothing.
+    /// Converts it to the message in an event; `None` when every field is empty.
     pub(super) fn to_event(&self) -> Option<event::PostingDetails> {
         if *self == Self::default() {
             return None;

@@ -1,30 +1,30 @@
-//! What happened.
+//! Events of the ledger.
 
 use diptych_proto::ledger::event::v1;
 
-/// A fact of the ledger, as it is stored.
+/// An event of an account, as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// An account was opened: the first event of its stream.
     AccountOpened(v1::AccountOpened),
-    /// Money came in from outside the ledger.
+    /// Money was deposited from outside the ledger.
     MoneyDeposited(v1::MoneyDeposited),
-    /// Money went out of the ledger.
+    /// Money was withdrawn from the ledger.
     MoneyWithdrawn(v1::MoneyWithdrawn),
-    /// Money went to another account.
+    /// Money was sent to another account.
     TransferSent(v1::TransferSent),
-    /// Money came from another account.
+    /// Money was received from another account.
     TransferReceived(v1::TransferReceived),
-    /// Postings were stopped.
+    /// The account was frozen.
     AccountFrozen(v1::AccountFrozen),
-    /// Postings were allowed again.
+    /// The account was unfrozen.
     AccountUnfrozen(v1::AccountUnfrozen),
     /// The account was closed: the last event of its stream.
     AccountClosed(v1::AccountClosed),
 }
 
 impl Event {
-    /// The balance of the account after the event, in minor units, where the event is a posting.
+    /// The balance of the account after the event, in minor units; `None` when the event is not a posting.
     pub(crate) fn balance_after_minor(&self) -> Option<i64> {
         match self {
             Self::MoneyDeposited(event) => Some(event.balance_after_minor),

@@ -1,4 +1,4 @@
-//! Who: accounts and their owners.
+//! Ids of accounts and their owners.
 
 use std::{fmt, sync::Arc};
 
@@ -6,30 +6,30 @@ use diptych_kernel::StreamId;
 
 use super::ValueError;
 
-/// How long an id may be.
+/// Maximum length of an id.
 const CHARACTERS_MAX: usize = 64;
 
-/// What the stream of an account is called, before its id.
+/// Prefix of the stream name of an account, before the account id.
 const STREAM_PREFIX: &str = "account-";
 
-/// The id of an account, chosen by the caller: 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'. Cheap to clone.
+/// The id of an account, chosen by the client: 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'. Cheap to clone.
 ///
-/// Held as the name of the account's stream, which is asked for far more often than the bare id.
+/// Stored as the name of the account's stream, which is needed far more often than the id alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId(StreamId);
 
 impl AccountId {
-    /// Checks and takes an id.
+    /// Parses an id.
     ///
     /// # Errors
-    /// When it is empty, too long, or has another character.
+    /// When the text is empty, too long, or has another character.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         check(text)?;
         let name = format!("{STREAM_PREFIX}{text}");
         StreamId::new(&name).map(Self).map_err(|_| ValueError::Malformed(CHARACTERS))
     }
 
-    /// The account whose stream this is; `None` where it is not an account's.
+    /// Returns the id of the account with this stream; `None` when the stream is not that of an account.
     #[must_use]
     pub fn of_stream(stream_id: &StreamId) -> Option<Self> {
         check(stream_id.as_str().strip_prefix(STREAM_PREFIX)?).ok()?;
@@ -61,15 +61,15 @@ impl fmt::Debug for AccountId {
     }
 }
 
-/// Whose account it is: 1 to 64 of the same characters as an account's id. Cheap to clone.
+/// The id of an owner of accounts: 1 to 64 of the same characters as an account id. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerId(Arc<str>);
 
 impl OwnerId {
-    /// Checks and takes an id.
+    /// Parses an id.
     ///
     /// # Errors
-    /// When it is empty, too long, or has another character.
+    /// When the text is empty, too long, or has another character.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         check(text)?;
         Ok(Self(text.into()))

@@ -1,4 +1,5 @@
-//! Business rules: which commands an account accepts, and which events they produce. Pure functions over validated types.
+//! Business rules: which commands an account accepts, and which events they produce. Pure functions over validated
+//! types.
 
 mod account;
 mod amount;

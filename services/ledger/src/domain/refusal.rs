@@ -1,84 +1,90 @@
-//! Why a rule says no.
+//! Refusals of commands by the rules.
 
 use super::{AccountId, Amount, Currency, OverdraftLimit};
 
-/// Why a rule says no. One per reason of `ledger.command.v1.ErrorReason`, with what its metadata names.
+/// Why a rule refuses a command: one variant per reason of `ledger.command.v1.ErrorReason`, with the values of its
+/// metadata.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It was never opened.
-    #[error("there is no account {account_id}")]
+    /// The account was never opened.
+    #[error("there is no account {account_id}: check the id, or open it first")]
     AccountNotFound {
         /// The account.
         account_id: AccountId,
     },
-    /// It was opened before, and may be closed by now.
-    #[error("account {account_id} was opened before")]
+    /// An account with this id was opened before. It may be closed.
+    #[error("account {account_id} already exists: choose another id")]
     AccountExists {
         /// The account.
         account_id: AccountId,
     },
-    /// It is frozen.
-    #[error("account {account_id} is frozen")]
+    /// The account is frozen.
+    #[error("account {account_id} is frozen: unfreeze it first")]
     AccountFrozen {
         /// The account.
         account_id: AccountId,
     },
-    /// It is not frozen.
+    /// The account is not frozen.
     #[error("account {account_id} is not frozen")]
     AccountNotFrozen {
         /// The account.
         account_id: AccountId,
     },
-    /// It is closed.
-    #[error("account {account_id} is closed")]
+    /// The account is closed.
+    #[error("account {account_id} is closed permanently: use another account")]
     AccountClosed {
         /// The account.
         account_id: AccountId,
     },
-    /// The amount is in another currency than the account.
-    #[error("account {account_id} is kept in {account_currency}, not in {currency}")]
+    /// The currency of the amount is not that of the account.
+    #[error("the currency of account {account_id} is {account_currency}, not {currency}")]
     CurrencyMismatch {
         /// The account.
         account_id: AccountId,
-        /// What the account is kept in.
+        /// The currency of the account.
         account_currency: Currency,
-        /// What the amount is in.
+        /// The currency of the amount.
         currency: Currency,
     },
     /// The balance would go below the overdraft limit.
-    #[error("account {account_id} holds too little for this amount")]
+    #[error(
+        "insufficient funds in account {account_id}: the amount is {}, the balance {balance_minor} and the overdraft limit \
+         {} (minor units)",
+        amount.minor(),
+        overdraft_limit.minor()
+    )]
     InsufficientFunds {
         /// The account.
         account_id: AccountId,
-        /// What was asked for.
+        /// The amount of the command.
         amount: Amount,
-        /// What there is, in minor units.
+        /// The balance, in minor units.
         balance_minor: i64,
-        /// How far below zero it may go.
+        /// How far below zero the balance may go.
         overdraft_limit: OverdraftLimit,
     },
-    /// Both sides of a transfer are the same account.
-    #[error("account {account_id} is on both sides of the transfer")]
+    /// The paying and the receiving account of a transfer are the same.
+    #[error("account {account_id} is both the paying and the receiving account of the transfer")]
     SameAccount {
         /// The account.
         account_id: AccountId,
     },
-    /// The balance would no longer fit into 64 bits.
-    #[error("the balance of account {account_id} would be larger than the ledger can hold")]
+    /// The balance would not fit into 64 bits.
+    #[error("the balance of account {account_id} would exceed the maximum of 2^63 - 1 minor units")]
     BalanceOverflow {
         /// The account.
         account_id: AccountId,
-        /// What was to be added.
+        /// The amount to add.
         amount: Amount,
-        /// What there is, in minor units.
+        /// The balance, in minor units.
         balance_minor: i64,
     },
-    /// The account still holds money, or owes some.
-    #[error("the balance of account {account_id} is not zero")]
+    /// The account is to be closed and its balance is not zero.
+    #[error("the balance of account {account_id} is {balance_minor} minor units: bring it to zero before closing")]
     BalanceNotZero {
         /// The account.
         account_id: AccountId,
-        /// What there is, in minor units.
+        /// The balance, in minor units.
         balance_minor: i64,
     },
 }

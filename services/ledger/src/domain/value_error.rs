@@ -1,18 +1,18 @@
-//! What can be wrong with the form of a value, before any rule is asked.
+//! Errors of parsing a value.
 
-/// A value that does not have the form of what it should be. The text says what the form is.
+/// Why a value is invalid. The message states the rule that it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
-    /// It is empty and must not be.
+    /// The value is required and empty.
     #[error("is required")]
     Missing,
-    /// It cannot be read as what it should be.
+    /// The value has the wrong format.
     #[error("{0}")]
     Malformed(&'static str),
-    /// It is longer than is allowed.
+    /// The value is too long.
     #[error("{0}")]
     TooLong(&'static str),
-    /// It is a number outside its range.
+    /// The number is outside its range.
     #[error("{0}")]
     OutOfRange(&'static str),
 }

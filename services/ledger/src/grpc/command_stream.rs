@@ -37,8 +37,8 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 /// One response per command, in the order of the commands.
 pub(super) type ResponseStream = stream::BoxStream<'static, Result<ExecuteCommandsResponse, Status>>;
 
-/// Executes the commands of a call. It spawns no task: commands are read when the caller polls for responses, so a caller that stops
-/// reading blocks only its own stream, and everything ends with the call.
+/// Executes the commands of a call. It spawns no task: commands are read when the caller polls for responses, so a
+/// caller that stops reading blocks only its own stream, and everything ends with the call.
 pub(super) fn responses(
     requests: Streaming<ExecuteCommandsRequest>,
     commands: CommandHandle<Ledger>,
@@ -140,7 +140,8 @@ fn request_id_of(request: &ExecuteCommandsRequest) -> &str {
     }
 }
 
-/// A request id as sent. One that is much too long, and so invalid, is truncated: 1,024 unanswered commands keep theirs in memory.
+/// A request id as sent. One that is much too long, and so invalid, is truncated: 1,024 unanswered commands keep theirs
+/// in memory.
 fn truncated(request_id: &str) -> String {
     let end = request_id.floor_char_boundary(REQUEST_ID_BYTES_MAX);
     request_id.get(..end).unwrap_or_default().to_owned()

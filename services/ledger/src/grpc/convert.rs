@@ -1,7 +1,9 @@
 //! Conversions from kernel types to proto messages.
 
-use diptych_kernel::{Receipt, Timestamp, Token};
+use diptych_kernel::{Receipt, Token};
 use diptych_proto::diptych::v1;
+
+use crate::timestamp;
 
 /// The receipt of a committed command.
 pub(super) fn receipt(receipt: &Receipt) -> v1::Receipt {
@@ -14,15 +16,11 @@ pub(super) fn receipt(receipt: &Receipt) -> v1::Receipt {
         outcome: v1::Outcome::Committed.into(),
         written_at: Some(token(&receipt.token())),
         streams: streams.collect(),
-        commit_time: Some(timestamp(receipt.committed_at)),
+        commit_time: Some(timestamp::to_proto(receipt.committed_at)),
     }
 }
 
+/// A consistency token.
 pub(super) fn token(token: &Token) -> v1::ConsistencyToken {
     v1::ConsistencyToken { value: token.encode() }
-}
-
-pub(super) fn timestamp(time: Timestamp) -> prost_types::Timestamp {
-    let (seconds, nanos) = time.seconds_and_nanos();
-    prost_types::Timestamp { seconds, nanos }
 }

@@ -1,7 +1,7 @@
 //! The gRPC services of the ledger: validate a request, pass it to the write or the read side, and convert the result.
 //!
-//! To serve them, wrap [`LedgerCommandService`] in `CommandServiceServer`, and [`LedgerQueryService`] in the `QueryServiceServer` of
-//! `diptych_proto::ledger::query::v1_encoded`, which sends stored rows without decoding them.
+//! To serve them, wrap [`LedgerCommandService`] in `CommandServiceServer`, and [`LedgerQueryService`] in the
+//! `QueryServiceServer` of `diptych_proto::ledger::query::v1_encoded`, which sends stored rows without decoding them.
 
 mod command_service;
 mod command_stream;

@@ -8,11 +8,13 @@ use std::{
 
 use futures::{Stream, stream::BoxStream};
 
-/// Takes futures from a source as they become available, at most `in_flight_max` at a time, and yields their outputs in that order.
+/// Takes futures from a source as they become available, at most `in_flight_max` at a time, and yields their outputs in
+/// that order.
 ///
-/// In contrast to `futures::stream::FuturesOrdered`, only the oldest future is polled: the others need no waker, and a batch of futures
-/// that completes at once costs one wake-up. The futures must make progress without being polled, as the receiver of a channel does.
-/// While `in_flight_max` futures are in flight, the source is not polled, which applies backpressure to its sender.
+/// In contrast to `futures::stream::FuturesOrdered`, only the oldest future is polled: the others need no waker, and a
+/// batch of futures that completes at once costs one wake-up. The futures must make progress without being polled, as
+/// the receiver of a channel does. While `in_flight_max` futures are in flight, the source is not polled, which applies
+/// backpressure to its sender.
 pub(super) struct OrderedFutures<F> {
     source: Option<BoxStream<'static, F>>,
     in_flight: VecDeque<F>,

@@ -18,8 +18,8 @@ const CODEC: TokenCodec =
 
 const PARAMETER_HASH_BYTES: usize = 8;
 
-/// Returns the token of the page that starts after `key`. Its payload is the list, a hash of the list's parameter (an account id or an
-/// owner id), and the key.
+/// Returns the token of the page that starts after `key`. Its payload is the list, a hash of the list's parameter (an
+/// account id or an owner id), and the key.
 pub(super) fn encode(list: PagedList, parameter: &str, key: &[u8]) -> String {
     let mut payload = vec![list as u8];
     payload.extend_from_slice(&parameter_hash(parameter));

@@ -5,9 +5,10 @@ use diptych_proto::diptych::v1;
 use diptych_query::ReadAt;
 
 use super::convert;
+use crate::timestamp;
 
-/// Returns the freshness that both `whole` and `part` have: the lower position of each partition that `part` covers, and the earlier time.
-/// Where `part` covers a partition and has no position for it, it has not reached any.
+/// Returns the freshness that both `whole` and `part` have: the lower position of each partition that `part` covers,
+/// and the earlier time. Where `part` covers a partition and has no position for it, it has not reached any.
 pub(super) fn minimum(whole: &ReadAt, part: &ReadAt, part_covers: impl Fn(Partition) -> bool) -> ReadAt {
     let lower = |(partition, position): (Partition, Position)| {
         let position = if part_covers(partition) { position.min(part.token.position(partition)) } else { position };
@@ -25,7 +26,7 @@ pub(super) fn minimum(whole: &ReadAt, part: &ReadAt, part_covers: impl Fn(Partit
 pub(super) fn to_proto(read_at: &ReadAt) -> v1::ReadAt {
     v1::ReadAt {
         token: Some(convert::token(&read_at.token)),
-        complete_up_to_time: read_at.complete_up_to.map(convert::timestamp),
+        complete_up_to_time: read_at.complete_up_to.map(timestamp::to_proto),
     }
 }
 

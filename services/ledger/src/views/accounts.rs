@@ -1,4 +1,4 @@
-//! Accounts by id.
+//! The view of accounts by id.
 
 use bytes::Bytes;
 use diptych_kernel::domain::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId};
@@ -8,19 +8,20 @@ use diptych_proto::ledger::{
 };
 use prost::Message;
 
-use super::{account_of, fold_error, read_row, recorded_at};
+use super::fold::{account_id_of, decode_row, fold_error, record_time};
 use crate::domain::{AccountId, Event};
 
-/// The table of accounts.
+/// The id of the view of accounts.
 pub const ACCOUNTS: ViewId = ViewId { name: "accounts", generation: 2 };
 
-/// Where an account's row is: by the name of its stream, as that of the stream's head is, so that a store can write both at once.
+/// The key of an account's row: the name of its stream. The row with the stream's version has the same partition key,
+/// so that a store can write both at once.
 #[must_use]
 pub fn account_key(account_id: &AccountId) -> RowKey {
     RowKey::single(account_id.stream_id().as_str())
 }
 
-/// Accounts by id: a row is an `Account`.
+/// The view of accounts by id: a row is an `Account`.
 #[derive(Debug, Clone, Copy)]
 pub struct Accounts;
 
@@ -34,7 +35,7 @@ impl View<Event> for Accounts {
     }
 
     fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
-        account_of(event.record).as_ref().map(account_key)
+        account_id_of(event.record).as_ref().map(account_key)
     }
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
@@ -42,13 +43,13 @@ impl View<Event> for Accounts {
             (None, Event::AccountOpened(opened)) => opened_account(event, opened),
             (None, _) => return Err(fold_error(ACCOUNTS, event, "the account was never opened")),
             (Some(_), Event::AccountOpened(_)) => {
-                return Err(fold_error(ACCOUNTS, event, "the account was opened before"));
+                return Err(fold_error(ACCOUNTS, event, "the account is already open"));
             }
-            (Some(row), _) => read_row::<Account>(ACCOUNTS, event, row)?,
+            (Some(row), _) => decode_row::<Account>(ACCOUNTS, event, row)?,
         };
-        change(&mut account, event.event);
+        apply(&mut account, event.event);
         account.version = i64::from(event.record.version.number());
-        account.update_time = Some(recorded_at(event.record));
+        account.update_time = Some(record_time(event.record));
         Ok(Some(account.encode_to_vec().into()))
     }
 }
@@ -60,12 +61,12 @@ fn opened_account(event: DecodedEvent<'_, Event>, opened: &event::v1::AccountOpe
         currency_code: opened.currency_code.clone(),
         overdraft_limit_minor: opened.overdraft_limit_minor,
         status: AccountStatus::Open.into(),
-        open_time: Some(recorded_at(event.record)),
+        open_time: Some(record_time(event.record)),
         ..Account::default()
     }
 }
 
-fn change(account: &mut Account, event: &Event) {
+fn apply(account: &mut Account, event: &Event) {
     match event {
         Event::AccountOpened(_) => {}
         Event::MoneyDeposited(_) | Event::MoneyWithdrawn(_) | Event::TransferSent(_) | Event::TransferReceived(_) => {

@@ -1,18 +1,18 @@
-//! Which accounts an owner has.
+//! The index of accounts by owner.
 
 use bytes::Bytes;
 use diptych_kernel::domain::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId};
 use diptych_proto::ledger::query::v1::Account;
 use prost::Message;
 
-use super::account_of;
+use super::fold::account_id_of;
 use crate::domain::Event;
 
-/// The index of accounts by owner.
+/// The id of the index of accounts by owner.
 pub const ACCOUNTS_BY_OWNER: ViewId = ViewId { name: "accounts_by_owner", generation: 1 };
 
-/// Which accounts an owner has: found by owner id, in the order of account ids. Written when an account is opened and never again, so
-/// it says only who is there; what an account is like stands in [`super::ACCOUNTS`].
+/// The index of accounts by owner, in the order of account ids. A row is written when an account is opened and never
+/// again, so it has only the ids; the state of an account is in [`ACCOUNTS`](super::ACCOUNTS).
 #[derive(Debug, Clone, Copy)]
 pub struct AccountsByOwner;
 
@@ -25,14 +25,14 @@ impl View<Event> for AccountsByOwner {
         Scope::Stream
     }
 
-    /// They are scanned.
+    /// Not cached: rows are read by scans.
     fn is_cached(&self) -> bool {
         false
     }
 
     fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         let Event::AccountOpened(opened) = event.event else { return None };
-        let account_id = account_of(event.record)?;
+        let account_id = account_id_of(event.record)?;
         Some(RowKey::new(&opened.owner_id, account_id.as_str().as_bytes().to_vec()))
     }
 

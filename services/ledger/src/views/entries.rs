@@ -1,4 +1,4 @@
-//! Statements.
+//! The view of account entries (statements).
 
 use bytes::Bytes;
 use diptych_kernel::{
@@ -11,55 +11,57 @@ use diptych_proto::ledger::{
 };
 use prost::Message;
 
-use super::{account_of, fold_error, recorded_at};
+use super::fold::{account_id_of, fold_error, record_time};
 use crate::domain::{AccountId, Event};
 
-/// The table of entries.
+/// The id of the view of entries.
 pub const ENTRIES: ViewId = ViewId { name: "entries", generation: 2 };
 
-/// How many versions of an account's stream share one group of rows. Every group is bounded by it, however long the statement grows.
+/// Number of versions of an account's stream per bucket. It bounds the rows of a bucket, however long the statement
+/// grows.
 pub const BUCKET_VERSIONS: u32 = 1_000;
 
-/// Where in a statement an entry stands: newest first, in buckets of [`BUCKET_VERSIONS`].
+/// The key of an entry in the statement of its account: newest first, in buckets of [`BUCKET_VERSIONS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryKey {
     version: Version,
 }
 
 impl EntryKey {
-    /// The place of the entry that this version of the stream made.
+    /// The key of the entry that this version of the stream created.
     #[must_use]
     pub fn of(version: Version) -> Self {
         Self { version }
     }
 
-    /// The number of its bucket: 0 holds the oldest entries.
+    /// The number of its bucket. Bucket 0 has the oldest entries.
     #[must_use]
     pub fn bucket(self) -> u32 {
         self.version.number() / BUCKET_VERSIONS
     }
 
-    /// Sorts the newest first.
+    /// The sort key of the row. Newer entries have smaller ones.
     #[must_use]
     pub fn sort_key(self) -> [u8; 4] {
         (u32::MAX - self.version.number()).to_be_bytes()
     }
 
-    /// The version whose sort key this is; `None` where it is none.
+    /// Decodes a sort key; `None` when the bytes are not one.
     #[must_use]
     pub fn from_sort_key(sort_key: &[u8]) -> Option<Self> {
         let number = u32::from_be_bytes(sort_key.try_into().ok()?);
         Some(Self { version: Version::new(u32::MAX - number) })
     }
 
-    /// The version of the stream that made the entry.
+    /// The version of the stream that created the entry.
     #[must_use]
     pub fn version(self) -> Version {
         self.version
     }
 
-    /// The group that holds a bucket of an account. The first bucket, which is all that most accounts have, stands under the name of the
-    /// stream, as the account does: so a store can write both at once. Ids have no '/', so no two groups share a name.
+    /// The partition key of a bucket of an account. The first bucket, the only one of most accounts, has the name of
+    /// the stream, like the row of the account, so that a store can write both at once. Account ids have no '/', so
+    /// partition keys are unique.
     #[must_use]
     pub fn partition_key(account_id: &AccountId, bucket: u32) -> String {
         let stream_id = account_id.stream_id();
@@ -67,7 +69,7 @@ impl EntryKey {
     }
 }
 
-/// Statements: a row is an `Entry`.
+/// The view of account entries: a row is an `Entry`.
 #[derive(Debug, Clone, Copy)]
 pub struct Entries;
 
@@ -80,33 +82,33 @@ impl View<Event> for Entries {
         Scope::Stream
     }
 
-    /// They are scanned.
+    /// Not cached: rows are read by scans.
     fn is_cached(&self) -> bool {
         false
     }
 
     fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
         Posting::of(event.event)?;
-        let account_id = account_of(event.record)?;
-        let place = EntryKey::of(event.record.version);
-        Some(RowKey::new(&EntryKey::partition_key(&account_id, place.bucket()), place.sort_key().to_vec()))
+        let account_id = account_id_of(event.record)?;
+        let key = EntryKey::of(event.record.version);
+        Some(RowKey::new(&EntryKey::partition_key(&account_id, key.bucket()), key.sort_key().to_vec()))
     }
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         if row.is_some() {
-            return Err(fold_error(ENTRIES, event, "the entry is there already"));
+            return Err(fold_error(ENTRIES, event, "the entry already exists"));
         }
-        let (Some(posting), Some(account_id)) = (Posting::of(event.event), account_of(event.record)) else {
+        let (Some(posting), Some(account_id)) = (Posting::of(event.event), account_id_of(event.record)) else {
             return Ok(None);
         };
         Ok(Some(posting.into_entry(&account_id, event.record).encode_to_vec().into()))
     }
 }
 
-/// What the four kinds of postings have in common.
+/// The common fields of the four kinds of postings.
 struct Posting<'a> {
     kind: EntryKind,
-    /// Below zero where money went out.
+    /// Negative when the balance decreases.
     amount_minor: i64,
     balance_after_minor: i64,
     currency_code: &'a str,
@@ -171,7 +173,7 @@ impl<'a> Posting<'a> {
             purpose: details.purpose,
             counterparty: self.other_account_id.map_or(details.counterparty, str::to_owned),
             request_id: record.request_id.to_string(),
-            record_time: Some(recorded_at(record)),
+            record_time: Some(record_time(record)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Totals by currency.
+//! The view of totals by currency.
 
 use bytes::Bytes;
 use diptych_kernel::{
@@ -8,13 +8,13 @@ use diptych_kernel::{
 use diptych_proto::ledger::query::v1::Totals;
 use prost::Message;
 
-use super::{fold_error, read_row};
+use super::fold::{decode_row, fold_error};
 use crate::domain::{Currency, Event};
 
-/// The table of totals.
+/// The id of the view of totals.
 pub const TOTALS: ViewId = ViewId { name: "totals", generation: 1 };
 
-/// Where the totals of one partition are.
+/// The key of the totals of one currency in one partition.
 #[must_use]
 pub fn totals_key(currency: Currency, partition: Partition) -> RowKey {
     key(currency.as_str(), partition)
@@ -24,8 +24,9 @@ fn key(currency_code: &str, partition: Partition) -> RowKey {
     RowKey::new(currency_code, partition.number().to_be_bytes().to_vec())
 }
 
-/// Totals by currency: a row is the `Totals` of the accounts of one partition, transfers with accounts elsewhere counted one-sidedly. In it,
-/// `balance = deposits - withdrawals + transfers received - transfers sent`. [`merge_totals`] makes the answer of all rows.
+/// The view of totals by currency: a row is the `Totals` of the accounts of one partition. Of a transfer to or from
+/// another partition it counts only its own side: `balance = deposits - withdrawals + transfers received - transfers
+/// sent`. [`merge_totals`] combines the rows.
 #[derive(Debug, Clone, Copy)]
 pub struct TotalsByCurrency;
 
@@ -44,49 +45,50 @@ impl View<Event> for TotalsByCurrency {
 
     fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
         let Some(currency_code) = currency_code(event.event) else { return Ok(row.map(Bytes::copy_from_slice)) };
-        let wrong = |error: MergeTotalsError| fold_error(TOTALS, event, error.to_string());
+        let to_fold_error = |error: MergeTotalsError| fold_error(TOTALS, event, error.to_string());
         let mut sums = match row {
-            Some(row) => Sums::read(&read_row::<Totals>(TOTALS, event, row)?).map_err(wrong)?,
+            Some(row) => Sums::parse(&decode_row::<Totals>(TOTALS, event, row)?).map_err(to_fold_error)?,
             None => Sums::default(),
         };
-        sums.count(event.event).map_err(wrong)?;
+        sums.add_event(event.event).map_err(to_fold_error)?;
         Ok(Some(sums.to_totals(currency_code).encode_to_vec().into()))
     }
 }
 
-/// Rows of totals that cannot be summed up.
+/// Why rows of totals cannot be merged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeTotalsError {
-    /// One is not an encoded `Totals`.
-    #[error("the totals cannot be read: {0}")]
-    Unreadable(String),
-    /// A sum does not fit into 128 bits, or a count into 64.
-    #[error("a sum does not fit")]
+    /// A row is not an encoded `Totals`.
+    #[error("a row of totals cannot be decoded: {0}")]
+    Malformed(String),
+    /// A sum exceeds 128 bits, or a count exceeds 64 bits.
+    #[error("a sum of totals overflows")]
     Overflow,
 }
 
-/// The totals of a currency over all partitions.
+/// Merges the totals of a currency over all partitions.
 ///
-/// The rows are not of one moment: of a transfer between partitions, one side may be seen and the other not yet. A transfer never changes
-/// the sum of all balances, so that sum is taken as deposits minus withdrawals, which is what it is with every such transfer
-/// finished. (That each row's own balance is right is what the audit checks, where nothing moves.)
+/// The rows are not from the same moment: of a transfer between partitions, one side may be included and the other not
+/// yet. A transfer does not change the sum of all balances, so the balance is computed as deposits minus withdrawals,
+/// which is the sum once every such transfer is complete. (The audit, which runs while no command does, checks the
+/// balance of each row.)
 ///
 /// # Errors
-/// When a row cannot be read or a sum does not fit.
+/// When a row cannot be decoded or a sum overflows.
 pub fn merge_totals<'a>(
     currency: Currency,
     rows: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Totals, MergeTotalsError> {
     let mut sums = Sums::default();
     for row in rows {
-        let row = Totals::decode(row).map_err(|error| MergeTotalsError::Unreadable(error.to_string()))?;
-        sums.add(&Sums::read(&row)?)?;
+        let row = Totals::decode(row).map_err(|error| MergeTotalsError::Malformed(error.to_string()))?;
+        sums.add(&Sums::parse(&row)?)?;
     }
-    sums.balance = plus(sums.deposits, -sums.withdrawals)?;
+    sums.balance = checked_sum(sums.deposits, -sums.withdrawals)?;
     Ok(sums.to_totals(currency.as_str()))
 }
 
-/// The currency that an event counts for. Freezing and unfreezing count for none.
+/// The currency whose totals an event changes; `None` for freezing and unfreezing.
 fn currency_code(event: &Event) -> Option<&str> {
     match event {
         Event::AccountOpened(event) => Some(&event.currency_code),
@@ -99,7 +101,7 @@ fn currency_code(event: &Event) -> Option<&str> {
     }
 }
 
-/// Totals as numbers.
+/// Totals, parsed.
 #[derive(Default)]
 struct Sums {
     balance: i128,
@@ -112,12 +114,12 @@ struct Sums {
 }
 
 impl Sums {
-    fn read(totals: &Totals) -> Result<Self, MergeTotalsError> {
+    fn parse(totals: &Totals) -> Result<Self, MergeTotalsError> {
         Ok(Self {
-            balance: number(&totals.balance_minor)?,
-            deposits: number(&totals.deposits_minor)?,
-            withdrawals: number(&totals.withdrawals_minor)?,
-            transfers: number(&totals.transfers_minor)?,
+            balance: parse_sum(&totals.balance_minor)?,
+            deposits: parse_sum(&totals.deposits_minor)?,
+            withdrawals: parse_sum(&totals.withdrawals_minor)?,
+            transfers: parse_sum(&totals.transfers_minor)?,
             accounts_opened: totals.accounts_opened_count,
             accounts_closed: totals.accounts_closed_count,
             entries: totals.entry_count,
@@ -137,24 +139,24 @@ impl Sums {
         }
     }
 
-    fn count(&mut self, event: &Event) -> Result<(), MergeTotalsError> {
+    fn add_event(&mut self, event: &Event) -> Result<(), MergeTotalsError> {
         match event {
-            Event::AccountOpened(_) => self.accounts_opened = one_more(self.accounts_opened)?,
-            Event::AccountClosed(_) => self.accounts_closed = one_more(self.accounts_closed)?,
+            Event::AccountOpened(_) => self.accounts_opened = incremented(self.accounts_opened)?,
+            Event::AccountClosed(_) => self.accounts_closed = incremented(self.accounts_closed)?,
             Event::MoneyDeposited(event) => {
                 let amount = i128::from(event.amount_minor);
-                self.deposits = plus(self.deposits, amount)?;
+                self.deposits = checked_sum(self.deposits, amount)?;
                 self.post(amount)?;
             }
             Event::MoneyWithdrawn(event) => {
                 let amount = i128::from(event.amount_minor);
-                self.withdrawals = plus(self.withdrawals, amount)?;
+                self.withdrawals = checked_sum(self.withdrawals, amount)?;
                 self.post(-amount)?;
             }
             Event::TransferSent(event) => self.post(-i128::from(event.amount_minor))?,
             Event::TransferReceived(event) => {
                 let amount = i128::from(event.amount_minor);
-                self.transfers = plus(self.transfers, amount)?;
+                self.transfers = checked_sum(self.transfers, amount)?;
                 self.post(amount)?;
             }
             Event::AccountFrozen(_) | Event::AccountUnfrozen(_) => {}
@@ -163,16 +165,16 @@ impl Sums {
     }
 
     fn post(&mut self, amount: i128) -> Result<(), MergeTotalsError> {
-        self.balance = plus(self.balance, amount)?;
-        self.entries = one_more(self.entries)?;
+        self.balance = checked_sum(self.balance, amount)?;
+        self.entries = incremented(self.entries)?;
         Ok(())
     }
 
     fn add(&mut self, other: &Self) -> Result<(), MergeTotalsError> {
-        self.balance = plus(self.balance, other.balance)?;
-        self.deposits = plus(self.deposits, other.deposits)?;
-        self.withdrawals = plus(self.withdrawals, other.withdrawals)?;
-        self.transfers = plus(self.transfers, other.transfers)?;
+        self.balance = checked_sum(self.balance, other.balance)?;
+        self.deposits = checked_sum(self.deposits, other.deposits)?;
+        self.withdrawals = checked_sum(self.withdrawals, other.withdrawals)?;
+        self.transfers = checked_sum(self.transfers, other.transfers)?;
         let count = |one: i64, more: i64| one.checked_add(more).ok_or(MergeTotalsError::Overflow);
         self.accounts_opened = count(self.accounts_opened, other.accounts_opened)?;
         self.accounts_closed = count(self.accounts_closed, other.accounts_closed)?;
@@ -181,14 +183,14 @@ impl Sums {
     }
 }
 
-fn number(text: &str) -> Result<i128, MergeTotalsError> {
-    text.parse().map_err(|_| MergeTotalsError::Unreadable(format!("{text:?} is not a number")))
+fn parse_sum(text: &str) -> Result<i128, MergeTotalsError> {
+    text.parse().map_err(|_| MergeTotalsError::Malformed(format!("{text:?} is not a number")))
 }
 
-fn plus(sum: i128, amount: i128) -> Result<i128, MergeTotalsError> {
+fn checked_sum(sum: i128, amount: i128) -> Result<i128, MergeTotalsError> {
     sum.checked_add(amount).ok_or(MergeTotalsError::Overflow)
 }
 
-fn one_more(count: i64) -> Result<i64, MergeTotalsError> {
+fn incremented(count: i64) -> Result<i64, MergeTotalsError> {
     count.checked_add(1).ok_or(MergeTotalsError::Overflow)
 }

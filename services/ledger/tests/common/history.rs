@@ -1,4 +1,4 @@
-//! Commands one after another, as the whole product runs them, without any of its parts.
+//! Executes commands sequentially in memory: decides them, records their events, and folds the events into rows.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use diptych_ledger::{
 };
 use uuid::Uuid;
 
-/// Everything that happened.
+/// The states and events after a sequence of commands.
 #[derive(Debug)]
 pub(crate) struct History {
     pub(crate) partitions: Partitions,
@@ -28,7 +28,7 @@ impl History {
         Self { partitions, states: BTreeMap::new(), records: Vec::new(), commands: 0 }
     }
 
-    /// Decides a command on what happened so far, and records its events.
+    /// Decides a command on the current states, and records its events.
     pub(crate) fn run(&mut self, command: &Command) -> Result<(), Refusal> {
         let streams = Ledger::streams(command);
         let states: Vec<Account> = streams
@@ -61,7 +61,7 @@ impl History {
         });
     }
 
-    /// The states as they come out of the stored events alone.
+    /// The states obtained by replaying the stored events.
     pub(crate) fn replayed(&self) -> BTreeMap<StreamId, Account> {
         let mut states: BTreeMap<StreamId, Account> = BTreeMap::new();
         for record in &self.records {
@@ -71,7 +71,7 @@ impl History {
         states
     }
 
-    /// All rows of all views.
+    /// All rows of all views, folded from the stored events.
     pub(crate) fn rows(&self) -> BTreeMap<(ViewId, RowKey), (Position, Bytes)> {
         let views = Ledger::views();
         let mut rows: BTreeMap<(ViewId, RowKey), (Position, Bytes)> = BTreeMap::new();
@@ -81,11 +81,11 @@ impl History {
                 let recorded = DecodedEvent { record, event: &event };
                 let Some(key) = view.key(recorded) else { continue };
                 assert!((1..=255).contains(&key.partition_key.len()) && key.sort_key.len() <= 255, "{key:?}");
-                let place = (view.id(), key);
-                let row = rows.get(&place).map(|(_, row)| row.as_ref());
+                let row_key = (view.id(), key);
+                let row = rows.get(&row_key).map(|(_, row)| row.as_ref());
                 match view.fold(row, recorded).unwrap() {
-                    Some(row) => rows.insert(place, (record.position, row)),
-                    None => rows.remove(&place),
+                    Some(row) => rows.insert(row_key, (record.position, row)),
+                    None => rows.remove(&row_key),
                 };
             }
         }

@@ -1,4 +1,4 @@
-//! Words that the tests share.
+//! Builders of commands and events that the tests share.
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 
 use diptych_kernel::StreamId;

@@ -1,11 +1,11 @@
-//! The ledger once more, told differently: what must come of a command, in whole numbers without limits.
+//! A reference model of the ledger: an independent implementation of the rules, with 128-bit numbers.
 
 use std::collections::BTreeMap;
 
 use diptych_ledger::domain::{Amount, Command, Currency, Refusal};
 use diptych_proto::ledger::query::v1::{AccountStatus, EntryKind};
 
-/// An account as a person would keep it on account.
+/// An account of the model.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelAccount {
     pub(crate) owner: String,
@@ -13,13 +13,13 @@ pub(crate) struct ModelAccount {
     pub(crate) limit: i128,
     pub(crate) balance: i128,
     pub(crate) status: AccountStatus,
-    /// Events so far.
+    /// Number of events so far.
     pub(crate) version: u32,
-    /// Kind, signed amount, balance after, other account; oldest first.
+    /// Kind, signed amount, balance after, other account, version; oldest first.
     pub(crate) lines: Vec<(EntryKind, i128, i128, String, u32)>,
 }
 
-/// All accounts, and the sums that never depend on them.
+/// All accounts, and sums that are computed independently of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LedgerModel {
     pub(crate) accounts: BTreeMap<String, ModelAccount>,
@@ -61,7 +61,7 @@ impl From<&Refusal> for RefusalKind {
 }
 
 impl LedgerModel {
-    /// Does what the command asks for, or says why not and does nothing.
+    /// Applies a command, or returns why it is refused and changes nothing.
     pub(crate) fn apply(&mut self, command: &Command) -> Result<(), RefusalKind> {
         match command {
             Command::OpenAccount(open) => {
@@ -82,31 +82,31 @@ impl LedgerModel {
             }
             Command::Deposit(deposit) => {
                 let (id, value) = (deposit.account_id.as_str(), value(deposit.amount));
-                self.may_take(id, deposit.currency, value)?;
+                self.check_credit(id, deposit.currency, value)?;
                 *self.deposits.entry(deposit.currency).or_default() += value;
-                self.book(id, EntryKind::Deposit, value, "");
+                self.post(id, EntryKind::Deposit, value, "");
             }
             Command::Withdraw(withdraw) => {
                 let (id, value) = (withdraw.account_id.as_str(), value(withdraw.amount));
-                self.may_give(id, withdraw.currency, value)?;
+                self.check_debit(id, withdraw.currency, value)?;
                 *self.withdrawals.entry(withdraw.currency).or_default() += value;
-                self.book(id, EntryKind::Withdrawal, -value, "");
+                self.post(id, EntryKind::Withdrawal, -value, "");
             }
             Command::Transfer(transfer) => {
                 let (from, to) = (transfer.from_account_id.as_str(), transfer.to_account_id.as_str());
                 if from == to {
                     return Err(RefusalKind::Same);
                 }
-                self.usable(from, transfer.currency)?;
-                self.usable(to, transfer.currency)?;
+                self.open_in(from, transfer.currency)?;
+                self.open_in(to, transfer.currency)?;
                 let value = value(transfer.amount);
-                self.may_give(from, transfer.currency, value)?;
-                self.may_take(to, transfer.currency, value)?;
+                self.check_debit(from, transfer.currency, value)?;
+                self.check_credit(to, transfer.currency, value)?;
                 *self.transfers.entry(transfer.currency).or_default() += value;
-                self.book(from, EntryKind::TransferSent, -value, to);
-                self.book(to, EntryKind::TransferReceived, value, from);
+                self.post(from, EntryKind::TransferSent, -value, to);
+                self.post(to, EntryKind::TransferReceived, value, from);
             }
-            Command::FreezeAccount(change) => self.set(change.account_id.as_str(), AccountStatus::Frozen)?,
+            Command::FreezeAccount(change) => self.set_status(change.account_id.as_str(), AccountStatus::Frozen)?,
             Command::UnfreezeAccount(change) => {
                 let account = self.accounts.get_mut(change.account_id.as_str()).ok_or(RefusalKind::NotFound)?;
                 match account.status {
@@ -121,7 +121,7 @@ impl LedgerModel {
                 if self.open(id)?.balance != 0 {
                     return Err(RefusalKind::NotZero);
                 }
-                self.set(id, AccountStatus::Closed)?;
+                self.set_status(id, AccountStatus::Closed)?;
             }
         }
         Ok(())
@@ -136,29 +136,29 @@ impl LedgerModel {
         }
     }
 
-    fn usable(&self, id: &str, currency: Currency) -> Result<&ModelAccount, RefusalKind> {
+    fn open_in(&self, id: &str, currency: Currency) -> Result<&ModelAccount, RefusalKind> {
         let account = self.open(id)?;
         if account.currency == currency { Ok(account) } else { Err(RefusalKind::Currency) }
     }
 
-    fn may_take(&self, id: &str, currency: Currency, value: i128) -> Result<(), RefusalKind> {
-        let account = self.usable(id, currency)?;
+    fn check_credit(&self, id: &str, currency: Currency, value: i128) -> Result<(), RefusalKind> {
+        let account = self.open_in(id, currency)?;
         if account.balance + value > i128::from(i64::MAX) { Err(RefusalKind::Overflow) } else { Ok(()) }
     }
 
-    fn may_give(&self, id: &str, currency: Currency, value: i128) -> Result<(), RefusalKind> {
-        let account = self.usable(id, currency)?;
+    fn check_debit(&self, id: &str, currency: Currency, value: i128) -> Result<(), RefusalKind> {
+        let account = self.open_in(id, currency)?;
         if account.balance + account.limit < value { Err(RefusalKind::Funds) } else { Ok(()) }
     }
 
-    fn book(&mut self, id: &str, kind: EntryKind, value: i128, other: &str) {
+    fn post(&mut self, id: &str, kind: EntryKind, value: i128, other: &str) {
         let account = self.accounts.get_mut(id).unwrap();
         account.balance += value;
         account.version += 1;
         account.lines.push((kind, value, account.balance, other.to_owned(), account.version));
     }
 
-    fn set(&mut self, id: &str, status: AccountStatus) -> Result<(), RefusalKind> {
+    fn set_status(&mut self, id: &str, status: AccountStatus) -> Result<(), RefusalKind> {
         self.open(id)?;
         let account = self.accounts.get_mut(id).unwrap();
         account.status = status;

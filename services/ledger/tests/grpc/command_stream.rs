@@ -12,7 +12,9 @@ use prost::Message;
 use tonic::{Code, Request, Streaming, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_prost::ProstCodec;
 
-use crate::harness::{Harness, Seen, bad_field, bad_fields, deposit, new_id, open, refused, seen, seen_in};
+use crate::harness::{
+    ErrorParts, GrpcHarness, bad_field, bad_fields, deposit, error_parts, error_parts_in, new_id, open, refused,
+};
 
 fn item(command: Command) -> ExecuteCommandsRequest {
     ExecuteCommandsRequest { command: Some(command) }
@@ -32,14 +34,14 @@ fn error(response: &ExecuteCommandsResponse) -> &rpc::Status {
     }
 }
 
-async fn answers(client: &mut Harness, requests: Vec<ExecuteCommandsRequest>) -> Vec<ExecuteCommandsResponse> {
+async fn answers(client: &mut GrpcHarness, requests: Vec<ExecuteCommandsRequest>) -> Vec<ExecuteCommandsResponse> {
     let answers = client.commands.execute_commands(stream::iter(requests)).await.unwrap().into_inner();
     answers.map(Result::unwrap).collect().await
 }
 
 #[tokio::test]
-async fn every_command_is_answered_in_its_place() {
-    let mut client = Harness::start().await;
+async fn every_command_gets_its_response_in_order() {
+    let mut client = GrpcHarness::start().await;
     let mut requests = vec![item(Command::OpenAccount(open("a")))];
     requests.extend((1..=5_000).map(|amount| item(Command::Deposit(deposit("a", amount)))));
     let request_ids: Vec<String> = requests
@@ -57,7 +59,7 @@ async fn every_command_is_answered_in_its_place() {
         assert_eq!((answer.sequence, &answer.request_id), (number, request_id));
         let receipt = receipt(answer);
         assert_eq!(&receipt.request_id, request_id);
-        // Decided in the order sent: each made the next version.
+        // Decided in the order sent: each created the next version.
         assert_eq!(receipt.streams[0].version, number);
         assert!(!answer.repeated);
     }
@@ -65,7 +67,7 @@ async fn every_command_is_answered_in_its_place() {
 
 #[tokio::test]
 async fn a_refused_or_malformed_command_does_not_end_the_stream() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let repeated = deposit("a", 5);
     client.commands.deposit(repeated.clone()).await.unwrap();
     let too_much = WithdrawRequest {
@@ -75,11 +77,11 @@ async fn a_refused_or_malformed_command_does_not_end_the_stream() {
         currency_code: "CZK".to_owned(),
         ..WithdrawRequest::default()
     };
-    // The call on its own first, on the same state.
+    // First as its own call, on the same state.
     let alone = client.commands.withdraw(too_much.clone()).await.unwrap_err();
     let bad = DepositRequest { request_id: "x".repeat(100_000), ..deposit("", 0) };
     let requests = vec![
-        item(Command::Deposit(deposit("nobody", 1))),
+        item(Command::Deposit(deposit("missing", 1))),
         ExecuteCommandsRequest::default(),
         item(Command::Deposit(bad)),
         item(Command::Withdraw(too_much)),
@@ -87,30 +89,30 @@ async fn a_refused_or_malformed_command_does_not_end_the_stream() {
         item(Command::Deposit(deposit("a", 7))),
     ];
     let answers = answers(&mut client, requests).await;
-    let [nobody, empty, bad, refused_one, again, good] = answers.as_slice() else { panic!("six: {answers:?}") };
+    let [missing, empty, bad, refused_one, again, good] = answers.as_slice() else { panic!("six: {answers:?}") };
     assert_eq!(answers.iter().map(|answer| answer.sequence).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
 
-    let not_found = Seen {
-        resource: Some(("account".to_owned(), "nobody".to_owned())),
-        ..refused(Code::NotFound, "ledger.command.v1", "ACCOUNT_NOT_FOUND", &[("account_id", "nobody")])
+    let not_found = ErrorParts {
+        resource: Some(("account".to_owned(), "missing".to_owned())),
+        ..refused(Code::NotFound, "ledger.command.v1", "ACCOUNT_NOT_FOUND", &[("account_id", "missing")])
     };
-    assert_eq!(seen_in(error(nobody)), not_found);
-    assert_eq!(seen_in(error(empty)), bad_field("FIELD_MISSING", "command"));
+    assert_eq!(error_parts_in(error(missing)), not_found);
+    assert_eq!(error_parts_in(error(empty)), bad_field("FIELD_MISSING", "command"));
     assert_eq!(empty.request_id, "");
     let fields = ["request_id", "account_id", "amount_minor"];
-    assert_eq!(seen_in(error(bad)), bad_fields("FIELD_MALFORMED", &fields));
+    assert_eq!(error_parts_in(error(bad)), bad_fields("FIELD_MALFORMED", &fields));
     assert_eq!(bad.request_id, "x".repeat(64));
     assert!(again.repeated);
     assert_eq!(receipt(again).request_id, repeated.request_id);
     assert_eq!(receipt(good).streams[0].version, 3);
 
-    assert_eq!(seen(&alone), seen_in(error(refused_one)));
+    assert_eq!(error_parts(&alone), error_parts_in(error(refused_one)));
     assert_eq!(alone.message(), error(refused_one).message);
 }
 
 #[tokio::test]
-async fn an_answer_comes_while_the_stream_stays_open() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+async fn a_response_arrives_while_the_stream_stays_open() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let (requests, receiver) = mpsc::unbounded();
     let mut answers: Streaming<ExecuteCommandsResponse> =
         client.commands.execute_commands(receiver).await.unwrap().into_inner();
@@ -125,7 +127,7 @@ async fn an_answer_comes_while_the_stream_stays_open() {
 
 #[tokio::test]
 async fn a_stream_ends_when_the_service_stops() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let (requests, receiver) = mpsc::unbounded();
     let mut answers = client.commands.execute_commands(receiver).await.unwrap().into_inner();
     requests.unbounded_send(item(Command::Deposit(deposit("a", 1)))).unwrap();
@@ -133,14 +135,15 @@ async fn a_stream_ends_when_the_service_stops() {
 
     client.tasks.shutdown().begin();
     let end = answers.message().await.unwrap_err();
-    let expected = Seen { retry: true, ..refused(Code::Unavailable, "diptych.v1", "SHUTTING_DOWN", &[]) };
-    assert_eq!(seen(&end), expected);
+    let expected = ErrorParts { retry: true, ..refused(Code::Unavailable, "diptych.v1", "SHUTTING_DOWN", &[]) };
+    assert_eq!(error_parts(&end), expected);
 }
 
-/// What is no message at all cannot be followed by another: the stream ends, with a reason, after what came before was answered.
+/// No message can be read after one that cannot be decoded: the stream ends with a reason, after the commands before it
+/// were answered.
 #[tokio::test]
-async fn a_message_that_cannot_be_read_ends_the_stream() {
-    let client = Harness::with_accounts(&["a"]).await;
+async fn a_message_that_cannot_be_decoded_ends_the_stream() {
+    let client = GrpcHarness::with_accounts(&["a"]).await;
     let good = item(Command::Deposit(deposit("a", 1))).encode_to_vec();
     for garbage in [&[0xff, 0xff][..], &[0x12, 0x7f, 0x00], &good[..good.len() - 1]] {
         let messages = [item(Command::Deposit(deposit("a", 1))).encode_to_vec(), garbage.to_vec(), good.clone()];
@@ -153,7 +156,7 @@ async fn a_message_that_cannot_be_read_ends_the_stream() {
         let mut answers = answers.into_inner();
         receipt(&answers.message().await.unwrap().unwrap());
         let end = answers.message().await.unwrap_err();
-        assert_eq!(seen(&end), bad_field("FIELD_MALFORMED", "message"), "{garbage:?}");
+        assert_eq!(error_parts(&end), bad_field("FIELD_MALFORMED", "message"), "{garbage:?}");
     }
     assert_eq!(client.stored().await.len(), 4);
 }

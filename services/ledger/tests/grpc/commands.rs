@@ -7,7 +7,7 @@ use diptych_proto::{
 };
 use tonic::{Code, Request};
 
-use crate::harness::{Harness, Seen, bad_field, bad_fields, deposit, new_id, open, refused, seen};
+use crate::harness::{ErrorParts, GrpcHarness, bad_field, bad_fields, deposit, error_parts, new_id, open, refused};
 
 const DOMAIN: &str = "ledger.command.v1";
 
@@ -46,7 +46,7 @@ fn close(id: &str) -> CloseAccountRequest {
 
 #[tokio::test]
 async fn every_command_is_stored_and_gets_its_receipt() {
-    let mut client = Harness::start().await;
+    let mut client = GrpcHarness::start().await;
     let commands = &mut client.commands;
     let receipts = [
         commands.open_account(open("a")).await.unwrap().into_inner().receipt,
@@ -91,7 +91,7 @@ async fn every_command_is_stored_and_gets_its_receipt() {
 
 #[tokio::test]
 async fn a_repeated_command_gets_the_same_receipt() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let request = deposit("a", 100);
     let first = client.commands.deposit(request.clone()).await.unwrap().into_inner();
     let again = client.commands.deposit(request.clone()).await.unwrap().into_inner();
@@ -105,105 +105,105 @@ async fn a_repeated_command_gets_the_same_receipt() {
 
 #[tokio::test]
 async fn a_request_id_with_other_content_is_refused() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let request = deposit("a", 100);
     client.commands.deposit(request.clone()).await.unwrap();
     let other = DepositRequest { amount_minor: 101, ..request.clone() };
     let expected =
         refused(Code::AlreadyExists, "diptych.v1", "REQUEST_ID_REUSED", &[("request_id", &request.request_id)]);
-    assert_eq!(seen(&client.commands.deposit(other).await.unwrap_err()), expected);
+    assert_eq!(error_parts(&client.commands.deposit(other).await.unwrap_err()), expected);
     assert_eq!(client.stored().await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_refusal_says_all_that_its_comment_promises() {
-    let mut client = Harness::with_accounts(&["a", "b"]).await;
+async fn a_refusal_has_the_documented_metadata() {
+    let mut client = GrpcHarness::with_accounts(&["a", "b"]).await;
     let failed = |reason: &str, metadata: &[(&str, &str)]| refused(Code::FailedPrecondition, DOMAIN, reason, metadata);
     let a = ("account_id", "a");
     let commands = &mut client.commands;
 
     let unknown = commands.deposit(deposit("x", 1)).await.unwrap_err();
-    let not_found = Seen {
+    let not_found = ErrorParts {
         resource: Some(("account".to_owned(), "x".to_owned())),
         ..refused(Code::NotFound, DOMAIN, "ACCOUNT_NOT_FOUND", &[("account_id", "x")])
     };
-    assert_eq!(seen(&unknown), not_found);
+    assert_eq!(error_parts(&unknown), not_found);
 
     let exists = commands.open_account(open("a")).await.unwrap_err();
-    assert_eq!(seen(&exists), failed("ACCOUNT_EXISTS", &[a]));
+    assert_eq!(error_parts(&exists), failed("ACCOUNT_EXISTS", &[a]));
 
     let too_much = commands.withdraw(withdraw("a", 1_001)).await.unwrap_err();
     let values = [a, ("amount_minor", "1001"), ("balance_minor", "0"), ("overdraft_limit_minor", "1000")];
-    assert_eq!(seen(&too_much), failed("INSUFFICIENT_FUNDS", &values));
+    assert_eq!(error_parts(&too_much), failed("INSUFFICIENT_FUNDS", &values));
 
     let euros = DepositRequest { currency_code: "EUR".to_owned(), ..deposit("a", 1) };
     let values = [a, ("account_currency_code", "CZK"), ("currency_code", "EUR")];
-    assert_eq!(seen(&commands.deposit(euros).await.unwrap_err()), failed("CURRENCY_MISMATCH", &values));
+    assert_eq!(error_parts(&commands.deposit(euros).await.unwrap_err()), failed("CURRENCY_MISMATCH", &values));
 
     let same = commands.transfer(transfer("a", "a", 1)).await.unwrap_err();
-    assert_eq!(seen(&same), failed("SAME_ACCOUNT", &[a]));
+    assert_eq!(error_parts(&same), failed("SAME_ACCOUNT", &[a]));
 
     let not_frozen = commands.unfreeze_account(unfreeze("a")).await.unwrap_err();
-    assert_eq!(seen(&not_frozen), failed("ACCOUNT_NOT_FROZEN", &[a]));
+    assert_eq!(error_parts(&not_frozen), failed("ACCOUNT_NOT_FROZEN", &[a]));
 
     commands.deposit(deposit("a", 5)).await.unwrap();
     let not_zero = commands.close_account(close("a")).await.unwrap_err();
-    assert_eq!(seen(&not_zero), failed("BALANCE_NOT_ZERO", &[a, ("balance_minor", "5")]));
+    assert_eq!(error_parts(&not_zero), failed("BALANCE_NOT_ZERO", &[a, ("balance_minor", "5")]));
 
     commands.freeze_account(freeze("a")).await.unwrap();
     let frozen = commands.deposit(deposit("a", 1)).await.unwrap_err();
-    assert_eq!(seen(&frozen), failed("ACCOUNT_FROZEN", &[a]));
+    assert_eq!(error_parts(&frozen), failed("ACCOUNT_FROZEN", &[a]));
 
     commands.close_account(close("b")).await.unwrap();
     let closed = commands.deposit(deposit("b", 1)).await.unwrap_err();
-    assert_eq!(seen(&closed), failed("ACCOUNT_CLOSED", &[("account_id", "b")]));
+    assert_eq!(error_parts(&closed), failed("ACCOUNT_CLOSED", &[("account_id", "b")]));
     assert_eq!(client.stored().await.len(), 5);
 }
 
 #[tokio::test]
 async fn a_stale_version_is_refused_with_both_versions() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let at = |expected_version| DepositRequest { expected_version: Some(expected_version), ..deposit("a", 1) };
     client.commands.deposit(at(1)).await.unwrap();
     let stale = client.commands.deposit(at(1)).await.unwrap_err();
     let values = [("stream_id", "account-a"), ("expected_version", "1"), ("actual_version", "2")];
-    let expected = Seen {
+    let expected = ErrorParts {
         resource: Some(("stream".to_owned(), "account-a".to_owned())),
         ..refused(Code::Aborted, "diptych.v1", "VERSION_MISMATCH", &values)
     };
-    assert_eq!(seen(&stale), expected);
+    assert_eq!(error_parts(&stale), expected);
 }
 
 #[tokio::test]
-async fn what_is_malformed_stores_nothing() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+async fn an_invalid_command_stores_nothing() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let before = client.stored().await;
     let commands = &mut client.commands;
     let bad = DepositRequest { amount_minor: 0, ..deposit("a", 1) };
     let error = commands.deposit(bad.clone()).await.unwrap_err();
-    assert_eq!(seen(&error), bad_field("FIELD_OUT_OF_RANGE", "amount_minor"));
+    assert_eq!(error_parts(&error), bad_field("FIELD_OUT_OF_RANGE", "amount_minor"));
     let error = commands.deposit(DepositRequest::default()).await.unwrap_err();
     let fields = ["request_id", "account_id", "amount_minor", "currency_code"];
-    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &fields));
+    assert_eq!(error_parts(&error), bad_fields("FIELD_MISSING", &fields));
     for (request_id, reason) in [("", "FIELD_MISSING"), ("7", "FIELD_MALFORMED")] {
         let error = commands.get_receipt(GetReceiptRequest { request_id: request_id.to_owned() }).await.unwrap_err();
-        assert_eq!(seen(&error), bad_field(reason, "request_id"));
+        assert_eq!(error_parts(&error), bad_field(reason, "request_id"));
     }
 
     let asked = GetReceiptRequest { request_id: bad.request_id.clone() };
     let error = commands.get_receipt(asked).await.unwrap_err();
-    let expected = Seen {
+    let expected = ErrorParts {
         resource: Some(("receipt".to_owned(), bad.request_id.clone())),
         ..refused(Code::NotFound, "diptych.v1", "RECEIPT_NOT_FOUND", &[("request_id", &bad.request_id)])
     };
-    assert_eq!(seen(&error), expected);
+    assert_eq!(error_parts(&error), expected);
     assert_eq!(client.stored().await, before);
 }
 
 #[tokio::test]
 async fn the_trace_of_a_command_travels_with_its_events() {
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let mut client = Harness::start().await;
+    let mut client = GrpcHarness::start().await;
     let mut request = Request::new(open("a"));
     request.metadata_mut().insert("traceparent", TRACE.parse().unwrap());
     client.commands.open_account(request).await.unwrap();
@@ -212,9 +212,9 @@ async fn the_trace_of_a_command_travels_with_its_events() {
 }
 
 #[tokio::test]
-async fn a_service_that_stops_takes_nothing() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+async fn a_service_that_is_shutting_down_accepts_no_command() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     client.tasks.shutdown().begin();
-    let expected = Seen { retry: true, ..refused(Code::Unavailable, "diptych.v1", "SHUTTING_DOWN", &[]) };
-    assert_eq!(seen(&client.commands.deposit(deposit("a", 1)).await.unwrap_err()), expected);
+    let expected = ErrorParts { retry: true, ..refused(Code::Unavailable, "diptych.v1", "SHUTTING_DOWN", &[]) };
+    assert_eq!(error_parts(&client.commands.deposit(deposit("a", 1)).await.unwrap_err()), expected);
 }

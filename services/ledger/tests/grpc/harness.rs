@@ -1,4 +1,4 @@
-//! A server on a port of its own. The read side moves only when a test says so.
+//! A server on its own port. Events are projected only when a test calls `project`.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -37,8 +37,8 @@ use tonic::{
 };
 use uuid::Uuid;
 
-/// A ledger with a client for each of its services.
-pub(crate) struct Harness {
+/// A ledger server with a client for each of its services.
+pub(crate) struct GrpcHarness {
     pub(crate) commands: CommandServiceClient<Channel>,
     pub(crate) queries: QueryServiceClient<Channel>,
     pub(crate) channel: Channel,
@@ -48,14 +48,14 @@ pub(crate) struct Harness {
     projected: Projected,
 }
 
-/// What the read side has seen.
+/// The state of the projection.
 #[derive(Default)]
 struct Projected {
     up_to: Position,
     rows: HashMap<(ViewId, RowKey), Bytes>,
 }
 
-impl Harness {
+impl GrpcHarness {
     pub(crate) async fn start() -> Self {
         let partitions = Partitions::new(4).unwrap();
         let embedded = Embedded::open(&Storage::Memory, partitions, Arc::new(SystemClock)).unwrap();
@@ -94,7 +94,7 @@ impl Harness {
         }
     }
 
-    /// A ledger with these accounts of `olga`, in CZK and with an overdraft limit of 1,000.
+    /// Starts a ledger with these accounts of `olga`, in CZK and with an overdraft limit of 1,000.
     pub(crate) async fn with_accounts(ids: &[&str]) -> Self {
         let mut harness = Self::start().await;
         for id in ids {
@@ -111,7 +111,7 @@ impl Harness {
         self.embedded.events.read_after(Position::START, 100_000).await.unwrap().events
     }
 
-    /// Brings the read side up to date.
+    /// Projects all new events.
     pub(crate) async fn project(&mut self) {
         let tail = self.embedded.events.read_after(self.projected.up_to, 100_000).await.unwrap();
         let views = Ledger::views();
@@ -119,8 +119,8 @@ impl Harness {
         for record in &tail.events {
             let event = Ledger::decode_event(&record.event_type, &record.payload).unwrap();
             for view in &views {
-                if let Some((place, body)) = self.projected.fold(view.as_ref(), record, &event) {
-                    changed.insert(place, Row { position: record.position, body: Some(body) });
+                if let Some((row_key, body)) = self.projected.fold(view.as_ref(), record, &event) {
+                    changed.insert(row_key, Row { position: record.position, body: Some(body) });
                 }
             }
         }
@@ -147,10 +147,10 @@ impl Projected {
         event: &Event,
     ) -> Option<((ViewId, RowKey), Bytes)> {
         let recorded = DecodedEvent { record, event };
-        let place = (view.id(), view.key(recorded)?);
-        let body = view.fold(self.rows.get(&place).map(AsRef::as_ref), recorded).unwrap()?;
-        self.rows.insert(place.clone(), body.clone());
-        Some((place, body))
+        let row_key = (view.id(), view.key(recorded)?);
+        let body = view.fold(self.rows.get(&row_key).map(AsRef::as_ref), recorded).unwrap()?;
+        self.rows.insert(row_key.clone(), body.clone());
+        Some((row_key, body))
     }
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn deposit(id: &str, amount_minor: i64) -> DepositRequest {
     }
 }
 
-/// As fresh as a receipt.
+/// Requires the freshness of a receipt.
 pub(crate) fn fresh_as(receipt: &Receipt) -> Option<Consistency> {
     Some(Consistency { at_least_as_fresh: receipt.written_at.clone() })
 }
@@ -187,31 +187,31 @@ pub(crate) fn fresh_as_text(value: &str) -> Option<Consistency> {
     Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value: value.to_owned() }) })
 }
 
-/// What a program sees of an error.
+/// The parts of an error that a client program can read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct ErrorParts {
     pub(crate) code: Code,
     pub(crate) domain: String,
     pub(crate) reason: String,
     pub(crate) metadata: HashMap<String, String>,
-    /// The fields that BadRequest names.
+    /// The fields in BadRequest.
     pub(crate) fields: Vec<String>,
-    /// The resource that ResourceInfo names.
+    /// Type and name of the resource in ResourceInfo.
     pub(crate) resource: Option<(String, String)>,
     pub(crate) retry: bool,
 }
 
-pub(crate) fn seen(status: &Status) -> Seen {
-    seen_in(&rpc::Status::decode(status.details()).unwrap())
+pub(crate) fn error_parts(status: &Status) -> ErrorParts {
+    error_parts_in(&rpc::Status::decode(status.details()).unwrap())
 }
 
-/// The same of an item of a stream.
-pub(crate) fn seen_in(status: &rpc::Status) -> Seen {
+/// The same for the error of an item of a stream.
+pub(crate) fn error_parts_in(status: &rpc::Status) -> ErrorParts {
     let info: rpc::ErrorInfo = detail(status, "google.rpc.ErrorInfo").expect("every error has ErrorInfo");
     let bad: Option<rpc::BadRequest> = detail(status, "google.rpc.BadRequest");
     let resource: Option<rpc::ResourceInfo> = detail(status, "google.rpc.ResourceInfo");
     let violations = bad.map(|bad| bad.field_violations).unwrap_or_default();
-    Seen {
+    ErrorParts {
         code: Code::from(status.code),
         domain: info.domain,
         reason: info.reason,
@@ -227,9 +227,9 @@ fn detail<M: Message + Default>(status: &rpc::Status, name: &str) -> Option<M> {
     Some(M::decode(detail.value.as_slice()).unwrap())
 }
 
-/// An error of the ledger's own rules.
-pub(crate) fn refused(code: Code, domain: &str, reason: &str, metadata: &[(&str, &str)]) -> Seen {
-    Seen {
+/// The error of a refused call, without resource and retry delay.
+pub(crate) fn refused(code: Code, domain: &str, reason: &str, metadata: &[(&str, &str)]) -> ErrorParts {
+    ErrorParts {
         code,
         domain: domain.to_owned(),
         reason: reason.to_owned(),
@@ -241,13 +241,13 @@ pub(crate) fn refused(code: Code, domain: &str, reason: &str, metadata: &[(&str,
 }
 
 /// The error of a call with one invalid field.
-pub(crate) fn bad_field(reason: &str, field: &str) -> Seen {
+pub(crate) fn bad_field(reason: &str, field: &str) -> ErrorParts {
     bad_fields(reason, &[field])
 }
 
 /// The error of a call with these invalid fields, of which the first has this reason.
-pub(crate) fn bad_fields(reason: &str, fields: &[&str]) -> Seen {
-    Seen {
+pub(crate) fn bad_fields(reason: &str, fields: &[&str]) -> ErrorParts {
+    ErrorParts {
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         ..refused(Code::InvalidArgument, "diptych.v1", reason, &[("field", fields[0])])
     }

@@ -6,7 +6,7 @@ use diptych_proto::ledger::{
 };
 use futures::{StreamExt, stream};
 
-use crate::harness::{Harness, bad_field, deposit, fresh_as, new_id, open, seen};
+use crate::harness::{GrpcHarness, bad_field, deposit, error_parts, fresh_as, new_id, open};
 
 fn entries(id: &str, page_size: i32, page_token: &str) -> ListEntriesRequest {
     ListEntriesRequest { account_id: id.to_owned(), page_size, page_token: page_token.to_owned(), consistency: None }
@@ -17,7 +17,7 @@ fn accounts(owner: &str, page_size: i32, page_token: &str) -> ListAccountsReques
 }
 
 /// All pages of a statement.
-async fn statement(client: &mut Harness, id: &str, page_size: i32) -> Vec<Entry> {
+async fn statement(client: &mut GrpcHarness, id: &str, page_size: i32) -> Vec<Entry> {
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let page = client.queries.list_entries(entries(id, page_size, &page_token)).await.unwrap().into_inner();
@@ -31,7 +31,7 @@ async fn statement(client: &mut Harness, id: &str, page_size: i32) -> Vec<Entry>
     }
 }
 
-async fn execute(client: &mut Harness, commands: Vec<Command>) {
+async fn execute(client: &mut GrpcHarness, commands: Vec<Command>) {
     let requests = commands.into_iter().map(|command| ExecuteCommandsRequest { command: Some(command) });
     let answers = client.commands.execute_commands(stream::iter(requests.collect::<Vec<_>>())).await.unwrap();
     let mut answers = answers.into_inner();
@@ -53,8 +53,8 @@ fn versions(entries: &[Entry]) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_statement_comes_whole_in_pages_of_any_size() {
-    let mut client = Harness::with_accounts(&["a", "a0"]).await;
+async fn a_statement_is_complete_in_pages_of_any_size() {
+    let mut client = GrpcHarness::with_accounts(&["a", "a0"]).await;
     execute(&mut client, deposits("a", 1..=2_500)).await;
     execute(&mut client, deposits("a0", 1..=3)).await;
     client.project().await;
@@ -76,7 +76,7 @@ async fn a_statement_comes_whole_in_pages_of_any_size() {
 
 #[tokio::test]
 async fn no_page_repeats_or_skips_while_entries_arrive() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     execute(&mut client, deposits("a", 1..=1_010)).await;
     client.project().await;
     let (mut seen, mut page_token) = (Vec::new(), String::new());
@@ -95,8 +95,8 @@ async fn no_page_repeats_or_skips_while_entries_arrive() {
 }
 
 #[tokio::test]
-async fn a_statement_reaches_over_buckets_without_entries() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+async fn a_statement_skips_buckets_without_entries() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     execute(&mut client, deposits("a", 1..=2)).await;
     let change = |freeze: bool| {
         let (request_id, account_id) = (new_id(), "a".to_owned());
@@ -118,7 +118,7 @@ async fn a_statement_reaches_over_buckets_without_entries() {
 
 #[tokio::test]
 async fn an_account_without_entries_has_an_empty_statement() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     client.project().await;
     let page = client.queries.list_entries(entries("a", 10, "")).await.unwrap().into_inner();
     assert_eq!((page.entries.len(), page.next_page_token.as_str()), (0, ""));
@@ -126,8 +126,8 @@ async fn an_account_without_entries_has_an_empty_statement() {
 }
 
 #[tokio::test]
-async fn the_accounts_of_an_owner_come_by_id() {
-    let mut client = Harness::start().await;
+async fn the_accounts_of_an_owner_are_listed_by_id() {
+    let mut client = GrpcHarness::start().await;
     let ids: Vec<String> = (0..123).map(|number| format!("a{number:03}")).collect();
     for id in ids.iter().rev() {
         client.commands.open_account(open(id)).await.unwrap();
@@ -153,13 +153,13 @@ async fn the_accounts_of_an_owner_come_by_id() {
     assert_eq!(all.iter().map(|account| account.account_id.clone()).collect::<Vec<_>>(), ids);
     assert_eq!(all[7].balance_minor, 5);
 
-    let nobody = client.queries.list_accounts(accounts("nobody", 0, "")).await.unwrap().into_inner();
-    assert_eq!((nobody.accounts.len(), nobody.next_page_token.as_str()), (0, ""));
+    let unknown = client.queries.list_accounts(accounts("unknown", 0, "")).await.unwrap().into_inner();
+    assert_eq!((unknown.accounts.len(), unknown.next_page_token.as_str()), (0, ""));
 }
 
 #[tokio::test]
 async fn a_page_token_belongs_to_its_list() {
-    let mut client = Harness::with_accounts(&["a", "b", "olga"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a", "b", "olga"]).await;
     execute(&mut client, deposits("a", 1..=5)).await;
     client.project().await;
     let of_a = client.queries.list_entries(entries("a", 2, "")).await.unwrap().into_inner().next_page_token;
@@ -173,7 +173,7 @@ async fn a_page_token_belongs_to_its_list() {
         client.queries.list_entries(entries("a", 2, &of_a[1..])).await.map(drop),
     ];
     for outcome in wrong {
-        assert_eq!(seen(&outcome.unwrap_err()), bad_field("PAGE_TOKEN_INVALID", "page_token"));
+        assert_eq!(error_parts(&outcome.unwrap_err()), bad_field("PAGE_TOKEN_INVALID", "page_token"));
     }
     // Another size is not another list.
     let rest = client.queries.list_entries(entries("a", 100, &of_a)).await.unwrap().into_inner();

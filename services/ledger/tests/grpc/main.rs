@@ -1,4 +1,4 @@
-//! The gRPC faces, called by a real client over TCP, with the embedded adapters behind them.
+//! The gRPC services, called by a client over TCP, with the embedded adapters as stores.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod command_stream;

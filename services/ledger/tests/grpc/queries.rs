@@ -9,22 +9,24 @@ use diptych_proto::ledger::{
 };
 use tonic::{Code, Request};
 
-use crate::harness::{Harness, Seen, bad_field, bad_fields, fresh_as, fresh_as_text, new_id, refused, seen};
+use crate::harness::{
+    ErrorParts, GrpcHarness, bad_field, bad_fields, error_parts, fresh_as, fresh_as_text, new_id, refused,
+};
 
 fn get(id: &str) -> GetAccountRequest {
     GetAccountRequest { account_id: id.to_owned(), consistency: None }
 }
 
-fn nobody(id: &str) -> Seen {
-    Seen {
+fn not_found(id: &str) -> ErrorParts {
+    ErrorParts {
         resource: Some(("account".to_owned(), id.to_owned())),
         ..refused(Code::NotFound, "ledger.query.v1", "ACCOUNT_NOT_FOUND", &[("account_id", id)])
     }
 }
 
 #[tokio::test]
-async fn an_account_is_shown_as_it_stands() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+async fn get_account_returns_the_current_state() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let receipt = client.deposit("a", 70).await;
     client.project().await;
     let answer = client.queries.get_account(get("a")).await.unwrap().into_inner();
@@ -42,17 +44,17 @@ async fn an_account_is_shown_as_it_stands() {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_not_found() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+async fn an_unknown_account_is_not_found() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     client.project().await;
-    assert_eq!(seen(&client.queries.get_account(get("b")).await.unwrap_err()), nobody("b"));
+    assert_eq!(error_parts(&client.queries.get_account(get("b")).await.unwrap_err()), not_found("b"));
     let entries = ListEntriesRequest { account_id: "b".to_owned(), ..ListEntriesRequest::default() };
-    assert_eq!(seen(&client.queries.list_entries(entries).await.unwrap_err()), nobody("b"));
+    assert_eq!(error_parts(&client.queries.list_entries(entries).await.unwrap_err()), not_found("b"));
 }
 
 #[tokio::test]
 async fn a_query_with_a_token_waits_for_its_command() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     client.project().await;
     let receipt = client.deposit("a", 70).await;
     let mut queries = client.queries.clone();
@@ -64,8 +66,8 @@ async fn a_query_with_a_token_waits_for_its_command() {
 }
 
 #[tokio::test]
-async fn an_older_answer_is_never_given_for_a_token() {
-    let mut client = Harness::with_accounts(&["a"]).await;
+async fn a_response_older_than_the_token_is_never_returned() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
     client.project().await;
     let consistency = fresh_as(&client.deposit("a", 70).await);
     let timeout = Duration::from_millis(200);
@@ -104,7 +106,7 @@ async fn an_older_answer_is_never_given_for_a_token() {
     errors.push(queries.get_totals(request).await.unwrap_err());
 
     for error in errors {
-        let seen = seen(&error);
+        let seen = error_parts(&error);
         assert_eq!(
             (seen.code, seen.reason.as_str(), seen.retry),
             (Code::Unavailable, "VIEW_BEHIND", true),
@@ -114,8 +116,8 @@ async fn an_older_answer_is_never_given_for_a_token() {
 }
 
 #[tokio::test]
-async fn a_batch_names_who_is_there_and_who_is_not() {
-    let mut client = Harness::with_accounts(&["a", "b", "c"]).await;
+async fn a_batch_returns_existing_and_missing_accounts() {
+    let mut client = GrpcHarness::with_accounts(&["a", "b", "c"]).await;
     client.project().await;
     let account_ids = ["c", "x", "a", "c", "y", "x"].map(str::to_owned).to_vec();
     let request = BatchGetAccountsRequest { account_ids, consistency: None };
@@ -128,7 +130,7 @@ async fn a_batch_names_who_is_there_and_who_is_not() {
 #[tokio::test]
 async fn totals_are_summed_over_all_partitions() {
     let ids: Vec<String> = (0..20).map(|number| format!("a{number}")).collect();
-    let mut client = Harness::with_accounts(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let mut client = GrpcHarness::with_accounts(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await;
     for id in &ids {
         client.deposit(id, 100).await;
     }
@@ -174,7 +176,7 @@ async fn totals_are_summed_over_all_partitions() {
 
 #[tokio::test]
 async fn all_invalid_fields_of_a_query_are_named_at_once() {
-    let mut client = Harness::with_accounts(&["a", "b"]).await;
+    let mut client = GrpcHarness::with_accounts(&["a", "b"]).await;
     client.deposit("a", 1).await;
     client.deposit("a", 1).await;
     client.project().await;
@@ -183,12 +185,12 @@ async fn all_invalid_fields_of_a_query_are_named_at_once() {
     let garbage = || fresh_as_text("garbage");
 
     let error = queries.get_account(GetAccountRequest { consistency: garbage(), ..get("") }).await.unwrap_err();
-    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &["account_id", token_field]));
+    assert_eq!(error_parts(&error), bad_fields("FIELD_MISSING", &["account_id", token_field]));
 
     let account_ids = ["", "a", "a b"].map(str::to_owned).to_vec();
     let request = BatchGetAccountsRequest { account_ids, consistency: garbage() };
     let error = queries.batch_get_accounts(request).await.unwrap_err();
-    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &["account_ids[0]", "account_ids[2]", token_field]));
+    assert_eq!(error_parts(&error), bad_fields("FIELD_MISSING", &["account_ids[0]", "account_ids[2]", token_field]));
 
     let request = ListEntriesRequest {
         account_id: String::new(),
@@ -197,14 +199,17 @@ async fn all_invalid_fields_of_a_query_are_named_at_once() {
         consistency: garbage(),
     };
     let error = queries.list_entries(request).await.unwrap_err();
-    assert_eq!(seen(&error), bad_fields("FIELD_MISSING", &["account_id", "page_size", "page_token", token_field]));
+    assert_eq!(
+        error_parts(&error),
+        bad_fields("FIELD_MISSING", &["account_id", "page_size", "page_token", token_field])
+    );
 
-    // Whether a page token belongs to an account cannot be told where the account id is invalid.
+    // With an invalid account id, the list that a page token belongs to is not checked.
     let first = ListEntriesRequest { account_id: "a".to_owned(), page_size: 1, ..ListEntriesRequest::default() };
     let page_token = queries.list_entries(first).await.unwrap().into_inner().next_page_token;
     let request = ListEntriesRequest { account_id: "a b".to_owned(), page_token, ..ListEntriesRequest::default() };
     let error = queries.list_entries(request).await.unwrap_err();
-    assert_eq!(seen(&error), bad_field("FIELD_MALFORMED", "account_id"));
+    assert_eq!(error_parts(&error), bad_field("FIELD_MALFORMED", "account_id"));
 
     let request = ListAccountsRequest {
         owner_id: "o o".to_owned(),
@@ -213,17 +218,20 @@ async fn all_invalid_fields_of_a_query_are_named_at_once() {
         consistency: garbage(),
     };
     let error = queries.list_accounts(request).await.unwrap_err();
-    assert_eq!(seen(&error), bad_fields("FIELD_MALFORMED", &["owner_id", "page_size", "page_token", token_field]));
+    assert_eq!(
+        error_parts(&error),
+        bad_fields("FIELD_MALFORMED", &["owner_id", "page_size", "page_token", token_field])
+    );
 
     let request = GetTotalsRequest { currency_code: "czk".to_owned(), consistency: garbage() };
     let error = queries.get_totals(request).await.unwrap_err();
-    assert_eq!(seen(&error), bad_fields("FIELD_MALFORMED", &["currency_code", token_field]));
+    assert_eq!(error_parts(&error), bad_fields("FIELD_MALFORMED", &["currency_code", token_field]));
 }
 
-/// One bad value of every field of every query; the whole tables are in `src/grpc/validate/tests`.
+/// One invalid value of every field of every query; the complete tables are in `src/grpc/validate/tests`.
 #[tokio::test]
-async fn malformed_queries_are_refused() {
-    let mut client = Harness::start().await;
+async fn invalid_queries_are_refused() {
+    let mut client = GrpcHarness::start().await;
     let queries = &mut client.queries;
     let mut errors = HashMap::new();
     let token_field = "consistency.at_least_as_fresh.value";
@@ -273,6 +281,6 @@ async fn malformed_queries_are_refused() {
     errors.insert("totals token", (queries.get_totals(request).await.unwrap_err(), "TOKEN_INVALID", token_field));
 
     for (name, (error, reason, field)) in errors {
-        assert_eq!(seen(&error), bad_field(reason, field), "{name}");
+        assert_eq!(error_parts(&error), bad_field(reason, field), "{name}");
     }
 }

@@ -98,8 +98,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         })
     }
 
-    /// The rows of the accounts that a page of the index lists. An account that is in the index and not yet in the view of accounts is left
-    /// out; `read_at` covers that.
+    /// The rows of the accounts that a page of the index lists. An account that is in the index and not yet in the view
+    /// of accounts is left out; `read_at` covers that.
     async fn accounts_of_page<M>(
         &self,
         index: Answer<Page>,

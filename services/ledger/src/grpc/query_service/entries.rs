@@ -24,8 +24,8 @@ use crate::{
     views::{ACCOUNTS, ENTRIES, EntryKey},
 };
 
-/// Maximum number of buckets that one call reads. Most pages need one or two. An account that was frozen and unfrozen thousands of times
-/// without a posting has empty buckets; its page may then be short, with a token for the next one.
+/// Maximum number of buckets that one call reads. Most pages need one or two. An account that was frozen and unfrozen
+/// thousands of times without a posting has empty buckets; its page may then be short, with a token for the next one.
 const BUCKETS_PER_CALL_MAX: usize = 16;
 
 /// A page of a statement, while buckets are added to it.

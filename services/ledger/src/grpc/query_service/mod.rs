@@ -35,7 +35,8 @@ pub struct LedgerQueryService<V, P, C> {
 }
 
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
-    /// Creates a service that reads through `reader`, which serves all [views](crate::views::all) of an installation with these partitions.
+    /// Creates a service that reads through `reader`, which serves all [views](crate::views::all) of an installation
+    /// with these partitions.
     #[must_use]
     pub fn new(reader: Reader<V, P, C>, partitions: Partitions) -> Self {
         Self { reader, partitions }

@@ -17,13 +17,14 @@ pub(super) struct StatementCursor {
 }
 
 impl StatementCursor {
-    /// Starts at the newest entry of an account at this version. The whole bucket is included, as entries may be fresher than the account's
-    /// row.
+    /// Starts at the newest entry of an account at this version. The whole bucket is included, as entries may be
+    /// fresher than the account's row.
     pub(super) fn from_newest(version: u32) -> Self {
         Self { below_exclusive: bucket_start(version).saturating_add(BUCKET_VERSIONS) }
     }
 
-    /// Decodes the key of a page token; `None` when it is not one that [`StatementCursor::to_key`] returns before the end.
+    /// Decodes the key of a page token; `None` when it is not one that [`StatementCursor::to_key`] returns before the
+    /// end.
     pub(super) fn from_key(key: &[u8]) -> Option<Self> {
         let below_exclusive = u32::from_be_bytes(key.try_into().ok()?);
         (below_exclusive > ENTRY_VERSION_MIN).then_some(Self { below_exclusive })

@@ -37,7 +37,8 @@ impl ValidatedCommand {
 
 /// A request message that holds a command.
 pub(in crate::grpc) trait CommandRequest: Message + Sized {
-    /// The full name of the message. It is part of the fingerprint: the same fields in another message are another command.
+    /// The full name of the message. It is part of the fingerprint: the same fields in another message are another
+    /// command.
     const KIND: &'static str;
 
     /// Removes and returns the field `request_id`.
@@ -50,8 +51,8 @@ pub(in crate::grpc) trait CommandRequest: Message + Sized {
     fn into_command(self, invalid: &mut InvalidFields) -> Option<Command>;
 }
 
-/// Validates every field, and names all invalid ones in one failure. The fingerprint covers the whole message without its `request_id`,
-/// whether it came as its own call or on the stream.
+/// Validates every field, and names all invalid ones in one failure. The fingerprint covers the whole message without
+/// its `request_id`, whether it came as its own call or on the stream.
 pub(in crate::grpc) fn command<R: CommandRequest>(mut request: R) -> Result<ValidatedCommand, Failure> {
     let mut invalid = InvalidFields::default();
     let request_id = invalid.check(field::request_id(&request.take_request_id()));
@@ -68,7 +69,8 @@ pub(in crate::grpc) fn command<R: CommandRequest>(mut request: R) -> Result<Vali
     invalid.finish(validated)
 }
 
-/// Implements [`CommandRequest`] for a message: `|request, invalid| command`, and whether the message has `expected_version`.
+/// Implements [`CommandRequest`] for a message: `|request, invalid| command`, and whether the message has
+/// `expected_version`.
 macro_rules! command_request {
     ($message:ident, $has_version:tt, |$request:ident, $invalid:ident| $into_command:expr) => {
         impl CommandRequest for v1::$message {

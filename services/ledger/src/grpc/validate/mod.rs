@@ -1,5 +1,5 @@
-//! Validates every field of every request before the domain sees it. The limits are those of the comments in the proto files. A failure
-//! names all invalid fields of the request.
+//! Validates every field of every request before the domain sees it. The limits are those of the comments in the proto
+//! files. A failure names all invalid fields of the request.
 
 mod commands;
 mod field;

@@ -94,7 +94,7 @@ fn close() -> CloseAccountRequest {
     }
 }
 
-/// Sets one field of a good request to each bad value in turn, and expects to hear of exactly that.
+/// Sets one field of a valid request to each invalid value in turn, and expects a failure that names it.
 fn refuses<R: CommandRequest + Clone + std::fmt::Debug, T: Clone + std::fmt::Debug>(
     good: &R,
     field: &str,
@@ -106,14 +106,14 @@ fn refuses<R: CommandRequest + Clone + std::fmt::Debug, T: Clone + std::fmt::Deb
         let mut request = good.clone();
         set(&mut request, value.clone());
         let failure = command(request).expect_err(field);
-        assert_eq!(seen(&failure), (reason, field.to_owned()), "{} {field} {value:?}", R::KIND);
+        assert_eq!(reason_and_field(&failure), (reason, field.to_owned()), "{} {field} {value:?}", R::KIND);
         let message = failure.to_rpc_status().message;
         assert!(message.starts_with(field) && message.len() < 600 && !message.contains('\0'), "{message}");
     }
 }
 
-/// Values that each command takes at its limits.
-fn takes<R: CommandRequest + Clone + std::fmt::Debug, T>(
+/// Sets one field of a valid request to each of these values, and expects that all are accepted.
+fn accepts<R: CommandRequest + Clone + std::fmt::Debug, T>(
     good: &R,
     set: impl Fn(&mut R, T),
     values: impl IntoIterator<Item = T>,
@@ -177,70 +177,72 @@ fn bad_dates() -> Vec<(String, &'static str)> {
     bad.into_iter().map(str::to_owned).chain(["1".repeat(100_000)]).map(|text| (text, MALFORMED)).collect()
 }
 
-/// The fields that a request has in common with others.
+/// Checks of the fields that several requests have.
 macro_rules! fields {
     (request_id: $($good:expr),+) => { $(refuses(&$good, "request_id", |r, v| r.request_id = v, bad_request_ids());)+ };
     (account_id: $($good:expr),+) => { $(refuses(&$good, "account_id", |r, v| r.account_id = v, bad_ids());)+ };
-    (currency_code: $($good:expr),+) => { $(refuses(&$good, "currency_code", |r, v| r.currency_code = v, bad_currencies());)+ };
+    (currency_code: $($good:expr),+) => { $(
+        refuses(&$good, "currency_code", |r, v| r.currency_code = v, bad_currencies());
+    )+ };
     (amount_minor: $($good:expr),+) => { $(
         refuses(&$good, "amount_minor", |r, v| r.amount_minor = v, bad_amounts());
-        takes(&$good, |r, v| r.amount_minor = v, [1, AMOUNT_MAX]);
+        accepts(&$good, |r, v| r.amount_minor = v, [1, AMOUNT_MAX]);
     )+ };
     (expected_version: $($good:expr),+) => { $(
         refuses(&$good, "expected_version", |r, v| r.expected_version = Some(v), bad_versions());
-        takes(&$good, |r, v| r.expected_version = v, [None, Some(1), Some(i64::from(u32::MAX))]);
+        accepts(&$good, |r, v| r.expected_version = v, [None, Some(1), Some(i64::from(u32::MAX))]);
     )+ };
     (explanation: $($good:expr),+) => { $(
         refuses(&$good, "explanation", |r, v| r.explanation = v, bad_texts());
-        takes(&$good, |r, v| r.explanation = v, [String::new(), "x".repeat(140)]);
+        accepts(&$good, |r, v| r.explanation = v, [String::new(), "x".repeat(140)]);
     )+ };
     (details: $($good:expr),+) => { $(
         refuses(&$good, "details.value_date", |r, v| r.details.as_mut().unwrap().value_date = v, bad_dates());
         refuses(&$good, "details.reference", |r, v| r.details.as_mut().unwrap().reference = v, bad_texts());
         refuses(&$good, "details.purpose", |r, v| r.details.as_mut().unwrap().purpose = v, bad_texts());
         refuses(&$good, "details.counterparty", |r, v| r.details.as_mut().unwrap().counterparty = v, bad_texts());
-        takes(&$good, |r, v| r.details = v, [None, Some(PostingDetails::default())]);
+        accepts(&$good, |r, v| r.details = v, [None, Some(PostingDetails::default())]);
     )+ };
 }
 
 #[test]
 fn the_request_id_is_a_uuid() {
     fields!(request_id: open(), deposit(), withdraw(), transfer(), freeze(), unfreeze(), close());
-    takes(&open(), |r, v| r.request_id = v, [REQUEST_ID.to_uppercase()]);
+    accepts(&open(), |r, v| r.request_id = v, [REQUEST_ID.to_uppercase()]);
 }
 
 #[test]
-fn the_account_id_is_an_id() {
+fn account_ids_are_validated() {
     fields!(account_id: open(), deposit(), withdraw(), freeze(), unfreeze(), close());
     refuses(&transfer(), "from_account_id", |r, v| r.from_account_id = v, bad_ids());
     refuses(&transfer(), "to_account_id", |r, v| r.to_account_id = v, bad_ids());
-    takes(&open(), |r, v| r.account_id = v, ["A".to_owned(), "Z.9_-".to_owned(), "x".repeat(64)]);
+    accepts(&open(), |r, v| r.account_id = v, ["A".to_owned(), "Z.9_-".to_owned(), "x".repeat(64)]);
 }
 
 #[test]
-fn the_owner_id_is_an_id() {
+fn the_owner_id_is_validated() {
     refuses(&open(), "owner_id", |r, v| r.owner_id = v, bad_ids());
 }
 
 #[test]
-fn the_currency_is_three_capitals() {
+fn the_currency_is_three_upper_case_letters() {
     fields!(currency_code: open(), deposit(), withdraw(), transfer());
 }
 
 #[test]
-fn the_amount_is_in_its_range() {
+fn the_amount_has_a_range() {
     fields!(amount_minor: deposit(), withdraw(), transfer());
 }
 
 #[test]
-fn the_overdraft_limit_is_in_its_range() {
+fn the_overdraft_limit_has_a_range() {
     let bad = [-1, i64::MIN, AMOUNT_MAX + 1, i64::MAX].map(|minor| (minor, OUT_OF_RANGE));
     refuses(&open(), "overdraft_limit_minor", |r, v| r.overdraft_limit_minor = v, bad);
-    takes(&open(), |r, v| r.overdraft_limit_minor = v, [0, AMOUNT_MAX]);
+    accepts(&open(), |r, v| r.overdraft_limit_minor = v, [0, AMOUNT_MAX]);
 }
 
 #[test]
-fn the_details_are_short_and_the_day_exists() {
+fn texts_of_details_are_short_and_the_value_date_exists() {
     fields!(details: deposit(), withdraw(), transfer());
 }
 
@@ -250,7 +252,7 @@ fn the_explanation_is_short() {
 }
 
 #[test]
-fn the_expected_version_is_a_version() {
+fn the_expected_version_has_a_range() {
     fields!(expected_version: deposit(), withdraw(), transfer(), freeze(), unfreeze(), close());
 }
 
@@ -303,10 +305,10 @@ fn all_invalid_fields_of_a_command_are_named_at_once() {
 
 #[test]
 fn a_validated_command_has_the_values_of_the_request() {
-    let checked = command(deposit()).unwrap();
-    assert_eq!(checked.request_id.to_string(), REQUEST_ID);
-    assert_eq!(checked.expected_version, Some(Version::new(3)));
-    let Command::Deposit(command) = checked.command else { panic!("a deposit: {checked:?}") };
+    let validated = command(deposit()).unwrap();
+    assert_eq!(validated.request_id.to_string(), REQUEST_ID);
+    assert_eq!(validated.expected_version, Some(Version::new(3)));
+    let Command::Deposit(command) = validated.command else { panic!("a deposit: {validated:?}") };
     assert_eq!((command.account_id.as_str(), command.amount.minor()), ("a", 5));
     assert_eq!(command.currency.as_str(), "CZK");
     assert_eq!(command.details.value_date.unwrap().to_string(), "2024-02-29");
@@ -349,7 +351,7 @@ fn the_fingerprint_is_of_everything_but_the_request_id() {
     assert_ne!(of(&deposit()), command(withdraw()).unwrap().fingerprint);
 }
 
-/// Fingerprints are stored: one that came out differently after an upgrade would refuse repeats of older commands.
+/// Fingerprints are stored: a change would refuse repeats of commands from before an upgrade.
 #[test]
 fn fingerprints_never_change() {
     let content = DepositRequest { request_id: String::new(), ..deposit() }.encode_to_vec();

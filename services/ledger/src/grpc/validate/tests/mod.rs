@@ -1,12 +1,12 @@
-//! Every field of every rpc, with what is wrong with it and the documented reason.
+//! Invalid values of every field of every rpc, with their documented reasons.
 
 mod commands;
 mod queries;
 
 use diptych_runtime::Failure;
 
-/// What is wrong with a failure's field, as callers see it: reason, field.
-fn seen(failure: &Failure) -> (&'static str, String) {
+/// Reason and field of a failure.
+fn reason_and_field(failure: &Failure) -> (&'static str, String) {
     let field = match failure {
         Failure::FieldMissing { field }
         | Failure::FieldMalformed { field, .. }
@@ -25,7 +25,7 @@ const MALFORMED: &str = "FIELD_MALFORMED";
 const TOO_LONG: &str = "FIELD_TOO_LONG";
 const OUT_OF_RANGE: &str = "FIELD_OUT_OF_RANGE";
 
-/// Texts that are no ids, with the reason.
+/// Invalid ids, with the reason.
 fn bad_ids() -> Vec<(String, &'static str)> {
     vec![
         (String::new(), MISSING),
@@ -40,7 +40,7 @@ fn bad_ids() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// Texts that are no currencies, with the reason.
+/// Invalid currencies, with the reason.
 fn bad_currencies() -> Vec<(String, &'static str)> {
     let malformed = ["czk", "CZ", "CZKK", "C2K", "C K", "ČZK", "\0\0\0", "€"];
     let mut bad = vec![(String::new(), MISSING)];

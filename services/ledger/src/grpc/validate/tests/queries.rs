@@ -14,14 +14,14 @@ fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
 #[test]
 fn ids_and_currencies_are_checked() {
     for (text, reason) in bad_ids() {
-        assert_eq!(seen(&account_id(&text).unwrap_err()), (reason, "account_id".into()), "{text:?}");
-        assert_eq!(seen(&owner_id(&text).unwrap_err()), (reason, "owner_id".into()), "{text:?}");
+        assert_eq!(reason_and_field(&account_id(&text).unwrap_err()), (reason, "account_id".into()), "{text:?}");
+        assert_eq!(reason_and_field(&owner_id(&text).unwrap_err()), (reason, "owner_id".into()), "{text:?}");
     }
     for (text, reason) in bad_currencies() {
-        assert_eq!(seen(&currency(&text).unwrap_err()), (reason, "currency_code".into()), "{text:?}");
+        assert_eq!(reason_and_field(&currency(&text).unwrap_err()), (reason, "currency_code".into()), "{text:?}");
     }
     for (text, reason) in [("", MISSING), ("x", MALFORMED)] {
-        assert_eq!(seen(&request_id(text).unwrap_err()), (reason, "request_id".into()), "{text:?}");
+        assert_eq!(reason_and_field(&request_id(text).unwrap_err()), (reason, "request_id".into()), "{text:?}");
     }
 }
 
@@ -36,36 +36,36 @@ fn all_invalid_ids_of_a_batch_are_named_at_once() {
     let Failure::FieldsInvalid { first, others } = ids_of(&texts(["", "a", "a b", "a/b"])).unwrap_err() else {
         panic!("three fields are invalid")
     };
-    assert_eq!(seen(&first), (MISSING, "account_ids[0]".into()));
-    let others: Vec<_> = others.iter().map(seen).collect();
+    assert_eq!(reason_and_field(&first), (MISSING, "account_ids[0]".into()));
+    let others: Vec<_> = others.iter().map(reason_and_field).collect();
     assert_eq!(others, [(MALFORMED, "account_ids[2]".into()), (MALFORMED, "account_ids[3]".into())]);
 }
 
 #[test]
 fn a_batch_names_1_to_100_ids() {
-    assert_eq!(seen(&ids_of(&[]).unwrap_err()), (MISSING, "account_ids".into()));
+    assert_eq!(reason_and_field(&ids_of(&[]).unwrap_err()), (MISSING, "account_ids".into()));
     let many: Vec<String> = (0..101).map(|number| format!("a{number}")).collect();
-    assert_eq!(seen(&ids_of(&many).unwrap_err()), (TOO_LONG, "account_ids".into()));
+    assert_eq!(reason_and_field(&ids_of(&many).unwrap_err()), (TOO_LONG, "account_ids".into()));
     assert_eq!(ids_of(&many[..100]).unwrap().len(), 100);
     for (text, reason) in bad_ids() {
         let ids = [texts(["a", "b"]), vec![text.clone()]].concat();
-        assert_eq!(seen(&ids_of(&ids).unwrap_err()), (reason, "account_ids[2]".into()), "{text:?}");
+        assert_eq!(reason_and_field(&ids_of(&ids).unwrap_err()), (reason, "account_ids[2]".into()), "{text:?}");
     }
 }
 
 #[test]
-fn an_id_asked_for_twice_comes_once() {
+fn duplicate_ids_are_removed() {
     let ids = ids_of(&texts(["b", "a", "b", "c", "a"])).unwrap();
     assert_eq!(ids.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b", "a", "c"]);
 }
 
 #[test]
-fn a_page_has_a_size() {
-    for (asked, given) in [(0, 50), (1, 1), (500, 500), (501, 500), (i32::MAX, 500)] {
-        assert_eq!(page_size(asked).unwrap(), given);
+fn the_page_size_has_a_default_and_a_maximum() {
+    for (requested, expected) in [(0, 50), (1, 1), (500, 500), (501, 500), (i32::MAX, 500)] {
+        assert_eq!(page_size(requested).unwrap(), expected);
     }
     for negative in [-1, i32::MIN] {
-        assert_eq!(seen(&page_size(negative).unwrap_err()), (OUT_OF_RANGE, "page_size".into()));
+        assert_eq!(reason_and_field(&page_size(negative).unwrap_err()), (OUT_OF_RANGE, "page_size".into()));
     }
 }
 
@@ -74,7 +74,7 @@ fn consistency(value: String) -> Option<Consistency> {
 }
 
 #[test]
-fn a_token_is_one_of_this_installation() {
+fn a_token_of_another_installation_is_refused() {
     let sixteen = Partitions::new(16).unwrap();
     let good: Token = [(Partition::new(3), Position::from_i64(77).unwrap())].into_iter().collect();
     assert_eq!(token(consistency(good.encode()), sixteen).unwrap(), good);
@@ -83,9 +83,12 @@ fn a_token_is_one_of_this_installation() {
     }
     let two = Partitions::new(2).unwrap();
     let field = "consistency.at_least_as_fresh.value".to_owned();
-    assert_eq!(seen(&token(consistency(good.encode()), two).unwrap_err()), ("TOKEN_INVALID", field.clone()));
+    assert_eq!(
+        reason_and_field(&token(consistency(good.encode()), two).unwrap_err()),
+        ("TOKEN_INVALID", field.clone())
+    );
     for garbage in ["x", ",", "AAAA", "not a token", "\0", &"A".repeat(5_000)] {
         let failure = token(consistency(garbage.to_owned()), sixteen).unwrap_err();
-        assert_eq!(seen(&failure), ("TOKEN_INVALID", field.clone()), "{garbage}");
+        assert_eq!(reason_and_field(&failure), ("TOKEN_INVALID", field.clone()), "{garbage}");
     }
 }
