@@ -1,7 +1,7 @@
 //! The spans of a batch.
 
 use diptych_kernel::{RecordedEvent, domain::ViewId, ports::Offset};
-use diptych_runtime::trace::{self, TARGET, TraceContext, systems};
+use diptych_runtime::trace::{self, MessageOperation, TARGET, TraceContext, systems};
 use tracing::{Span, info_span};
 
 use crate::{apply::Work, rows::TableIndex};
@@ -52,7 +52,7 @@ impl BatchSpans {
             let Some(header) = TraceContext::of_event(&event.metadata) else { continue };
             let poll = spans.poll.get_or_insert_with(|| poll_span(messages, group));
             trace::link(poll, &header);
-            let span = process_span(event, offset, group);
+            let span = trace::message_span(event, MessageOperation::Process { group, offset });
             trace::set_parent(&span, &header);
             trace::link_to_parent(&span, &header);
             if let Some(poll) = TraceContext::of(poll) {
@@ -104,26 +104,6 @@ fn poll_span(messages: usize, group: &str) -> Span {
         messaging.destination.name = &*systems.topic,
         messaging.consumer.group.name = group,
         messaging.batch.message_count = trace::count(messages),
-    )
-}
-
-fn process_span(event: &RecordedEvent, offset: Offset, group: &str) -> Span {
-    let systems = systems();
-    info_span!(
-        target: TARGET,
-        parent: None,
-        "process",
-        otel.name = %format_args!("process {}", systems.topic),
-        otel.kind = "consumer",
-        messaging.system = systems.log,
-        messaging.operation.name = "process",
-        messaging.operation.type = "process",
-        messaging.destination.name = &*systems.topic,
-        messaging.destination.partition.id = %event.partition,
-        messaging.consumer.group.name = group,
-        messaging.message.id = %event.position,
-        messaging.kafka.message.key = event.stream_id.as_str(),
-        messaging.kafka.offset = i64::try_from(offset.0).unwrap_or(i64::MAX),
     )
 }
 

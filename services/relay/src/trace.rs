@@ -1,7 +1,7 @@
 //! Spans of a batch.
 
-use diptych_kernel::{RecordedEvent, ports::LogEntry};
-use diptych_runtime::trace::{self, TARGET, TraceContext, systems};
+use diptych_kernel::ports::LogEntry;
+use diptych_runtime::trace::{self, MessageOperation, TARGET, TraceContext, message_span, systems};
 use tracing::{Span, info_span};
 
 /// Spans of a batch: one for each traced event, a child of the span context in its row, and one for the batch, linked
@@ -24,7 +24,7 @@ impl BatchSpans {
             let LogEntry::Event(event) = entry else { continue };
             let Some(row_context) = TraceContext::of_event(&event.metadata) else { continue };
             let batch = batch.get_or_insert_with(|| batch_span(messages));
-            let send = send_span(event);
+            let send = message_span(event, MessageOperation::Send);
             trace::set_parent(&send, &row_context);
             if let Some(batch) = TraceContext::of(batch) {
                 trace::link(&send, &batch);
@@ -57,23 +57,5 @@ fn batch_span(messages: usize) -> Span {
         messaging.system = systems.log,
         messaging.destination.name = &*systems.topic,
         messaging.batch.message_count = trace::count(messages),
-    )
-}
-
-fn send_span(event: &RecordedEvent) -> Span {
-    let systems = systems();
-    info_span!(
-        target: TARGET,
-        parent: None,
-        "send",
-        otel.name = %format_args!("send {}", systems.topic),
-        otel.kind = "producer",
-        messaging.system = systems.log,
-        messaging.operation.name = "send",
-        messaging.operation.type = "send",
-        messaging.destination.name = &*systems.topic,
-        messaging.destination.partition.id = %event.partition,
-        messaging.message.id = %event.position,
-        messaging.kafka.message.key = event.stream_id.as_str(),
     )
 }

@@ -14,6 +14,7 @@
 //! only where there is a [`TraceContext`]: what is not traced costs nothing.
 
 mod context;
+mod messaging;
 mod systems;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +29,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 pub use context::TraceContext;
 pub(crate) use context::is_valid;
+pub use messaging::{MessageOperation, message_span};
 pub(crate) use systems::set_systems;
 pub use systems::{Systems, systems};
 
