@@ -23,7 +23,7 @@ pub struct Funds {
     pub currency: Currency,
     /// The balance, in minor units. Negative when the account is overdrawn.
     pub balance_minor: i64,
-    /// How far below zero the balance may go.
+    /// The overdraft limit: the balance may go down to minus this amount.
     pub overdraft_limit: OverdraftLimit,
 }
 

@@ -32,7 +32,7 @@ impl Amount {
     }
 }
 
-/// How far below zero a balance may go: 0 to 10^15 minor units.
+/// An overdraft limit: 0 to 10^15 minor units. The balance may go down to minus this amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OverdraftLimit(i64);
 

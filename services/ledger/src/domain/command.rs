@@ -32,7 +32,7 @@ pub struct OpenAccount {
     pub owner_id: OwnerId,
     /// The currency of the account. It never changes.
     pub currency: Currency,
-    /// How far below zero the balance may go.
+    /// The overdraft limit: the balance may go down to minus this amount.
     pub overdraft_limit: OverdraftLimit,
 }
 

@@ -48,8 +48,8 @@ pub enum Refusal {
     },
     /// The balance would go below the overdraft limit.
     #[error(
-        "insufficient funds in account {account_id}: the amount is {}, the balance {balance_minor} and the overdraft limit \
-         {} (minor units)",
+        "insufficient funds in account {account_id}: the amount is {}, the balance {balance_minor}, \
+         and the overdraft limit {} (minor units)",
         amount.minor(),
         overdraft_limit.minor()
     )]
@@ -60,7 +60,7 @@ pub enum Refusal {
         amount: Amount,
         /// The balance, in minor units.
         balance_minor: i64,
-        /// How far below zero the balance may go.
+        /// The overdraft limit: the balance may go down to minus this amount.
         overdraft_limit: OverdraftLimit,
     },
     /// The paying and the receiving account of a transfer are the same.

@@ -1,4 +1,4 @@
-//! Page tokens: where the next page of a list starts.
+//! Page tokens: encode the key at which the next page of a list starts.
 
 use diptych_kernel::{Fingerprint, vocabulary::TokenCodec};
 use diptych_runtime::Failure;
@@ -29,7 +29,7 @@ pub(super) fn encode(list: PagedList, parameter: &str, key: &[u8]) -> String {
 
 /// Returns the key after which the page starts; `None` for the first page, whose token is empty.
 ///
-/// `parameter` is `None` where the request's parameter is itself invalid: the token is then checked without it.
+/// `parameter` is `None` when the request parameter is itself invalid: the token is then checked without it.
 ///
 /// # Errors
 /// When the text is not a token of this list with this parameter.
