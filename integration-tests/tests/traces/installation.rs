@@ -29,7 +29,7 @@ use diptych_query::{QueryConfig, Reader};
 use diptych_relay::RelayConfig;
 use diptych_runtime::{
     SystemClock, Tasks,
-    grpc::{Limits, Server},
+    grpc::{Limits, ServerBuilder},
 };
 use tokio::net::TcpListener;
 use tonic::transport::{Channel, Endpoint};
@@ -94,12 +94,12 @@ pub(crate) async fn serve(tasks: &Tasks) -> Installation {
     let cache = Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT));
     let reader = Reader::start(Arc::clone(&views), views, cache, ids, partitions, QueryConfig::default(), tasks);
     reader.ready().await;
-    let server = Server::new(Limits::default())
-        .mount(CommandServiceServer::new(LedgerCommandService::new(commands, tasks.shutdown())))
-        .mount(QueryServiceServer::new(LedgerQueryService::new(reader, partitions)));
+    let server = ServerBuilder::new(Limits::default())
+        .add_service(CommandServiceServer::new(LedgerCommandService::new(commands, tasks.shutdown())))
+        .add_service(QueryServiceServer::new(LedgerQueryService::new(reader, partitions)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let mounted = server.finish().await.unwrap();
+    let mounted = server.build().await.unwrap();
     tasks.spawn_fallible("grpc", mounted.serve(listener, tasks.shutdown(), Duration::from_secs(5)));
     Installation { address, stores }
 }

@@ -13,25 +13,26 @@ const QUEUE_COMMANDS_MAX: usize = 1 << 20;
 /// Settings of a sequencer. Values outside the range of a field are moved to the nearest end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequencerConfig {
-    /// Capacity of the command queue, 1 to 2^20; further commands are rejected as overloaded. Multiplied by the size of a command it is
-    /// memory; divided by the commands per second it is the longest time a command waits.
+    /// Capacity of the command queue, 1 to 2^20; further commands are rejected as overloaded. Multiplied by the size of
+    /// a command it is memory; divided by the commands per second it is the longest time a command waits.
     pub queue_commands_max: usize,
-    /// Largest number of commands decided and committed together, from 1. A larger batch shares one commit among more commands, which wait
-    /// for each other.
+    /// Largest number of commands decided and committed together, from 1. A larger batch shares one commit among more
+    /// commands, which wait for each other.
     pub batch_commands_max: usize,
-    /// Largest number of events committed together: 1,024 (the most that one command may cause) to 2^20 - 1 (the ordinals of one append).
+    /// Largest number of events committed together: 1,024 (the most that one command may cause) to 2^20 - 1 (the
+    /// ordinals of one append).
     pub batch_events_max: usize,
     /// Number of stream states kept in memory between batches, from 1. The least recently used are dropped first.
     pub cached_states_max: usize,
-    /// Number of events after which the state of a stream is stored as a snapshot, from 1. It bounds the events that are loaded for a
-    /// stream, give or take a batch.
+    /// Number of events after which the state of a stream is stored as a snapshot, from 1. It bounds the events that
+    /// are loaded for a stream, give or take a batch.
     pub snapshot_every_events: usize,
-    /// How many times in a row a batch is decided again because another process wrote to its streams. After that, the commands on those
-    /// streams fail with [`CommandError::Contention`](crate::CommandError::Contention).
+    /// How many times in a row a batch is decided again because another process wrote to its streams. After that, the
+    /// commands on those streams fail with [`CommandError::Contention`](crate::CommandError::Contention).
     pub conflict_retries_max: usize,
     /// How long a batch waits for the write database, including all retries. After that its commands fail with
-    /// [`OutcomeUnknown`](crate::CommandError::OutcomeUnknown), or with [`Unavailable`](crate::CommandError::Unavailable) if nothing
-    /// was stored.
+    /// [`OutcomeUnknown`](crate::CommandError::OutcomeUnknown), or with
+    /// [`Unavailable`](crate::CommandError::Unavailable) if nothing was stored.
     pub commit_timeout: Duration,
 }
 

@@ -25,7 +25,8 @@ pub enum CommandError<R> {
         /// The version of the stream.
         actual: Version,
     },
-    /// Other processes wrote to the stream each time the command was about to be stored. Nothing was stored. Send it again, later.
+    /// Other processes wrote to the stream each time the command was about to be stored. Nothing was stored. Send it
+    /// again, later.
     #[error("other processes keep writing to stream {stream_id}: it is at version {actual}, not {expected}")]
     Contention {
         /// The stream.
@@ -35,8 +36,8 @@ pub enum CommandError<R> {
         /// The version of the stream at that commit.
         actual: Version,
     },
-    /// The write database did not confirm in time whether the command was stored. Send it again with the same request id, or ask for
-    /// its receipt.
+    /// The write database did not confirm in time whether the command was stored. Send it again with the same request
+    /// id, or ask for its receipt.
     #[error("the outcome is unknown: the write database did not answer in time")]
     OutcomeUnknown,
     /// The write database cannot be reached. This submission stored nothing. Send it again, later.
@@ -48,8 +49,8 @@ pub enum CommandError<R> {
     /// The process is stopping. Nothing was stored. Send it again, to another process.
     #[error("the process is stopping")]
     ShuttingDown,
-    /// A component failed: a stored event cannot be read, the domain broke its contract, or the write database needs an operator. Nothing
-    /// was stored; the cause is in the log.
+    /// A component failed: a stored event cannot be read, the domain broke its contract, or the write database needs an
+    /// operator. Nothing was stored; the cause is in the log.
     #[error("a component failed; see the log")]
     Internal,
 }

@@ -28,8 +28,8 @@ use crate::{
     submission::{CommandResult, PendingCommand},
 };
 
-/// Starts the sequencer and the task that looks up receipts. They end when shutdown begins, after answering the queued commands, or when
-/// the last handle is dropped. Install the metrics recorder before.
+/// Starts the sequencer and the task that looks up receipts. They end when shutdown begins, after answering the queued
+/// commands, or when the last handle is dropped. Install the metrics recorder before.
 pub fn start<D: Domain, S: EventStore>(store: Arc<S>, config: SequencerConfig, tasks: &Tasks) -> CommandHandle<D> {
     let config = config.clamped();
     let shutdown = tasks.shutdown();
@@ -56,8 +56,8 @@ impl<D: Domain> CommandHandle<D> {
     /// Queues a command if the queue has room. Commands are decided in the order in which they were queued.
     ///
     /// # Errors
-    /// [`CommandError::Overloaded`] if the queue is full, [`CommandError::ShuttingDown`] if the process is stopping, and
-    /// [`CommandError::Internal`] if the domain names no stream, too many, or one twice.
+    /// [`CommandError::Overloaded`] if the queue is full, [`CommandError::ShuttingDown`] if the process is stopping,
+    /// and [`CommandError::Internal`] if the domain names no stream, too many, or one twice.
     pub fn try_submit(&self, submission: Submission<D>) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
         let (pending, result) = self.prepare(submission)?;
@@ -68,7 +68,8 @@ impl<D: Domain> CommandHandle<D> {
         }
     }
 
-    /// Queues a command, waiting for room in the queue: backpressure for a stream of commands. Dropping the future queues nothing.
+    /// Queues a command, waiting for room in the queue: backpressure for a stream of commands. Dropping the future
+    /// queues nothing.
     ///
     /// # Errors
     /// As [`CommandHandle::try_submit`], but never [`CommandError::Overloaded`].
@@ -87,12 +88,12 @@ impl<D: Domain> CommandHandle<D> {
         }
     }
 
-    /// The receipt of a stored command, or `None` if the store did not have the request at some moment after the call. Does not wait
-    /// behind commands.
+    /// The receipt of a stored command, or `None` if the store did not have the request at some moment after the call.
+    /// Does not wait behind commands.
     ///
     /// # Errors
-    /// [`CommandError::Unavailable`] and [`CommandError::Internal`] if the store does not answer, [`CommandError::Overloaded`] and
-    /// [`CommandError::ShuttingDown`] as for commands.
+    /// [`CommandError::Unavailable`] and [`CommandError::Internal`] if the store does not answer,
+    /// [`CommandError::Overloaded`] and [`CommandError::ShuttingDown`] as for commands.
     pub async fn receipt(&self, request_id: RequestId) -> Result<Option<Receipt>, CommandError<D::Refusal>> {
         let (reply, result) = oneshot::channel();
         match self.lookups.try_send(ReceiptLookup { request_id, reply }) {
@@ -116,7 +117,7 @@ impl<D: Domain> CommandHandle<D> {
         let streams = D::streams(&submission.command);
         if !is_valid(&streams) {
             let request_id = submission.request_id;
-            error!(%request_id, ?streams, "the domain names no stream, too many, or one twice; the command is rejected");
+            error!(%request_id, ?streams, "rejecting a command: its domain names no stream, too many, or one twice");
             return Err(self.reject(Outcome::Internal, CommandError::Internal));
         }
         let (reply, result) = oneshot::channel();
@@ -160,8 +161,8 @@ fn is_valid(streams: &[StreamId]) -> bool {
     (1..=STREAMS_PER_COMMAND_MAX).contains(&streams.len()) && distinct
 }
 
-/// The result of a queued command, once it is there. Dropping it before the command is decided withdraws the command; after that, dropping
-/// it changes nothing.
+/// The result of a queued command, once it is there. Dropping it before the command is decided withdraws the command;
+/// after that, dropping it changes nothing.
 #[must_use = "dropping it withdraws the command"]
 pub struct CommandFuture<D: Domain> {
     result: oneshot::Receiver<CommandResult<D>>,
@@ -171,7 +172,8 @@ impl<D: Domain> Future for CommandFuture<D> {
     type Output = Result<StoredCommand, CommandError<D::Refusal>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // The sequencer answers every command that it takes. If it ended without an answer, it is unknown what it had stored.
+        // The sequencer answers every command that it takes. If it ended without an answer, it is unknown what it had
+        // stored.
         Pin::new(&mut self.result).poll(cx).map(|result| result.unwrap_or(Err(CommandError::OutcomeUnknown)))
     }
 }

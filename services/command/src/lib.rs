@@ -8,21 +8,24 @@
 //!                  |  fills meanwhile           reply <- confirm refusals <- append all at once
 //! ```
 //!
-//! One **sequencer** per process takes all queued commands, decides them in the order of their arrival on states that it holds in memory,
-//! so that a command sees the events of those before it in the batch, and stores the whole batch with one append. Meanwhile the queue
-//! fills, so batches grow with the load and share the cost of a commit; a hot stream is as fast as many cold ones.
+//! One **sequencer** per process takes all queued commands, decides them in the order of their arrival on states that
+//! it holds in memory, so that a command sees the events of those before it in the batch, and stores the whole batch
+//! with one append. Meanwhile the queue fills, so batches grow with the load and share the cost of a commit; a hot
+//! stream is as fast as many cold ones.
 //!
 //! # Guarantees
 //!
-//! - **G2 once.** The store accepts a request id once. A repeated command gets the receipt of the first, within a batch, across batches and
-//!   across processes; with other content it is refused. An append with an unknown outcome is repeated until the outcome is known; if that
-//!   takes longer than [`SequencerConfig::commit_timeout`], the caller gets [`CommandError::OutcomeUnknown`], never a guess.
+//! - **G2 once.** The store accepts a request id once. A repeated command gets the receipt of the first, within a
+//!   batch, across batches and across processes; with other content it is refused. An append with an unknown outcome is
+//!   repeated until the outcome is known; if that takes longer than [`SequencerConfig::commit_timeout`], the caller
+//!   gets [`CommandError::OutcomeUnknown`], never a guess.
 //! - **G3 whole.** A command's events are one unit of an append, and an append is all or none.
-//! - **G8 refusals are true.** A state in memory may be stale, as other processes write too. So a refusal (by a rule, or by an expected
-//!   version) is sent only once it is confirmed: the store was asked, after the command arrived, whether the streams have the versions on
-//!   which it was decided and whether the request id is new. A refusal that depends on events of the same batch is sent after these are
-//!   stored. An acceptance needs no confirmation, as the append itself rejects what was decided on a stale state: a command writes to
-//!   every stream that it names, and the append checks each of them.
+//! - **G8 refusals are true.** A state in memory may be stale, as other processes write too. So a refusal (by a rule,
+//!   or by an expected version) is sent only once it is confirmed: the store was asked, after the command arrived,
+//!   whether the streams have the versions on which it was decided and whether the request id is new. A refusal that
+//!   depends on events of the same batch is sent after these are stored. An acceptance needs no confirmation, as the
+//!   append itself rejects what was decided on a stale state: a command writes to every stream that it names, and the
+//!   append checks each of them.
 //!
 //! Nothing here depends on a domain; it is a type parameter.
 

@@ -13,8 +13,9 @@ const PAUSE_BETWEEN_CALLS: Duration = Duration::from_millis(100);
 /// The pause once no old ids are left. Ids are kept for days; a few minutes more do not matter.
 const PAUSE_BETWEEN_ROUNDS: Duration = Duration::from_secs(600);
 
-/// Removes request ids older than `keep`, by `clock`, in small transactions, until shutdown begins. A removed id counts as new: its
-/// command could take effect a second time, so `keep` must be longer than any caller repeats a command (30 days by default).
+/// Removes request ids older than `keep`, by `clock`, in small transactions, until shutdown begins. A removed id counts
+/// as new: its command could take effect a second time, so `keep` must be longer than any caller repeats a command (30
+/// days by default).
 pub async fn forget_old_requests<S: EventStore>(
     store: Arc<S>,
     clock: Arc<dyn Clock>,

@@ -12,7 +12,8 @@ use tracing::{error, warn};
 
 /// The longest delay before the first retry: about the time of a commit.
 const DELAY_MIN: Duration = Duration::from_millis(5);
-/// The longest delay before later retries: short enough to notice soon that the database is back, without overloading it.
+/// The longest delay before later retries: short enough to notice soon that the database is back, without overloading
+/// it.
 const DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// The result of a call that succeeded.
@@ -59,16 +60,16 @@ pub(crate) struct RetryUntil {
 }
 
 impl RetryUntil {
-    /// Retries for `time_max` from now on. `request_id` is that of any of the commands that wait: other processes have other commands, so
-    /// their delays differ, and a run with the same commands has the same delays.
+    /// Retries for `time_max` from now on. `request_id` is that of any of the commands that wait: other processes have
+    /// other commands, so their delays differ, and a run with the same commands has the same delays.
     pub(crate) fn new(time_max: Duration, request_id: Option<RequestId>) -> Self {
         let seed = request_id
             .map_or(0, |id| id.as_bytes().iter().fold(0_u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)));
         Self { deadline: Instant::now() + time_max, seed }
     }
 
-    /// Repeats `call` until it succeeds. Does not call at all if the deadline has passed. An attempt that is cut off by the deadline has an
-    /// unknown outcome. `name` names the call in the log.
+    /// Repeats `call` until it succeeds. Does not call at all if the deadline has passed. An attempt that is cut off by
+    /// the deadline has an unknown outcome. `name` names the call in the log.
     pub(crate) async fn run<T, F>(self, name: &'static str, call: impl Fn() -> F) -> Result<Answered<T>, RetryError>
     where
         F: Future<Output = PortResult<T>>,

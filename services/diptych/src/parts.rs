@@ -23,7 +23,7 @@ use diptych_proto::ledger::{
 use diptych_query::{QueryConfig, Reader};
 use diptych_runtime::{
     Failure,
-    grpc::{Limits, Server},
+    grpc::{Limits, ServerBuilder},
 };
 
 use crate::process::{Later, Process};
@@ -59,9 +59,9 @@ impl<V: ViewStore + ProgressStore, C: ViewCache> Services<V, C> {
         Self { commands: commands_later(), queries: queries_later() }
     }
 
-    /// Mounts both.
-    pub(crate) fn mount(&self, server: Server) -> Server {
-        server.mount(self.commands.clone()).mount(self.queries.clone())
+    /// Adds both to a server.
+    pub(crate) fn add_to(&self, builder: ServerBuilder) -> ServerBuilder {
+        builder.add_service(self.commands.clone()).add_service(self.queries.clone())
     }
 
     /// Starts all parts. Queries can be answered once the reader is ready.

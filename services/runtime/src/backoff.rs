@@ -1,4 +1,4 @@
-//! How long to wait before trying again.
+//! Backoff: the delays between retries.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -7,9 +7,10 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-/// Delays between tries: exponential with full jitter, so that many who failed together do not come back together.
+/// Delays between retries: exponential with full jitter, so that callers that failed together do not retry together
+/// (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 ///
-/// The nth delay since the last [`Backoff::reset`] is drawn evenly from `min ..= min * 2^n`, capped at `max`.
+/// The nth delay since the last [`Backoff::reset`] is drawn uniformly from `min ..= min * 2^n`, capped at `max`.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     min: Duration,
@@ -22,23 +23,23 @@ impl Backoff {
     /// Delays from `min` to `max`; a `max` below `min` counts as `min`.
     #[must_use]
     pub fn new(min: Duration, max: Duration) -> Self {
-        // Every RandomState has other keys: randomness enough to spread retries, without a source to set up.
+        // Every RandomState has other keys: random enough to spread retries.
         Self::seeded(min, max, RandomState::new().build_hasher().finish())
     }
 
-    /// The same with a seed, for whoever wants the same delays again.
+    /// The same with a seed: equal seeds give equal delays.
     #[must_use]
     pub fn seeded(min: Duration, max: Duration, seed: u64) -> Self {
         Self { min, max: max.max(min), ceiling: min, random: SmallRng::seed_from_u64(seed) }
     }
 
-    /// How long to wait before the next try.
+    /// The delay before the next retry.
     pub fn next_delay(&mut self) -> Duration {
         self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
         self.random.random_range(self.min..=self.ceiling)
     }
 
-    /// Starts anew, after a success.
+    /// Starts again from `min`, after a success.
     pub fn reset(&mut self) {
         self.ceiling = self.min;
     }

@@ -1,23 +1,23 @@
-//! Clocks, and the only sleep of the product.
+//! Clocks, and the one sleep function of the product.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use diptych_kernel::{Clock, Timestamp};
 use tokio::time::Instant;
 
-/// The time of day.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        // A clock set before 1970 reads as 1970: better than no answer, and nothing is ordered by it.
+        // A clock before 1970 reads as 1970: nothing is ordered by it, so this is better than an error.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
     }
 }
 
-/// A time of day that moves with tokio's clock: it stands still while that is paused, so tests repeat to the microsecond.
+/// A clock that advances with tokio's: paused when that is paused, so that tests are repeatable to the microsecond.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     start: Timestamp,
@@ -25,7 +25,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// Shows `start` now.
+    /// A clock that shows `start` now.
     #[must_use]
     pub fn starting_at(start: Timestamp) -> Self {
         Self { start, started_at: Instant::now() }
@@ -39,7 +39,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// Does nothing for a while. Whoever waits for something to happen waits for that instead.
+/// Sleeps. To wait for an event, wait for the event instead of polling with this.
 pub async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }

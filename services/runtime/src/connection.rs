@@ -1,4 +1,4 @@
-//! Connections: no more than allowed, each accepted only when there is room.
+//! Accepting of connections, up to a maximum number.
 
 use std::{
     io,
@@ -20,31 +20,31 @@ use tracing::warn;
 
 use crate::pause;
 
-/// How long to wait after the system refused to hand out a connection, such as for want of file descriptors.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(100);
+/// The pause after the system failed to accept a connection, for example because no file descriptors are left.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// A connection that gives its place to another when it is dropped.
+/// A connection that holds one of the permits until it is dropped.
 pub(crate) struct Connection {
     stream: TcpStream,
     open: Gauge,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// The connections of a listener, at most `connections_max` open at once. Never ends and never fails: what the system refuses is
-/// logged and tried again. `open` follows how many there are.
+/// The connections of a listener, at most `connections_max` open at once. Never ends and never fails: errors of the
+/// system are logged and accepting is retried. `open` is the number of open connections.
 pub(crate) fn accept(
     listener: TcpListener,
     connections_max: usize,
     open: Gauge,
 ) -> impl Stream<Item = io::Result<Connection>> + Send {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-    stream::unfold((listener, places, open), |(listener, places, open)| async move {
+    let permits = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    stream::unfold((listener, permits, open), |(listener, permits, open)| async move {
         // The semaphore is never closed.
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
+        let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
         let stream = accept_one(&listener).await;
         open.increment(1);
-        let connection = Connection { stream, open: open.clone(), _place: place };
-        Some((Ok(connection), (listener, places, open)))
+        let connection = Connection { stream, open: open.clone(), _permit: permit };
+        Some((Ok(connection), (listener, permits, open)))
     })
 }
 
@@ -53,13 +53,13 @@ async fn accept_one(listener: &TcpListener) -> TcpStream {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
-                    warn!(%error, "cannot switch off nagle's algorithm, answers may be late");
+                    warn!(%error, "cannot set TCP_NODELAY on a connection, responses may be delayed");
                 }
                 return stream;
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                pause(PAUSE_AFTER_REFUSAL).await;
+                warn!(%error, "cannot accept a connection, retrying");
+                pause(PAUSE_AFTER_ERROR).await;
             }
         }
     }

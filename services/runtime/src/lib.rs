@@ -1,4 +1,11 @@
-//! What every process needs: tasks, shutdown, retry, health, telemetry, and the one table from failure to gRPC status.
+//! Shared parts of all processes: tasks, shutdown, backoff, gRPC server, health, telemetry, and the table from failures
+//! to gRPC statuses.
+//!
+//! - [`Tasks`] and [`Shutdown`]: background tasks with an owner, and the signal on which they stop.
+//! - [`grpc`]: the gRPC server with limits, deadlines, health, reflection, metrics and trace spans around every call.
+//! - [`Failure`]: every error that a caller can get, with its reason, gRPC code and message.
+//! - [`telemetry`]: set-up of logs, metrics and traces; [`trace`]: spans and their context.
+//! - [`Backoff`], [`LogLimiter`]: delays between retries, and rate limits of repeated log lines.
 
 mod backoff;
 mod clock;
@@ -23,6 +30,6 @@ pub use progress_announcement::{
     PROGRESS_ANNOUNCEMENTS, decode_progress_announcement, encode_progress_announcement, progress_announcement_key,
 };
 pub use shutdown::Shutdown;
-pub use status::{Failure, InvalidFields, Refused, TRY_ELSEWHERE, let_try_elsewhere};
-pub use tasks::{Tasks, Unfinished};
-pub use trace_context::traceparent;
+pub use status::{DomainRefusal, Failure, InvalidFields, TRY_ELSEWHERE, mark_try_elsewhere};
+pub use tasks::{Tasks, UnfinishedTasks};
+pub use trace_context::event_metadata;

@@ -19,7 +19,8 @@ pub struct LogLimiter {
 }
 
 impl LogLimiter {
-    /// Returns how many lines were suppressed since the last one if a line may be logged now, and `None` if it is to be suppressed.
+    /// Returns how many lines were suppressed since the last one if a line may be logged now, and `None` if it is to be
+    /// suppressed.
     pub fn allow(&mut self) -> Option<u64> {
         let now = Instant::now();
         if self.next_at.is_some_and(|next_at| now < next_at) {

@@ -1,13 +1,14 @@
-//! How far views have got, as projectors tell it to query services: through the cache, as soon as the rows are durable.
+//! Announcements of projection progress from projectors to query services, through the cache.
 //!
-//! Progress is stored in the read database, and that is what a restart goes by. But a store in another process tells nobody what is saved in it,
-//! and a caller who waits for his own write cannot be helped by a save that has not happened yet. So a projector puts the progress of a partition
-//! into the cache as well, as a row of a view of no domain, and the query service looks there while somebody waits. A look costs the cache little,
-//! and it is the same for lists, sums and single rows.
+//! Progress is stored in the read database, and a restart resumes from there. But a query service is not notified of a
+//! save by another process, and a query that waits for its caller's own write should not wait for the next save. So, as
+//! soon as rows are durable, a projector also puts the progress of their partition into the cache, as a row of a view
+//! that belongs to no domain, and query services poll that row while queries wait. A poll is cheap for the cache, and
+//! it serves lists, sums and single rows alike.
 //!
-//! News is true when it is told: everything up to its position is in the read database. It may be lost at any time, as everything in a cache
-//! may; then what was saved has to do. Whoever replaces the read database by an older or an empty one empties the cache too: the rows in it are of
-//! the other one as well.
+//! An announcement is true when it is made: everything up to its position is in the read database. It may be lost at
+//! any time, as anything in a cache may; then the stored progress is used. An operator who replaces the read database
+//! by an older or an empty one must also flush the cache: the rows in it are those of the old database as well.
 
 use diptych_kernel::{
     Partition, Position, StreamId, Timestamp, Version,
@@ -16,46 +17,49 @@ use diptych_kernel::{
 };
 use prost::Message;
 
-/// Where the cache keeps news. Another encoding gets another generation, so that two versions of the program do not misread each other.
+/// The view under which the cache keeps announcements. A change of the encoding gets a new generation, so that two
+/// versions of the program do not misread each other.
 pub const PROGRESS_ANNOUNCEMENTS: ViewId = ViewId { name: "progress_announcements", generation: 1 };
 
-/// The key of a partition's news.
+/// The key of a partition's announcement.
 #[must_use]
 pub fn progress_announcement_key(partition: Partition) -> RowKey {
     RowKey::single(&partition.number().to_string())
 }
 
-/// Encodes how far views have got in one partition. Its position is that of the view that is farthest, so that older news never takes the
-/// place of newer.
+/// Encodes the progress of views in one partition. The position of the row is that of the most advanced view, so that
+/// an older announcement never replaces a newer one.
 #[must_use]
 pub fn encode_progress_announcement(updates: &[ProgressUpdate]) -> CachedRow {
     let progress = || updates.iter().map(|update| &update.progress);
     let position = progress().map(|progress| progress.position).max().unwrap_or_default();
     let as_of_time = progress().map(|progress| progress.as_of).max().unwrap_or_default();
-    let news = News { views: updates.iter().map(ViewNews::from).collect() };
-    CachedRow { position, as_of: position, as_of_time, body: Some(news.encode_to_vec().into()) }
+    let announcement = Announcement { views: updates.iter().map(ViewProgress::from).collect() };
+    CachedRow { position, as_of: position, as_of_time, body: Some(announcement.encode_to_vec().into()) }
 }
 
-/// What the news of a partition says of these views. Views that it does not name, and what cannot be read, are left out.
+/// Decodes the progress of these views from the announcement of a partition. Views that it does not contain, and
+/// entries that cannot be read, are left out.
 #[must_use]
 pub fn decode_progress_announcement(row: &CachedRow, partition: Partition, views: &[ViewId]) -> Vec<ProgressUpdate> {
-    let news = row.body.as_deref().and_then(|body| News::decode(body).ok()).unwrap_or_default();
-    let updates = news.views.into_iter().filter_map(|news| {
-        let is_named = |view: &&ViewId| view.name == news.name && u32::from(view.generation) == news.generation;
+    let announcement = row.body.as_deref().and_then(|body| Announcement::decode(body).ok()).unwrap_or_default();
+    let updates = announcement.views.into_iter().filter_map(|announced| {
+        let is_named =
+            |view: &&ViewId| view.name == announced.name && u32::from(view.generation) == announced.generation;
         let view = *views.iter().find(is_named)?;
-        Some(ProgressUpdate { view, partition, progress: news.into_progress()? })
+        Some(ProgressUpdate { view, partition, progress: announced.into_progress()? })
     });
     updates.collect()
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct News {
+struct Announcement {
     #[prost(message, repeated, tag = "1")]
-    views: Vec<ViewNews>,
+    views: Vec<ViewProgress>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct ViewNews {
+struct ViewProgress {
     #[prost(string, tag = "1")]
     name: String,
     #[prost(uint32, tag = "2")]
@@ -67,11 +71,11 @@ struct ViewNews {
     #[prost(uint64, tag = "5")]
     next_offset: u64,
     #[prost(message, repeated, tag = "6")]
-    parked: Vec<ParkedNews>,
+    parked: Vec<ParkedStream>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct ParkedNews {
+struct ParkedStream {
     #[prost(string, tag = "1")]
     stream_id: String,
     #[prost(uint32, tag = "2")]
@@ -80,9 +84,9 @@ struct ParkedNews {
     reason: String,
 }
 
-impl From<&ProgressUpdate> for ViewNews {
+impl From<&ProgressUpdate> for ViewProgress {
     fn from(ProgressUpdate { view, progress, .. }: &ProgressUpdate) -> Self {
-        let parked = progress.parked.iter().map(|parked| ParkedNews {
+        let parked = progress.parked.iter().map(|parked| ParkedStream {
             stream_id: parked.stream_id.as_str().to_owned(),
             version: parked.version.number(),
             reason: parked.reason.clone(),
@@ -98,8 +102,8 @@ impl From<&ProgressUpdate> for ViewNews {
     }
 }
 
-impl ViewNews {
-    /// `None` where it is not what a projector has told: a parked stream that cannot be read must not be taken for none.
+impl ViewProgress {
+    /// `None` if an entry cannot be read: a parked stream that cannot be read must not count as not parked.
     fn into_progress(self) -> Option<Progress> {
         let parked = self.parked.into_iter().map(|parked| {
             let stream_id = StreamId::new(&parked.stream_id).ok()?;
@@ -121,7 +125,7 @@ mod tests {
     const SEATS: ViewId = ViewId { name: "seats", generation: 2 };
     const TOTALS: ViewId = ViewId { name: "totals", generation: 1 };
 
-    fn hall() -> Partition {
+    fn partition() -> Partition {
         Partition::new(7)
     }
 
@@ -137,39 +141,43 @@ mod tests {
             next_offset: Offset(6),
             parked: parked.collect(),
         };
-        ProgressUpdate { view, partition: hall(), progress }
+        ProgressUpdate { view, partition: partition(), progress }
     }
 
     #[test]
-    fn what_is_told_is_heard() {
-        let told = [update(SEATS, 5, &["seat-1", "seat-2"]), update(TOTALS, 4, &[])];
-        let row = encode_progress_announcement(&told);
+    fn an_announcement_is_decoded_as_it_was_encoded() {
+        let announced = [update(SEATS, 5, &["seat-1", "seat-2"]), update(TOTALS, 4, &[])];
+        let row = encode_progress_announcement(&announced);
         assert_eq!((row.position.as_i64(), row.as_of.as_i64(), row.as_of_time.as_micros()), (5, 5, 50));
-        assert_eq!(decode_progress_announcement(&row, hall(), &[TOTALS, SEATS]), told);
+        assert_eq!(decode_progress_announcement(&row, partition(), &[TOTALS, SEATS]), announced);
     }
 
     #[test]
-    fn who_does_not_know_a_view_does_not_hear_of_it() {
+    fn views_that_are_not_asked_for_are_left_out() {
         let row = encode_progress_announcement(&[update(SEATS, 5, &[]), update(TOTALS, 4, &[])]);
-        assert_eq!(decode_progress_announcement(&row, hall(), &[TOTALS]), [update(TOTALS, 4, &[])]);
+        assert_eq!(decode_progress_announcement(&row, partition(), &[TOTALS]), [update(TOTALS, 4, &[])]);
         let earlier = ViewId { generation: 1, ..SEATS };
-        assert_eq!(decode_progress_announcement(&row, hall(), &[earlier]), []);
+        assert_eq!(decode_progress_announcement(&row, partition(), &[earlier]), []);
     }
 
     #[test]
-    fn what_cannot_be_read_says_nothing() {
+    fn entries_that_cannot_be_read_are_left_out() {
         let row = encode_progress_announcement(&[update(SEATS, 5, &[])]);
         let with = |body: Option<Vec<u8>>| CachedRow { body: body.map(Into::into), ..row.clone() };
         for body in [None, Some(vec![0xff; 9])] {
-            assert_eq!(decode_progress_announcement(&with(body), hall(), &[SEATS]), []);
+            assert_eq!(decode_progress_announcement(&with(body), partition(), &[SEATS]), []);
         }
-        let odd = |change: fn(&mut ViewNews)| {
-            let mut view = ViewNews::from(&update(SEATS, 5, &["seat-1"]));
+        let odd = |change: fn(&mut ViewProgress)| {
+            let mut view = ViewProgress::from(&update(SEATS, 5, &["seat-1"]));
             change(&mut view);
-            decode_progress_announcement(&with(Some(News { views: vec![view] }.encode_to_vec())), hall(), &[SEATS])
+            decode_progress_announcement(
+                &with(Some(Announcement { views: vec![view] }.encode_to_vec())),
+                partition(),
+                &[SEATS],
+            )
         };
         assert_eq!(odd(|_| {}).len(), 1);
-        assert_eq!(odd(|view| view.position = -1), [], "a position that cannot be");
-        assert_eq!(odd(|view| view.parked.push(ParkedNews::default())), [], "a parked stream without a name");
+        assert_eq!(odd(|view| view.position = -1), [], "an invalid position");
+        assert_eq!(odd(|view| view.parked.push(ParkedStream::default())), [], "a parked stream without a name");
     }
 }

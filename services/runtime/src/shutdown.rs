@@ -1,15 +1,15 @@
-//! The one signal that says: finish what you have begun, and stop.
+//! The shutdown signal.
 
 use tokio_util::sync::CancellationToken;
 
-/// Says whether it is time to stop. Every clone is the same signal. It is given once and never taken back.
+/// A signal to finish work under way and stop. All clones share the signal. Once given, it stays.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     token: CancellationToken,
 }
 
 impl Shutdown {
-    /// A signal that was not given yet.
+    /// A signal that is not given yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -20,13 +20,13 @@ impl Shutdown {
         self.token.cancel();
     }
 
-    /// Whether the signal was given.
+    /// Returns whether the signal was given.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.token.is_cancelled()
     }
 
-    /// Returns when the signal is given, at once if it was. Safe to drop and call again.
+    /// Waits for the signal; returns at once if it was given. Cancel-safe.
     pub async fn begun(&self) {
         self.token.cancelled().await;
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_clone_hears_it() {
+    async fn every_clone_receives_the_signal() {
         let shutdown = Shutdown::new();
         let clone = shutdown.clone();
         assert!(!clone.has_begun());

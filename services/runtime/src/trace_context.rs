@@ -1,15 +1,15 @@
-//! The trace context that the events of a call take along.
+//! The trace context of the events of a call.
 
 use diptych_kernel::EventMetadata;
 use tonic::metadata::MetadataMap;
 
 use crate::trace::{self, TraceContext, is_valid};
 
-/// What the events that a call causes take along, asked in the call itself: its own span, where that is exported; otherwise what the caller
-/// has sent (W3C Trace Context, level 1), so that the parts behind can go on with the caller's trace. A `traceparent` that is not
-/// valid is ignored, as the standard asks.
+/// The metadata for the events of a call, to be called within the call: the context of its own span if that is
+/// exported, otherwise the one that the caller has sent (W3C Trace Context, level 1), so that later steps continue the
+/// caller's trace. An invalid `traceparent` is ignored, as the standard requires.
 #[must_use]
-pub fn traceparent(metadata: &MetadataMap) -> EventMetadata {
+pub fn event_metadata(metadata: &MetadataMap) -> EventMetadata {
     if let Some(own) = trace::current().as_ref().and_then(TraceContext::of) {
         return own.to_metadata();
     }
@@ -26,17 +26,17 @@ mod tests {
     fn taken(value: &str) -> Option<String> {
         let mut metadata = MetadataMap::new();
         metadata.insert("traceparent", value.parse().unwrap());
-        traceparent(&metadata).traceparent.map(|value| value.to_string())
+        event_metadata(&metadata).traceparent.map(|value| value.to_string())
     }
 
     #[test]
-    fn a_valid_one_is_taken() {
+    fn a_valid_traceparent_is_used() {
         assert_eq!(taken(VALID).as_deref(), Some(VALID));
-        assert_eq!(traceparent(&MetadataMap::new()), EventMetadata::default());
+        assert_eq!(event_metadata(&MetadataMap::new()), EventMetadata::default());
     }
 
     #[test]
-    fn any_other_is_ignored() {
+    fn an_invalid_traceparent_is_ignored() {
         let bad = [
             "",
             "00",

@@ -10,8 +10,8 @@ use diptych_proto::{
     },
 };
 use diptych_runtime::{
-    Failure, Refused, Shutdown,
-    grpc::{Health, Limits, Server},
+    DomainRefusal, Failure, Shutdown,
+    grpc::{Health, Limits, ServerBuilder},
 };
 use futures::{StreamExt, stream::BoxStream};
 use parking_lot::Mutex;
@@ -47,12 +47,12 @@ impl Backend {
         let (stub, shutdown) = (Stub { name, seen: Arc::default() }, Shutdown::new());
         let limits = Limits::default();
         let bytes_max = limits.message_received_bytes_max;
-        let server = Server::new(limits)
-            .mount(CommandServiceServer::new(stub.clone()).max_decoding_message_size(bytes_max))
-            .mount(QueryServiceServer::new(stub.clone()).max_decoding_message_size(bytes_max));
+        let server = ServerBuilder::new(limits)
+            .add_service(CommandServiceServer::new(stub.clone()).max_decoding_message_size(bytes_max))
+            .add_service(QueryServiceServer::new(stub.clone()).max_decoding_message_size(bytes_max));
         let (listener, mounted) = std::thread::scope(|scope| {
             // Not in the test's own runtime, where nothing may block.
-            let bind = async { (TcpListener::bind("127.0.0.1:0").await.unwrap(), server.finish().await.unwrap()) };
+            let bind = async { (TcpListener::bind("127.0.0.1:0").await.unwrap(), server.build().await.unwrap()) };
             scope.spawn(|| runtime.block_on(bind)).join().unwrap()
         });
         let (address, health) = (listener.local_addr().unwrap(), mounted.health());
@@ -117,7 +117,7 @@ impl Stub {
             SLOW => std::future::pending().await,
             AWAY => Err(Failure::WriteUnavailable.into()),
             BEHIND => Err(Failure::OutcomeUnknown.into()),
-            POOR => Err(Failure::Refused(Refused {
+            POOR => Err(Failure::Refused(DomainRefusal {
                 domain: "ledger.command.v1",
                 reason: "INSUFFICIENT_FUNDS",
                 code: Code::FailedPrecondition,

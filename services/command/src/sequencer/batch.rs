@@ -20,7 +20,8 @@ use crate::{
     submission::{CommandResult, PendingCommand},
 };
 
-/// A caller that waits for a command. A request id that occurs several times in a batch is one command with several callers.
+/// A caller that waits for a command. A request id that occurs several times in a batch is one command with several
+/// callers.
 struct Caller<D: Domain> {
     fingerprint: Fingerprint,
     reply: oneshot::Sender<CommandResult<D>>,
@@ -28,8 +29,8 @@ struct Caller<D: Domain> {
 
 /// A refusal that is not sent yet, because it depends on states that may be stale, or on events that are not stored.
 pub(super) enum Refusal<D: Domain> {
-    /// A rule of the domain refused the command. One refusal per caller with the same content: refusals cannot be cloned, but deciding
-    /// is pure.
+    /// A rule of the domain refused the command. One refusal per caller with the same content: refusals cannot be
+    /// cloned, but deciding is pure.
     Rule(Vec<D::Refusal>),
     /// The first stream is not at the expected version.
     VersionMismatch { stream_id: StreamId, expected: Version, actual: Version },
@@ -98,8 +99,8 @@ impl<D: Domain> CommandBatch<D> {
         Self { entries, working_set, conflicts_in_a_row: 0, last_load: LoadNumber::FIRST }
     }
 
-    /// Returns whether commands are left without a result, and removes the others. Commands whose callers have all gone are removed too:
-    /// nothing of an open command is stored.
+    /// Returns whether commands are left without a result, and removes the others. Commands whose callers have all gone
+    /// are removed too: nothing of an open command is stored.
     pub(super) fn has_open_commands(&mut self) -> bool {
         self.entries.retain_mut(|entry| {
             entry.refusal = None;

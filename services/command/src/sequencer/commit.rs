@@ -15,13 +15,14 @@ use crate::retry_until::{Answered, RetryError, RetryUntil};
 pub(super) enum CommitOutcome {
     /// The append is stored.
     Committed,
-    /// The append is not stored and will not be: another process wrote first. The open commands of the batch are to be decided again.
+    /// The append is not stored and will not be: another process wrote first. The open commands of the batch are to be
+    /// decided again.
     Rejected,
 }
 
 impl<S: EventStore> StoreAccess<S> {
-    /// Stores the planned append and replies to the commands that are stored. If the outcome of an attempt is unknown, the same append is
-    /// made again: the store takes it once, and reports that it has it.
+    /// Stores the planned append and replies to the commands that are stored. If the outcome of an attempt is unknown,
+    /// the same append is made again: the store takes it once, and reports that it has it.
     pub(super) async fn commit<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
@@ -86,8 +87,9 @@ impl<S: EventStore> StoreAccess<S> {
         }
     }
 
-    /// Replies to the commands that are stored already, evicts the streams in conflict so that they are loaded again, and after too many
-    /// conflicts in a row fails the commands on them. `own`: an earlier attempt of this same append stored them.
+    /// Replies to the commands that are stored already, evicts the streams in conflict so that they are loaded again,
+    /// and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this same append
+    /// stored them.
     fn handle_rejection<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,

@@ -1,8 +1,9 @@
 //! Confirmation of refusals before they are sent (G8, G2).
 //!
-//! A refusal was decided on cached states, with events of the same batch on top. At this step these events are stored: the append has checked
-//! every stream that it wrote to. What is left to check is whether the other streams still had the same version, and whether the request
-//! id is new. Versions only grow, so a stream that has not changed now had not changed then.
+//! A refusal was decided on cached states, with events of the same batch on top. At this step these events are stored:
+//! the append has checked every stream that it wrote to. What is left to check is whether the other streams still had
+//! the same version, and whether the request id is new. Versions only grow, so a stream that has not changed now had
+//! not changed then.
 
 use std::collections::HashSet;
 
@@ -20,8 +21,8 @@ use super::{
 use crate::retry_until::{RetryError, RetryUntil};
 
 impl<S: EventStore> StoreAccess<S> {
-    /// Sends every refusal whose streams have not changed, replies to commands that are stored already, and leaves the others open, on
-    /// updated states, to be decided again.
+    /// Sends every refusal whose streams have not changed, replies to commands that are stored already, and leaves the
+    /// others open, on updated states, to be decided again.
     pub(super) async fn confirm_refusals<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
@@ -59,7 +60,8 @@ impl<S: EventStore> StoreAccess<S> {
     }
 }
 
-/// Returns whether a stream has new events. One that was empty may have grown so much that it is returned as a snapshot.
+/// Returns whether a stream has new events. One that was empty may have grown so much that it is returned as a
+/// snapshot.
 fn has_changed(slice: &StreamSlice) -> bool {
     slice.snapshot.is_some() || !slice.events.is_empty()
 }
@@ -69,7 +71,8 @@ fn update<D: Domain>(working_set: &mut WorkingSet<D>, slot: SlotId, slice: &Stre
     if slice.snapshot.is_none() && apply_all(&slice.stream_id, state, &slice.events) {
         working_set.set_current(slot, load_number);
     } else {
-        // Loaded as a whole in the next round. An event that cannot be read is found again there, and fails every command on the stream.
+        // Loaded as a whole in the next round. An event that cannot be read is found again there, and fails every
+        // command on the stream.
         working_set.set(slot, SlotState::Missing, None);
     }
 }

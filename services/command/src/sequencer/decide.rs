@@ -33,8 +33,8 @@ enum Decision<D: Domain> {
 }
 
 impl<D: Domain> CommandBatch<D> {
-    /// Decides the open commands in order, each on the states that the commands before it leave, until the append is full. The rest stays
-    /// open for the next round.
+    /// Decides the open commands in order, each on the states that the commands before it leave, until the append is
+    /// full. The rest stays open for the next round.
     pub(super) fn decide(&mut self, config: &SequencerConfig) -> PlannedAppend {
         let mut planned = PlannedAppend { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };
         let mut events = 0;
@@ -90,8 +90,8 @@ impl<D: Domain> BatchEntry<D> {
         (actual != expected).then_some(Refusal::VersionMismatch { stream_id, expected, actual })
     }
 
-    /// Returns whether the events may be stored. Every stream must get one: an append checks the streams that it writes to, so a stream
-    /// that was only read could have changed unnoticed.
+    /// Returns whether the events may be stored. Every stream must get one: an append checks the streams that it writes
+    /// to, so a stream that was only read could have changed unnoticed.
     fn keeps_contract(&self, events: &[(usize, D::Event)], working_set: &WorkingSet<D>) -> bool {
         let known = events.iter().all(|(stream, _)| *stream < self.slots.len());
         let all_written = (0..self.slots.len()).all(|stream| events.iter().any(|(written, _)| *written == stream));
@@ -111,8 +111,8 @@ impl<D: Domain> BatchEntry<D> {
         full.is_none()
     }
 
-    /// Keeps the refusal, or sends it at once if a single load, made after the command arrived, has confirmed both the states and that
-    /// the request id is new.
+    /// Keeps the refusal, or sends it at once if a single load, made after the command arrived, has confirmed both the
+    /// states and that the request id is new.
     fn refuse(&mut self, refusal: Refusal<D>, working_set: &WorkingSet<D>) {
         self.refusal = Some(refusal);
         if self.new_as_of.is_some_and(|load_number| working_set.are_current(&self.slots, load_number)) {

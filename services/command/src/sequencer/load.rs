@@ -38,8 +38,9 @@ impl LoadRequest {
 }
 
 impl<S: EventStore> StoreAccess<S> {
-    /// Loads every missing stream of an open command, and looks up the request ids of the commands on them in the same call: commands that
-    /// are stored already get their reply at once, and a refusal on the loaded states needs no further confirmation.
+    /// Loads every missing stream of an open command, and looks up the request ids of the commands on them in the same
+    /// call: commands that are stored already get their reply at once, and a refusal on the loaded states needs no
+    /// further confirmation.
     pub(super) async fn load_missing<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
@@ -104,8 +105,9 @@ impl<S: EventStore> StoreAccess<S> {
                 Ok((if readable { SlotState::Loaded(state) } else { SlotState::Unreadable }, Some(load_number)))
             }
             Err(error) => {
-                warn!(stream_id = %slice.stream_id, %error, "a snapshot cannot be read, reading all events of the stream");
-                Ok((self.rebuild_from_events(&slice.stream_id, retry).await?, None))
+                let stream_id = &slice.stream_id;
+                warn!(%stream_id, %error, "a snapshot cannot be read, reading all events of the stream");
+                Ok((self.rebuild_from_events(stream_id, retry).await?, None))
             }
         }
     }

@@ -72,7 +72,8 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
         }
     }
 
-    /// Waits for commands and takes all queued ones, up to the size of a batch. Returns `false` when there will be no more.
+    /// Waits for commands and takes all queued ones, up to the size of a batch. Returns `false` when there will be no
+    /// more.
     async fn take_queued(&mut self, taken: &mut Vec<PendingCommand<D>>) -> bool {
         let batch_commands_max = self.config.batch_commands_max;
         if self.drain_until.is_none() {

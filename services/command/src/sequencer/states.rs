@@ -64,7 +64,8 @@ impl<D: Domain> StateCache<D> {
         Self { states: LruCache::new(NonZeroUsize::new(states_max).unwrap_or(NonZeroUsize::MIN)) }
     }
 
-    /// Takes a state out, for a batch. A state that is not put back is loaded next time, so a batch that fails leaves nothing wrong behind.
+    /// Takes a state out, for a batch. A state that is not put back is loaded next time, so a batch that fails leaves
+    /// nothing wrong behind.
     pub(super) fn take(&mut self, stream_id: &StreamId) -> Option<CachedState<D>> {
         self.states.pop(stream_id)
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::metrics::Metrics;
 
-/// The write database with what the steps of a batch need beside it. Each step ([`super::load`], [`super::commit`], [`super::confirm`]) adds
-/// its methods.
+/// The write database with what the steps of a batch need beside it. Each step ([`super::load`], [`super::commit`],
+/// [`super::confirm`]) adds its methods.
 pub(super) struct StoreAccess<S> {
     pub(super) store: Arc<S>,
     pub(super) conflict_retries_max: usize,

@@ -4,8 +4,8 @@ use diptych_kernel::ports::AppendUnit;
 use diptych_runtime::trace::{self, TARGET, TraceContext, systems};
 use tracing::{Span, info_span};
 
-/// One span for each traced command of an append, from the first attempt of the append to its result. Empty, and without cost, if no command
-/// is traced.
+/// One span for each traced command of an append, from the first attempt of the append to its result. Empty, and
+/// without cost, if no command is traced.
 #[must_use]
 pub(super) struct AppendSpans(Vec<Span>);
 

@@ -6,7 +6,8 @@ use diptych_kernel::{StreamId, Version, domain::Domain, ports::Snapshot};
 
 use super::states::{CachedState, StateCache};
 
-/// Index of a stream of the batch. Only [`WorkingSet::slot_of`] makes one, and slots are never removed, so it is always valid in its set.
+/// Index of a stream of the batch. Only [`WorkingSet::slot_of`] makes one, and slots are never removed, so it is always
+/// valid in its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SlotId(usize);
 
@@ -145,8 +146,8 @@ impl<D: Domain> WorkingSet<D> {
         {
             return D::decide(slice::from_ref(&cached.state), command);
         }
-        // The domain takes a slice of states, so they are moved there and back; nothing is copied. The streams of a command are distinct, so
-        // none is moved twice.
+        // The domain takes a slice of states, so they are moved there and back; nothing is copied. The streams of a
+        // command are distinct, so none is moved twice.
         let states: Vec<D::State> = ids.iter().map(|id| self.exchange(*id, D::State::default())).collect();
         let decision = D::decide(&states, command);
         for (id, state) in ids.iter().zip(states) {
@@ -162,7 +163,8 @@ impl<D: Domain> WorkingSet<D> {
         }
     }
 
-    /// Applies an event of the batch, and returns its version. The first one of a batch copies the state, for a rollback.
+    /// Applies an event of the batch, and returns its version. The first one of a batch copies the state, for a
+    /// rollback.
     pub(super) fn apply_uncommitted(&mut self, id: SlotId, event: &D::Event) -> Version {
         let slot = &mut self.slots[id.0];
         let SlotState::Loaded(cached) = &mut slot.state else {

@@ -1,4 +1,4 @@
-//! Bounds: the queue, the callers' patience, the end, and what is read.
+//! Bounds: queue, gone callers, shutdown, loads, cache.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use diptych_kernel::{
 use futures::{FutureExt, future::join_all};
 
 use crate::{
-    probe::Fate,
+    probe::CallScript,
     process::{
         Process, events, events_of_request, history, request_id, store, store_directly, submission, unit, version_of,
     },
 };
 
 #[tokio::test]
-async fn a_full_queue_says_so() {
+async fn a_full_queue_rejects_commands() {
     let store = store();
     let process = Process::with(&store, SequencerConfig { queue_commands_max: 3, ..SequencerConfig::default() });
     let reserve = |id: u128| submission(id, Command::reserve(&format!("A{id}"), "ada"));
-    store.close_door();
+    store.block_appends();
     let mut pending = vec![process.handle.try_submit(reserve(0)).unwrap()];
-    store.appends_at_door(1).await;
+    store.appends_begun(1).await;
     pending.extend((1..4).map(|id| process.handle.try_submit(reserve(id)).unwrap()));
     assert_eq!(process.handle.try_submit(reserve(4)).map(drop), Err(CommandError::Overloaded));
 
-    let mut patient = Box::pin(process.handle.submit(reserve(5)));
-    assert!((&mut patient).now_or_never().is_none(), "there is no room yet");
-    store.open_door();
-    pending.push(patient.await.unwrap());
+    let mut waiting = Box::pin(process.handle.submit(reserve(5)));
+    assert!((&mut waiting).now_or_never().is_none(), "there is no room yet");
+    store.unblock_appends();
+    pending.push(waiting.await.unwrap());
     assert!(join_all(pending).await.iter().all(Result::is_ok));
     assert_eq!(events_of_request(&*store, 4).await, 0);
     assert!(process.handle.try_submit(reserve(4)).unwrap().await.is_ok());
@@ -41,50 +41,50 @@ async fn a_full_queue_says_so() {
 }
 
 #[tokio::test]
-async fn a_command_that_nobody_waits_for_is_not_decided() {
+async fn a_command_whose_caller_has_gone_is_not_decided() {
     let store = store();
     let process = Process::new(&store);
     drop(process.submit(1, Command::reserve("A1", "ada")));
     let bob = process.run(2, Command::reserve("A1", "bob")).await;
     assert_eq!(version_of(&bob, 0), 1);
     assert_eq!(events_of_request(&*store, 1).await, 0);
-    // Somebody else asks for the same.
+    // Another caller sends the same command.
     drop(process.submit(3, Command::release("A1")));
     assert!(process.run(3, Command::release("A1")).await.is_ok());
-    // Somebody else asks for something else under an id that thus was not used.
+    // Another caller uses the request id, which is still new, for another command.
     drop(process.submit(4, Command::reserve("A1", "ada")));
     assert!(process.run(4, Command::reserve("B2", "bob")).await.is_ok());
     process.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_answers_everything() {
+async fn shutdown_answers_all_queued_commands() {
     let store = store();
     let process = Process::with(&store, SequencerConfig { batch_commands_max: 10, ..SequencerConfig::default() });
-    store.close_door();
+    store.block_appends();
     let pending: Vec<_> = (0..100).map(|id| process.submit(id, Command::reserve(&format!("A{id}"), "ada"))).collect();
-    store.appends_at_door(1).await;
+    store.appends_begun(1).await;
     process.tasks.shutdown().begin();
     let late = process.handle.try_submit(submission(200, Command::reserve("B1", "ada")));
     assert_eq!(late.map(drop), Err(CommandError::ShuttingDown));
     let late = process.handle.submit(submission(201, Command::reserve("B1", "ada"))).await;
     assert_eq!(late.map(drop), Err(CommandError::ShuttingDown));
-    store.open_door();
+    store.unblock_appends();
     assert!(join_all(pending).await.iter().all(Result::is_ok), "what was queued is stored");
     process.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_is_bounded_when_the_store_is_away() {
+async fn shutdown_is_bounded_when_the_store_is_unreachable() {
     let store = store();
     let process = Process::with(&store, SequencerConfig { batch_commands_max: 10, ..SequencerConfig::default() });
-    store.other_appends(|| Fate::NotDone);
+    store.other_appends(|| CallScript::NotDone);
     let pending: Vec<_> = (0..100).map(|id| process.submit(id, Command::reserve(&format!("A{id}"), "ada"))).collect();
     process.tasks.shutdown().begin();
     let answers = join_all(pending).await;
-    let turned_away = answers.iter().filter(|answer| **answer == Err(CommandError::ShuttingDown)).count();
+    let rejected = answers.iter().filter(|answer| **answer == Err(CommandError::ShuttingDown)).count();
     let unavailable = answers.iter().filter(|answer| **answer == Err(CommandError::Unavailable)).count();
-    assert_eq!((unavailable, turned_away), (10, 90));
+    assert_eq!((unavailable, rejected), (10, 90));
     assert_eq!(process.handle.receipt(request_id(1)).await, Err(CommandError::ShuttingDown));
     process.stop().await;
 }
@@ -121,7 +121,7 @@ async fn snapshots_keep_loads_short() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_cannot_be_read_is_done_without() {
+async fn a_snapshot_that_cannot_be_read_is_ignored() {
     let store = store();
     let reserve = unit(1, &Command::reserve("A1", "ada"), &[(seat("A1"), 1, Event::reserved("ada"))]);
     let snapshot = Snapshot {
@@ -148,27 +148,27 @@ async fn an_event_that_cannot_be_read_fails_only_its_stream() {
     let process = Process::new(&store);
     for round in 0..2 {
         let id = |number: u128| round * 100 + number;
-        let on_it = process.submit(id(10), Command::release("A1"));
-        let beside = process.submit(id(11), Command::reserve(&format!("B{round}"), "bob"));
+        let on_stream = process.submit(id(10), Command::release("A1"));
+        let other_stream = process.submit(id(11), Command::reserve(&format!("B{round}"), "bob"));
         let on_both = process.submit(id(12), Command::swap(&format!("B{round}"), "A1"));
         let stored = process.submit(1, reserve.clone());
-        assert_eq!(on_it.await, Err(CommandError::Internal));
+        assert_eq!(on_stream.await, Err(CommandError::Internal));
         assert_eq!(on_both.await, Err(CommandError::Internal));
-        assert!(beside.await.is_ok());
+        assert!(other_stream.await.is_ok());
         assert!(stored.await.unwrap().repeated, "a receipt needs no state");
     }
     process.stop().await;
 }
 
 #[tokio::test]
-async fn a_stream_that_becomes_unreadable_is_found_out() {
+async fn a_stream_that_becomes_unreadable_is_detected() {
     let store = store();
     let process = Process::new(&store);
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
     let mut garbled = unit(2, &Command::release("A1"), &[]);
     garbled.events.push(unknown_event(seat("A1"), Version::new(2)));
     store_directly(&*store.inner, garbled).await;
-    // One is refused and one accepted on the state that is held.
+    // On the cached state one would be refused and one accepted.
     assert_eq!(process.run(3, Command::reserve("A1", "bob")).await, Err(CommandError::Internal));
     assert_eq!(process.run(4, Command::release("A1")).await, Err(CommandError::Internal));
     assert_eq!(events(&*store, &seat("A1")).await.len(), 2);
@@ -176,7 +176,7 @@ async fn a_stream_that_becomes_unreadable_is_found_out() {
 }
 
 #[tokio::test]
-async fn one_held_state_is_enough() {
+async fn a_cache_of_one_state_is_enough() {
     let store = store();
     let process = Process::with(&store, SequencerConfig { cached_states_max: 1, ..SequencerConfig::default() });
     for round in 0..3 {
@@ -191,7 +191,7 @@ async fn one_held_state_is_enough() {
     }
     let loads = store.loads();
     process.run(1_000, Command::release("A19")).await.unwrap();
-    assert_eq!(store.loads(), loads, "the one used last is held");
+    assert_eq!(store.loads(), loads, "the last used state is cached");
     process.run(1_001, Command::release("A0")).await.unwrap();
     assert_eq!(store.loads(), loads + 1);
     assert_eq!(history(&*store, &seat("A0")).await.len(), 4);

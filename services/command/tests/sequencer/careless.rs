@@ -1,4 +1,4 @@
-//! A domain that breaks its contract harms nobody but its own commands.
+//! A domain that breaks its contract fails only the commands concerned.
 
 use std::{iter, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::process::{request_id, store};
 
 struct Careless;
 
-/// How many streams are named, whether the first is named again at the end, and the stream of each event.
+/// The number of streams, whether the first is repeated at the end, and the stream of each event.
 #[derive(Clone, Debug)]
 struct Command {
     streams: usize,
@@ -74,7 +74,7 @@ fn command(streams: usize, events: impl IntoIterator<Item = usize>) -> Command {
 }
 
 #[tokio::test]
-async fn commands_that_no_domain_may_make_fail_alone() {
+async fn commands_that_break_the_contract_fail_alone() {
     let store = store();
     let tasks = Tasks::new(Shutdown::new());
     let handle = start::<Careless, _>(Arc::clone(&store), SequencerConfig::default(), &tasks);
@@ -84,28 +84,28 @@ async fn commands_that_no_domain_may_make_fail_alone() {
         handle.try_submit(Submission { request_id: request_id(id), fingerprint, expected_version, command, metadata })
     };
 
-    // No stream, too many, one twice: not taken.
+    // No stream, too many, one twice: rejected.
     for (id, streams, twice) in [(1, 0, false), (2, STREAMS_PER_COMMAND_MAX + 1, false), (3, 1, true)] {
         let refused = submit(id, Command { twice, ..command(streams, 0..streams) });
         assert_eq!(refused.map(drop), Err(CommandError::Internal), "{streams} streams");
     }
-    // No event, too many, one of a stream that is not named, none of one that is: decided, and not stored.
-    let broken = [
+    // No event, too many, one on a stream that is not named, none on one that is: decided, and not stored.
+    let invalid = [
         command(1, []),
         command(1, iter::repeat_n(0, EVENTS_PER_COMMAND_MAX + 1)),
         command(1, [0, 1]),
         command(2, [0, 0]),
     ];
-    let broken: Vec<_> = (10..).zip(broken).map(|(id, command)| submit(id, command).unwrap()).collect();
-    // All that is allowed, in the same batch.
-    let whole = [command(STREAMS_PER_COMMAND_MAX, 0..STREAMS_PER_COMMAND_MAX), {
+    let invalid: Vec<_> = (10..).zip(invalid).map(|(id, command)| submit(id, command).unwrap()).collect();
+    // Valid commands of the largest size, in the same batch.
+    let largest = [command(STREAMS_PER_COMMAND_MAX, 0..STREAMS_PER_COMMAND_MAX), {
         command(1, iter::repeat_n(0, EVENTS_PER_COMMAND_MAX))
     }];
-    let whole: Vec<_> = (20..).zip(whole).map(|(id, command)| submit(id, command).unwrap()).collect();
-    assert_eq!(join_all(broken).await, vec![Err(CommandError::Internal); 4]);
-    let whole = join_all(whole).await;
-    assert_eq!(whole[0].as_ref().unwrap().receipt.streams.len(), STREAMS_PER_COMMAND_MAX);
-    assert_eq!(whole[1].as_ref().unwrap().receipt.streams[0].version.number(), 1_025);
+    let largest: Vec<_> = (20..).zip(largest).map(|(id, command)| submit(id, command).unwrap()).collect();
+    assert_eq!(join_all(invalid).await, vec![Err(CommandError::Internal); 4]);
+    let largest = join_all(largest).await;
+    assert_eq!(largest[0].as_ref().unwrap().receipt.streams.len(), STREAMS_PER_COMMAND_MAX);
+    assert_eq!(largest[1].as_ref().unwrap().receipt.streams[0].version.number(), 1_025);
     tasks.shutdown().begin();
     tasks.finish(Duration::from_secs(60)).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! `expected_version` speaks of the first stream, as it is when the command's turn comes.
+//! `expected_version`: the version of the first stream when the command is decided.
 
 use diptych_command::{CommandError, Submission};
 use diptych_kernel::{
@@ -7,15 +7,15 @@ use diptych_kernel::{
 };
 use futures::future::join_all;
 
-use crate::process::{Answer, Process, request_id, store, store_directly, submission, unit};
+use crate::process::{CommandResult, Process, request_id, store, store_directly, submission, unit};
 
-fn mismatch(expected: u32, actual: u32) -> Answer {
+fn mismatch(expected: u32, actual: u32) -> CommandResult {
     let (expected, actual) = (Version::new(expected), Version::new(actual));
     Err(CommandError::VersionMismatch { stream_id: seat("A1"), expected, actual })
 }
 
 #[tokio::test]
-async fn a_right_expectation_changes_nothing() {
+async fn a_command_at_the_expected_version_is_stored() {
     let store = store();
     let process = Process::new(&store);
     assert!(process.run_at(1, 0, Command::reserve("A1", "ada")).await.is_ok());
@@ -24,14 +24,14 @@ async fn a_right_expectation_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_wrong_one_is_told_with_both_versions() {
+async fn a_mismatch_is_reported_with_both_versions() {
     let store = store();
     let process = Process::new(&store);
     assert_eq!(process.run_at(1, 1, Command::reserve("A1", "ada")).await, mismatch(1, 0));
     process.run(2, Command::reserve("A1", "ada")).await.unwrap();
     assert_eq!(process.run_at(3, 0, Command::release("A1")).await, mismatch(0, 1));
     assert_eq!(process.run_at(4, 7, Command::release("A1")).await, mismatch(7, 1));
-    // The rules are asked only where the expectation is right.
+    // The rules are applied only if the version matches.
     assert_eq!(process.run_at(5, 0, Command::reserve("A1", "bob")).await, mismatch(0, 1));
     assert_eq!(
         process.run_at(6, 1, Command::reserve("A1", "bob")).await,
@@ -41,7 +41,7 @@ async fn a_wrong_one_is_told_with_both_versions() {
 }
 
 #[tokio::test]
-async fn commands_of_a_batch_count() {
+async fn events_of_the_same_batch_count() {
     let store = store();
     let process = Process::new(&store);
     let expect = |id, version: u32, command| {
@@ -62,7 +62,7 @@ async fn commands_of_a_batch_count() {
 }
 
 #[tokio::test]
-async fn a_repeated_command_gets_its_receipt_all_the_same() {
+async fn a_repeated_command_gets_its_receipt_at_any_version() {
     let store = store();
     let process = Process::new(&store);
     let first = process.run_at(1, 0, Command::reserve("A1", "ada")).await.unwrap();
@@ -77,17 +77,17 @@ async fn a_repeated_command_gets_its_receipt_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_mismatch_is_not_told_of_an_old_state() {
+async fn a_mismatch_is_not_reported_on_a_stale_state() {
     let store = store();
     let process = Process::new(&store);
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
     let release = unit(2, &Command::release("A1"), &[(seat("A1"), 2, Event::released("ada"))]);
     store_directly(&*store.inner, release).await;
-    // The held state is at version 1; the caller has seen version 2 and is right.
+    // The cached state is at version 1; the caller has seen version 2, which is current.
     assert!(process.run_at(3, 2, Command::reserve("A1", "bob")).await.is_ok());
     let release = unit(4, &Command::release("A1"), &[(seat("A1"), 4, Event::released("bob"))]);
     store_directly(&*store.inner, release).await;
-    // The held state is at version 3, as the caller expects; the stream is not.
+    // The cached state is at version 3, as the caller expects; the stream is at version 4.
     assert_eq!(process.run_at(5, 3, Command::release("A1")).await, mismatch(3, 4));
     process.stop().await;
 }

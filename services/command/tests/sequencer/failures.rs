@@ -1,4 +1,4 @@
-//! What callers are told when the store fails, and that it is true.
+//! Results of commands when the store fails.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::{
-    probe::Fate::{AfterOthers, DoneButUnknown, Hangs, Made, NotDone, NotDoneButUnknown, Operator},
+    probe::CallScript::{AfterOthers, DoneButUnknown, Hangs, NotDone, NotDoneButUnknown, Operator, Succeed},
     process::{Process, events, events_of_request, request_id, store, unit, version_of},
 };
 
@@ -19,16 +19,16 @@ fn config() -> SequencerConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_append_whose_effect_is_unknown_is_made_again() {
-    for fates in [
+async fn an_append_with_an_unknown_outcome_is_repeated() {
+    for scripts in [
         vec![DoneButUnknown],
         vec![NotDoneButUnknown],
         vec![DoneButUnknown, NotDone, NotDoneButUnknown],
         vec![NotDone, NotDone, DoneButUnknown, DoneButUnknown],
     ] {
         let store = store();
-        let attempts = fates.len();
-        store.next_appends(fates);
+        let attempts = scripts.len();
+        store.next_appends(scripts);
         let process = Process::with(&store, config());
         let pending: Vec<_> = (1..4).map(|id| process.submit(id, Command::reserve(&format!("A{id}"), "ada"))).collect();
         for answer in join_all(pending).await {
@@ -41,22 +41,22 @@ async fn an_append_whose_effect_is_unknown_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unknown_when_time_is_up_is_said_to_be_unknown() {
-    for (fates, is_stored) in
+async fn an_outcome_still_unknown_at_the_timeout_is_reported_as_unknown() {
+    for (scripts, is_stored) in
         [(vec![DoneButUnknown], true), (vec![NotDoneButUnknown], false), (vec![NotDone, DoneButUnknown], true)]
     {
         let store = store();
-        store.next_appends(fates);
+        store.next_appends(scripts);
         store.other_appends(|| NotDone);
         let process = Process::with(&store, config());
         let started = Instant::now();
         let first = process.submit(1, Command::reserve("A1", "ada"));
         let refused = process.submit(2, Command::reserve("A1", "bob"));
         assert_eq!(first.await, Err(CommandError::OutcomeUnknown));
-        assert_eq!(refused.await, Err(CommandError::OutcomeUnknown), "its refusal rests on what is not known");
+        assert_eq!(refused.await, Err(CommandError::OutcomeUnknown), "its refusal depends on an unknown outcome");
         assert_eq!(started.elapsed(), COMMIT_TIMEOUT);
 
-        store.other_appends(|| Made);
+        store.other_appends(|| Succeed);
         assert_eq!(process.handle.receipt(request_id(1)).await.unwrap().is_some(), is_stored);
         let again = process.run(1, Command::reserve("A1", "ada")).await.unwrap();
         assert_eq!(again.repeated, is_stored);
@@ -68,7 +68,7 @@ async fn what_is_unknown_when_time_is_up_is_said_to_be_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_batch_builds_on_what_an_unknown_one_left() {
+async fn the_next_batch_builds_on_what_an_unknown_append_stored() {
     let store = store();
     store.next_appends([DoneButUnknown, Hangs]);
     let process = Process::with(&store, config());
@@ -80,33 +80,33 @@ async fn the_next_batch_builds_on_what_an_unknown_one_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_is_said_to_be_unavailable() {
+async fn an_unreachable_store_is_reported_as_unavailable() {
     let store = store();
     store.other_appends(|| NotDone);
     let process = Process::with(&store, config());
     assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::Unavailable));
-    assert!(store.appends() > 5, "it was asked again and again");
+    assert!(store.appends() > 5, "the append was retried");
     assert_eq!(events_of_request(&*store, 1).await, 0);
-    store.other_appends(|| Made);
+    store.other_appends(|| Succeed);
     assert!(!process.run(1, Command::reserve("A1", "ada")).await.unwrap().repeated);
     process.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_needs_a_person_is_not_asked_again() {
+async fn an_error_that_needs_an_operator_is_not_retried() {
     let store = store();
     store.next_appends([Operator, NotDoneButUnknown, Operator]);
     let process = Process::with(&store, config());
     assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::Internal));
     assert_eq!(store.appends(), 1);
-    // What was in doubt before stays in doubt.
+    // An outcome that was unknown before stays unknown.
     assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::OutcomeUnknown));
     assert_eq!(events_of_request(&*store, 1).await, 0);
     process.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn loads_are_repeated_until_time_is_up() {
+async fn loads_are_retried_until_the_timeout() {
     let store = store();
     store.next_loads([NotDone, NotDoneButUnknown]);
     let process = Process::with(&store, config());
@@ -127,7 +127,7 @@ async fn loads_are_repeated_until_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_cannot_be_confirmed_is_not_told() {
+async fn a_refusal_that_cannot_be_confirmed_is_not_sent() {
     let store = store();
     let process = Process::with(&store, config());
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
@@ -137,11 +137,11 @@ async fn a_refusal_that_cannot_be_confirmed_is_not_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn others_may_write_while_an_append_is_in_doubt() {
+async fn another_process_may_write_while_the_outcome_of_an_append_is_unknown() {
     let store = store();
     let process = Process::with(&store, config());
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
-    // Somebody else stores the second command of the batch, between two attempts of which the first did nothing.
+    // Another process stores the second command of the batch between two attempts, of which the first stored nothing.
     let release = Command::release("A1");
     let stored_by_others = unit(3, &release, &[(seat("A1"), 2, Event::released("ada"))]);
     store.next_appends([NotDoneButUnknown, AfterOthers(vec![stored_by_others])]);
@@ -158,7 +158,7 @@ async fn others_may_write_while_an_append_is_in_doubt() {
 async fn an_append_does_not_contend_with_itself() {
     let store = store();
     let process = Process::with(&store, SequencerConfig { conflict_retries_max: 0, ..config() });
-    // The second attempt finds the streams moved, by the first.
+    // The second attempt finds the streams changed by the first.
     store.next_appends([DoneButUnknown]);
     let ada = process.submit(1, Command::reserve("A1", "ada"));
     let bob = process.submit(2, Command::reserve("A1", "bob"));

@@ -1,4 +1,4 @@
-//! Whatever the store does or claims, what callers are told is true.
+//! Results of commands are correct whatever faults the store has.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use crate::{
     probe::Probe,
     process::{
-        Answer, Process, embedded, events_of_request, history, is_lawful, random_command, request_id, submission,
+        CommandResult, Process, embedded, events_of_request, history, is_lawful, random_command, request_id, submission,
     },
 };
 
@@ -42,23 +42,23 @@ impl Sent {
         Self { id, command, expected_version }
     }
 
-    async fn send(&self, process: &Process) -> Answer {
+    async fn send(&self, process: &Process) -> CommandResult {
         let submission = submission(self.id, self.command.clone());
         process.handle.try_submit(Submission { expected_version: self.expected_version, ..submission })?.await
     }
 }
 
-/// One run: two processes, a store that lies to both, and what is really stored.
-struct Run {
+/// One run: two processes on a faulty store, and the real store behind it.
+struct FaultyRun {
     processes: [Process; 2],
     stored: Arc<EmbeddedEventStore>,
 }
 
-impl Run {
+impl FaultyRun {
     fn new(faults: &FaultInjector) -> Self {
         let stored = embedded();
         let faulty = Arc::new(Probe::new(Arc::new(FaultyEventStore::new(Arc::clone(&stored), faults.clone()))));
-        // Short, so that some outcomes are not known in time.
+        // Short, so that some outcomes stay unknown at the timeout.
         let config = SequencerConfig { commit_timeout: Duration::from_millis(60), ..SequencerConfig::default() };
         Self { processes: [Process::with(&faulty, config.clone()), Process::with(&faulty, config)], stored }
     }
@@ -67,37 +67,37 @@ impl Run {
         &self.processes[random.random_range(0..2)]
     }
 
-    /// Sends commands one after another, and each whose outcome was not told again until it is. Returns what was told last, and how
-    /// many times the caller was left in doubt.
-    async fn call(&self, seed: u64, caller: u64) -> (Vec<(Sent, Answer)>, usize) {
+    /// Sends commands one after another, and repeats each until its outcome is final. Returns the final results, and
+    /// how often an outcome was unknown.
+    async fn call(&self, seed: u64, caller: u64) -> (Vec<(Sent, CommandResult)>, usize) {
         let mut random = SmallRng::seed_from_u64(seed * CALLERS + caller);
-        let mut told = Vec::new();
-        let mut doubts = 0;
+        let mut results = Vec::new();
+        let mut unknown = 0;
         for turn in 0..COMMANDS_PER_CALLER {
             let sent = Sent::random(&mut random, u128::from(caller) * 1_000 + turn);
             let first = sent.send(self.any_process(&mut random)).await;
-            self.check_told(&sent, &first).await;
-            assert!(!matches!(&first, Ok(done) if done.repeated), "{}: nobody had sent it before", sent.id);
+            self.check_result(&sent, &first).await;
+            assert!(!matches!(&first, Ok(done) if done.repeated), "{}: it had not been sent before", sent.id);
 
-            let mut answer = first;
+            let mut result = first;
             while matches!(
-                answer,
+                result,
                 Err(CommandError::OutcomeUnknown | CommandError::Unavailable | CommandError::Contention { .. })
             ) {
-                doubts += usize::from(answer == Err(CommandError::OutcomeUnknown));
-                answer = sent.send(self.any_process(&mut random)).await;
+                unknown += usize::from(result == Err(CommandError::OutcomeUnknown));
+                result = sent.send(self.any_process(&mut random)).await;
             }
-            self.check_told(&sent, &answer).await;
-            told.push((sent, answer));
+            self.check_result(&sent, &result).await;
+            results.push((sent, result));
         }
-        (told, doubts)
+        (results, unknown)
     }
 
-    /// Compares what was told with what is really stored.
-    async fn check_told(&self, sent: &Sent, answer: &Answer) {
+    /// Compares a result with what is really stored.
+    async fn check_result(&self, sent: &Sent, result: &CommandResult) {
         let Sent { id, command, .. } = sent;
         let stored = self.stored.load(&[], 0, &[request_id(*id)]).await.unwrap().requests.pop();
-        match (answer, stored) {
+        match (result, stored) {
             (Ok(done), Some(stored)) => {
                 assert_eq!(done.receipt, stored.receipt, "request {id} {command:?}");
                 assert!(events_of_request(&*self.stored, *id).await > 0, "request {id} {command:?}");
@@ -111,27 +111,27 @@ impl Run {
                     | CommandError::Unavailable,
                 ),
                 None,
-            ) => assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {answer:?}"),
-            (answer, stored) => panic!("request {id} {command:?}: {answer:?}, but {stored:?}"),
+            ) => assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}"),
+            (result, stored) => panic!("request {id} {command:?}: {result:?}, but {stored:?}"),
         }
     }
 }
 
-/// Returns how many times a caller was left in doubt.
-async fn what_is_told_is_true(seed: u64) -> usize {
+/// Returns how often an outcome was unknown.
+async fn check_results_of(seed: u64) -> usize {
     let faults = FaultInjector::with_one_of(seed, [0.2, 0.4, 0.6]);
-    let run = Run::new(&faults);
-    let (told, doubts): (Vec<_>, Vec<_>) =
+    let run = FaultyRun::new(&faults);
+    let (results, unknown): (Vec<_>, Vec<_>) =
         join_all((0..CALLERS).map(|caller| run.call(seed, caller))).await.into_iter().unzip();
-    // What was still to happen has happened by now, or never will.
+    // Delayed effects have happened after these, or never will.
     faults.disable();
     for id in 0..20 {
         run.processes[0].run(1_000_000 + id, Command::reserve(&format!("D{id}"), "ada")).await.unwrap();
     }
-    for (sent, answer) in told.iter().flatten() {
-        run.check_told(sent, answer).await;
+    for (sent, result) in results.iter().flatten() {
+        run.check_result(sent, result).await;
         let again = sent.send(&run.processes[1]).await;
-        match answer {
+        match result {
             Ok(done) => {
                 let again = again.unwrap();
                 assert!(again.repeated && again.receipt == done.receipt, "request {}: {again:?}", sent.id);
@@ -146,14 +146,14 @@ async fn what_is_told_is_true(seed: u64) -> usize {
     for process in run.processes {
         process.stop().await;
     }
-    doubts.iter().sum()
+    unknown.iter().sum()
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_the_store_claims_what_is_told_is_true() {
-    let mut doubts = 0;
+async fn results_are_correct_on_a_faulty_store() {
+    let mut unknown = 0;
     for seed in 0..SEEDS {
-        doubts += with_seed(seed, what_is_told_is_true(seed)).await;
+        unknown += with_seed(seed, check_results_of(seed)).await;
     }
-    assert!(doubts > 100, "callers were left in doubt {doubts} times, too few to test it");
+    assert!(unknown > 100, "outcomes were unknown only {unknown} times, too few for this test");
 }

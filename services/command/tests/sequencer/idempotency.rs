@@ -1,4 +1,4 @@
-//! G2: once, whoever asks how often.
+//! G2: a command takes effect once, however often it is sent.
 
 use diptych_command::CommandError;
 use diptych_kernel::testing::theatre::{Command, Event, Refusal, seat};
@@ -55,11 +55,11 @@ async fn other_content_under_a_stored_id_is_refused() {
     let process = Process::new(&store);
     let first = process.run(1, Command::reserve("A1", "ada")).await.unwrap();
     let reused = Err(CommandError::RequestIdReused { request_id: request_id(1) });
-    // Accepted by the rules, refused by them, and on a stream that is not held.
+    // Accepted by the rules, refused by them, and on a stream that is not cached.
     assert_eq!(process.run(1, Command::release("A1")).await, reused);
     assert_eq!(process.run(1, Command::reserve("A1", "bob")).await, reused);
     assert_eq!(process.run(1, Command::release("B2")).await, reused);
-    // Whoever repeats what is stored gets its receipt, even behind someone who reuses the id in the same batch.
+    // A repeat of the stored command gets its receipt, even after one that reuses the id in the same batch.
     let other = process.submit(1, Command::reserve("C3", "bob"));
     let same = process.submit(1, Command::reserve("A1", "ada"));
     assert_eq!(other.await, reused);
@@ -81,22 +81,22 @@ async fn a_receipt_outlives_the_process() {
     let again = process.run(1, Command::reserve("A1", "ada")).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.receipt, first.receipt);
-    assert_eq!(store.appends(), appends, "the look-up came with the load");
+    assert_eq!(store.appends(), appends, "the request id was looked up by the load");
     process.stop().await;
 }
 
 #[tokio::test]
-async fn a_repeated_command_gets_its_receipt_where_the_rules_refuse_it_now() {
+async fn a_repeated_command_gets_its_receipt_even_if_the_rules_refuse_it_now() {
     let store = store();
     let process = Process::new(&store);
     let reserved = process.run(1, Command::reserve("A1", "ada")).await.unwrap();
     let released = process.run(2, Command::release("A1")).await.unwrap();
-    // The state is held and says no.
+    // The state is cached, and the rules refuse the command.
     assert_eq!(process.run(2, Command::release("A1")).await.unwrap().receipt, released.receipt);
     process.run(3, Command::reserve("A1", "bob")).await.unwrap();
     assert_eq!(process.run(1, Command::reserve("A1", "ada")).await.unwrap().receipt, reserved.receipt);
     process.stop().await;
-    // The state is not held.
+    // The state is not cached.
     let process = Process::new(&store);
     assert_eq!(process.run(1, Command::reserve("A1", "ada")).await.unwrap().receipt, reserved.receipt);
     assert_eq!(events(&*store, &seat("A1")).await.len(), 3);
@@ -104,7 +104,7 @@ async fn a_repeated_command_gets_its_receipt_where_the_rules_refuse_it_now() {
 }
 
 #[tokio::test]
-async fn what_another_process_stored_is_found_behind_an_old_state() {
+async fn a_command_stored_by_another_process_is_found_despite_a_stale_state() {
     let store = store();
     let process = Process::new(&store);
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
@@ -113,13 +113,13 @@ async fn what_another_process_stored_is_found_behind_an_old_state() {
     let again = process.run(2, release).await.unwrap();
     assert!(again.repeated);
     assert_eq!(again.receipt.streams[0].version.number(), 2);
-    // What was learnt is used: the seat is free, and the next version is 3.
+    // The updated state is used: the seat is free, and the next version is 3.
     assert_eq!(process.run(3, Command::reserve("A1", "bob")).await.unwrap().receipt.streams[0].version.number(), 3);
     process.stop().await;
 }
 
 #[tokio::test]
-async fn repeated_and_new_commands_of_a_batch_are_told_apart() {
+async fn repeated_and_new_commands_of_a_batch_are_distinguished() {
     let store = store();
     let process = Process::new(&store);
     for id in 0..10 {
@@ -133,7 +133,7 @@ async fn repeated_and_new_commands_of_a_batch_are_told_apart() {
         assert_eq!(done.repeated, id < 10, "request {id}");
         assert_eq!(done.receipt.streams[0].version.number(), 1, "request {id}");
     }
-    // Held, accepted by the rules, and stored already: the append says so.
+    // Cached, accepted by the rules, and stored already: the append rejects it.
     let reserve = |id: u128| process.submit(id, Command::reserve(&format!("A{}", id % 100), "ada"));
     let pending: Vec<_> = [0, 1, 202, 203].into_iter().map(|id| (id, reserve(id))).collect();
     for (id, pending) in pending {

@@ -1,4 +1,4 @@
-//! A store that counts what is asked of it, can be held at the door, and fails on demand.
+//! A store that counts calls, can block appends, and fails on demand.
 
 use std::{
     collections::VecDeque,
@@ -17,31 +17,31 @@ use diptych_kernel::{
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::yield_now};
 
-/// What becomes of the next call.
-pub(crate) enum Fate {
-    /// It is made.
-    Made,
-    /// Others store these first, then it is made.
+/// The scripted result of a call.
+pub(crate) enum CallScript {
+    /// The call is made.
+    Succeed,
+    /// Another process stores these first, then the call is made.
     AfterOthers(Vec<AppendUnit>),
-    /// It is not made.
+    /// The call is not made, and fails.
     NotDone,
-    /// It is made, and reported as unknown.
+    /// The call is made, and fails with an unknown outcome.
     DoneButUnknown,
-    /// It is not made, and reported as unknown.
+    /// The call is not made, and fails with an unknown outcome.
     NotDoneButUnknown,
-    /// A person is needed.
+    /// The call is not made, and fails with an error that needs an operator.
     Operator,
-    /// It never answers.
+    /// The call never returns.
     Hangs,
 }
 
 pub(crate) struct Probe<S> {
     pub(crate) inner: Arc<S>,
-    append_fates: Mutex<VecDeque<Fate>>,
-    append_fate_otherwise: Mutex<fn() -> Fate>,
-    load_fates: Mutex<VecDeque<Fate>>,
-    door_open: watch::Sender<bool>,
-    appends_at_door: watch::Sender<usize>,
+    append_scripts: Mutex<VecDeque<CallScript>>,
+    append_default: Mutex<fn() -> CallScript>,
+    load_scripts: Mutex<VecDeque<CallScript>>,
+    appends_unblocked: watch::Sender<bool>,
+    appends_begun: watch::Sender<usize>,
     loads: AtomicUsize,
     events_loaded: AtomicUsize,
     units_per_append: Mutex<Vec<usize>>,
@@ -52,11 +52,11 @@ impl<S: EventStore> Probe<S> {
     pub(crate) fn new(inner: Arc<S>) -> Self {
         Self {
             inner,
-            append_fates: Mutex::default(),
-            append_fate_otherwise: Mutex::new(|| Fate::Made),
-            load_fates: Mutex::default(),
-            door_open: watch::Sender::new(true),
-            appends_at_door: watch::Sender::new(0),
+            append_scripts: Mutex::default(),
+            append_default: Mutex::new(|| CallScript::Succeed),
+            load_scripts: Mutex::default(),
+            appends_unblocked: watch::Sender::new(true),
+            appends_begun: watch::Sender::new(0),
             loads: AtomicUsize::new(0),
             events_loaded: AtomicUsize::new(0),
             units_per_append: Mutex::default(),
@@ -64,31 +64,31 @@ impl<S: EventStore> Probe<S> {
         }
     }
 
-    pub(crate) fn next_appends(&self, fates: impl IntoIterator<Item = Fate>) {
-        self.append_fates.lock().extend(fates);
+    pub(crate) fn next_appends(&self, scripts: impl IntoIterator<Item = CallScript>) {
+        self.append_scripts.lock().extend(scripts);
     }
 
-    /// What becomes of every append after those.
-    pub(crate) fn other_appends(&self, fate: fn() -> Fate) {
-        *self.append_fate_otherwise.lock() = fate;
+    /// Sets the result of every append that is not scripted.
+    pub(crate) fn other_appends(&self, script: fn() -> CallScript) {
+        *self.append_default.lock() = script;
     }
 
-    pub(crate) fn next_loads(&self, fates: impl IntoIterator<Item = Fate>) {
-        self.load_fates.lock().extend(fates);
+    pub(crate) fn next_loads(&self, scripts: impl IntoIterator<Item = CallScript>) {
+        self.load_scripts.lock().extend(scripts);
     }
 
-    /// Holds every append until the door is opened.
-    pub(crate) fn close_door(&self) {
-        self.door_open.send_replace(false);
+    /// Blocks every append until [`Probe::unblock_appends`].
+    pub(crate) fn block_appends(&self) {
+        self.appends_unblocked.send_replace(false);
     }
 
-    pub(crate) fn open_door(&self) {
-        self.door_open.send_replace(true);
+    pub(crate) fn unblock_appends(&self) {
+        self.appends_unblocked.send_replace(true);
     }
 
-    /// Returns when so many appends have come to the door in all.
-    pub(crate) async fn appends_at_door(&self, count: usize) {
-        self.appends_at_door.subscribe().wait_for(|reached| *reached >= count).await.unwrap();
+    /// Waits until this many appends have begun in all.
+    pub(crate) async fn appends_begun(&self, count: usize) {
+        self.appends_begun.subscribe().wait_for(|reached| *reached >= count).await.unwrap();
     }
 
     pub(crate) fn appends(&self) -> usize {
@@ -120,43 +120,43 @@ impl<S: EventStore> EventStore for Probe<S> {
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         self.units_per_append.lock().push(units.len());
         self.snapshots.fetch_add(snapshots.len(), Relaxed);
-        self.appends_at_door.send_modify(|reached| *reached += 1);
-        self.door_open.subscribe().wait_for(|open| *open).await.unwrap();
-        // Others get their turn before and after, so that the tests of one thread interleave as those of many.
+        self.appends_begun.send_modify(|reached| *reached += 1);
+        self.appends_unblocked.subscribe().wait_for(|open| *open).await.unwrap();
+        // Yields before and after, so that tasks interleave on one thread as on many.
         yield_now().await;
-        let scripted = self.append_fates.lock().pop_front();
-        let fate = scripted.unwrap_or_else(|| (self.append_fate_otherwise.lock())());
-        match fate {
-            Fate::Made => self.inner.append(units, snapshots).await,
-            Fate::AfterOthers(others) => {
+        let next = self.append_scripts.lock().pop_front();
+        let script = next.unwrap_or_else(|| (self.append_default.lock())());
+        match script {
+            CallScript::Succeed => self.inner.append(units, snapshots).await,
+            CallScript::AfterOthers(others) => {
                 self.inner.append(&others, &[]).await?;
                 self.inner.append(units, snapshots).await
             }
-            Fate::NotDone => Err(PortError::not_done("not made")),
-            Fate::DoneButUnknown => {
+            CallScript::NotDone => Err(PortError::not_done("not made")),
+            CallScript::DoneButUnknown => {
                 self.inner.append(units, snapshots).await?;
                 Err(PortError::unknown("made"))
             }
-            Fate::NotDoneButUnknown => Err(PortError::unknown("not made")),
-            Fate::Operator => Err(PortError::operator("the disk is full")),
-            Fate::Hangs => pending().await,
+            CallScript::NotDoneButUnknown => Err(PortError::unknown("not made")),
+            CallScript::Operator => Err(PortError::operator("the disk is full")),
+            CallScript::Hangs => pending().await,
         }
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
         self.loads.fetch_add(1, Relaxed);
         yield_now().await;
-        let fate = self.load_fates.lock().pop_front().unwrap_or(Fate::Made);
-        let loaded = match fate {
-            Fate::Made => self.inner.load(streams, snapshot_format, requests).await,
-            Fate::AfterOthers(others) => {
+        let script = self.load_scripts.lock().pop_front().unwrap_or(CallScript::Succeed);
+        let loaded = match script {
+            CallScript::Succeed => self.inner.load(streams, snapshot_format, requests).await,
+            CallScript::AfterOthers(others) => {
                 self.inner.append(&others, &[]).await?;
                 self.inner.load(streams, snapshot_format, requests).await
             }
-            Fate::NotDone => Err(PortError::not_done("not made")),
-            Fate::DoneButUnknown | Fate::NotDoneButUnknown => Err(PortError::unknown("lost")),
-            Fate::Operator => Err(PortError::operator("the disk is full")),
-            Fate::Hangs => pending().await,
+            CallScript::NotDone => Err(PortError::not_done("not made")),
+            CallScript::DoneButUnknown | CallScript::NotDoneButUnknown => Err(PortError::unknown("lost")),
+            CallScript::Operator => Err(PortError::operator("the disk is full")),
+            CallScript::Hangs => pending().await,
         }?;
         self.events_loaded.fetch_add(loaded.streams.iter().map(|slice| slice.events.len()).sum(), Relaxed);
         Ok(loaded)

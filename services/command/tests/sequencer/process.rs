@@ -1,4 +1,4 @@
-//! What tests talk to: a process with a sequencer, and the store behind it.
+//! The fixture of the tests: a process with a sequencer, and the store behind it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,16 +16,16 @@ use uuid::Uuid;
 
 use crate::probe::Probe;
 
-pub(crate) type Answer = Result<StoredCommand, CommandError<Refusal>>;
+pub(crate) type CommandResult = Result<StoredCommand, CommandError<Refusal>>;
 pub(crate) type Store = Probe<EmbeddedEventStore>;
 
 pub(crate) fn embedded() -> Arc<EmbeddedEventStore> {
     embedded_at(&Storage::Memory)
 }
 
-pub(crate) fn embedded_at(place: &Storage) -> Arc<EmbeddedEventStore> {
+pub(crate) fn embedded_at(storage: &Storage) -> Arc<EmbeddedEventStore> {
     let clock = Arc::new(TokioClock::starting_at(start_of_time()));
-    Arc::new(EmbeddedEventStore::open(place, Partitions::new(4).unwrap(), clock).unwrap())
+    Arc::new(EmbeddedEventStore::open(storage, Partitions::new(4).unwrap(), clock).unwrap())
 }
 
 pub(crate) fn store() -> Arc<Store> {
@@ -71,25 +71,25 @@ impl Process {
         self.handle.try_submit(submission(id, command)).unwrap()
     }
 
-    pub(crate) async fn run(&self, id: u128, command: Command) -> Answer {
+    pub(crate) async fn run(&self, id: u128, command: Command) -> CommandResult {
         self.submit(id, command).await
     }
 
-    pub(crate) async fn run_at(&self, id: u128, expected_version: u32, command: Command) -> Answer {
+    pub(crate) async fn run_at(&self, id: u128, expected_version: u32, command: Command) -> CommandResult {
         let expected_version = Some(Version::new(expected_version));
         self.handle.try_submit(Submission { expected_version, ..submission(id, command) }).unwrap().await
     }
 
-    /// Stops it as a deployment would: what is queued is answered.
+    /// Stops the process as a deployment would: queued commands are answered.
     pub(crate) async fn stop(self) {
         self.tasks.shutdown().begin();
         self.tasks.finish(Duration::from_secs(60)).await.unwrap();
     }
 }
 
-/// The version that a command left its nth stream at.
+/// The version at which a command left its nth stream.
 #[track_caller]
-pub(crate) fn version_of(answer: &Answer, stream: usize) -> u32 {
+pub(crate) fn version_of(answer: &CommandResult, stream: usize) -> u32 {
     answer.as_ref().unwrap().receipt.streams[stream].version.number()
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn history<S: EventStore>(store: &S, stream_id: &StreamId) -> V
     events(store, stream_id).await.iter().map(decode).collect()
 }
 
-/// How many events a request has caused.
+/// The number of events of a request.
 pub(crate) async fn events_of_request<S: EventStore>(store: &S, id: u128) -> usize {
     let tail = store.read_after(Position::START, 1_000_000).await.unwrap();
     tail.events.iter().filter(|event| event.request_id == request_id(id)).count()
@@ -126,13 +126,13 @@ pub(crate) fn unit(id: u128, command: &Command, events: &[(StreamId, u32, Event)
     }
 }
 
-/// Stores something past every sequencer.
+/// Stores a unit without a sequencer.
 pub(crate) async fn store_directly<S: EventStore>(store: &S, unit: AppendUnit) {
     let outcome = store.append(&[unit], &[]).await.unwrap();
     assert!(matches!(outcome, AppendOutcome::Committed(_)), "{outcome:?}");
 }
 
-/// Guests come and go: what was decided on a state that others had changed would show as a seat taken twice.
+/// Returns whether each seat has one guest at a time. A decision on a stale state would show as a seat taken twice.
 pub(crate) fn is_lawful(history: &[Event]) -> bool {
     let mut guest = None;
     history.iter().all(|event| match event {
@@ -141,7 +141,7 @@ pub(crate) fn is_lawful(history: &[Event]) -> bool {
     })
 }
 
-/// Some command over some of the seats, of which there are at least two.
+/// A random command on some of the seats, of which there are at least two.
 pub(crate) fn random_command(random: &mut SmallRng, seats: &[&str], guest: &str) -> Command {
     let first = random.random_range(0..seats.len());
     let second = (first + random.random_range(1..seats.len())) % seats.len();

@@ -1,4 +1,4 @@
-//! Old request ids are forgotten, a few at a time.
+//! Removal of old request ids.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::process::{Process, request_id, start_of_time, store};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test(start_paused = true)]
-async fn old_request_ids_are_forgotten() {
+async fn old_request_ids_are_removed() {
     const OLD: u128 = 2_500;
     let clock = Arc::new(TokioClock::starting_at(start_of_time()));
     let store = store();

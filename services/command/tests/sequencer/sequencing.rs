@@ -1,4 +1,4 @@
-//! Decided in order, stored together.
+//! Commands are decided in order and stored in batches.
 
 use diptych_command::{CommandError, SequencerConfig};
 use diptych_kernel::{
@@ -10,7 +10,7 @@ use futures::{FutureExt, future::join_all};
 use crate::process::{Process, events, history, request_id, store, version_of};
 
 #[tokio::test]
-async fn a_command_is_stored_and_its_receipt_told() {
+async fn a_command_is_stored_and_gets_a_receipt() {
     let store = store();
     let process = Process::new(&store);
     let done = process.run(1, Command::reserve("A1", "ada")).await.unwrap();
@@ -46,14 +46,14 @@ async fn commands_of_a_batch_see_those_before_them() {
 }
 
 #[tokio::test]
-async fn what_waits_during_a_commit_is_the_next_batch() {
+async fn commands_queued_during_a_commit_are_the_next_batch() {
     let store = store();
     let process = Process::new(&store);
-    store.close_door();
+    store.block_appends();
     let first = process.submit(1, Command::reserve("A1", "ada"));
-    store.appends_at_door(1).await;
+    store.appends_begun(1).await;
     let rest: Vec<_> = (2..40).map(|id| process.submit(id, Command::reserve(&format!("B{id}"), "bob"))).collect();
-    store.open_door();
+    store.unblock_appends();
     assert!(first.await.is_ok());
     assert!(join_all(rest).await.iter().all(Result::is_ok));
     assert_eq!(store.units_per_append(), [1, 38]);
@@ -81,7 +81,7 @@ async fn many_callers_of_one_stream_get_dense_versions() {
     let mut versions = join_all((1..=CALLERS).map(caller)).await.concat();
     versions.sort_unstable();
     let stored = events(&*store, &seat("A1")).await.len();
-    assert_eq!(versions, (1..).take(stored).collect::<Vec<u32>>(), "every version was told to one caller");
+    assert_eq!(versions, (1..).take(stored).collect::<Vec<u32>>(), "every version was given to one caller");
     assert!(stored > 2);
     process.stop().await;
 }
@@ -110,28 +110,28 @@ async fn a_command_over_two_streams_is_stored_whole() {
 async fn a_refusal_on_events_of_its_batch_waits_until_they_are_stored() {
     let store = store();
     let process = Process::new(&store);
-    store.close_door();
+    store.block_appends();
     let ada = process.submit(1, Command::reserve("A1", "ada"));
     let mut bob = process.submit(2, Command::reserve("A1", "bob"));
-    store.appends_at_door(1).await;
-    assert!((&mut bob).now_or_never().is_none(), "nothing is told before it is true");
-    store.open_door();
+    store.appends_begun(1).await;
+    assert!((&mut bob).now_or_never().is_none(), "no result is sent before it is final");
+    store.unblock_appends();
     assert!(ada.await.is_ok());
     assert_eq!(bob.await, Err(CommandError::Refused(Refusal::SeatTaken("ada".into()))));
     process.stop().await;
 }
 
 #[tokio::test]
-async fn a_refusal_on_what_was_just_loaded_does_not_wait() {
+async fn a_refusal_on_a_state_just_loaded_does_not_wait() {
     let store = store();
     let process = Process::new(&store);
-    store.close_door();
+    store.block_appends();
     let ada = process.submit(1, Command::reserve("A1", "ada"));
-    let nobody = process.submit(2, Command::release("B2"));
-    assert_eq!(nobody.await, Err(CommandError::Refused(Refusal::SeatFree)));
-    store.open_door();
+    let bob = process.submit(2, Command::release("B2"));
+    assert_eq!(bob.await, Err(CommandError::Refused(Refusal::SeatFree)));
+    store.unblock_appends();
     assert!(ada.await.is_ok());
-    assert_eq!(store.loads(), 1, "the refusal needed no question of its own");
+    assert_eq!(store.loads(), 1, "the refusal needed no load of its own");
     process.stop().await;
 }
 

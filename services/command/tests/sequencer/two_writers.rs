@@ -1,4 +1,4 @@
-//! Two processes on one store: none loses what the other wrote, and no refusal rests on an old state.
+//! Two processes on one store: no write is lost, and no refusal is based on a stale state.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use futures::future::join_all;
 use rand::{SeedableRng, rngs::SmallRng};
 
 use crate::{
-    probe::{Fate, Probe},
+    probe::{CallScript, Probe},
     process::{
-        Answer, Process, Store, embedded_at, events_of_request, history, is_lawful, random_command, store,
+        CommandResult, Process, Store, embedded_at, events_of_request, history, is_lawful, random_command, store,
         store_directly, unit, version_of,
     },
 };
 
 const SEATS: [&str; 3] = ["A1", "B2", "C3"];
 
-async fn random_commands(process: &Process, seed: u64, caller: u128) -> Vec<(u128, Answer)> {
+async fn random_commands(process: &Process, seed: u64, caller: u128) -> Vec<(u128, CommandResult)> {
     let mut random = SmallRng::seed_from_u64(seed.wrapping_add(u64::try_from(caller).unwrap() * 7_919));
     let mut answers = Vec::new();
     for turn in 0..20 {
@@ -76,7 +76,7 @@ async fn commands_of_two_processes_on_one_folder_are_stored_once_each() {
     let folder = tempfile::tempdir().unwrap();
     let open = || Arc::new(Probe::new(embedded_at(&Storage::Directory(folder.path().to_owned()))));
     with_seed(200, everything_is_stored_once(200, [open(), open()])).await;
-    // Another start finds it all.
+    // A restart finds all of it.
     let process = Process::new(&open());
     let again = process.run(1_000_000, Command::reserve("D4", "ada")).await.unwrap();
     assert!(!again.repeated);
@@ -88,40 +88,40 @@ async fn commands_of_two_processes_on_one_folder_are_stored_once_each() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_told_of_an_old_state() {
+async fn a_refusal_is_not_sent_on_a_stale_state() {
     let store = store();
     let process = Process::new(&store);
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
     let release = unit(2, &Command::release("A1"), &[(seat("A1"), 2, Event::released("ada"))]);
     store_directly(&*store.inner, release).await;
-    // The held state says that the seat is taken.
+    // In the cached state the seat is taken.
     let bob = process.run(3, Command::reserve("A1", "bob")).await;
     assert_eq!(version_of(&bob, 0), 3);
     process.stop().await;
 }
 
 #[tokio::test]
-async fn an_acceptance_on_an_old_state_is_decided_again() {
+async fn an_acceptance_on_a_stale_state_is_decided_again() {
     let store = store();
     let process = Process::new(&store);
     assert_eq!(process.run(1, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
     let eve = Command::reserve("A1", "eve");
     store_directly(&*store.inner, unit(2, &eve, &[(seat("A1"), 1, Event::reserved("eve"))])).await;
-    // The held state says that the seat is free.
+    // In the cached state the seat is free.
     let bob = process.run(3, Command::reserve("A1", "bob")).await;
     assert_eq!(bob, Err(CommandError::Refused(Refusal::SeatTaken("eve".into()))));
     process.stop().await;
 }
 
 #[tokio::test]
-async fn a_refusal_on_events_of_its_batch_and_an_old_state_is_decided_again() {
+async fn a_refusal_on_events_of_its_batch_and_a_stale_state_is_decided_again() {
     let store = store();
     let process = Process::new(&store);
     assert_eq!(process.run(1, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
     assert_eq!(process.run(2, Command::release("B2")).await, Err(CommandError::Refused(Refusal::SeatFree)));
     let eve = Command::reserve("B2", "eve");
     store_directly(&*store.inner, unit(3, &eve, &[(seat("B2"), 1, Event::reserved("eve"))])).await;
-    // The append checks A1 but not B2, which the held state takes for free.
+    // The append checks A1 but not B2, which is free in the cached state.
     let ada = process.submit(4, Command::reserve("A1", "ada"));
     let swap = process.submit(5, Command::swap("A1", "B2"));
     assert!(ada.await.is_ok());
@@ -131,7 +131,7 @@ async fn a_refusal_on_events_of_its_batch_and_an_old_state_is_decided_again() {
 }
 
 #[tokio::test]
-async fn a_stream_that_grew_to_a_snapshot_has_moved() {
+async fn a_stream_that_is_returned_as_a_snapshot_has_changed() {
     let store = store();
     let config = SequencerConfig { snapshot_every_events: 2, ..SequencerConfig::default() };
     let (process, other) = (Process::new(&store), Process::with(&store, config));
@@ -151,15 +151,15 @@ async fn a_stream_that_grew_to_a_snapshot_has_moved() {
 }
 
 #[tokio::test]
-async fn contention_ends_only_the_commands_on_the_stream() {
+async fn contention_fails_only_the_commands_on_the_stream() {
     let store = store();
     let config = SequencerConfig { conflict_retries_max: 2, ..SequencerConfig::default() };
     let process = Process::with(&store, config);
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
-    // Before each attempt somebody gives the seat back and takes it again.
+    // Before each attempt another process releases the seat and reserves it again.
     store.next_appends([2, 4, 6].map(|version| {
         let events = [(seat("A1"), version, Event::released("ada")), (seat("A1"), version + 1, Event::reserved("ada"))];
-        Fate::AfterOthers(vec![unit(u128::from(version) + 100, &Command::release("A1"), &events)])
+        CallScript::AfterOthers(vec![unit(u128::from(version) + 100, &Command::release("A1"), &events)])
     }));
     let release = process.submit(2, Command::release("A1"));
     let reserve = process.submit(3, Command::reserve("B2", "bob"));
@@ -168,7 +168,7 @@ async fn contention_ends_only_the_commands_on_the_stream() {
     assert!(reserve.await.is_ok());
     assert_eq!(store.units_per_append(), [1, 2, 2, 2, 1]);
     assert_eq!(events_of_request(&*store, 2).await, 0);
-    // Nobody is in the way any more.
+    // No other process writes any more.
     assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 8);
     process.stop().await;
 }

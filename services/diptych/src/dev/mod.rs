@@ -38,7 +38,7 @@ async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Runni
     let lock = DataLock::take(&config.data.0)?;
     let stores = open(process)?;
     let services = Services::new();
-    let health = process.serve(listener, |server| services.mount(server).with_json()).await?;
+    let health = process.serve(listener, |builder| services.add_to(builder).with_json()).await?;
 
     let query = QueryConfig::from(&config.query);
     // The stores are in this process, and tell of every change.

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use diptych_runtime::{Failure, let_try_elsewhere};
+use diptych_runtime::{Failure, mark_try_elsewhere};
 use futures::future::Either;
 use http::{Request, Response};
 use tonic::{Status, body::Body, server::NamedService};
@@ -28,7 +28,7 @@ impl<S> Later<S> {
     /// Another instance may be further.
     fn not_yet(&self) -> Status {
         let mut status = Status::from(self.until_then.clone());
-        let_try_elsewhere(&mut status);
+        mark_try_elsewhere(&mut status);
         status
     }
 

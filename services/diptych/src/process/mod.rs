@@ -19,7 +19,7 @@ use anyhow::{Context, bail};
 use diptych_kernel::Clock;
 use diptych_runtime::{
     SystemClock,
-    grpc::{Health, Limits, Server},
+    grpc::{Health, Limits, ServerBuilder},
     pause, telemetry,
 };
 use tokio::{net::TcpListener, time::Instant};
@@ -193,9 +193,10 @@ impl Process {
     pub(crate) async fn serve(
         &self,
         listener: TcpListener,
-        mount: impl FnOnce(Server) -> Server,
+        add_services: impl FnOnce(ServerBuilder) -> ServerBuilder,
     ) -> anyhow::Result<Health> {
-        let server = mount(Server::new(Limits::from(&self.config.grpc))).finish().await?;
+        let builder = ServerBuilder::new(Limits::from(&self.config.grpc));
+        let server = add_services(builder).build().await?;
         let health = server.health();
         // Half of the time for the calls that are open, so that the stages behind have the other half.
         let drain_max = self.config.shutdown_timeout.duration() / 2;

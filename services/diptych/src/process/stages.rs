@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use diptych_runtime::{Shutdown, Tasks, Unfinished};
+use diptych_runtime::{Shutdown, Tasks, UnfinishedTasks};
 use futures::future::select_all;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -59,7 +59,7 @@ impl Stage {
             Ok(()) if self.is_used.load(Ordering::Relaxed) => info!(stage = self.name, "stage stopped"),
             Ok(()) => {}
             Err(unfinished) => {
-                let Unfinished { failed, running } = unfinished;
+                let UnfinishedTasks { failed, running } = unfinished;
                 warn!(stage = self.name, ?failed, ?running, "stage did not end well");
                 return false;
             }

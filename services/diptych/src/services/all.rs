@@ -43,7 +43,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
     let services = Services::new();
-    let health = process.serve(listener, |server| services.mount(server).with_json()).await?;
+    let health = process.serve(listener, |builder| services.add_to(builder).with_json()).await?;
     migrate_all(&process.config).await;
     let stores = servers::all(process).await;
     let projector = projector_config(process, &stores);

@@ -36,7 +36,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
     let commands = parts::commands_later();
-    let health = process.serve(listener, |server| server.mount(commands.clone())).await?;
+    let health = process.serve(listener, |builder| builder.add_service(commands.clone())).await?;
     let events = servers::events(process).await;
     commands.set(parts::start_write_side(process, &events));
     Ok(Running::ready(health).await)

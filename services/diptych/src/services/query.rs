@@ -36,7 +36,7 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
     let later = parts::queries_later();
-    let health = process.serve(listener, |server| server.mount(later.clone())).await?;
+    let health = process.serve(listener, |builder| builder.add_service(later.clone())).await?;
     let (views, cache) = tokio::join!(servers::views(process, None), servers::cache(process));
     let query = (&process.config.query).into();
     let (reader, queries) = parts::start_read_side(process, &views, &cache, views.partitions(), query);

@@ -5,7 +5,7 @@ use diptych_proto::{
     diptych::v1::Receipt,
     ledger::command::v1::{self, command_service_server::CommandService},
 };
-use diptych_runtime::{Failure, Shutdown, grpc, traceparent};
+use diptych_runtime::{Failure, Shutdown, event_metadata, grpc};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -31,7 +31,8 @@ impl LedgerCommandService {
     }
 
     async fn execute<R: CommandRequest>(&self, request: Request<R>) -> Result<(Option<Receipt>, bool), Status> {
-        let (metadata, timeout) = (traceparent(request.metadata()), grpc::timeout(request.metadata().as_ref()));
+        let (metadata, timeout) =
+            (event_metadata(request.metadata()), grpc::caller_timeout(request.metadata().as_ref()));
         let validated = validate::command(request.into_inner()).map_err(|failure| status::status(&failure))?;
         let pending = self.commands.try_submit(validated.into_submission(metadata)).map_err(command_status)?;
         // Past the deadline the command still continues; a repeat with the same request id returns its outcome.
@@ -100,7 +101,7 @@ impl CommandService for LedgerCommandService {
     ) -> Result<Response<v1::GetReceiptResponse>, Status> {
         let request_id =
             validate::request_id(&request.get_ref().request_id).map_err(|failure| status::status(&failure))?;
-        let timeout = grpc::timeout(request.metadata().as_ref());
+        let timeout = grpc::caller_timeout(request.metadata().as_ref());
         let outcome = deadline::within_deadline(timeout, self.commands.receipt(request_id)).await;
         match outcome.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
             Some(receipt) => Ok(Response::new(v1::GetReceiptResponse { receipt: Some(convert::receipt(&receipt)) })),
@@ -114,7 +115,7 @@ impl CommandService for LedgerCommandService {
         &self,
         request: Request<Streaming<v1::ExecuteCommandsRequest>>,
     ) -> Result<Response<ResponseStream>, Status> {
-        let metadata = traceparent(request.metadata());
+        let metadata = event_metadata(request.metadata());
         let requests = request.into_inner();
         Ok(Response::new(command_stream::responses(requests, self.commands.clone(), metadata, self.shutdown.clone())))
     }

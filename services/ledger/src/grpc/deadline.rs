@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use diptych_runtime::grpc::time_to_answer;
+use diptych_runtime::grpc::answer_timeout;
 use tokio::time::{Instant, timeout_at};
 
 /// Returns the output of `response`, or `None` when it is not ready shortly before the caller's deadline.
 ///
 /// `timeout` is the caller's; without one the call waits without limit.
 pub(super) async fn within_deadline<T>(timeout: Option<Duration>, response: impl Future<Output = T>) -> Option<T> {
-    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(time_to_answer(timeout)));
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(answer_timeout(timeout)));
     match deadline {
         Some(deadline) => timeout_at(deadline, response).await.ok(),
         None => Some(response.await),

@@ -5,7 +5,7 @@ use diptych_proto::{
     google::rpc::{self, ResourceInfo},
     ledger::{command::v1 as command, query::v1 as query},
 };
-use diptych_runtime::{Failure, Refused};
+use diptych_runtime::{DomainRefusal, Failure};
 use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
@@ -30,7 +30,7 @@ pub(super) fn refused(refusal: Refusal) -> Failure {
         command::ErrorReason::AccountNotFound => Code::NotFound,
         _ => Code::FailedPrecondition,
     };
-    Failure::Refused(Refused {
+    Failure::Refused(DomainRefusal {
         domain: COMMAND_DOMAIN,
         reason: reason_name(reason.as_str_name()),
         code,
@@ -41,7 +41,7 @@ pub(super) fn refused(refusal: Refusal) -> Failure {
 
 /// The failure of a query for an account that the view does not have.
 pub(super) fn account_not_found(account_id: &AccountId) -> Failure {
-    Failure::Refused(Refused {
+    Failure::Refused(DomainRefusal {
         domain: QUERY_DOMAIN,
         reason: reason_name(query::ErrorReason::AccountNotFound.as_str_name()),
         code: Code::NotFound,
@@ -69,12 +69,12 @@ pub(super) fn rpc_status(failure: &Failure) -> rpc::Status {
 
 /// Converts a failure to the status that ends a call.
 pub(super) fn status(failure: &Failure) -> Status {
-    failure.end_of_call(&rpc_status(failure))
+    failure.to_tonic_status(&rpc_status(failure))
 }
 
 /// The id of the account that was not found, where that is the failure.
 fn account_not_found_id(failure: &Failure) -> Option<&str> {
-    let Failure::Refused(Refused { code: Code::NotFound, metadata, .. }) = failure else { return None };
+    let Failure::Refused(DomainRefusal { code: Code::NotFound, metadata, .. }) = failure else { return None };
     metadata.iter().find(|(key, _)| *key == "account_id").map(|(_, account_id)| account_id.as_str())
 }
 

@@ -12,7 +12,7 @@ use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{CachedRow, ProgressStore, ViewCache, ViewStore},
 };
-use diptych_runtime::{Tasks, grpc::time_to_answer};
+use diptych_runtime::{Tasks, grpc::answer_timeout};
 use tokio::time::Instant;
 
 use crate::{
@@ -85,7 +85,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
     pub fn deadline(&self, client_timeout: Option<Duration>) -> Instant {
         let config = &self.core.config;
         let allowed = match client_timeout {
-            Some(timeout) => time_to_answer(timeout).min(config.wait_max),
+            Some(timeout) => answer_timeout(timeout).min(config.wait_max),
             None => config.wait_default,
         };
         Instant::now() + allowed

@@ -1,4 +1,5 @@
-//! The span of a call, from its headers to the last byte of its answer, and those of the commands on a stream.
+//! Trace spans of calls, from the headers of the request to the last byte of the response, and of the commands on a
+//! stream.
 
 use std::{
     pin::Pin,
@@ -15,20 +16,21 @@ use tracing::{Span, field::Empty, info_span};
 use super::code_name::code_name;
 use crate::trace::{self, TARGET, TraceContext};
 
-/// The span of a call; nothing where the call is not traced. One that goes without having been told how the call ended stands for
-/// a call that was cancelled.
+/// The span of a call; disabled if the call is not traced. If it is dropped before [`CallSpan::end`], the call was
+/// cancelled.
 pub(super) struct CallSpan {
     span: Span,
     has_ended: bool,
 }
 
 impl CallSpan {
-    /// Of a call that is not traced.
+    /// The disabled span of a call that is not traced.
     pub(super) fn none() -> Self {
         Self { span: Span::none(), has_ended: true }
     }
 
-    /// Begins the span of a call of `rpc`, as `package.Service/Method`, where the caller's trace, or one that begins here, is sampled.
+    /// Begins the span of a call of `rpc` (`package.Service/Method`) if the caller's trace, or one that begins here, is
+    /// sampled.
     pub(super) fn begin(rpc: &str, headers: &HeaderMap) -> Self {
         if !trace::is_on() {
             return Self::none();
@@ -49,12 +51,12 @@ impl CallSpan {
         if TraceContext::of(&span).is_some() { Self { span, has_ended: false } } else { Self::none() }
     }
 
-    /// To work in.
+    /// The span, to enter during the call.
     pub(super) fn span(&self) -> &Span {
         &self.span
     }
 
-    /// The call has ended like this.
+    /// Ends the call with a status code.
     pub(super) fn end(&mut self, code: Code) {
         if self.has_ended {
             return;
@@ -63,9 +65,9 @@ impl CallSpan {
         record(&self.span, code);
     }
 
-    /// The answer has begun: its end is the end of the call.
-    pub(super) fn follow(self, answer: Response<Body>) -> Response<Body> {
-        if self.has_ended { answer } else { answer.map(|body| Body::new(TracedBody { body, call: self })) }
+    /// Ends the span with the last byte of the response.
+    pub(super) fn follow(self, response: Response<Body>) -> Response<Body> {
+        if self.has_ended { response } else { response.map(|body| Body::new(TracedBody { body, call: self })) }
     }
 }
 
@@ -75,12 +77,13 @@ impl Drop for CallSpan {
     }
 }
 
-/// The span of one command among many of a stream; nothing where the stream is not traced. Ends when it is dropped.
+/// The span of one command of a stream; disabled if the stream is not traced. Ends when it is dropped.
 #[derive(Debug)]
 pub struct CommandSpan(Span);
 
 impl CommandSpan {
-    /// Begins the span of a command of `stream`, which is asked for once, where the stream begins: [`trace::current`]. `name` is that of its message.
+    /// Begins the span of a command. `stream` is the span of the stream, taken once by [`trace::current`] when the
+    /// stream begins; `name` is the name of the message.
     #[must_use]
     pub fn begin(stream: Option<&Span>, name: &str) -> Self {
         let Some(stream) = stream else { return Self(Span::none()) };
@@ -96,13 +99,13 @@ impl CommandSpan {
         ))
     }
 
-    /// What the events of the command take along, where that of the stream is `stream`.
+    /// The metadata for the events of the command; `stream` is that of the stream.
     #[must_use]
     pub fn metadata(&self, stream: &EventMetadata) -> EventMetadata {
         TraceContext::of(&self.0).map_or_else(|| stream.clone(), |own| own.to_metadata())
     }
 
-    /// The command has ended like this.
+    /// Ends the command with a status code.
     pub fn end(&self, code: Code) {
         record(&self.0, code);
     }
@@ -110,14 +113,15 @@ impl CommandSpan {
 
 fn record(span: &Span, code: Code) {
     span.record("rpc.response.status_code", code_name(code));
-    if is_servers_fault(code) {
+    if is_server_error(code) {
         span.record("error.type", code_name(code));
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// Which codes make the span of a server a failed one. By the others it says that the caller is to do something.
-fn is_servers_fault(code: Code) -> bool {
+/// Returns whether a code is an error of the server, by the semantic conventions of OpenTelemetry. The others are
+/// errors of the caller.
+fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown
@@ -129,7 +133,7 @@ fn is_servers_fault(code: Code) -> bool {
     )
 }
 
-/// An answer whose call is traced: how it ended stands in its trailers.
+/// The body of the response to a traced call; the trailers have the status.
 struct TracedBody {
     body: Body,
     call: CallSpan,

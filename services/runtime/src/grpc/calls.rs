@@ -1,5 +1,5 @@
-//! What happens around every call: it is counted and timed, traced where its caller or a sampler wants that, shed when there are too many, ended
-//! at its deadline, and given a reason when it fails in the transport. Nothing is allocated here for a call that goes well and is not traced.
+//! Handling around every call: metrics, trace spans, load shedding, deadlines, and reasons for errors of the transport.
+//! Allocates nothing for a successful call that is not traced.
 
 use std::{
     collections::HashMap,
@@ -25,54 +25,55 @@ use super::{Limits, call_span::CallSpan, code_name::code_name, deadline::Deadlin
 use crate::Failure;
 
 const CODES: usize = 17;
-/// What traces call a method that is not mounted, by their conventions.
+/// The method name in traces for unknown methods, by the semantic conventions of OpenTelemetry.
 const RPC_UNKNOWN: &str = "_OTHER";
 
-/// What is known about all calls of a server.
+/// The methods of a server and its calls in flight.
 pub(super) struct Calls {
-    by_path: HashMap<String, Method>,
-    /// Calls to paths that are not mounted: one entry for all, so that nobody can fill the metrics with names.
-    unknown: Method,
+    by_path: HashMap<String, MethodMetrics>,
+    /// One entry for all unknown paths, so that callers cannot create metrics with arbitrary names.
+    unknown: MethodMetrics,
     in_flight: AtomicUsize,
     in_flight_max: usize,
     in_flight_gauge: Gauge,
     duration_max: Duration,
 }
 
-struct Method {
+struct MethodMetrics {
     service: String,
     name: String,
-    /// As traces name it.
+    /// The name in traces: `package.Service/Method`.
     rpc: String,
     /// Streaming calls are counted when they begin, and not timed.
     streaming: bool,
-    /// Of the standard services, health and reflection: they are answered under any load, and not traced.
+    /// Methods of health and reflection are never shed and not traced.
     is_standard: bool,
     duration: Histogram,
-    /// By code, made when first needed: most codes of most methods never are.
+    /// By code, registered on first use: most methods never return most codes.
     counters: [OnceLock<Counter>; CODES],
 }
 
 impl Calls {
-    /// Knows the methods of the mounted services by the proto files.
+    /// Reads the methods of the services from the proto files.
     pub(super) fn new(services: &[&str], limits: &Limits) -> Self {
         describe_metrics();
         let mut by_path = HashMap::new();
         for descriptors in reflection::DESCRIPTOR_SETS {
-            // A set that cannot be read costs names in metrics only; reflection, built before this, has refused it already.
+            // A set that cannot be read costs only names in metrics; reflection, built before this, has already failed
+            // on it.
             let Ok(pool) = DescriptorPool::decode(descriptors) else { continue };
             for service in pool.services().filter(|service| services.contains(&service.full_name())) {
                 for method in service.methods() {
                     let streaming = method.is_client_streaming() || method.is_server_streaming();
                     let path = format!("/{}/{}", service.full_name(), method.name());
                     let rpc = format!("{}/{}", service.full_name(), method.name());
-                    by_path.insert(path, Method::new(service.full_name(), method.name(), rpc, streaming));
+                    by_path.insert(path, MethodMetrics::new(service.full_name(), method.name(), rpc, streaming));
                 }
             }
         }
         Self {
             by_path,
-            unknown: Method::new("other", "other", RPC_UNKNOWN.to_owned(), true),
+            unknown: MethodMetrics::new("other", "other", RPC_UNKNOWN.to_owned(), true),
             in_flight: AtomicUsize::new(0),
             in_flight_max: limits.calls_in_flight_max,
             in_flight_gauge: gauge!("diptych_rpc_calls_in_flight"),
@@ -80,27 +81,35 @@ impl Calls {
         }
     }
 
-    fn method(&self, path: &str) -> &Method {
+    fn method(&self, path: &str) -> &MethodMetrics {
         self.by_path.get(path).unwrap_or(&self.unknown)
     }
 }
 
 fn describe_metrics() {
-    describe_counter!("diptych_rpc_calls_total", "Calls by method and status code; streaming ones by how they began");
-    describe_histogram!("diptych_rpc_duration_seconds", Unit::Seconds, "Time until the answer to a unary call");
-    describe_gauge!("diptych_rpc_calls_in_flight", "Calls that are worked on");
+    describe_counter!(
+        "diptych_rpc_calls_total",
+        "Calls by method and status code; streaming calls by the status at their beginning"
+    );
+    describe_histogram!(
+        "diptych_rpc_duration_seconds",
+        Unit::Seconds,
+        "Time from a unary call to its response, in seconds"
+    );
+    describe_gauge!("diptych_rpc_calls_in_flight", "Calls in progress");
     describe_gauge!("diptych_rpc_connections", "Open connections");
 }
 
-impl Method {
+impl MethodMetrics {
     fn new(service: &str, name: &str, rpc: String, streaming: bool) -> Self {
+        let labels = [("service", service.to_owned()), ("method", name.to_owned())];
         Self {
             service: service.to_owned(),
             name: name.to_owned(),
             rpc,
             streaming,
             is_standard: service.starts_with("grpc."),
-            duration: histogram!("diptych_rpc_duration_seconds", "service" => service.to_owned(), "method" => name.to_owned()),
+            duration: histogram!("diptych_rpc_duration_seconds", &labels),
             counters: [const { OnceLock::new() }; CODES],
         }
     }
@@ -119,17 +128,17 @@ impl Method {
     }
 }
 
-/// A call that is being worked on. One that is dropped before it ended was cancelled by its caller.
-struct Call<'a> {
+/// A call in flight. If it is dropped before its end, its caller has cancelled it.
+struct CallInFlight<'a> {
     calls: &'a Calls,
-    method: &'a Method,
+    method: &'a MethodMetrics,
     began_at: Instant,
     code: Code,
 }
 
-impl<'a> Call<'a> {
-    /// Takes a place, or says that there is none.
-    fn begin(calls: &'a Calls, method: &'a Method) -> Result<Self, Failure> {
+impl<'a> CallInFlight<'a> {
+    /// Counts the call, or fails if too many are in flight.
+    fn begin(calls: &'a Calls, method: &'a MethodMetrics) -> Result<Self, Failure> {
         let before = calls.in_flight.fetch_add(1, Ordering::Relaxed);
         calls.in_flight_gauge.increment(1);
         let mut call = Self { calls, method, began_at: Instant::now(), code: Code::Cancelled };
@@ -141,7 +150,7 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Drop for Call<'_> {
+impl Drop for CallInFlight<'_> {
     fn drop(&mut self) {
         self.calls.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.calls.in_flight_gauge.decrement(1);
@@ -152,8 +161,8 @@ impl Drop for Call<'_> {
     }
 }
 
-/// The mounted services with all this around them.
-pub(super) fn watch(
+/// Wraps the services in this handling.
+pub(super) fn monitor(
     routes: Routes,
     calls: Arc<Calls>,
 ) -> impl Service<
@@ -170,20 +179,20 @@ pub(super) fn watch(
         async move {
             let method = calls.method(request.uri().path());
             let mut span = method.span(request.headers());
-            let mut call = match Call::begin(&calls, method) {
+            let mut call = match CallInFlight::begin(&calls, method) {
                 Ok(call) => call,
                 Err(failure) => {
                     span.end(failure.code());
                     return Ok(Status::from(failure).into_http());
                 }
             };
-            let answered = deadline.keep(routes.oneshot(request).instrument(span.span().clone())).await.transpose()?;
-            let status = match answered {
-                None => deadline.exceeded(&method.rpc),
-                Some(answer) => match failed(answer.headers()) {
+            let result = deadline.run(routes.oneshot(request).instrument(span.span().clone())).await.transpose()?;
+            let status = match result {
+                None => deadline.exceeded_status(&method.rpc),
+                Some(response) => match failed(response.headers()) {
                     None => {
                         call.code = Code::Ok;
-                        return Ok(span.follow(answer));
+                        return Ok(span.follow(response));
                     }
                     Some(status) => with_reason(status),
                 },
@@ -195,9 +204,9 @@ pub(super) fn watch(
     })
 }
 
-/// The status of a call that failed before its first answer: it stands in the headers then.
+/// The status of a call that failed before its first response message: it is in the headers then.
 fn failed(headers: &HeaderMap) -> Option<Status> {
-    // The usual case first: no status in the headers.
+    // The common case first: no status in the headers.
     headers.get(Status::GRPC_STATUS)?;
     Status::from_header_map(headers).filter(|status| status.code() != Code::Ok)
 }

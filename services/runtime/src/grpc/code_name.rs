@@ -1,8 +1,8 @@
-//! Status codes as the protocol's documents write them.
+//! Names of gRPC status codes.
 
 use tonic::Code;
 
-/// `NotFound` is `NOT_FOUND`.
+/// The name of a code as in the gRPC documentation: `NOT_FOUND` for [`Code::NotFound`].
 pub(super) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

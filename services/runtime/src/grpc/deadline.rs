@@ -1,4 +1,4 @@
-//! How long a call may take: as long as its caller waits, and no longer than the server allows.
+//! Deadlines of calls: the caller's, or the server's maximum if that is earlier.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
@@ -6,70 +6,70 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
-/// How long the caller waits for the answer (`grpc-timeout`); `None` where it does not say, or not so that it can be understood.
+/// The caller's timeout (header `grpc-timeout`); `None` if it is missing or invalid.
 #[must_use]
-pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
+pub fn caller_timeout(headers: &HeaderMap) -> Option<Duration> {
     parse(headers.get("grpc-timeout")?.to_str().ok()?)
 }
 
-/// How much of a caller's wait may be used before he is told that there is no answer, so that he hears why, and when to ask again: all but a
-/// tenth, which is at least 20 ms and at most 200. On a busy machine an answer that comes at the last moment is overtaken by the
-/// caller's own clock, or by that of a proxy on its way.
+/// The part of a caller's timeout after which the server responds with an error, so that the caller gets the reason and
+/// the retry delay: all but a tenth, which is at least 20 ms and at most 200 ms. On a busy machine a response at the
+/// last moment arrives after the timer of the caller, or of a proxy on the way, has fired.
 #[must_use]
-pub fn time_to_answer(wait: Duration) -> Duration {
-    wait.saturating_sub((wait / 10).clamp(ANSWER_MARGIN_MIN, ANSWER_MARGIN_MAX))
+pub fn answer_timeout(timeout: Duration) -> Duration {
+    timeout.saturating_sub((timeout / 10).clamp(ANSWER_MARGIN_MIN, ANSWER_MARGIN_MAX))
 }
 
 const ANSWER_MARGIN_MIN: Duration = Duration::from_millis(20);
 const ANSWER_MARGIN_MAX: Duration = Duration::from_millis(200);
 
-/// The end of a call, whether it is done or not.
+/// The deadline of a call.
 ///
-/// tonic keeps the same deadlines, but what it answers then is CANCELLED, as if the caller had gone away. So this one is begun before
-/// tonic's, and is never later.
+/// tonic has the same deadlines, but responds with CANCELLED, as if the caller had gone. So this deadline begins before
+/// tonic's and is never later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     at: Instant,
     allowed: Duration,
-    is_of_caller: bool,
+    is_callers: bool,
 }
 
 impl Deadline {
     /// Begins now.
     pub(super) fn begin(headers: &HeaderMap, call_duration_max: Duration) -> Self {
-        let of_caller = timeout(headers).filter(|timeout| *timeout <= call_duration_max);
+        let of_caller = caller_timeout(headers).filter(|timeout| *timeout <= call_duration_max);
         let allowed = of_caller.unwrap_or(call_duration_max);
-        Self { at: Instant::now() + allowed, allowed, is_of_caller: of_caller.is_some() }
+        Self { at: Instant::now() + allowed, allowed, is_callers: of_caller.is_some() }
     }
 
-    /// What comes of the work; `None` where the deadline came first.
-    pub(super) async fn keep<T>(self, work: impl Future<Output = T>) -> Option<T> {
-        let (mut work, mut alarm) = (pin!(work), pin!(sleep_until(self.at)));
+    /// Runs the work; `None` if the deadline passes first.
+    pub(super) async fn run<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut work, mut timer) = (pin!(work), pin!(sleep_until(self.at)));
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            // The clock too: the alarm that woke us may be tonic's, set for the same moment.
-            Poll::Pending if alarm.as_mut().poll(cx).is_ready() || Instant::now() >= self.at => Poll::Ready(None),
+            // The clock too: the timer that fired may be tonic's, set for the same moment.
+            Poll::Pending if timer.as_mut().poll(cx).is_ready() || Instant::now() >= self.at => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         })
         .await
     }
 
-    /// What the caller of `rpc` is told when the deadline came first.
-    pub(super) fn exceeded(self, rpc: &str) -> Status {
-        let Self { allowed, is_of_caller, .. } = self;
-        let whose = if is_of_caller {
+    /// The status for a call of `rpc` whose deadline has passed.
+    pub(super) fn exceeded_status(self, rpc: &str) -> Status {
+        let Self { allowed, is_callers, .. } = self;
+        let whose = if is_callers {
             "the caller's deadline (grpc-timeout)"
         } else {
-            "the most that this server gives to a call (grpc.call_duration_max)"
+            "the maximum of this server (grpc.call_duration_max)"
         };
         Status::deadline_exceeded(format!(
-            "{rpc} took longer than {allowed:?}, {whose}: call again, with more time if there is; whether a command was stored is not \
-             known, so send it with the same request_id"
+            "{rpc} took longer than {allowed:?}, {whose}: retry, with a longer deadline if possible; it is \
+             unknown whether a command was stored, so send it with the same request_id"
         ))
     }
 }
 
-/// Reads 1 to 8 digits and a unit, as the gRPC protocol has it.
+/// Parses 1 to 8 digits and a unit, as specified by gRPC over HTTP/2.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -113,56 +113,56 @@ mod tests {
     }
 
     #[test]
-    fn a_call_may_have_no_timeout() {
-        assert_eq!(timeout(&HeaderMap::new()), None);
-        assert_eq!(timeout(&caller("nonsense")), None);
-        assert_eq!(timeout(&caller("10m")), Some(Duration::from_millis(10)));
+    fn a_missing_or_invalid_timeout_is_none() {
+        assert_eq!(caller_timeout(&HeaderMap::new()), None);
+        assert_eq!(caller_timeout(&caller("nonsense")), None);
+        assert_eq!(caller_timeout(&caller("10m")), Some(Duration::from_millis(10)));
     }
 
     #[test]
-    fn an_answer_has_time_to_reach_the_caller() {
+    fn an_error_has_time_to_reach_the_caller() {
         for (wait_ms, expected_ms) in
             [(0, 0), (10, 0), (100, 80), (200, 180), (1_000, 900), (3_000, 2_800), (60_000, 59_800)]
         {
             let expected = Duration::from_millis(expected_ms);
-            assert_eq!(time_to_answer(Duration::from_millis(wait_ms)), expected, "{wait_ms} ms");
+            assert_eq!(answer_timeout(Duration::from_millis(wait_ms)), expected, "{wait_ms} ms");
         }
-        assert!(time_to_answer(Duration::MAX) < Duration::MAX);
+        assert!(answer_timeout(Duration::MAX) < Duration::MAX);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earlier_one_holds_and_is_named() {
-        for (headers, allowed, says) in [
+    async fn the_earlier_deadline_applies_and_is_named() {
+        for (headers, allowed, expected) in [
             (caller("150m"), Duration::from_millis(150), "150ms, the caller's deadline"),
             (caller("30S"), MAX, "30s, the caller's deadline"),
-            (caller("31S"), MAX, "30s, the most that this server gives"),
-            (caller("99999999H"), MAX, "30s, the most that this server gives"),
-            (caller("nonsense"), MAX, "30s, the most that this server gives"),
-            (HeaderMap::new(), MAX, "30s, the most that this server gives"),
+            (caller("31S"), MAX, "30s, the maximum of this server"),
+            (caller("99999999H"), MAX, "30s, the maximum of this server"),
+            (caller("nonsense"), MAX, "30s, the maximum of this server"),
+            (HeaderMap::new(), MAX, "30s, the maximum of this server"),
         ] {
             let began_at = Instant::now();
             let deadline = Deadline::begin(&headers, MAX);
-            assert_eq!(deadline.keep(pending::<()>()).await, None);
+            assert_eq!(deadline.run(pending::<()>()).await, None);
             assert_eq!(began_at.elapsed(), allowed, "{headers:?}");
-            let told = deadline.exceeded("theatre.v1.BoxOffice/Wait");
-            assert!(told.message().starts_with("theatre.v1.BoxOffice/Wait took longer than "), "{told:?}");
-            assert!(told.message().contains(says), "{told:?}");
+            let status = deadline.exceeded_status("theatre.v1.BoxOffice/Wait");
+            assert!(status.message().starts_with("theatre.v1.BoxOffice/Wait took longer than "), "{status:?}");
+            assert!(status.message().contains(expected), "{status:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_kept_before_another_one_for_the_same_moment() {
+    async fn it_fires_before_another_deadline_at_the_same_moment() {
         for millis in [0, 1, 7, 150] {
             let allowed = Duration::from_millis(millis);
             let ours = Deadline::begin(&HeaderMap::new(), allowed);
-            let within_theirs = tokio::time::timeout(allowed, ours.keep(pending::<()>()));
+            let within_theirs = tokio::time::timeout(allowed, ours.run(pending::<()>()));
             assert_eq!(within_theirs.await, Ok(None), "{millis} ms");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_is_done_in_time_is_an_answer() {
+    async fn work_that_ends_in_time_is_returned() {
         let deadline = Deadline::begin(&HeaderMap::new(), MAX);
-        assert_eq!(deadline.keep(async { 7 }).await, Some(7));
+        assert_eq!(deadline.run(async { 7 }).await, Some(7));
     }
 }

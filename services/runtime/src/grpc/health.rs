@@ -1,12 +1,12 @@
-//! Health, by the standard protocol (`grpc.health.v1`).
+//! Health service (`grpc.health.v1`).
 
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-/// What the health service says. It answers by name:
+/// The status that the health service reports, by name:
 ///
 /// - `startup`: whether the process has finished starting;
-/// - `liveness`: whether it runs at all; whoever gets no answer may kill it;
-/// - `readiness`, the empty name, and the name of each mounted service: whether calls should come here now.
+/// - `liveness`: whether the process runs; an orchestrator may kill a process that does not respond;
+/// - `readiness`, the empty name, and the name of each service: whether the process accepts calls.
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
@@ -14,7 +14,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Alive and not ready, whatever is mounted.
+    /// Live and not ready.
     pub(super) async fn starting(reporter: HealthReporter, services: Vec<&'static str>) -> Self {
         let health = Self { reporter, services };
         health.reporter.set_service_status("liveness", ServingStatus::Serving).await;
@@ -23,13 +23,13 @@ impl Health {
         health
     }
 
-    /// Says that the process has started and takes calls.
+    /// Reports that the process has started and accepts calls.
     pub async fn ready(&self) {
         self.reporter.set_service_status("startup", ServingStatus::Serving).await;
         self.set_readiness(ServingStatus::Serving).await;
     }
 
-    /// Says that calls should go elsewhere. It still lives.
+    /// Reports that the process accepts no calls. It stays live.
     pub async fn not_ready(&self) {
         self.set_readiness(ServingStatus::NotServing).await;
     }

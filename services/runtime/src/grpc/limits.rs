@@ -1,28 +1,29 @@
-//! What one server allows.
+//! Limits of a server.
 
 use std::time::Duration;
 
-/// What one server allows. Everything that a client can make grow has a bound here.
+/// Limits of a server. Everything that a client can make grow is bounded here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How large a message from a client may be, in bytes. Generated servers take it with `max_decoding_message_size`.
+    /// Largest message from a client, in bytes. To be set on generated services with `max_decoding_message_size`.
     pub message_received_bytes_max: usize,
-    /// How large an answer may be, in bytes. Generated servers take it with `max_encoding_message_size`.
+    /// Largest response message, in bytes. To be set on generated services with `max_encoding_message_size`.
     pub message_sent_bytes_max: usize,
-    /// How many connections are open at once. Further ones wait to be accepted.
+    /// Largest number of open connections. Further ones wait to be accepted.
     pub connections_max: usize,
-    /// How many calls one connection may have open. Further ones wait in the client.
+    /// Largest number of open calls per connection. Further ones wait in the client.
     pub calls_per_connection_max: u32,
-    /// How many calls may be worked on at once, over all connections. Further ones are answered OVERLOADED. A streaming call
-    /// counts only until its first answer; health and reflection do not count.
+    /// Largest number of calls in progress over all connections. Further ones fail with OVERLOADED. A streaming call
+    /// counts only until its first response; health and reflection do not count.
     pub calls_in_flight_max: usize,
-    /// How long a call may take until its first answer. A client's own deadline counts if it is earlier.
+    /// Longest time from a call to its first response. A client's own deadline applies if it is earlier.
     pub call_duration_max: Duration,
-    /// How often a silent connection is asked whether it still lives.
+    /// Interval of keepalive pings on an idle connection.
     pub keepalive_interval: Duration,
-    /// How long it may take to answer that.
+    /// Longest time to the response to a keepalive ping.
     pub keepalive_timeout: Duration,
-    /// After how long a connection is asked to end, so that clients spread over new servers. Its open calls go on to their end.
+    /// Age at which a connection is closed gracefully, so that clients connect to new servers too. Its open calls are
+    /// completed.
     pub connection_age_max: Duration,
 }
 

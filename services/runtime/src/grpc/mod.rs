@@ -1,4 +1,4 @@
-//! The gRPC server: limits, health, reflection, counting and tracing around whatever is mounted.
+//! The gRPC server: limits, deadlines, health, reflection, metrics and trace spans around the services.
 
 mod call_span;
 mod calls;
@@ -14,9 +14,9 @@ mod tests;
 mod transport_status;
 
 pub use call_span::CommandSpan;
-pub use deadline::{time_to_answer, timeout};
+pub use deadline::{answer_timeout, caller_timeout};
 pub use health::Health;
 pub use json::RouteError;
 pub use limits::Limits;
-pub use server::{Mounted, ServeError, Server};
+pub use server::{ServeError, Server, ServerBuilder};
 pub use transport_status::with_reason;

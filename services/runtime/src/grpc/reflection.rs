@@ -1,8 +1,9 @@
-//! Reflection: what is mounted describes itself, to grpcurl and every other client that asks.
+//! Server reflection, for grpcurl and similar clients.
 //!
-//! Whoever serves one service of the product names all of them, also those that other processes serve. A gateway has one address for all,
-//! and can send the question only to one process: `grpcurl list` there must name what can be called there. Whether a process serves a
-//! service itself is what health says, by the service's name.
+//! A process that serves one service of the product lists all of them, also those of other processes. A gateway has one
+//! address for all services, but sends a reflection request to one process: `grpcurl list` at the gateway must list all
+//! that can be called there. Whether a process serves a service itself is reported by health, under the name of the
+//! service.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +16,18 @@ use tonic_reflection::{
     server::{Builder, Error},
 };
 
-/// Both versions of the protocol: v1, and v1alpha, the only one that grpcurl 1.8 speaks.
+/// Both versions of the protocol: v1, and v1alpha, the only one that grpcurl 1.8 supports.
 pub(super) const SERVICES: [&str; 2] =
     ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
-/// The proto files of everything that can be mounted.
+/// The proto files of all services.
 pub(super) const DESCRIPTOR_SETS: [&[u8]; 4] =
     [DESCRIPTOR_SET, HEALTH, v1::FILE_DESCRIPTOR_SET, v1alpha::FILE_DESCRIPTOR_SET];
 
-/// Mounts both versions; each lists the services that are `mounted`, and where one of the product's is, the others too.
-pub(super) fn mount(routes: &mut RoutesBuilder, mounted: &[&'static str]) -> Result<(), Error> {
-    let listed = listed(mounted);
+/// Adds both versions. Each lists the services of this server and, if one of them is of the product, all services of
+/// the product.
+pub(super) fn add_services(routes: &mut RoutesBuilder, served: &[&'static str]) -> Result<(), Error> {
+    let listed = listed(served);
     let describe = || {
         let builder = Builder::configure().include_reflection_service(false);
         let builder = DESCRIPTOR_SETS.into_iter().fold(builder, Builder::register_encoded_file_descriptor_set);
@@ -36,9 +38,9 @@ pub(super) fn mount(routes: &mut RoutesBuilder, mounted: &[&'static str]) -> Res
     Ok(())
 }
 
-fn listed(mounted: &[&str]) -> BTreeSet<String> {
-    let mut listed: BTreeSet<_> = mounted.iter().map(|name| (*name).to_owned()).collect();
-    // A set that cannot be read is refused by the builder.
+fn listed(served: &[&str]) -> BTreeSet<String> {
+    let mut listed: BTreeSet<_> = served.iter().map(|name| (*name).to_owned()).collect();
+    // If a set cannot be read, the builder returns the error.
     let product = DescriptorPool::decode(DESCRIPTOR_SET).unwrap_or_default();
     let product: Vec<_> = product.services().map(|service| service.full_name().to_owned()).collect();
     if product.iter().any(|name| listed.contains(name)) {

@@ -1,4 +1,4 @@
-//! Mounting and serving.
+//! The server and its builder.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -23,29 +23,29 @@ use super::{
 };
 use crate::{Shutdown, connection, pause};
 
-/// How much a client may send on one call, and on one connection, before it is read: enough for the fastest stream of small messages.
+/// The flow-control windows of a call and of a connection: enough for the fastest stream of small messages.
 const CALL_WINDOW_BYTES: u32 = 256 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How large the headers of a call may be.
+/// Largest size of the headers of a call.
 const HEADERS_BYTES_MAX: u32 = 16 * 1024;
 
 const HEALTH: &str = "grpc.health.v1.Health";
 
-/// A gRPC server that is being put together: mount services, then [`Server::serve`].
-pub struct Server {
+/// Builds a [`Server`] from services.
+pub struct ServerBuilder {
     limits: Limits,
     routes: RoutesBuilder,
     services: Vec<&'static str>,
     serves_json: bool,
 }
 
-/// Why a server cannot serve.
+/// Why a server cannot be built or has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The descriptor set built into this program is broken.
-    #[error("reflection cannot describe what is mounted: {0}")]
+    /// The descriptor set built into this program is invalid.
+    #[error("reflection cannot describe the services: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The HTTP annotations of what is mounted cannot be served as JSON.
+    /// The HTTP annotations of the services cannot be served as JSON.
     #[error(transparent)]
     Json(#[from] RouteError),
     /// The transport failed.
@@ -53,8 +53,8 @@ pub enum ServeError {
     Transport(#[from] transport::Error),
 }
 
-/// A server with everything mounted.
-pub struct Mounted {
+/// A gRPC server.
+pub struct Server {
     limits: Limits,
     routes: Routes,
     calls: Arc<Calls>,
@@ -62,8 +62,8 @@ pub struct Mounted {
     transcoder: Option<Arc<JsonTranscoder>>,
 }
 
-impl Server {
-    /// A server without services.
+impl ServerBuilder {
+    /// A builder without services.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, routes: RoutesBuilder::default(), services: Vec::new(), serves_json: false }
@@ -71,7 +71,7 @@ impl Server {
 
     /// Adds a generated service. Its message sizes are set on the service itself, from [`Limits`].
     #[must_use]
-    pub fn mount<S>(mut self, service: S) -> Self
+    pub fn add_service<S>(mut self, service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
             + NamedService
@@ -86,18 +86,18 @@ impl Server {
         self
     }
 
-    /// Serves JSON over HTTP/1.1 and HTTP/2 on the same port, for every mounted method with a `google.api.http` annotation. Without this,
-    /// that is the work of the gateway.
+    /// Serves JSON over HTTP/1.1 and HTTP/2 on the same port, for every method with a `google.api.http` annotation.
+    /// Without this, only the gateway does.
     #[must_use]
     pub fn with_json(self) -> Self {
         Self { serves_json: true, ..self }
     }
 
-    /// Adds health and reflection. Health says "alive and not ready" until told otherwise.
+    /// Adds health and reflection, and builds the server. Health reports "live and not ready" until [`Health::ready`].
     ///
     /// # Errors
-    /// When the descriptor set built into this program is broken.
-    pub async fn finish(mut self) -> Result<Mounted, ServeError> {
+    /// If the descriptor set built into this program is invalid.
+    pub async fn build(mut self) -> Result<Server, ServeError> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let transcoder = self.serves_json.then(|| {
             let (received_max, sent_max) = (self.limits.message_received_bytes_max, self.limits.message_sent_bytes_max);
@@ -108,9 +108,9 @@ impl Server {
         self.services.push(HEALTH);
         self.services.extend(reflection::SERVICES);
         self.routes.add_service(health);
-        reflection::mount(&mut self.routes, &self.services)?;
+        reflection::add_services(&mut self.routes, &self.services)?;
         let calls = Calls::new(&self.services, &self.limits);
-        Ok(Mounted {
+        Ok(Server {
             routes: self.routes.routes().prepare(),
             calls: Arc::new(calls),
             health: health_of,
@@ -120,22 +120,22 @@ impl Server {
     }
 }
 
-impl Mounted {
-    /// What says whether calls should come here.
+impl Server {
+    /// The health of the server.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Serves a listener that is bound already until shutdown begins: then no connection is accepted, open calls go on to their end,
-    /// and what is not done after `drain_max` is cut off.
+    /// Serves a bound listener until shutdown begins. Then no connection is accepted, open calls are completed, and
+    /// those that still run after `drain_max` are cut off.
     ///
     /// # Errors
-    /// When the transport fails.
+    /// If the transport fails.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown, drain_max: Duration) -> Result<(), ServeError> {
         let connections = connection::accept(listener, self.limits.connections_max, gauge!("diptych_rpc_connections"));
-        let server = builder(&self.limits).accept_http1(self.transcoder.is_some());
-        let service = json::serve(calls::watch(self.routes, self.calls), self.transcoder);
+        let server = transport(&self.limits).accept_http1(self.transcoder.is_some());
+        let service = json::serve(calls::monitor(self.routes, self.calls), self.transcoder);
         let served = server.serve_with_incoming_shutdown(service, connections, shutdown.begun());
         let cut_off = async {
             shutdown.begun().await;
@@ -144,14 +144,14 @@ impl Mounted {
         tokio::select! {
             served = served => Ok(served?),
             () = cut_off => {
-                warn!(drain_max_ms = drain_max.as_millis(), "calls were still open when the time to finish them was up");
+                warn!(drain_max_ms = drain_max.as_millis(), "cutting off calls that did not finish in time");
                 Ok(())
             }
         }
     }
 }
 
-fn builder(limits: &Limits) -> transport::Server {
+fn transport(limits: &Limits) -> transport::Server {
     transport::Server::builder()
         .initial_stream_window_size(CALL_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -159,6 +159,7 @@ fn builder(limits: &Limits) -> transport::Server {
         .http2_max_header_list_size(HEADERS_BYTES_MAX)
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
-        // No grace: with one, tonic 0.14 does not ask the client to end, but cuts the connection when age and grace are over.
+        // Without a grace period: with one, tonic 0.14 cuts the connection after age and grace instead of closing it
+        // gracefully.
         .max_connection_age(limits.connection_age_max)
 }

@@ -1,20 +1,20 @@
-//! Statuses that the transport makes before a service sees the call, given the reason that the contract promises.
+//! Reasons for statuses that the transport makes before a service gets the call.
 
 use tonic::{Code, Status};
 
 use crate::Failure;
 
-/// The field that a message which cannot be read at all is reported under.
+/// The field name under which an unreadable message is reported.
 const WHOLE_MESSAGE: &str = "message";
 
-const NO_SUCH_METHOD: &str = "this process serves no such method: `grpcurl -plaintext ADDRESS list` names the services that there are, of which \
-     another process, or a gateway, may serve this one";
+const UNKNOWN_METHOD: &str = "this process does not serve this method: `grpcurl -plaintext ADDRESS list` lists all \
+     services; another process, or the gateway, may serve this one";
 
-/// The status with a reason. One that has details already is returned as it is; so is one whose code says everything in itself, such
-/// as UNIMPLEMENTED or CANCELLED.
+/// Adds a reason to a status. A status that has details is returned as it is; so is one whose code is enough, such as
+/// UNIMPLEMENTED or CANCELLED.
 ///
-/// The transport reports what a client sent wrong as INTERNAL or OUT_OF_RANGE; this product never makes a bare one of these, so here
-/// they mean a message that cannot be read, and one that is too large.
+/// The transport reports an invalid message as INTERNAL and a message that is too large as OUT_OF_RANGE. This product
+/// itself never makes a status with these codes and without details.
 #[must_use]
 pub fn with_reason(status: Status) -> Status {
     if !status.details().is_empty() {
@@ -23,9 +23,9 @@ pub fn with_reason(status: Status) -> Status {
     let failure = match status.code() {
         Code::Internal => Failure::malformed(WHOLE_MESSAGE, format!("cannot be read: {}", status.message())),
         Code::OutOfRange => Failure::too_long(WHOLE_MESSAGE, format!("is too large: {}", status.message())),
-        // What else fails in the transport is not known to be harmless: say so rather than guess.
+        // The cause of any other failure of the transport is unknown.
         Code::Unknown => Failure::Internal,
-        Code::Unimplemented if status.message().is_empty() => return Status::unimplemented(NO_SUCH_METHOD),
+        Code::Unimplemented if status.message().is_empty() => return Status::unimplemented(UNKNOWN_METHOD),
         _ => return status,
     };
     failure.into()
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_transport_finds_wrong_gets_a_reason() {
+    fn errors_of_the_transport_get_a_reason() {
         let reason = |status: Status| with_reason(status).get_details_error_info().unwrap().reason;
         let unreadable = Status::new(Code::Internal, "failed to decode Protobuf message");
         assert_eq!(with_reason(unreadable.clone()).code(), Code::InvalidArgument);
@@ -49,10 +49,10 @@ mod tests {
     }
 
     #[test]
-    fn what_says_everything_is_left_as_it_is() {
+    fn statuses_with_details_or_a_clear_code_are_unchanged() {
         let ours = Status::from(Failure::Internal);
         assert_eq!(with_reason(ours.clone()).details(), ours.details());
         assert_eq!(with_reason(Status::cancelled("gone")).message(), "gone");
-        assert_eq!(with_reason(Status::unimplemented("")).message(), NO_SUCH_METHOD);
+        assert_eq!(with_reason(Status::unimplemented("")).message(), UNKNOWN_METHOD);
     }
 }

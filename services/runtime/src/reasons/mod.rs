@@ -1,4 +1,4 @@
-//! What the reasons of errors mean, read from the proto files: there is no second list.
+//! Explanations of error reasons, read from the options of the proto files.
 
 use diptych_proto::DESCRIPTOR_SET;
 use prost_reflect::{DescriptorPool, DynamicMessage, EnumDescriptor, EnumValueDescriptor, ExtensionDescriptor};
@@ -8,22 +8,22 @@ mod tests;
 
 const PREFIX: &str = "ERROR_REASON_";
 
-/// What a reason means.
+/// The explanation of an error reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The package of its enum, as it stands in `google.rpc.ErrorInfo.domain`.
+    /// The package of its enum, the value of `google.rpc.ErrorInfo.domain`.
     pub domain: String,
-    /// The reason, as it stands in `google.rpc.ErrorInfo.reason`.
+    /// The reason, the value of `google.rpc.ErrorInfo.reason`.
     pub reason: String,
     /// The name of the gRPC code that comes with it, such as `NOT_FOUND`.
     pub code: String,
-    /// What led to it.
+    /// The cause.
     pub cause: String,
     /// What the caller should do.
     pub client_action: String,
 }
 
-/// The proto files built into this program cannot be read. That is a mistake of the build.
+/// The descriptor set built into this program cannot be read: an error of the build.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the descriptor set built into this program cannot be read: {0}")]
 pub struct DescriptorError(String);
@@ -31,21 +31,21 @@ pub struct DescriptorError(String);
 /// Every reason of every domain, in the order of the proto files.
 ///
 /// # Errors
-/// When the descriptor set built into this program is broken.
+/// If the descriptor set built into this program is invalid.
 pub fn all() -> Result<Vec<Explanation>, DescriptorError> {
     let pool = DescriptorPool::decode(DESCRIPTOR_SET).map_err(|error| DescriptorError(error.to_string()))?;
     let info = pool
         .get_extension_by_name("diptych.v1.reason_info")
-        .ok_or_else(|| DescriptorError("the option diptych.v1.reason_info is not in it".to_owned()))?;
+        .ok_or_else(|| DescriptorError("the option diptych.v1.reason_info is missing".to_owned()))?;
     let reasons = pool.all_enums().filter(|list| list.name() == "ErrorReason");
     Ok(reasons.flat_map(|list| explain_enum(&list, &info)).collect())
 }
 
-/// What a reason means, in each domain that has it; nothing where none does. The prefix `ERROR_REASON_` may be there or not, in
-/// either case.
+/// The explanations of a reason, one per domain that has it; empty if none has. `reason` may have the prefix
+/// `ERROR_REASON_`, and be in upper or lower case.
 ///
 /// # Errors
-/// When the descriptor set built into this program is broken.
+/// If the descriptor set built into this program is invalid.
 pub fn explain(reason: &str) -> Result<Vec<Explanation>, DescriptorError> {
     let name = reason.trim().to_ascii_uppercase().replace('-', "_");
     let name = name.strip_prefix(PREFIX).unwrap_or(&name);

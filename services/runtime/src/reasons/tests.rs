@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// The codes that the design's table of errors uses.
+/// The gRPC codes in use.
 const CODES: [&str; 8] = [
     "INVALID_ARGUMENT",
     "FAILED_PRECONDITION",
@@ -26,11 +26,11 @@ fn every_reason_of_every_domain_is_explained() {
     }
     let domains: BTreeSet<_> = all.iter().map(|explanation| explanation.domain.as_str()).collect();
     assert!(domains.contains("diptych.v1"));
-    assert!(domains.len() > 1, "reasons of a domain are found too: {domains:?}");
+    assert!(domains.len() > 1, "reasons of domains are included: {domains:?}");
 }
 
 #[test]
-fn a_reason_is_found_however_it_is_written() {
+fn a_reason_is_found_in_any_spelling() {
     for name in ["VERSION_MISMATCH", "ERROR_REASON_VERSION_MISMATCH", "version-mismatch", " version_mismatch "] {
         let found = explain(name).unwrap();
         assert_eq!(found.len(), 1, "{name}");

@@ -1,4 +1,4 @@
-//! What a program reads: `google.rpc` error details.
+//! Error details for programs (`google.rpc`).
 
 use std::{iter, time::Duration};
 
@@ -11,11 +11,12 @@ use super::{DOMAIN, Failure, message, table};
 /// Maximum length of one description where several fields are invalid.
 const DESCRIPTION_BYTES_MAX: usize = 160;
 
-/// Maximum length of all field violations together: a status travels in HTTP headers. Ten violations of any command fit.
+/// Maximum length of all field violations together: a status travels in HTTP headers. Ten violations of any command
+/// fit.
 const FIELD_VIOLATIONS_BYTES_MAX: usize = 3_072;
 
-/// ErrorInfo always; BadRequest where a field is wrong; RetryInfo where trying again helps; ResourceInfo where one thing is
-/// concerned.
+/// The details of a failure: ErrorInfo always; BadRequest for an invalid field; RetryInfo if a retry may succeed;
+/// ResourceInfo for a failure of one resource.
 pub(super) fn of(failure: &Failure) -> Vec<Any> {
     let mut details = vec![any("google.rpc.ErrorInfo", &error_info(failure))];
     let field_violations = field_violations(failure);
@@ -57,11 +58,11 @@ fn error_info(failure: &Failure) -> ErrorInfo {
         Failure::Refused(refused) => refused.domain,
         _ => DOMAIN,
     };
-    let metadata = metadata(failure).into_iter().map(|(key, value)| (key.to_owned(), message::shortened(value)));
+    let metadata = metadata(failure).into_iter().map(|(key, value)| (key.to_owned(), message::truncated(value)));
     ErrorInfo { reason: failure.reason().to_owned(), domain: domain.to_owned(), metadata: metadata.collect() }
 }
 
-/// The values, by the names that the comments in `error_reason.proto` give.
+/// The values of `ErrorInfo.metadata`, by the names in the comments of `error_reason.proto`.
 fn metadata(failure: &Failure) -> Vec<(&'static str, String)> {
     match failure {
         Failure::RequestIdReused { request_id } | Failure::ReceiptNotFound { request_id } => {

@@ -25,8 +25,8 @@ impl InvalidFields {
     /// Returns the value made of all fields.
     ///
     /// # Errors
-    /// When a field is invalid: its failure, or [`Failure::FieldsInvalid`] where there are several. [`Failure::Internal`] where `value` is
-    /// `None` although no field is invalid, which is a bug of the caller.
+    /// When a field is invalid: its failure, or [`Failure::FieldsInvalid`] where there are several.
+    /// [`Failure::Internal`] where `value` is `None` although no field is invalid, which is a bug of the caller.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Failure> {
         let mut failures = self.0.into_iter();
         match (failures.next(), value) {

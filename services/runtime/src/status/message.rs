@@ -1,13 +1,13 @@
-//! What a person reads: what happened, the value, and what to do.
+//! Error messages for people: what happened, the value, what to do.
 
 use super::Failure;
 
-/// Longer texts are cut: a status travels in HTTP headers, where 8 KiB for all of them is a usual limit.
+/// Longer texts are truncated: a status is sent in HTTP headers, for which 8 KiB in all is a common limit.
 pub(super) const BYTES_MAX: usize = 512;
 
 /// The message of a failure.
 pub(super) fn of(failure: &Failure) -> String {
-    shortened(match failure {
+    truncated(match failure {
         Failure::FieldMissing { field } => format!("{field} is missing: set it"),
         Failure::FieldMalformed { field, .. }
         | Failure::FieldTooLong { field, .. }
@@ -28,53 +28,57 @@ pub(super) fn of(failure: &Failure) -> String {
             "other writers changed {stream_id} several times in a row (last from version {expected} to {actual}): \
              send the command again with the same request_id"
         ),
-        Failure::OutcomeUnknown => "the write database did not say in time whether the command was stored: send it again \
-             with the same request_id, or ask GetReceipt"
-            .into(),
-        Failure::WriteUnavailable => {
-            "the write database cannot be reached and nothing was stored: send the command again with the same request_id"
+        Failure::OutcomeUnknown => {
+            "the write database did not answer in time, so it is unknown whether the command was stored: \
+             send it again with the same request_id, or call GetReceipt"
                 .into()
+        }
+        Failure::WriteUnavailable => {
+            "the write database cannot be reached and nothing was stored: retry with the same request_id".into()
         }
         Failure::ViewBehind { view, partition, required, reached } => format!(
             "view {view} has reached position {reached} of partition {partition}, and the token asks for {required}: \
-             ask again, or without the token if an older answer will do"
+             retry, or omit the token if an older answer is acceptable"
         ),
         Failure::ViewParked { stream_id } => format!(
-            "an event of {stream_id} could not be projected, so its rows stand still: ask again when an operator has \
-             seen to it"
+            "an event of {stream_id} could not be projected, so its rows are not updated: retry after an operator has \
+             repaired the stream"
         ),
-        Failure::ReadUnavailable => "the read database cannot be reached: ask again".into(),
+        Failure::ReadUnavailable => "the read database cannot be reached: retry".into(),
         Failure::Overloaded { what } => {
-            format!("{what} is full and nothing was stored: send the call again with the same request_id, and fewer at a time")
+            format!("{what} is full and nothing was stored: retry with the same request_id, and fewer calls at a time")
         }
         Failure::ShuttingDown => {
-            "this process is stopping and nothing was stored: send the call again with the same request_id".into()
+            "this process is stopping and nothing was stored: retry with the same request_id".into()
         }
         Failure::ReceiptNotFound { request_id } => format!(
             "no command with request_id {request_id} is known: if it was sent, send it again with the same request_id"
         ),
-        Failure::Internal => "something inside is broken; the log has the story: tell the operator the time of this call".into(),
+        Failure::Internal => {
+            "a component failed: report the time of this call to the operator, who finds the cause in the log".into()
+        }
         Failure::Refused(refused) => refused.message.clone(),
     })
 }
 
-/// What is wrong with a field; empty where the failure is not about one.
+/// The problem of a field; empty if the failure is not about a field.
 pub(super) fn problem(failure: &Failure) -> String {
     match failure {
         Failure::FieldMissing { .. } => "is missing: set it".into(),
         Failure::FieldMalformed { problem, .. }
         | Failure::FieldTooLong { problem, .. }
         | Failure::FieldOutOfRange { problem, .. }
-        | Failure::TokenInvalid { problem, .. } => shortened(problem.clone()),
+        | Failure::TokenInvalid { problem, .. } => truncated(problem.clone()),
         Failure::PageTokenInvalid { .. } => {
-            "is not one that this list gave: send next_page_token of the page before with the same other fields, or none".into()
+            "was not issued by this method: send next_page_token of the previous page with the same other fields, or none"
+                .into()
         }
         _ => String::new(),
     }
 }
 
-/// The text, cut at [`BYTES_MAX`].
-pub(super) fn shortened(text: String) -> String {
+/// The text, truncated to [`BYTES_MAX`].
+pub(super) fn truncated(text: String) -> String {
     shortened_to(text, BYTES_MAX)
 }
 

@@ -1,4 +1,4 @@
-//! Failures as callers see them. [`table`] is the one place that says which failure has which reason and gRPC code.
+//! Failures of calls and their gRPC statuses. [`table`] maps each failure to its reason and gRPC code.
 
 mod details;
 mod invalid_fields;
@@ -15,23 +15,24 @@ use tonic::{Code, Status, metadata::MetadataValue};
 
 pub use invalid_fields::InvalidFields;
 
-/// The domain of the reasons in `diptych.v1.ErrorReason`, as it stands in `google.rpc.ErrorInfo.domain`.
+/// The domain of the reasons in `diptych.v1.ErrorReason`, the value of `google.rpc.ErrorInfo.domain`.
 pub(crate) const DOMAIN: &str = "diptych.v1";
 
-/// A header of answers by which a gateway knows that it may send the same call to another instance at once. Callers do not see it.
+/// A response header that allows a gateway to retry the call on another instance at once. Gateways remove it from
+/// responses to callers.
 ///
-/// Without it the failure is everybody's, or the caller's time is up: whoever then asked elsewhere would end with a deadline that has
-/// passed, in the place of an answer that says why and when to ask again.
+/// Without it the failure would be the same on every instance, or the caller's deadline is near: a retry would then end
+/// with an exceeded deadline instead of a response that states the reason and when to retry.
 pub const TRY_ELSEWHERE: &str = "x-diptych-try-elsewhere";
 
-/// Has the gateway send the call to another instance: see [`TRY_ELSEWHERE`].
-pub fn let_try_elsewhere(status: &mut Status) {
+/// Adds the header [`TRY_ELSEWHERE`] to a status.
+pub fn mark_try_elsewhere(status: &mut Status) {
     status.metadata_mut().insert(TRY_ELSEWHERE, MetadataValue::from_static("true"));
 }
 
-/// Why a call fails. Every variant is one reason of `diptych.v1.ErrorReason`, or a refusal of a domain's rule.
+/// Why a call fails. Every variant is one reason of `diptych.v1.ErrorReason`, or a refusal by a rule of a domain.
 ///
-/// Texts in it are sent to the caller: name what the caller sent, never what went wrong inside.
+/// Its texts are sent to the caller: they name what the caller sent, never internal errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// A required field is missing or empty.
@@ -43,14 +44,14 @@ pub enum Failure {
     FieldMalformed {
         /// The field.
         field: Cow<'static, str>,
-        /// What is wrong with the value, and what is allowed: "is `x`, which is not a UUID such as ...".
+        /// The problem and the allowed values: "is `x`, which is not a UUID such as ...".
         problem: String,
     },
     /// A field is too long, or holds too many values.
     FieldTooLong {
         /// The field.
         field: Cow<'static, str>,
-        /// How long it is, and how long it may be.
+        /// The length and the maximum.
         problem: String,
     },
     /// A number is outside its range.
@@ -60,19 +61,20 @@ pub enum Failure {
         /// The number and the range.
         problem: String,
     },
-    /// A consistency token is not one of this installation's.
+    /// A consistency token was not issued by this installation.
     TokenInvalid {
         /// The field that holds it.
         field: Cow<'static, str>,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A page token is not one that this call made.
+    /// A page token was not issued by this method.
     PageTokenInvalid {
         /// The field that holds it.
         field: Cow<'static, str>,
     },
-    /// Several fields are invalid. Reason and code are those of the first; BadRequest names all. Made by [`InvalidFields`].
+    /// Several fields are invalid. Reason and code are those of the first; BadRequest names all. Made by
+    /// [`InvalidFields`].
     FieldsInvalid {
         /// The failure of the first invalid field: one of the variants above.
         first: Box<Failure>,
@@ -88,36 +90,36 @@ pub enum Failure {
     VersionMismatch {
         /// The stream.
         stream_id: StreamId,
-        /// What the caller expects.
+        /// The version that the caller expected.
         expected: Version,
-        /// What it is.
+        /// The version of the stream.
         actual: Version,
     },
-    /// Other writers were faster, several times in a row.
+    /// Other writers wrote to the stream first, several times in a row.
     Contention {
         /// The stream.
         stream_id: StreamId,
         /// The version that the last decision was made on.
         expected: Version,
-        /// The version found at its commit.
+        /// The version of the stream at that commit.
         actual: Version,
     },
-    /// Whether the command was stored is not known.
+    /// It is unknown whether the command was stored.
     OutcomeUnknown,
     /// The write database cannot be reached; nothing was stored.
     WriteUnavailable,
-    /// A view has not reached the caller's token in time.
+    /// A view did not reach the position of the caller's token in time.
     ViewBehind {
         /// The view.
         view: ViewId,
         /// The partition that is behind.
         partition: Partition,
-        /// What the token asks for.
+        /// The position of the token.
         required: Position,
-        /// What the view has reached.
+        /// The position of the view.
         reached: Position,
     },
-    /// A view of this stream stands still.
+    /// The rows of this stream are parked.
     ViewParked {
         /// The stream.
         stream_id: StreamId,
@@ -126,7 +128,7 @@ pub enum Failure {
     ReadUnavailable,
     /// A queue or a limit is full; nothing was stored.
     Overloaded {
-        /// What is full, such as "the queue of commands".
+        /// The queue or limit, such as "command queue".
         what: &'static str,
     },
     /// This process is stopping; nothing was stored.
@@ -136,22 +138,22 @@ pub enum Failure {
         /// The request id.
         request_id: RequestId,
     },
-    /// An invariant is broken. Whoever makes this has logged what and where.
+    /// An internal error. The code that returns it has logged the cause.
     Internal,
-    /// A rule of a domain says no.
-    Refused(Refused),
+    /// A rule of a domain refused the command.
+    Refused(DomainRefusal),
 }
 
-/// A refusal of a domain's rule.
+/// A refusal by a rule of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct DomainRefusal {
     /// The package of the enum of reasons, such as `theatre.command.v1`.
     pub domain: &'static str,
     /// The reason without the prefix `ERROR_REASON_`, such as `SEAT_TAKEN`.
     pub reason: &'static str,
     /// The code that the reason's `reason_info` names.
     pub code: Code,
-    /// What happened, the values, and what to do, for a person.
+    /// The message for people: what happened, the values, what to do.
     pub message: String,
     /// The values for a program.
     pub metadata: Vec<(&'static str, String)>,
@@ -178,7 +180,7 @@ impl Failure {
         Self::FieldOutOfRange { field: field.into(), problem: problem.into() }
     }
 
-    /// The reason without its prefix, as it stands in `ErrorInfo.reason`.
+    /// The reason without its prefix, the value of `ErrorInfo.reason`.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -193,23 +195,25 @@ impl Failure {
         table::row_of(self).code
     }
 
-    /// Whether another instance may do at once what this one cannot: it has a database connection, or a life, of its own.
-    fn may_pass_elsewhere(&self) -> bool {
+    /// Returns whether another instance may succeed at once: it has database connections of its own and may not be
+    /// stopping.
+    fn may_succeed_elsewhere(&self) -> bool {
         matches!(self, Self::WriteUnavailable | Self::ShuttingDown)
     }
 
-    /// The end of a call with this status: that of [`Failure::to_rpc_status`], or one with more details.
+    /// The tonic status with the message and details of `status`: the one of [`Failure::to_rpc_status`], or one with
+    /// more details.
     #[must_use]
-    pub fn end_of_call(&self, status: &rpc::Status) -> Status {
+    pub fn to_tonic_status(&self, status: &rpc::Status) -> Status {
         let details = prost::Message::encode_to_vec(status);
-        let mut ended = Status::with_details(self.code(), status.message.clone(), details.into());
-        if self.may_pass_elsewhere() {
-            let_try_elsewhere(&mut ended);
+        let mut tonic_status = Status::with_details(self.code(), status.message.clone(), details.into());
+        if self.may_succeed_elsewhere() {
+            mark_try_elsewhere(&mut tonic_status);
         }
-        ended
+        tonic_status
     }
 
-    /// The failure as a message of its own, for answers on a stream: code, message and details are those of the
+    /// The failure as a message, for responses on a stream, with the code, message and details of the
     /// [`tonic::Status`].
     #[must_use]
     pub fn to_rpc_status(&self) -> rpc::Status {
@@ -225,6 +229,6 @@ fn reason_name(reason: ErrorReason) -> &'static str {
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
-        failure.end_of_call(&failure.to_rpc_status())
+        failure.to_tonic_status(&failure.to_rpc_status())
     }
 }

@@ -1,4 +1,4 @@
-//! The one table: failure, reason, gRPC code, and when to try again.
+//! The table of failures: reason, gRPC code, and retry delay.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use tonic::Code;
 
 use super::Failure;
 
-/// What is fixed about a failure.
+/// A row of the table.
 pub(super) struct Row {
     pub(super) reason: Reason,
     pub(super) code: Code,
-    /// When trying again makes sense, in milliseconds. Sent where the code is UNAVAILABLE or RESOURCE_EXHAUSTED.
+    /// The delay before a retry may succeed, in milliseconds. Sent if the code is UNAVAILABLE or RESOURCE_EXHAUSTED.
     pub(super) retry_after_ms: u64,
 }
 
-/// A failure that time does not heal.
+/// A retry of the same call does not succeed.
 const NEVER: u64 = 0;
 
 const fn row(reason: Reason, code: Code, retry_after_ms: u64) -> Row {
     Row { reason, code, retry_after_ms }
 }
 
-/// The row of a failure. A domain's refusal brings reason and code along; its row holds only the delay, for domains that refuse with
-/// a code that heals with time.
+/// The row of a failure. A refusal by a domain has its own reason and code; its row adds the delay, for domains that
+/// refuse with a code that allows a retry.
 pub(super) fn row_of(failure: &Failure) -> Row {
     match failure {
         Failure::FieldMissing { .. } => row(Reason::FieldMissing, Code::InvalidArgument, NEVER),
@@ -50,7 +50,7 @@ pub(super) fn row_of(failure: &Failure) -> Row {
 }
 
 impl Row {
-    /// When the caller may try again, where trying again helps.
+    /// The delay before a retry, if a retry may succeed.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         matches!(self.code, Code::Unavailable | Code::ResourceExhausted)
             .then(|| Duration::from_millis(self.retry_after_ms))

@@ -5,7 +5,7 @@ use tonic_types::StatusExt;
 use super::*;
 use crate::reasons;
 
-/// What no service says, as it is not there: infra/envoy does, and tests that.
+/// The reasons that only the gateway sends, for a service that is down; infra/envoy tests them.
 const OF_THE_GATEWAY: [&str; 1] = ["SERVICE_UNAVAILABLE"];
 
 fn request_id() -> RequestId {
@@ -39,7 +39,7 @@ fn one_of_each() -> Vec<Failure> {
         Failure::ViewBehind { view, partition: Partition::new(4), required: position(9), reached: position(8) },
         Failure::ViewParked { stream_id: stream_id() },
         Failure::ReadUnavailable,
-        Failure::Overloaded { what: "the queue of commands" },
+        Failure::Overloaded { what: "command queue" },
         Failure::ShuttingDown,
         Failure::ReceiptNotFound { request_id: request_id() },
         Failure::Internal,
@@ -47,7 +47,7 @@ fn one_of_each() -> Vec<Failure> {
 }
 
 fn taken() -> Failure {
-    Failure::Refused(Refused {
+    Failure::Refused(DomainRefusal {
         domain: "theatre.command.v1",
         reason: "SEAT_TAKEN",
         code: Code::FailedPrecondition,
@@ -96,17 +96,17 @@ fn every_status_carries_its_reason() {
 }
 
 #[test]
-fn retry_info_stands_exactly_where_time_heals() {
+fn retry_info_is_sent_exactly_when_a_retry_may_succeed() {
     for failure in one_of_each() {
-        let heals = matches!(failure.code(), Code::Unavailable | Code::ResourceExhausted);
+        let may_retry = matches!(failure.code(), Code::Unavailable | Code::ResourceExhausted);
         let delay = Status::from(failure.clone()).get_details_retry_info().and_then(|info| info.retry_delay);
-        assert_eq!(delay.is_some(), heals, "{failure:?}");
+        assert_eq!(delay.is_some(), may_retry, "{failure:?}");
         assert!(delay.is_none_or(|delay| delay >= Duration::from_millis(50)), "{failure:?}");
     }
 }
 
 #[test]
-fn a_wrong_field_is_named_with_its_problem() {
+fn an_invalid_field_is_named_with_its_problem() {
     let status = Status::from(Failure::out_of_range("rows[2].number", "is 0, and may be 1 to 40"));
     let violations = status.get_details_bad_request().unwrap().field_violations;
     assert_eq!(violations.len(), 1);
@@ -167,7 +167,7 @@ fn bad_request(status: &Status) -> rpc::BadRequest {
 }
 
 #[test]
-fn versions_and_positions_are_there_for_programs() {
+fn versions_and_positions_are_in_the_metadata() {
     let mismatch = &one_of_each()[7];
     let metadata = Status::from(mismatch.clone()).get_details_error_info().unwrap().metadata;
     let expected = [("stream_id", "seat-7"), ("expected_version", "3"), ("actual_version", "5")];
@@ -182,7 +182,7 @@ fn versions_and_positions_are_there_for_programs() {
 }
 
 #[test]
-fn a_refusal_is_passed_on_as_the_domain_says_it() {
+fn a_refusal_is_sent_as_the_domain_made_it() {
     let status = Status::from(taken());
     assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, "seat 7 is taken: choose another"));
     let info = status.get_details_error_info().unwrap();
@@ -192,7 +192,7 @@ fn a_refusal_is_passed_on_as_the_domain_says_it() {
 }
 
 #[test]
-fn long_texts_are_cut_at_a_character() {
+fn long_texts_are_truncated_at_a_character() {
     let status = Status::from(Failure::malformed("name", "ü".repeat(100_000)));
     assert!(status.message().len() < 600 && status.message().ends_with('…'));
     assert!(status.details().len() < 2_000);
@@ -204,8 +204,8 @@ fn long_texts_are_cut_at_a_character() {
 }
 
 #[test]
-fn only_what_may_pass_elsewhere_is_sent_elsewhere() {
-    let says_so = |failure: &Failure| Status::from(failure.clone()).metadata().contains_key(TRY_ELSEWHERE);
-    let passing: Vec<_> = one_of_each().into_iter().filter(says_so).collect();
-    assert_eq!(passing, [Failure::WriteUnavailable, Failure::ShuttingDown]);
+fn only_failures_that_may_succeed_elsewhere_are_retried_elsewhere() {
+    let is_marked = |failure: &Failure| Status::from(failure.clone()).metadata().contains_key(TRY_ELSEWHERE);
+    let marked: Vec<_> = one_of_each().into_iter().filter(is_marked).collect();
+    assert_eq!(marked, [Failure::WriteUnavailable, Failure::ShuttingDown]);
 }

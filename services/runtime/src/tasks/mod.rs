@@ -1,4 +1,4 @@
-//! Tasks that have an owner: whatever fails or panics is logged, remembered, and ends the process in order.
+//! Groups of background tasks. A task that fails or panics is logged and begins shutdown.
 
 use std::{collections::BTreeMap, fmt::Display, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -17,8 +17,8 @@ mod tests;
 
 /// A group of tasks that start and stop together. Every clone is the same group.
 ///
-/// A task that fails or panics is logged with its name, remembered, and begins the group's [`Shutdown`], so that no process runs on
-/// without one of its parts. A task that ends without an error does not.
+/// A task that fails or panics is logged with its name, recorded, and begins the group's [`Shutdown`], so that no
+/// process continues without one of its parts. A task that ends without an error does not begin shutdown.
 #[derive(Clone, Debug)]
 pub struct Tasks {
     group: Arc<Group>,
@@ -38,24 +38,24 @@ struct State {
     failed: Vec<&'static str>,
 }
 
-/// What a group of tasks left behind.
+/// The tasks of a group that failed or did not end in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("tasks did not end well (failed: {failed:?}, still running: {running:?})")]
-pub struct Unfinished {
-    /// The tasks that failed or panicked, in that order.
+#[error("tasks failed: {failed:?}, still running: {running:?}")]
+pub struct UnfinishedTasks {
+    /// The tasks that failed or panicked, in order of failure.
     pub failed: Vec<&'static str>,
-    /// The tasks that had not ended when the time was up. They were dropped at their next await.
+    /// The tasks that had not ended in time. They are dropped at their next await.
     pub running: Vec<&'static str>,
 }
 
 impl Tasks {
-    /// A group without tasks. The signal may be shared with other groups.
+    /// An empty group. Groups may share a shutdown signal.
     #[must_use]
     pub fn new(shutdown: Shutdown) -> Self {
         Self { group: Arc::new(Group { shutdown, tracker: TaskTracker::new(), state: Mutex::default() }) }
     }
 
-    /// The signal on which the tasks stop, and which a failing task gives.
+    /// The signal on which the tasks stop, and which a failed task gives.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.group.shutdown.clone()
@@ -66,7 +66,7 @@ impl Tasks {
         self.spawn_fallible(name, task.map(Ok::<(), std::convert::Infallible>));
     }
 
-    /// Runs a task. An error is the task's last word: it is logged, and the group shuts down.
+    /// Runs a task. If it returns an error, that is logged and the group shuts down.
     pub fn spawn_fallible<E: Display + Send + 'static>(
         &self,
         name: &'static str,
@@ -81,19 +81,20 @@ impl Tasks {
                 Ok(Ok(Ok(()))) => debug!(task = name, "task ended"),
                 Ok(Ok(Err(failure))) => group.fail(name, &failure),
                 Ok(Err(panic)) => group.fail(name, &panic_text(panic.as_ref())),
-                Err(_aborted) => warn!(task = name, "task dropped because it did not stop in time"),
+                Err(_aborted) => warn!(task = name, "task did not stop in time and was dropped"),
             }
             group.state.lock().running.remove(&number);
         });
     }
 
-    /// Waits until all tasks have ended, for `bound` at most; what runs then is dropped. Does not give the signal.
+    /// Waits until all tasks have ended, for `wait_max` at most, and drops those that still run then. Does not begin
+    /// shutdown.
     ///
     /// # Errors
     /// When a task failed or panicked at any time, or had to be dropped.
-    pub async fn finish(self, bound: Duration) -> Result<(), Unfinished> {
+    pub async fn finish(self, wait_max: Duration) -> Result<(), UnfinishedTasks> {
         self.group.tracker.close();
-        let in_time = tokio::time::timeout(bound, self.group.tracker.wait()).await.is_ok();
+        let in_time = tokio::time::timeout(wait_max, self.group.tracker.wait()).await.is_ok();
         let (failed, running) = {
             let state = self.group.state.lock();
             let running: Vec<_> = if in_time { Vec::new() } else { state.running.values().cloned().collect() };
@@ -103,7 +104,7 @@ impl Tasks {
             handle.abort();
         }
         let running: Vec<_> = running.into_iter().map(|(name, _)| name).collect();
-        if failed.is_empty() && running.is_empty() { Ok(()) } else { Err(Unfinished { failed, running }) }
+        if failed.is_empty() && running.is_empty() { Ok(()) } else { Err(UnfinishedTasks { failed, running }) }
     }
 }
 

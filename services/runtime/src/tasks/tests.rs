@@ -5,7 +5,7 @@ use super::*;
 const SOON: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn tasks_that_end_leave_nothing_behind() {
+async fn finished_tasks_are_removed() {
     let tasks = Tasks::new(Shutdown::new());
     let shutdown = tasks.shutdown();
     tasks.spawn("usher", async move { shutdown.begun().await });
@@ -16,7 +16,7 @@ async fn tasks_that_end_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_task_that_ends_well_does_not_stop_the_others() {
+async fn a_task_that_ends_without_an_error_does_not_begin_shutdown() {
     let tasks = Tasks::new(Shutdown::new());
     let (ended, end) = tokio::sync::oneshot::channel();
     tasks.spawn("usher", async move { ended.send(()).unwrap() });
@@ -25,12 +25,12 @@ async fn a_task_that_ends_well_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn a_failure_begins_shutdown_and_is_remembered() {
+async fn a_failure_begins_shutdown_and_is_reported() {
     let tasks = Tasks::new(Shutdown::new());
     tasks.spawn_fallible("stage", async { Err("the curtain is stuck") });
     tasks.shutdown().begun().await;
     let left = tasks.finish(SOON).await.unwrap_err();
-    assert_eq!(left, Unfinished { failed: vec!["stage"], running: vec![] });
+    assert_eq!(left, UnfinishedTasks { failed: vec!["stage"], running: vec![] });
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_panic_is_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_does_not_stop_is_named_and_dropped() {
+async fn a_task_that_does_not_stop_is_reported_and_dropped() {
     let tasks = Tasks::new(Shutdown::new());
     let (dropped, on_drop) = tokio::sync::oneshot::channel::<()>();
     tasks.spawn("encore", async move {
@@ -51,12 +51,12 @@ async fn a_task_that_does_not_stop_is_named_and_dropped() {
     });
     tasks.spawn("usher", async {});
     let left = tasks.finish(SOON).await.unwrap_err();
-    assert_eq!(left, Unfinished { failed: vec![], running: vec!["encore"] });
+    assert_eq!(left, UnfinishedTasks { failed: vec![], running: vec!["encore"] });
     assert!(on_drop.await.is_err(), "the task's values are dropped with it");
 }
 
 #[test]
-fn panics_are_told_by_their_text() {
+fn panics_are_reported_with_their_message() {
     assert_eq!(panic_text(&"fire"), "panicked: fire");
     assert_eq!(panic_text(&String::from("flood")), "panicked: flood");
     assert_eq!(panic_text(&5_u8), "panicked: without a message");

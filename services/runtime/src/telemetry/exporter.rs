@@ -1,4 +1,4 @@
-//! Metrics, in the text format of Prometheus.
+//! Metrics in the text format of Prometheus, and their HTTP endpoint.
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
@@ -12,33 +12,34 @@ use tower::service_fn;
 use super::process;
 use crate::{Shutdown, connection, pause};
 
-/// The bounds of the buckets of every metric that ends in `_seconds`: from what a cache takes to what a caller gives up on.
+/// Bucket bounds of histograms that end in `_seconds`: from the latency of a cache to the longest timeout of a caller.
 const SECONDS: [f64; 16] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
-/// The bounds of the buckets of every other histogram: sizes of batches.
+/// Bucket bounds of all other histograms: sizes of batches.
 const COUNTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0];
-/// How many may ask at once; further ones wait.
+/// Largest number of open connections; further ones wait.
 const CONNECTIONS_MAX: usize = 32;
-/// How often what was recorded is put into its buckets, so that it does not pile up while nobody asks.
+/// Interval at which recorded samples are moved to their buckets, so that they do not pile up between scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Metrics cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("metrics cannot be set up: {0}")]
-pub struct InstallError(#[from] BuildError);
+pub struct MetricsError(#[from] BuildError);
 
-/// The metrics of this process.
+/// The exporter of this process's metrics.
 #[derive(Clone)]
-pub struct Metrics {
+pub struct MetricsExporter {
     handle: PrometheusHandle,
 }
 
-/// Counts what this process measures, from now on and once. Handles made before count nothing, so this comes early.
+/// Installs the metrics recorder of this process. Call it once, and early: metrics registered before it are not
+/// recorded.
 ///
 /// # Errors
-/// When metrics were set up before.
-pub fn install_metrics() -> Result<Metrics, InstallError> {
-    Ok(Metrics { handle: builder()?.install_recorder()? })
+/// If a recorder was installed before.
+pub fn install_metrics() -> Result<MetricsExporter, MetricsError> {
+    Ok(MetricsExporter { handle: builder()?.install_recorder()? })
 }
 
 pub(super) fn builder() -> Result<PrometheusBuilder, BuildError> {
@@ -47,38 +48,38 @@ pub(super) fn builder() -> Result<PrometheusBuilder, BuildError> {
         .set_buckets(&COUNTS)
 }
 
-impl Metrics {
+impl MetricsExporter {
     #[cfg(test)]
     pub(super) fn of(handle: PrometheusHandle) -> Self {
         Self { handle }
     }
 
-    /// What is counted now, as Prometheus reads it.
+    /// The current metrics in the text format of Prometheus.
     #[must_use]
     pub fn render(&self) -> String {
         self.handle.render() + &process::render()
     }
 
-    /// Answers `GET /metrics` on a listener that is bound already, and keeps the buckets up, until shutdown begins.
+    /// Serves `GET /metrics` on a bound listener, and runs the upkeep of the recorder, until shutdown begins.
     ///
     /// # Errors
-    /// When the transport fails.
+    /// If the transport fails.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), transport::Error> {
         let metrics = self.clone();
         let service = service_fn(move |request: Request<Body>| {
-            let response = metrics.answer(&request);
+            let response = metrics.respond(&request);
             async move { Ok::<_, Infallible>(response) }
         });
         let connections = connection::accept(listener, CONNECTIONS_MAX, Gauge::noop());
         let served = transport::Server::builder().accept_http1(true).serve_with_incoming(service, connections);
         tokio::select! {
             served = served => served,
-            () = self.keep_up() => Ok(()),
+            () = self.run_upkeep() => Ok(()),
             () = shutdown.begun() => Ok(()),
         }
     }
 
-    fn answer(&self, request: &Request<Body>) -> Response<Body> {
+    fn respond(&self, request: &Request<Body>) -> Response<Body> {
         let (status, text) = match (request.method(), request.uri().path()) {
             (&Method::GET, "/metrics") => (StatusCode::OK, self.render()),
             (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned()),
@@ -91,7 +92,7 @@ impl Metrics {
         response
     }
 
-    fn keep_up(&self) -> impl Future<Output = ()> + Send + use<> {
+    fn run_upkeep(&self) -> impl Future<Output = ()> + Send + use<> {
         let handle = self.handle.clone();
         async move {
             loop {

@@ -19,8 +19,8 @@ use tracing_subscriber::{
 /// The prefix of a field whose name is a key already, such as a field `message` of a line that has a message.
 const CLASH_PREFIX: &str = "field_";
 
-/// Formats each event as a JSON object: `timestamp`, `level`, the fields of the process, `target`, `message`, and the fields of the event.
-/// An event inside of spans has `spans`, the outermost first. Spans are to be formatted by
+/// Formats each event as a JSON object: `timestamp`, `level`, the fields of the process, `target`, `message`, and the
+/// fields of the event. An event inside of spans has `spans`, the outermost first. Spans are to be formatted by
 /// [`JsonFields`](tracing_subscriber::fmt::format::JsonFields).
 #[derive(Clone, Debug)]
 pub(super) struct JsonLines {

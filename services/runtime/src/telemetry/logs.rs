@@ -61,7 +61,8 @@ pub enum LogsError {
     Twice,
 }
 
-/// Keeps spans of traces out of the logs, both as lines and as the context of lines. The name is [`crate::trace::TARGET`].
+/// Keeps spans of traces out of the logs, both as lines and as the context of lines. The name is
+/// [`crate::trace::TARGET`].
 const NO_TRACES: &str = "diptych_trace=off";
 
 /// Sends the logs of this process to stderr. Call it once.

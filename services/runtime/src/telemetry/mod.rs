@@ -1,4 +1,4 @@
-//! Logs to stderr, metrics on a listener of their own, traces to a collector.
+//! Logs to stderr, metrics for Prometheus, traces to an OpenTelemetry collector.
 
 mod exporter;
 mod json_lines;
@@ -8,7 +8,7 @@ mod process;
 mod tests;
 mod traces;
 
-pub use exporter::{InstallError, Metrics, install_metrics};
+pub use exporter::{MetricsError, MetricsExporter, install_metrics};
 pub use logs::{LogFormat, LogSettings, LogsError, check_filter, install_logs};
 #[cfg(test)]
 pub(crate) use traces::testing;

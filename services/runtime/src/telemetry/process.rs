@@ -1,12 +1,12 @@
-//! What the process itself takes, by the names that Prometheus has for it. Read when it is asked for.
+//! Standard process metrics of Prometheus: memory and CPU time, read at each scrape.
 
 use std::{fmt::Write, fs};
 
-/// What the kernel counts processor time in. It is the same on every machine, whatever the kernel's own clock does.
+/// The unit of CPU time in `/proc` (`USER_HZ`), the same on every machine.
 const TICKS_PER_SECOND: f64 = 100.0;
 const KIB: u64 = 1_024;
 
-/// Memory and processor time, in the text format; nothing of what cannot be read here.
+/// Memory and CPU time in the text format. Values that cannot be read are left out.
 pub(super) fn render() -> String {
     let mut text = String::new();
     if let Some(bytes) = fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident_bytes) {
@@ -26,14 +26,15 @@ pub(super) fn render() -> String {
     text
 }
 
-/// From the line `VmRSS:   1234 kB`.
+/// The resident memory, from the line `VmRSS:   1234 kB`.
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * KIB)
 }
 
-/// From fields 14 and 15, user and system time. The second field is a name that may hold anything, in parentheses.
+/// The CPU time, from fields 14 and 15 (user and system). The second field is a name in parentheses that may contain
+/// anything.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut times = after_name.split_whitespace().skip(11).map(str::parse::<u32>);

@@ -6,12 +6,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Metrics, exporter};
+use super::{MetricsExporter, exporter};
 use crate::{Shutdown, Tasks};
 
-fn measured() -> Metrics {
+fn recorded() -> MetricsExporter {
     let recorder = exporter::builder().unwrap().build_recorder();
-    let metrics = Metrics::of(recorder.handle());
+    let metrics = MetricsExporter::of(recorder.handle());
     with_local_recorder(&recorder, || {
         counter!("theatre_seats_total").increment(7);
         histogram!("theatre_wait_seconds").record(Duration::from_millis(3));
@@ -22,7 +22,7 @@ fn measured() -> Metrics {
 
 #[test]
 fn histograms_have_buckets() {
-    let text = measured().render();
+    let text = recorded().render();
     assert!(text.contains("theatre_seats_total 7"), "{text}");
     assert!(text.contains("theatre_wait_seconds_bucket{le=\"0.0025\"} 0"), "{text}");
     assert!(text.contains("theatre_wait_seconds_bucket{le=\"0.005\"} 1"), "{text}");
@@ -42,7 +42,7 @@ async fn metrics_are_served_until_shutdown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = Tasks::new(Shutdown::new());
-    tasks.spawn_fallible("metrics", measured().serve(listener, tasks.shutdown()));
+    tasks.spawn_fallible("metrics", recorded().serve(listener, tasks.shutdown()));
 
     let answer = get(address, "GET /metrics").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -55,7 +55,7 @@ async fn metrics_are_served_until_shutdown() {
 }
 
 #[test]
-fn a_filter_that_cannot_be_read_is_named() {
+fn an_invalid_filter_is_named() {
     let error = super::install_logs(&super::LogSettings::new("info,diptych=loud", super::LogFormat::Auto))
         .unwrap_err()
         .to_string();

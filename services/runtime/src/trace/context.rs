@@ -1,4 +1,4 @@
-//! The W3C trace context, level 1: `traceparent` and `tracestate`.
+//! W3C Trace Context, level 1: `traceparent` and `tracestate`.
 
 use std::str::FromStr;
 
@@ -13,17 +13,17 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::is_on;
 
-/// How long the only version of `traceparent` that exists is: `00-<32 hex>-<16 hex>-<2 hex>`.
+/// The length of a `traceparent` of version 00: `00-<32 hex>-<16 hex>-<2 hex>`.
 const TRACEPARENT_BYTES: usize = 55;
-/// How long a `tracestate` may be. The standard asks for at least 512 to be taken.
+/// The largest length of a `tracestate`. The standard requires at least 512 to be propagated.
 const TRACESTATE_BYTES_MAX: usize = 512;
 
-/// A span of a trace that is sampled, wherever it is: what others can be children of, or tied to.
+/// The context of a span of a sampled trace, local or remote: a parent or a link target of other spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext(SpanContext);
 
 impl TraceContext {
-    /// That of a span of this process; `None` where its trace is not sampled.
+    /// The context of a span of this process; `None` if its trace is not sampled.
     #[must_use]
     pub fn of(span: &Span) -> Option<Self> {
         if span.is_disabled() {
@@ -33,13 +33,14 @@ impl TraceContext {
         Self::if_sampled(context)
     }
 
-    /// What an event that came from elsewhere brings along. `None` where its trace is not sampled, and while nothing is exported.
+    /// The context in the metadata of an event from another process. `None` if its trace is not sampled, or if no
+    /// traces are exported.
     #[must_use]
     pub fn of_event(metadata: &EventMetadata) -> Option<Self> {
         Self::read(metadata, true)
     }
 
-    /// The same for a command, which a span of this process has handed over.
+    /// The same for a command, whose context is of a span of this process.
     #[must_use]
     pub fn of_command(metadata: &EventMetadata) -> Option<Self> {
         Self::read(metadata, false)
@@ -54,7 +55,7 @@ impl TraceContext {
         (context.is_valid() && context.is_sampled()).then_some(Self(context))
     }
 
-    /// What an event takes along from here.
+    /// The event metadata with this context.
     #[must_use]
     pub fn to_metadata(&self) -> EventMetadata {
         let (trace_id, span_id, flags) = (self.0.trace_id(), self.0.span_id(), self.0.trace_flags().to_u8());
@@ -70,13 +71,13 @@ impl TraceContext {
     }
 }
 
-/// What the headers of a call say, sampled or not.
+/// The context in the headers of a call, sampled or not.
 pub(super) fn of_headers(headers: &HeaderMap) -> Option<SpanContext> {
     let traceparent = headers.get("traceparent")?.to_str().ok()?;
     parse(traceparent, true, tracestate(headers))
 }
 
-/// What other systems want to be carried along. What cannot be read is left out, and the trace goes on.
+/// The `tracestate` of the headers, which is passed on unchanged. An invalid one is dropped, and the trace continues.
 fn tracestate(headers: &HeaderMap) -> TraceState {
     let parts: Vec<&str> = headers.get_all("tracestate").iter().filter_map(|value| value.to_str().ok()).collect();
     let joined = parts.join(",");
@@ -97,14 +98,15 @@ fn parse(traceparent: &str, is_remote: bool, tracestate: TraceState) -> Option<S
     ))
 }
 
-/// Whether a `traceparent` is one.
+/// Returns whether a `traceparent` is valid.
 pub(crate) fn is_valid(traceparent: &str) -> bool {
     fields(traceparent).is_some()
 }
 
 /// Version, trace id, span id and flags of a valid `traceparent`.
 fn fields(traceparent: &str) -> Option<[&str; 4]> {
-    // A later version may add fields at its end. Until there is one, a longer value is a mistake, and is not stored for ever.
+    // A later version may add fields at the end. Until there is one, a longer value is invalid, and is not stored in
+    // events.
     if traceparent.len() != TRACEPARENT_BYTES {
         return None;
     }
@@ -146,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_written_the_same() {
+    fn a_traceparent_is_written_as_it_was_read() {
         let context = parse(SAMPLED, true, TraceState::NONE).and_then(TraceContext::if_sampled).unwrap();
         assert_eq!(context.to_metadata().traceparent.as_deref(), Some(SAMPLED));
     }
 
     #[test]
-    fn only_sampled_traces_are_worth_a_span() {
+    fn only_sampled_traces_have_a_context() {
         let context = parse(NOT_SAMPLED, true, TraceState::NONE).unwrap();
         assert!(context.is_valid() && context.is_remote());
         assert_eq!(TraceContext::if_sampled(context), None);
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracestate_that_cannot_be_read_does_not_end_the_trace() {
+    fn an_invalid_tracestate_does_not_end_the_trace() {
         for bad in ["no pair", "A=1", &format!("a={}", "x".repeat(600))] {
             let context = of_headers(&headers(&[("traceparent", SAMPLED), ("tracestate", bad)])).unwrap();
             assert_eq!(context.trace_state(), &TraceState::NONE, "{bad}");
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_without_a_valid_traceparent_name_no_caller() {
+    fn headers_without_a_valid_traceparent_have_no_context() {
         assert_eq!(of_headers(&headers(&[])), None);
         assert_eq!(of_headers(&headers(&[("traceparent", "garbage"), ("tracestate", "a=1")])), None);
     }

@@ -1,9 +1,9 @@
-//! What stands behind the ports, by the names that traces use.
+//! Names of the databases, log and cache in spans.
 
 use std::{borrow::Cow, sync::OnceLock};
 
-/// What stands behind each port, as spans name it. The stages know ports only, so whoever opens the adapters says it, together with where
-/// traces go; see [`crate::telemetry::TraceSettings`].
+/// The system behind each port, as named in spans. The services know only ports, so the code that opens the adapters
+/// sets it; see [`crate::telemetry::TraceSettings`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Systems {
     /// The write database: `db.system.name`.
@@ -23,7 +23,8 @@ impl Systems {
     pub const EMBEDDED: Self =
         Self { events: "sqlite", log: "sqlite", topic: Cow::Borrowed("events"), views: "sqlite", cache: "moka" };
 
-    /// The real servers, with this topic. ScyllaDB goes by the name of the protocol that it shares, the only one that the conventions have for it.
+    /// The servers, with this topic. ScyllaDB has the name of Cassandra, whose protocol it shares: the semantic
+    /// conventions have none for it.
     #[must_use]
     pub fn servers(topic: impl Into<Cow<'static, str>>) -> Self {
         Self { events: "postgresql", log: "kafka", topic: topic.into(), views: "cassandra", cache: "memcached" }
@@ -32,13 +33,13 @@ impl Systems {
 
 static SYSTEMS: OnceLock<Systems> = OnceLock::new();
 
-/// What was said when traces were set up; the embedded adapters where nothing was.
+/// The systems set with the traces, by default the embedded adapters.
 #[must_use]
 pub fn systems() -> &'static Systems {
     SYSTEMS.get().unwrap_or(&Systems::EMBEDDED)
 }
 
 pub(crate) fn set_systems(systems: Systems) {
-    // A process has one set of adapters: the first one stays.
+    // A process has one set of adapters, so the first call wins.
     let _ = SYSTEMS.set(systems);
 }

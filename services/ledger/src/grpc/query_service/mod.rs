@@ -45,7 +45,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     /// The consistency token and the deadline of a call.
     fn read_options(&self, metadata: &MetadataMap, consistency: Option<Consistency>) -> Result<ReadOptions, Failure> {
         let token = validate::token(consistency, self.partitions)?;
-        Ok(ReadOptions { token, deadline: self.reader.deadline(grpc::timeout(metadata.as_ref())) })
+        Ok(ReadOptions { token, deadline: self.reader.deadline(grpc::caller_timeout(metadata.as_ref())) })
     }
 
     async fn account_row(

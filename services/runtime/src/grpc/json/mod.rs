@@ -1,9 +1,10 @@
 //! JSON over HTTP for every method with a `google.api.http` annotation, as Envoy's JSON transcoder serves it.
 //!
-//! A request that is not gRPC is matched against the annotations, converted to a gRPC request, sent to the mounted services in this
-//! process, and its answer converted back. Conversions follow the canonical JSON mapping of protobuf. Differences between this and
-//! Envoy in front of the services would confuse a client that moves from one to the other, so the same options hold: unset scalar
-//! fields are printed, unknown query parameters and fields are refused, and an error is a `google.rpc.Status` in JSON.
+//! A request that is not gRPC is matched against the annotations, converted to a gRPC request, sent to the mounted
+//! services in this process, and its answer converted back. Conversions follow the canonical JSON mapping of protobuf.
+//! Differences between this and Envoy in front of the services would confuse a client that moves from one to the other,
+//! so the same options hold: unset scalar fields are printed, unknown query parameters and fields are refused, and an
+//! error is a `google.rpc.Status` in JSON.
 
 mod request;
 mod response;
@@ -39,7 +40,7 @@ pub(super) struct JsonTranscoder {
     response_bytes_max: usize,
 }
 
-/// Why an HTTP request was not answered by a method.
+/// Why an HTTP request was rejected before it reached a method.
 #[derive(Debug)]
 struct Rejection {
     http: StatusCode,
@@ -54,7 +55,7 @@ impl Rejection {
 }
 
 impl JsonTranscoder {
-    /// Reads the annotations of the mounted services.
+    /// Reads the annotations of the services.
     ///
     /// # Errors
     /// When the descriptor set is invalid, or an annotation uses a form that is not supported.
@@ -106,7 +107,7 @@ impl JsonTranscoder {
     }
 }
 
-/// Serves gRPC as before, and everything else as JSON where a transcoder is there.
+/// Serves gRPC, and with a transcoder everything else as JSON.
 pub(super) fn serve<S>(
     grpc: S,
     transcoder: Option<Arc<JsonTranscoder>>,
@@ -137,8 +138,8 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// A page of another origin can make a browser send a form without asking first, but not `application/json`. Without this check any
-/// web page could send commands to a server on the developer's machine.
+/// A page of another origin can make a browser send a form without asking first, but not `application/json`. Without
+/// this check any web page could send commands to a server on the developer's machine.
 fn refuse_cross_origin_forms(method: &Method, headers: &HeaderMap) -> Result<(), Rejection> {
     let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if method == Method::GET || !headers.contains_key(header::ORIGIN) || content_type.starts_with(b"application/json") {

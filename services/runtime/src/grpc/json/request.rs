@@ -66,8 +66,8 @@ fn object(body: &Bytes) -> Result<Map<String, Value>, Rejection> {
     }
 }
 
-/// Sets the field that a parameter such as `page_size` or `consistency.at_least_as_fresh.value` names. A parameter that is sent
-/// several times fills a repeated field.
+/// Sets the field that a parameter such as `page_size` or `consistency.at_least_as_fresh.value` names. A parameter that
+/// is sent several times fills a repeated field.
 fn set_parameter(
     fields: &mut Map<String, Value>,
     message: &MessageDescriptor,
@@ -110,7 +110,8 @@ fn set_parameter(
     }
 }
 
-/// The JSON value of a parameter. Numbers may be text in the JSON mapping, booleans and the numbers of enum values may not.
+/// The JSON value of a parameter. Numbers may be text in the JSON mapping, booleans and the numbers of enum values may
+/// not.
 fn scalar(field: &FieldDescriptor, text: &str) -> Value {
     match field.kind() {
         Kind::Bool => text.parse().map_or_else(|_| text.into(), Value::Bool),

@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::Rejection;
 
-/// An annotation that cannot be served, or an invalid descriptor set. A mistake of the build.
+/// An annotation that is not supported, or an invalid descriptor set: an error of the build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("JSON over HTTP: {0}")]
 pub struct RouteError(String);
@@ -20,25 +20,25 @@ impl RouteError {
 
 /// A path of a method.
 pub(super) struct Route {
-    /// The method that answers it.
+    /// The gRPC method.
     pub(super) method: MethodDescriptor,
-    /// Which fields come from the body.
+    /// The fields that come from the body.
     pub(super) body: BodyFields,
     http_method: Method,
     template: String,
     segments: Vec<Segment>,
-    /// What follows the last segment after a colon, as in `/v1/accounts/{account_id}:deposit`.
+    /// The verb after the last segment and a colon, as in `/v1/accounts/{account_id}:deposit`.
     verb: Option<String>,
     grpc_path: Uri,
 }
 
-/// Which fields of the request message come from the body of the HTTP request.
+/// The fields of the request message that come from the body of the HTTP request.
 pub(super) enum BodyFields {
-    /// None: those that are not in the path are query parameters.
+    /// None: fields that are not in the path are query parameters.
     None,
-    /// All that are not in the path.
+    /// All fields that are not in the path.
     All,
-    /// This one.
+    /// This field.
     One(String),
 }
 
@@ -47,7 +47,7 @@ enum Segment {
     Field(String),
 }
 
-/// All paths.
+/// The paths of all methods.
 pub(super) struct Routes(Vec<Route>);
 
 impl Routes {
@@ -65,7 +65,7 @@ impl Routes {
         Ok(Self(routes))
     }
 
-    /// All of them, in the order of the proto files.
+    /// The routes, in the order of the proto files.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Route> {
         self.0.iter()
@@ -138,7 +138,7 @@ impl Route {
         self.grpc_path.clone()
     }
 
-    /// The fields in the path; `None` where the path is that of another route.
+    /// The fields in the path; `None` if the path belongs to another route.
     fn fields<'r>(&'r self, path: &str) -> Option<Result<Vec<(&'r str, String)>, Rejection>> {
         let path = match &self.verb {
             Some(verb) => path.strip_suffix(verb.as_str())?.strip_suffix(':')?,

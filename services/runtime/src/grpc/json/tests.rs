@@ -27,7 +27,7 @@ fn ok(message: &impl Message) -> Response<Body> {
     Response::new(Body::new(Full::from(frame)))
 }
 
-/// Answers with what it was asked, so that a test sees it.
+/// Responds with the fields of the request.
 async fn grpc(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     assert_eq!(request.method(), Method::POST);
     assert_eq!(request.headers()[header::CONTENT_TYPE], "application/grpc");
@@ -37,29 +37,29 @@ async fn grpc(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let message = frame.slice(5..);
     Ok(match path.rsplit_once('/').unwrap().1 {
         "Deposit" => {
-            let asked = DepositRequest::decode(message).unwrap();
+            let request = DepositRequest::decode(message).unwrap();
             let details = ErrorDetails::with_error_info(
                 "INSUFFICIENT_FUNDS",
                 "ledger.command.v1",
-                [("account_id".to_owned(), asked.account_id)],
+                [("account_id".to_owned(), request.account_id)],
             );
-            let text = format!("{} {}", asked.amount_minor, asked.currency_code);
+            let text = format!("{} {}", request.amount_minor, request.currency_code);
             Status::with_error_details(Code::FailedPrecondition, text, details).into_http()
         }
         "GetAccount" => {
-            let asked = GetAccountRequest::decode(message).unwrap();
-            let token = asked.consistency.map(|consistency| format!("{consistency:?}")).unwrap_or_default();
-            let account = Account { account_id: asked.account_id, owner_id: token, ..Account::default() };
+            let request = GetAccountRequest::decode(message).unwrap();
+            let token = request.consistency.map(|consistency| format!("{consistency:?}")).unwrap_or_default();
+            let account = Account { account_id: request.account_id, owner_id: token, ..Account::default() };
             ok(&GetAccountResponse { account: Some(account), read_at: None })
         }
         "BatchGetAccounts" => {
-            let asked = BatchGetAccountsRequest::decode(message).unwrap();
-            ok(&BatchGetAccountsResponse { missing_account_ids: asked.account_ids, ..Default::default() })
+            let request = BatchGetAccountsRequest::decode(message).unwrap();
+            ok(&BatchGetAccountsResponse { missing_account_ids: request.account_ids, ..Default::default() })
         }
         "ListAccounts" => {
-            let asked = ListAccountsRequest::decode(message).unwrap();
+            let request = ListAccountsRequest::decode(message).unwrap();
             ok(&ListAccountsResponse {
-                next_page_token: format!("{} {}", asked.owner_id, asked.page_size),
+                next_page_token: format!("{} {}", request.owner_id, request.page_size),
                 ..Default::default()
             })
         }

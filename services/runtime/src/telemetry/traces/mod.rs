@@ -1,4 +1,4 @@
-//! Traces, over OTLP to a collector.
+//! Export of traces to a collector by OTLP over gRPC.
 
 mod reporting;
 mod sampler;
@@ -26,40 +26,42 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use self::{reporting::Reporting, sampler::sampler};
+use self::{reporting::ReportingExporter, sampler::sampler};
 use super::{
     LogSettings, LogsError,
     logs::{lines_to_stderr, read_filter},
 };
 use crate::trace::{self, Systems};
 
-/// How many spans may wait to be exported; further ones are dropped. A batch of a stage ends a few thousand at once. About half a kilobyte each.
+/// Capacity of the export queue, in spans of about half a kilobyte; further ones are dropped. A batch of the relay or
+/// projector ends a few thousand spans at once.
 const QUEUE_SPANS_MAX: usize = 8_192;
-/// How many links a span may have: the largest usual batch has so many events.
+/// Largest number of links of a span: the number of events of the largest usual batch.
 const LINKS_PER_SPAN_MAX: u32 = 1_024;
-/// What the exporter says of itself begins with this.
+/// The prefix of the log targets of the exporter.
 const EXPORTER_TARGET: &str = "opentelemetry";
-/// What is worth a log line of that: it is said once, and at the end. That the collector is away says [`Reporting`].
+/// The events of the exporter that are logged by default: they are rare. [`ReportingExporter`] logs that the collector
+/// is unreachable.
 const EXPORTER_EVENTS: [&str; 2] = ["BatchSpanProcessor.SpanDroppingStarted", "BatchSpanProcessor.SpansDropped"];
 
-/// Where traces go, and which.
+/// Settings of the export of traces.
 ///
-/// Attributes of the process beside its name and version can be given as OpenTelemetry has it: `OTEL_RESOURCE_ATTRIBUTES`, and
-/// `OTEL_EXPORTER_OTLP_HEADERS` for what a collector wants to be told with each call.
+/// The environment variables of OpenTelemetry apply as well: `OTEL_RESOURCE_ATTRIBUTES` for further attributes of the
+/// process, and `OTEL_EXPORTER_OTLP_HEADERS` for headers of the calls to the collector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceSettings {
-    /// The collector, by OTLP over gRPC: `http://host:4317`.
+    /// The URL of the collector, for OTLP over gRPC: `http://host:4317`.
     pub endpoint: String,
-    /// What this process is called in traces.
+    /// The name of this process in traces.
     pub service_name: String,
-    /// Of the traces that begin here, because their caller has sent no context, this share is exported: 0 to 1; values outside move to the nearest
-    /// end. Whether a caller's trace is exported its `traceparent` says.
+    /// The sampled share of the traces that begin here, because their caller has sent no context: 0 to 1; values
+    /// outside are moved to the nearest end. A caller's `traceparent` decides on its own trace.
     pub sampling_ratio: f64,
-    /// How often spans are exported, at the latest.
+    /// Longest time between exports.
     pub export_interval: Duration,
-    /// How long an export may take, repetitions included; then its spans are dropped.
+    /// Longest time of an export including retries; after it the spans are dropped.
     pub export_timeout: Duration,
-    /// What stands behind the ports.
+    /// The names of the databases, log and cache in spans.
     pub systems: Systems,
 }
 
@@ -81,42 +83,43 @@ impl TraceSettings {
 /// Traces cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// The endpoint is none.
+    /// The endpoint is invalid.
     #[error(
-        "trace endpoint {endpoint:?} cannot be used, {problem}: write it as http://127.0.0.1:4317 (OTLP over gRPC; a \
-         collector elsewhere that wants TLS is reached through one beside this process)"
+        "invalid trace endpoint {endpoint:?}, {problem}: write it as http://127.0.0.1:4317 (OTLP over gRPC; to reach a \
+         collector with TLS, run one without TLS beside this process)"
     )]
     Endpoint {
-        /// What was given.
+        /// The endpoint.
         endpoint: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: &'static str,
     },
-    /// There is no runtime that could carry them.
-    #[error("traces are set up outside of the runtime: call this inside of it")]
+    /// The caller is not in a tokio runtime.
+    #[error("traces must be set up inside of the tokio runtime")]
     NoRuntime,
-    /// The exporter does not want to be.
-    #[error("traces cannot be exported: {0}")]
+    /// The exporter cannot be built.
+    #[error("the trace exporter cannot be built: {0}")]
     Exporter(#[from] ExporterBuildError),
-    /// Logs, which are set up together with them, cannot be.
+    /// Logs, which are set up together with traces, cannot be set up.
     #[error(transparent)]
     Logs(#[from] LogsError),
 }
 
-/// The export of traces. Let it be stopped last of all, by [`Traces::shutdown`]: what is not exported by then is lost with the process.
-#[must_use = "spans that were not exported yet are lost unless it is shut down"]
+/// The running export of traces. Stop it last, with [`Traces::shutdown`]: spans that are not exported by then are lost.
+#[must_use = "spans that are not exported yet are lost unless it is shut down"]
 #[derive(Debug)]
 pub struct Traces {
     provider: Option<SdkTracerProvider>,
 }
 
-/// Sends what this process logs to stderr, as [`super::install_logs`] does, and its traces to a collector, from now on and once. Without
-/// `traces` it is logs alone, and no span is made. Call it inside of the runtime, which carries the exporter's connection.
+/// Sends the logs of this process to stderr, as [`super::install_logs`], and its traces to a collector. Without
+/// `traces`, no spans are made. Call it once, inside of the tokio runtime, which runs the exporter's connection.
 ///
-/// A collector that cannot be reached, now or later, is no error and holds up nobody: it is logged once, and spans are dropped until it is there.
+/// A collector that cannot be reached, now or later, is no error and delays nothing: it is logged once, and spans are
+/// dropped meanwhile.
 ///
 /// # Errors
-/// When the filter or the endpoint cannot be used, or logs were set up before.
+/// If the filter or the endpoint is invalid, or logs were set up before.
 pub fn install_logs_and_traces(logs: &LogSettings, traces: Option<&TraceSettings>) -> Result<Traces, TracesError> {
     let Some(settings) = traces else {
         super::install_logs(logs)?;
@@ -134,18 +137,18 @@ pub fn install_logs_and_traces(logs: &LogSettings, traces: Option<&TraceSettings
     Ok(traces)
 }
 
-/// Whether an endpoint can be used: for whoever checks a configuration.
+/// Checks an endpoint without using it.
 ///
 /// # Errors
-/// When it cannot.
+/// If the endpoint is invalid.
 pub fn check_endpoint(endpoint: &str) -> Result<(), TracesError> {
-    let refuse = |problem| Err(TracesError::Endpoint { endpoint: endpoint.to_owned(), problem });
-    let Ok(uri) = endpoint.parse::<Uri>() else { return refuse("it is no URL") };
+    let invalid = |problem| Err(TracesError::Endpoint { endpoint: endpoint.to_owned(), problem });
+    let Ok(uri) = endpoint.parse::<Uri>() else { return invalid("it is not a URL") };
     match (uri.scheme(), uri.authority(), uri.path()) {
-        (Some(scheme), ..) if *scheme == Scheme::HTTPS => refuse("this program speaks to collectors without TLS"),
+        (Some(scheme), ..) if *scheme == Scheme::HTTPS => invalid("TLS is not supported"),
         (Some(scheme), Some(_), "/") if *scheme == Scheme::HTTP => Ok(()),
-        (Some(scheme), Some(_), _) if *scheme == Scheme::HTTP => refuse("it has a path"),
-        _ => refuse("it is no http:// URL"),
+        (Some(scheme), Some(_), _) if *scheme == Scheme::HTTP => invalid("it has a path"),
+        _ => invalid("it is not an http:// URL"),
     }
 }
 
@@ -155,19 +158,20 @@ impl Traces {
         Self { provider: Some(provider) }
     }
 
-    /// Exports what has ended, and stops. Takes `wait_max` at most; what is not exported by then is dropped.
+    /// Exports the spans that have ended, and stops. Waits for `wait_max` at most; spans that are not exported by then
+    /// are dropped.
     pub async fn shutdown(mut self, wait_max: Duration) {
         let Some(provider) = self.provider.take() else { return };
         trace::exporter_ends();
-        // It waits by blocking, for a connection that this runtime carries.
+        // It blocks while it waits for a connection that this runtime runs.
         let flushed = spawn_blocking(move || provider.shutdown_with_timeout(wait_max));
         if !matches!(timeout(wait_max, flushed).await, Ok(Ok(Ok(())))) {
-            warn!(wait_max_ms = wait_max.as_millis(), "the last spans could not be exported");
+            warn!(wait_max_ms = wait_max.as_millis(), "the last spans could not be exported in time");
         }
     }
 }
 
-/// Dropped without a shutdown it goes on where it was installed for good, but nobody makes spans for it any more.
+/// Without a shutdown the installed exporter continues, but no spans are made for it any more.
 impl Drop for Traces {
     fn drop(&mut self) {
         if self.provider.take().is_some() {
@@ -176,29 +180,31 @@ impl Drop for Traces {
     }
 }
 
-/// A subscriber that makes traces of spans that are made for them, and of nothing else: no log line, no span of a library.
+/// A subscriber that exports the spans with the target [`trace::TARGET`], and nothing else: no log lines, no spans of
+/// libraries.
 fn registry(provider: &SdkTracerProvider) -> impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync + use<> {
     let layer = tracing_opentelemetry::layer::<Registry>()
         .with_tracer(provider.tracer("diptych"))
-        // What is not in the conventions is left out.
+        // Attributes outside of the semantic conventions are left out.
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        // Spans find their parents by the spans around them; nobody asks OpenTelemetry where he is.
+        // Context activation is off: parents come from tracing spans.
         .with_context_activation(false);
     let only_ours = filter_fn(|metadata| metadata.is_span() && metadata.target() == trace::TARGET);
     tracing_subscriber::registry().with(layer.with_filter(only_ours.with_max_level_hint(LevelFilter::INFO)))
 }
 
-/// What is logged beside traces: as without them, and little of the exporter's own words unless the filter names it.
+/// The log filter if traces are exported: the same as without, and few events of the exporter unless the filter names
+/// its target.
 fn log_filter<S>(filter: &str) -> Result<impl Filter<S> + use<S>, LogsError>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
     EnvFilter: Filter<S>,
 {
-    let wants_exporter = filter.contains(EXPORTER_TARGET);
-    Ok(read_filter(filter)?.and(filter_fn(move |metadata| wants_exporter || !is_chatter(metadata))))
+    let names_exporter = filter.contains(EXPORTER_TARGET);
+    Ok(read_filter(filter)?.and(filter_fn(move |metadata| names_exporter || !is_chatter(metadata))))
 }
 
 fn is_chatter(metadata: &Metadata<'_>) -> bool {
@@ -219,7 +225,7 @@ fn provider(settings: &TraceSettings) -> Result<SdkTracerProvider, TracesError> 
         .with_max_queue_size(QUEUE_SPANS_MAX)
         .with_scheduled_delay(settings.export_interval)
         .build();
-    let processor = BatchSpanProcessor::builder(Reporting::new(exporter, settings.endpoint.clone()));
+    let processor = BatchSpanProcessor::builder(ReportingExporter::new(exporter, settings.endpoint.clone()));
     let resource = Resource::builder()
         .with_service_name(settings.service_name.clone())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));

@@ -1,4 +1,4 @@
-//! Says how the export goes: once when it begins to fail, once when it works again, and by counters.
+//! Logs and metrics of the export of traces: a line when it begins to fail, a line when it works again, and counters.
 
 use std::{
     future::Future,
@@ -17,30 +17,30 @@ use tracing::{info, warn};
 const EXPORTED: &str = "diptych_trace_spans_exported_total";
 const LOST: &str = "diptych_trace_spans_lost_total";
 
-/// An exporter that is watched.
+/// An exporter with logs and metrics around it.
 #[derive(Debug)]
-pub(super) struct Reporting<E> {
+pub(super) struct ReportingExporter<E> {
     exporter: E,
     endpoint: String,
-    fails: AtomicBool,
+    is_failing: AtomicBool,
 }
 
-impl<E> Reporting<E> {
+impl<E> ReportingExporter<E> {
     pub(super) fn new(exporter: E, endpoint: String) -> Self {
-        Self { exporter, endpoint, fails: AtomicBool::new(false) }
+        Self { exporter, endpoint, is_failing: AtomicBool::new(false) }
     }
 
-    fn note(&self, spans: usize, result: &OTelSdkResult) {
+    fn record(&self, spans: usize, result: &OTelSdkResult) {
         let spans = u64::try_from(spans).unwrap_or(u64::MAX);
         let fails = result.is_err();
-        // Here and not at the start: metrics are set up after logs. Exports are rare.
-        describe_counter!(EXPORTED, "Spans that the trace collector has taken");
-        describe_counter!(LOST, "Spans that the trace collector has not taken");
+        // Registered here, as metrics are set up after logs and traces. Exports are rare.
+        describe_counter!(EXPORTED, "Spans exported to the trace collector");
+        describe_counter!(LOST, "Spans lost because the trace collector did not accept them");
         counter!(EXPORTED).increment(if fails { 0 } else { spans });
         counter!(LOST).increment(if fails { spans } else { 0 });
-        match (result, self.fails.swap(fails, Ordering::Relaxed)) {
+        match (result, self.is_failing.swap(fails, Ordering::Relaxed)) {
             (Err(error), false) => {
-                warn!(endpoint = self.endpoint, %error, "traces cannot be exported, spans are dropped until they can");
+                warn!(endpoint = self.endpoint, %error, "traces cannot be exported, dropping spans");
             }
             (Ok(()), true) => info!(endpoint = self.endpoint, "traces are exported again"),
             _ => {}
@@ -48,12 +48,12 @@ impl<E> Reporting<E> {
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Reporting<E> {
+impl<E: SpanExporter> SpanExporter for ReportingExporter<E> {
     fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         let spans = batch.len();
         async move {
             let result = self.exporter.export(batch).await;
-            self.note(spans, &result);
+            self.record(spans, &result);
             result
         }
     }

@@ -1,4 +1,4 @@
-//! Which traces are exported.
+//! Sampling of traces.
 
 use opentelemetry::{
     Context, KeyValue,
@@ -6,17 +6,17 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{Sampler, SamplingResult, ShouldSample};
 
-/// Those of callers that say so, and this share of those that begin here.
+/// Samples callers' traces as their context says, and this share of the traces that begin here.
 pub(super) fn sampler(ratio: f64) -> Sampler {
-    Sampler::ParentBased(Box::new(Roots(Sampler::TraceIdRatioBased(ratio.clamp(0.0, 1.0)))))
+    Sampler::ParentBased(Box::new(RootSampler(Sampler::TraceIdRatioBased(ratio.clamp(0.0, 1.0)))))
 }
 
-/// Decides about spans without a parent. The share is of what callers ask for. Any other root is a batch of things that are traced: it is made
-/// only where there are such, they are tied to it, and so it must be there.
+/// Samples spans without a parent. The share applies to calls. Any other root is the span of a batch: it is made only
+/// if something in the batch is traced, and linked to from there, so it is always sampled.
 #[derive(Clone, Debug)]
-struct Roots(Sampler);
+struct RootSampler(Sampler);
 
-impl ShouldSample for Roots {
+impl ShouldSample for RootSampler {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -53,21 +53,21 @@ mod tests {
     }
 
     #[test]
-    fn callers_decide_about_their_own_traces() {
+    fn callers_decide_on_their_own_traces() {
         assert!(samples(0.0, &SpanKind::Server, Some(TraceFlags::SAMPLED)));
         assert!(!samples(1.0, &SpanKind::Server, Some(TraceFlags::NOT_SAMPLED)));
     }
 
     #[test]
-    fn the_ratio_is_of_calls_that_begin_a_trace() {
+    fn the_ratio_applies_to_calls_that_begin_a_trace() {
         assert!(samples(1.0, &SpanKind::Server, None));
         assert!(!samples(0.0, &SpanKind::Server, None));
-        assert!(samples(7.0, &SpanKind::Server, None), "more than all is all");
-        assert!(!samples(-7.0, &SpanKind::Server, None), "less than none is none");
+        assert!(samples(7.0, &SpanKind::Server, None), "above 1 counts as 1");
+        assert!(!samples(-7.0, &SpanKind::Server, None), "below 0 counts as 0");
     }
 
     #[test]
-    fn a_batch_of_what_is_traced_is_always_there() {
+    fn the_span_of_a_batch_is_always_sampled() {
         assert!(samples(0.0, &SpanKind::Internal, None));
         assert!(samples(0.0, &SpanKind::Client, None));
     }

@@ -1,4 +1,4 @@
-//! Traces of one thread, kept in memory.
+//! In-memory recording of spans and log lines, for tests.
 
 use std::{
     future::Future,
@@ -21,36 +21,36 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::{Traces, registry, sampler};
 
 #[derive(Clone, Debug, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
+struct InMemoryExporter(Arc<Mutex<Vec<SpanData>>>);
 
-impl SpanExporter for Kept {
+impl SpanExporter for InMemoryExporter {
     fn export(&self, mut batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         self.0.lock().append(&mut batch);
         std::future::ready(Ok(()))
     }
 }
 
-/// Every span that ends on this thread while it lives.
-pub(crate) struct Recording {
-    kept: Kept,
+/// Records the spans that end on this thread until it is dropped.
+pub(crate) struct SpanRecorder {
+    exporter: InMemoryExporter,
     _traces: Traces,
     _subscriber: DefaultGuard,
 }
 
-impl Recording {
-    /// Of traces that begin here, this share.
+impl SpanRecorder {
+    /// Begins to record. `ratio` is the sampled share of the traces that begin here.
     pub(crate) fn begin(ratio: f64) -> Self {
-        keep_others();
-        let kept = Kept::default();
-        let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).with_sampler(sampler(ratio));
+        keep_other_subscribers();
+        let exporter = InMemoryExporter::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).with_sampler(sampler(ratio));
         let provider = provider.build();
         let subscriber = tracing::subscriber::set_default(registry(&provider));
-        Self { kept, _traces: Traces::begin(provider), _subscriber: subscriber }
+        Self { exporter, _traces: Traces::begin(provider), _subscriber: subscriber }
     }
 
     /// The spans that have ended, in that order.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
-        self.kept.0.lock().clone()
+        self.exporter.0.lock().clone()
     }
 }
 
@@ -89,9 +89,10 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// With one subscriber in the process `tracing` asks only the thread that comes to a span first whether anybody wants it. Where that was a
-/// test without a recording, nobody ever got one. With more it asks all of them.
-fn keep_others() {
+/// Keeps two more subscribers alive. With one subscriber in the process, `tracing` caches the interest in a span from
+/// the thread that first reaches it; if that is a test without a recorder, the span is disabled for all tests. With
+/// several, it asks all of them.
+fn keep_other_subscribers() {
     static OTHERS: OnceLock<[Dispatch; 2]> = OnceLock::new();
     OTHERS.get_or_init(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
 }
@@ -102,7 +103,7 @@ pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<String> {
     found.map(|found| found.value.to_string())
 }
 
-/// Whether a span has no parent at all.
+/// Returns whether a span has no parent.
 pub(crate) fn is_root(span: &SpanData) -> bool {
     span.parent_span_id == SpanId::INVALID
 }

@@ -9,8 +9,8 @@ use tracing::{info, info_span};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt};
 
 use super::{
-    reporting::Reporting,
-    testing::{Lines, Recording},
+    reporting::ReportingExporter,
+    testing::{Lines, SpanRecorder},
     *,
 };
 use crate::trace::TARGET;
@@ -30,7 +30,7 @@ fn work() {
 }
 
 #[test]
-fn spans_of_traces_are_not_seen_in_logs() {
+fn spans_of_traces_are_not_in_logs() {
     let (with, without) = (Lines::default(), Lines::default());
     let provider = SdkTracerProvider::builder().build();
     let filter = log_filter("info").unwrap();
@@ -42,19 +42,19 @@ fn spans_of_traces_are_not_seen_in_logs() {
 }
 
 #[test]
-fn logs_and_spans_of_others_are_not_exported() {
-    let recording = Recording::begin(1.0);
+fn logs_and_spans_of_libraries_are_not_exported() {
+    let recorder = SpanRecorder::begin(1.0);
     work();
     info_span!(target: "h2", "frame").in_scope(|| info!(target: "tonic", "a line"));
-    let spans = recording.spans();
+    let spans = recorder.spans();
     assert_eq!(spans.iter().map(|span| span.name.as_ref()).collect::<Vec<_>>(), ["work"]);
     assert_eq!(spans[0].events.len(), 0);
 }
 
 #[test]
-fn of_the_exporters_own_words_only_the_rare_ones_are_logged() {
+fn only_rare_events_of_the_exporter_are_logged() {
     let lines = Lines::default();
-    let says = |filter: &str| {
+    let logged = |filter: &str| {
         let filter = log_filter(filter).unwrap();
         let subscriber = tracing_subscriber::registry().with(layer(&lines).with_filter(filter));
         tracing::subscriber::with_default(subscriber, || {
@@ -63,12 +63,12 @@ fn of_the_exporters_own_words_only_the_rare_ones_are_logged() {
         });
         lines.take()
     };
-    assert_eq!(says("info"), " WARN opentelemetry_sdk: once\n");
-    let asked_for = says("info,opentelemetry_sdk=debug");
+    assert_eq!(logged("info"), " WARN opentelemetry_sdk: once\n");
+    let asked_for = logged("info,opentelemetry_sdk=debug");
     assert_eq!(asked_for.lines().count(), 2, "{asked_for}");
 }
 
-/// Fails as long as it is told to.
+/// Fails while its flag is set.
 #[derive(Clone, Debug, Default)]
 struct Flaky(Arc<Mutex<bool>>);
 
@@ -80,16 +80,16 @@ impl SpanExporter for Flaky {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_is_logged_once_each_time() {
+async fn an_unreachable_collector_is_logged_once_each_time() {
     let lines = Lines::default();
     let _logs = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer(&lines)));
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let _metrics = metrics::set_default_local_recorder(&recorder);
     let flaky = Flaky::default();
-    let exporter = Reporting::new(flaky.clone(), "http://collector:4317".to_owned());
+    let exporter = ReportingExporter::new(flaky.clone(), "http://collector:4317".to_owned());
     for fails in [false, true, true, true, false, false, true] {
         *flaky.0.lock() = fails;
-        let span = Recording::begin(1.0);
+        let span = SpanRecorder::begin(1.0);
         info_span!(target: TARGET, parent: None, "work").in_scope(|| ());
         let spans = span.spans();
         drop(span);
@@ -105,17 +105,17 @@ async fn a_collector_that_is_away_is_logged_once_each_time() {
 }
 
 #[test]
-fn endpoints_that_cannot_be_used_say_why() {
+fn invalid_endpoints_are_rejected_with_the_problem() {
     for good in ["http://127.0.0.1:4317", "http://collector.observability:4317/", "http://[::1]:4317"] {
         check_endpoint(good).unwrap();
     }
     for (bad, why) in [
-        ("", "no URL"),
-        ("127.0.0.1:4317", "no http:// URL"),
-        ("collector", "no http:// URL"),
-        ("http://", "no URL"),
-        ("grpc://collector:4317", "no http:// URL"),
-        ("https://collector:4317", "without TLS"),
+        ("", "not a URL"),
+        ("127.0.0.1:4317", "not an http:// URL"),
+        ("collector", "not an http:// URL"),
+        ("http://", "not a URL"),
+        ("grpc://collector:4317", "not an http:// URL"),
+        ("https://collector:4317", "TLS is not supported"),
         ("http://collector:4318/v1/traces", "has a path"),
     ] {
         let error = check_endpoint(bad).unwrap_err().to_string();

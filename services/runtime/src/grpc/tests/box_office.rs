@@ -1,4 +1,4 @@
-//! A box office with two methods, its server, and its clients.
+//! A service with two methods, its server, and its clients.
 
 use std::{
     convert::Infallible,
@@ -30,36 +30,37 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use tonic_prost::ProstCodec;
 use tower::Service;
 
-use super::super::{Health, Limits, Server};
+use super::super::{Health, Limits, ServerBuilder};
 use crate::{Shutdown, Tasks, pause};
 
 pub(super) const NAME: &str = "theatre.v1.BoxOffice";
 
-/// Answers `Reserve` at once, and `Wait` when the doors are open. A request is any message with a text in field 1.
+/// A service that responds to `Reserve` at once, and to `Wait` when the doors are open. A request is any message with a
+/// string in field 1.
 #[derive(Clone)]
 pub(super) struct BoxOffice {
     doors_open: Arc<watch::Sender<bool>>,
     waiting: Arc<watch::Sender<usize>>,
     message_bytes_max: usize,
-    /// What the events of each call would take along.
-    caused: Arc<Mutex<Vec<EventMetadata>>>,
+    /// The event metadata of each call.
+    event_metadata: Arc<Mutex<Vec<EventMetadata>>>,
 }
 
 impl BoxOffice {
-    /// What the events of the newest call would take along.
-    pub(super) fn caused(&self) -> Option<String> {
-        self.caused.lock().last()?.traceparent.as_deref().map(str::to_owned)
+    /// The `traceparent` of the events of the last call.
+    pub(super) fn last_traceparent(&self) -> Option<String> {
+        self.event_metadata.lock().last()?.traceparent.as_deref().map(str::to_owned)
     }
 
     pub(super) fn open_doors(&self) {
         self.doors_open.send_replace(true);
     }
 
-    async fn until_somebody_waits(&self) {
+    async fn until_a_call_waits(&self) {
         self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
     }
 
-    pub(super) async fn until_nobody_waits(&self) {
+    pub(super) async fn until_no_call_waits(&self) {
         self.waiting.subscribe().wait_for(|waiting| *waiting == 0).await.unwrap();
     }
 }
@@ -78,7 +79,7 @@ impl Service<HttpRequest<Body>> for BoxOffice {
     }
 
     fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
-        let method = Method { waits: request.uri().path().ends_with("/Wait"), office: self.clone() };
+        let method = BoxOfficeMethod { waits: request.uri().path().ends_with("/Wait"), office: self.clone() };
         let message_bytes_max = self.message_bytes_max;
         Box::pin(async move {
             let codec = ProstCodec::<(), HealthCheckRequest>::default();
@@ -89,21 +90,21 @@ impl Service<HttpRequest<Body>> for BoxOffice {
     }
 }
 
-struct Method {
+struct BoxOfficeMethod {
     waits: bool,
     office: BoxOffice,
 }
 
-impl UnaryService<HealthCheckRequest> for Method {
+impl UnaryService<HealthCheckRequest> for BoxOfficeMethod {
     type Response = ();
     type Future = BoxFuture<'static, Result<Response<()>, Status>>;
 
     fn call(&mut self, request: Request<HealthCheckRequest>) -> Self::Future {
         let (waits, office) = (self.waits, self.office.clone());
-        office.caused.lock().push(crate::traceparent(request.metadata()));
+        office.event_metadata.lock().push(crate::event_metadata(request.metadata()));
         Box::pin(async move {
             if waits {
-                let _leaves = Waiting::begin(&office);
+                let _waiting = WaitingCall::begin(&office);
                 office.doors_open.subscribe().wait_for(|open| *open).await.unwrap();
             }
             Ok(Response::new(()))
@@ -111,31 +112,31 @@ impl UnaryService<HealthCheckRequest> for Method {
     }
 }
 
-struct Waiting(Arc<watch::Sender<usize>>);
+struct WaitingCall(Arc<watch::Sender<usize>>);
 
-impl Waiting {
+impl WaitingCall {
     fn begin(office: &BoxOffice) -> Self {
         office.waiting.send_modify(|waiting| *waiting += 1);
         Self(Arc::clone(&office.waiting))
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitingCall {
     fn drop(&mut self) {
         self.0.send_modify(|waiting| *waiting -= 1);
     }
 }
 
-/// The box office behind a real socket.
-pub(super) struct Running {
+/// A server of the box office on a real socket.
+pub(super) struct TestServer {
     pub(super) address: SocketAddr,
     pub(super) health: Health,
     pub(super) tasks: Tasks,
-    pub(super) theatre: BoxOffice,
+    pub(super) box_office: BoxOffice,
     pub(super) channel: Channel,
 }
 
-impl Running {
+impl TestServer {
     pub(super) async fn start(limits: Limits) -> Self {
         Self::start_with_drain(limits, Duration::from_secs(5)).await
     }
@@ -144,25 +145,29 @@ impl Running {
         Self::start_with(limits, drain_max, |server| server).await
     }
 
-    /// With what is mounted beside the theatre.
-    pub(super) async fn start_mounting(mount: impl FnOnce(Server) -> Server) -> Self {
-        Self::start_with(Limits::default(), Duration::from_secs(5), mount).await
+    /// With further services.
+    pub(super) async fn start_with_services(add_services: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        Self::start_with(Limits::default(), Duration::from_secs(5), add_services).await
     }
 
-    async fn start_with(limits: Limits, drain_max: Duration, mount: impl FnOnce(Server) -> Server) -> Self {
-        let theatre = BoxOffice {
+    async fn start_with(
+        limits: Limits,
+        drain_max: Duration,
+        add_services: impl FnOnce(ServerBuilder) -> ServerBuilder,
+    ) -> Self {
+        let box_office = BoxOffice {
             doors_open: Arc::new(watch::Sender::new(false)),
             waiting: Arc::new(watch::Sender::new(0)),
             message_bytes_max: limits.message_received_bytes_max,
-            caused: Arc::default(),
+            event_metadata: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = mount(Server::new(limits).mount(theatre.clone())).finish().await.unwrap();
+        let server = add_services(ServerBuilder::new(limits).add_service(box_office.clone())).build().await.unwrap();
         let health = server.health();
         let tasks = Tasks::new(Shutdown::new());
         tasks.spawn_fallible("grpc", server.serve(listener, tasks.shutdown(), drain_max));
-        Self { address, health, tasks, theatre, channel: lazy(address) }
+        Self { address, health, tasks, box_office, channel: lazy(address) }
     }
 
     pub(super) async fn health(&self, service: &str) -> Result<bool, Status> {
@@ -191,7 +196,7 @@ impl Running {
         call(self.channel.clone(), path, message, &[]).await
     }
 
-    /// Calls `Reserve` with headers of its caller.
+    /// Calls `Reserve` with these headers.
     pub(super) async fn call_from(&self, caller: &[(&'static str, &str)]) -> Result<(), Status> {
         call(self.channel.clone(), &format!("/{NAME}/Reserve"), &[], caller).await
     }
@@ -200,16 +205,16 @@ impl Running {
         call(lazy(self.address), &format!("/{NAME}/{method}"), &[], &[]).await
     }
 
-    /// Begins a call, and returns once the theatre has it.
+    /// Begins a call, and returns once the service has it.
     pub(super) async fn begin(&self, method: &str) -> AbortOnDropHandle<Result<(), Status>> {
         let (channel, path) = (self.channel.clone(), format!("/{NAME}/{method}"));
         let tracker = tokio_util::task::TaskTracker::new();
         let held = tracker.spawn(async move { call(channel, &path, &[], &[]).await });
-        self.theatre.until_somebody_waits().await;
+        self.box_office.until_a_call_waits().await;
         AbortOnDropHandle::new(held)
     }
 
-    /// Returns when new connections are refused.
+    /// Waits until new connections are refused.
     pub(super) async fn until_refusing(&self) {
         while TcpStream::connect(self.address).await.is_ok() {
             pause(Duration::from_millis(1)).await;

@@ -1,20 +1,20 @@
-//! What reflection answers.
+//! A client of the reflection service.
 
 use futures::stream;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use super::Running;
+use super::TestServer;
 
-/// Asks one question by a version of the protocol, which both have under the same names; an expression of the answer.
-macro_rules! ask {
-    ($version:ident, $running:expr, $question:ident($text:expr)) => {{
+/// Sends one request by a version of the protocol and evaluates to the response. Both versions have the same names.
+macro_rules! request {
+    ($version:ident, $server:expr, $request:ident($text:expr)) => {{
         use $version::{
             ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
             server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
         };
-        let question = MessageRequest::$question($text.to_owned());
-        let request = ServerReflectionRequest { message_request: Some(question), ..Default::default() };
-        let mut client = ServerReflectionClient::new($running.channel.clone());
+        let message_request = MessageRequest::$request($text.to_owned());
+        let request = ServerReflectionRequest { message_request: Some(message_request), ..Default::default() };
+        let mut client = ServerReflectionClient::new($server.channel.clone());
         let answers = client.server_reflection_info(stream::iter([request])).await;
         let answer = match answers {
             Ok(answers) => answers.into_inner().message().await,
@@ -30,18 +30,22 @@ macro_rules! ask {
     }};
 }
 
-impl Running {
+impl TestServer {
     /// The services that reflection lists.
     pub(super) async fn services(&self, version: &str) -> Vec<String> {
-        if version.contains("alpha") { ask!(v1alpha, self, ListServices("")) } else { ask!(v1, self, ListServices("")) }
+        if version.contains("alpha") {
+            request!(v1alpha, self, ListServices(""))
+        } else {
+            request!(v1, self, ListServices(""))
+        }
     }
 
-    /// Whether reflection has the file that describes this.
+    /// Returns whether reflection has the file that describes this symbol.
     pub(super) async fn describes(&self, version: &str, symbol: &str) -> bool {
         let files: Vec<String> = if version.contains("alpha") {
-            ask!(v1alpha, self, FileContainingSymbol(symbol))
+            request!(v1alpha, self, FileContainingSymbol(symbol))
         } else {
-            ask!(v1, self, FileContainingSymbol(symbol))
+            request!(v1, self, FileContainingSymbol(symbol))
         };
         !files.is_empty()
     }
