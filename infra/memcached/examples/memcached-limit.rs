@@ -1,14 +1,16 @@
-//! What the cache costs beside its limit: the library's bare client on the same server, in one run, turn by turn.
+//! Benchmark of the cache against its limit: the library's bare client on the same server, in one run, in alternating
+//! rounds.
 //!
 //! ```text
 //! memcached -l 127.0.0.1 -p 11311 -m 64 &
 //! cargo run --release -p diptych-memcached --example memcached-limit -- 127.0.0.1:11311 [CONNECTIONS]
 //! ```
 //!
-//! The last figures of each side are the processor time of this process for a call, which says more than the others on a machine that is busy with
-//! something else. Both read and write the same number of rows of the same size. The bare client has a connection for each call under way, up to 64, knows no
-//! leases and compares nothing: that is what the contract costs.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "an example that cannot go on stops")]
+//! The last figure of each side is the processor time of this process per call, which is the most meaningful one on a
+//! machine with other load. Both sides read and write the same number of rows of the same size. The bare client has a
+//! connection for each call in flight, up to 64, and neither leases nor comparisons: the difference is the cost of the
+//! contract.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "an example may panic")]
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -29,7 +31,7 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_millis(1_000);
 const CONNECTIONS: usize = 64;
 
-/// Calls a second, how long they take, and the processor time that they cost this process.
+/// Calls per second, their latency, and the processor time of this process per call.
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
     per_second: f64,
@@ -38,14 +40,14 @@ struct Figures {
     cpu_us: f64,
 }
 
-/// The processor time of all threads so far; 0 where the system does not tell.
+/// The processor time of all threads so far; 0 where the system does not report it.
 fn cpu_time() -> Duration {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let times = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
     Duration::from_nanos(times.filter_map(|times| times.split(' ').next()?.parse::<u64>().ok()).sum())
 }
 
-/// Calls over and over, so many at a time, for the length of a round.
+/// Calls repeatedly for the length of a round, with a number of concurrent callers.
 async fn measure<F>(callers: usize, call: impl Fn(usize) -> F + Clone + Send + 'static) -> Figures
 where
     F: Future<Output = ()> + Send,
@@ -74,7 +76,7 @@ where
     Figures { per_second: count / elapsed.as_secs_f64(), p50_us: at(50), p99_us: at(99), cpu_us }
 }
 
-/// The middle one of several rounds.
+/// The median of several rounds by calls per second.
 fn median(mut rounds: Vec<Figures>) -> Figures {
     rounds.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
     rounds[rounds.len() / 2]
@@ -94,7 +96,7 @@ fn row(position: i64) -> CachedRow {
     CachedRow { position, as_of: position, as_of_time: Timestamp::from_micros(1), body }
 }
 
-async fn put_rows(bare: &AsyncMetaClient, cache: &MemcachedViewCache) {
+async fn store_rows(bare: &AsyncMetaClient, cache: &MemcachedViewCache) {
     for chunk in (0..ROWS).collect::<Vec<_>>().chunks(500) {
         let sets = chunk.iter().map(|number| Set::new(bare_key(*number), [b'x'; BODY_BYTES + 26]).ttl(Ttl::secs(600)));
         bare.run_many(sets).await.unwrap();
@@ -103,7 +105,7 @@ async fn put_rows(bare: &AsyncMetaClient, cache: &MemcachedViewCache) {
     }
 }
 
-fn show(what: &str, bare: Figures, ours: Figures) {
+fn print_comparison(what: &str, bare: Figures, ours: Figures) {
     let of = |side: Figures| {
         let Figures { per_second, p50_us, p99_us, cpu_us } = side;
         format!("{per_second:>7.0}/s p50 {p50_us:>6.0} us p99 {p99_us:>6.0} us cpu {cpu_us:>5.1} us")
@@ -111,7 +113,7 @@ fn show(what: &str, bare: Figures, ours: Figures) {
     println!("{what:34} bare {} | ours {} | {:.2}", of(bare), of(ours), ours.per_second / bare.per_second);
 }
 
-/// Compares the two, turn by turn, so that both meet the same machine.
+/// Compares both sides in alternating rounds, so that both run under the same conditions.
 async fn compare<A, B>(
     what: &str,
     callers: usize,
@@ -126,14 +128,14 @@ async fn compare<A, B>(
         of_bare.push(measure(callers, bare.clone()).await);
         of_ours.push(measure(callers, ours.clone()).await);
     }
-    show(&format!("{what}, {callers} at a time"), median(of_bare), median(of_ours));
+    print_comparison(&format!("{what}, {callers} callers"), median(of_bare), median(of_ours));
 }
 
 #[tokio::main]
 async fn main() {
-    let server = std::env::args().nth(1).expect("say which server, as host:port");
+    let server = std::env::args().nth(1).expect("usage: memcached-limit HOST:PORT [CONNECTIONS]");
     let connections_per_server =
-        std::env::args().nth(2).map_or(1, |count| count.parse().expect("a count of connections"));
+        std::env::args().nth(2).map_or(1, |count| count.parse().expect("CONNECTIONS must be a number"));
     let timeout = Duration::from_secs(5);
     let bare = AsyncMetaClient::builder().max_idle(CONNECTIONS).max_connections(Some(CONNECTIONS));
     let bare =
@@ -141,7 +143,7 @@ async fn main() {
     let config =
         MemcachedConfig { connections_per_server, request_timeout: timeout, ..MemcachedConfig::new(vec![server]) };
     let cache = Arc::new(MemcachedViewCache::open(config).await.unwrap());
-    put_rows(&bare, &cache).await;
+    store_rows(&bare, &cache).await;
 
     for callers in [1, 16, 64, 512] {
         let (client, shared) = (bare.clone(), Arc::clone(&cache));

@@ -1,58 +1,62 @@
-//! What can be set.
+//! Settings of the cache.
 
 use std::{collections::HashSet, time::Duration};
 
 use diptych_kernel::ports::{PortError, PortResult};
 
-/// Seconds above which the protocol takes a time to live for a date.
+/// The longest time to live: the protocol reads larger numbers of seconds as a Unix timestamp.
 const TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How long a lease may be good at most: a key whose filler has died costs every reader a look at the read database for that long.
+/// The longest lease: while a reader that died holds the lease of a key, every other reader of the key goes to the read
+/// database.
 const LEASE_TTL_MAX: Duration = Duration::from_secs(60);
 
-/// How many connections to one server make sense; a single one carries hundreds of thousands of rows a second.
+/// The maximum number of connections to one server; a single one carries hundreds of thousands of rows per second.
 const CONNECTIONS_MAX: usize = 64;
 
-/// What is left of a key of 250 bytes once a view, a hash and separators have their room.
+/// The part of a key of 250 bytes that is left after the view, a hash and separators.
 const KEY_PREFIX_BYTES_MAX: usize = 64;
 
-/// Where the cache is, and how it is used. [`MemcachedConfig::new`] gives the defaults.
+/// Servers and settings of the cache. [`MemcachedConfig::new`] returns the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemcachedConfig {
-    /// The servers, as `host:port`, `address:port` or `[address]:port`. At least one, none twice. Every process of an installation must name them
-    /// in the same words, as the words decide which server has which key; the order does not matter. Names are looked up at every connection, so
-    /// a server may come back under another address. Not for proxies that spread keys over servers of their own.
+    /// The servers, as `host:port`, `address:port` or `[address]:port`. At least one, without duplicates. Every process
+    /// of an installation must use exactly the same names, as keys are assigned to servers by hashing them; the order
+    /// does not matter. Names are resolved at every connect, so a server may come back under another address. Proxies
+    /// that distribute keys over several servers are not supported.
     pub servers: Vec<String>,
-    /// What the keys of this installation begin with, so that several can share servers: at most 64 letters, digits, `.`, `_` and `-`. Default
-    /// `diptych`.
+    /// The prefix of all keys of this installation, so that several installations can share servers: at most 64
+    /// letters, digits, `.`, `_` and `-`. Default `diptych`.
     pub key_prefix: String,
-    /// How many connections this process has to each server, 1 to 64. What is asked at the same time shares a round trip, so more of them help
-    /// only where one core cannot keep up with a server. Default 1.
+    /// The number of connections from this process to each server, 1 to 64. Concurrent calls share round trips, so more
+    /// connections help only where one core cannot keep up with a server. Default 1.
     pub connections_per_server: usize,
-    /// How long it may take to connect to a server, finding its address included. Callers wait for that only after a connection was lost, and
-    /// never while a server is known to be down. Default 200 ms.
+    /// The timeout of connecting to a server, including name resolution. Callers wait for this only after a connection
+    /// was lost, and never while a server is known to be down. Default 200 ms.
     pub connect_timeout: Duration,
-    /// How long one round trip may take. Default 50 ms.
+    /// The timeout of one round trip. Default 50 ms.
     pub request_timeout: Duration,
-    /// How long a server that is down is left alone before it is tried again, the first time; up to twice as long by chance. Calls fail at once
-    /// meanwhile. Default 50 ms.
+    /// The first pause before reconnecting to a server that is down, plus a random jitter of up to the same length.
+    /// Meanwhile calls fail at once. Default 50 ms.
     pub reconnect_delay_min: Duration,
-    /// The same after many failures in a row: the time doubles up to this. Default 1 s.
+    /// The longest pause before reconnecting: the pause doubles with every failure up to this. Default 1 s.
     pub reconnect_delay_max: Duration,
-    /// How long a row is kept that nobody changes, 1 s to 30 days, in whole seconds. Default 1 day.
+    /// The time to live of a row that is not changed, 1 s to 30 days, in whole seconds. Default 1 day.
     pub ttl: Duration,
-    /// How long a reader has for filling what it missed, at least; up to a second more in fact. Above 0, at most 1 minute. Default 2 s.
+    /// The minimum time that a reader has to fill a miss; up to a second more in practice. Above 0, at most 1 minute.
+    /// Default 2 s.
     pub lease_ttl: Duration,
-    /// The largest row that is cached, in bytes with its header of 26. Must stay below the item size of the servers (their option `-I`, 1 MB unless
-    /// set) by the key and 100 bytes. Default 1,000,000.
+    /// The size of the largest cached row, in bytes including a header of 26. With the key and another 100 bytes it
+    /// must be below the item size limit of the servers (their option `-I`, 1 MB by default). Default 1,000,000.
     pub value_bytes_max: usize,
-    /// Whether a refresh puts rows that are not cached. Where most rows that are written are never read, `false` halves the work of a refresh and
-    /// leaves the servers' memory to what is read; the first read of a row is a miss then. Default `true`.
+    /// Whether a refresh also stores rows that are not cached yet. Where most written rows are never read, `false`
+    /// halves the work of a refresh and leaves the servers' memory to rows that are read; the first read of a row is a
+    /// miss then. Default `true`.
     pub refresh_puts_absent: bool,
 }
 
 impl MemcachedConfig {
-    /// The settings for these servers.
+    /// Default settings for these servers.
     #[must_use]
     pub fn new(servers: Vec<String>) -> Self {
         Self {
@@ -70,18 +74,18 @@ impl MemcachedConfig {
         }
     }
 
-    /// All that is wrong with it, in one error.
+    /// Validates the settings; the error lists all problems.
     pub(crate) fn check(&self) -> PortResult<()> {
-        let mut mistakes = self.mistakes_of_servers();
+        let mut problems = self.server_problems();
         if self.key_prefix.len() > KEY_PREFIX_BYTES_MAX || !self.key_prefix.bytes().all(is_prefix_byte) {
-            mistakes.push(format!(
-                "{:?} cannot be a key prefix: choose at most {KEY_PREFIX_BYTES_MAX} letters, digits, `.`, `_` and `-`",
+            problems.push(format!(
+                "key_prefix {:?} is invalid: use at most {KEY_PREFIX_BYTES_MAX} letters, digits, `.`, `_` and `-`",
                 self.key_prefix
             ));
         }
         if !(1..=CONNECTIONS_MAX).contains(&self.connections_per_server) {
-            mistakes.push(format!(
-                "connections_per_server is {}: choose 1 to {CONNECTIONS_MAX}",
+            problems.push(format!(
+                "connections_per_server is {}: set it to 1 to {CONNECTIONS_MAX}",
                 self.connections_per_server
             ));
         }
@@ -91,40 +95,45 @@ impl MemcachedConfig {
             ("reconnect_delay_min", self.reconnect_delay_min),
             ("lease_ttl", self.lease_ttl),
         ];
-        mistakes.extend(
-            times.iter().filter(|(_, time)| time.is_zero()).map(|(name, _)| format!("{name} is 0: choose more")),
+        problems.extend(
+            times
+                .iter()
+                .filter(|(_, time)| time.is_zero())
+                .map(|(name, _)| format!("{name} is 0: set it to more than 0")),
         );
         if self.reconnect_delay_max < self.reconnect_delay_min {
-            mistakes.push("reconnect_delay_max is below reconnect_delay_min: choose no less".into());
+            problems.push(
+                "reconnect_delay_max is less than reconnect_delay_min: set it to at least reconnect_delay_min".into(),
+            );
         }
         if !(Duration::from_secs(1)..=TTL_MAX).contains(&self.ttl) {
-            mistakes.push(format!("ttl is {:?}: choose 1 s to 30 days", self.ttl));
+            problems.push(format!("ttl is {:?}: set it to 1 s to 30 days", self.ttl));
         }
         if self.lease_ttl > LEASE_TTL_MAX {
-            mistakes.push(format!("lease_ttl is {:?}: choose at most {LEASE_TTL_MAX:?}", self.lease_ttl));
+            problems.push(format!("lease_ttl is {:?}: set it to at most {LEASE_TTL_MAX:?}", self.lease_ttl));
         }
-        if mistakes.is_empty() { Ok(()) } else { Err(PortError::operator(mistakes.join("; "))) }
+        if problems.is_empty() { Ok(()) } else { Err(PortError::operator(problems.join("; "))) }
     }
 
-    fn mistakes_of_servers(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
+    fn server_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if self.servers.is_empty() {
-            mistakes.push("no server is given: give at least one as host:port".to_owned());
+            problems.push("servers is empty: set at least one as host:port".to_owned());
         }
         let mut seen = HashSet::new();
         for server in &self.servers {
             if !is_address(server) {
-                mistakes.push(format!("server {server:?} cannot be connected to: write it as host:port"));
+                problems.push(format!("server {server:?} is not a valid address: write it as host:port"));
             }
             if !seen.insert(server) {
-                mistakes.push(format!("server {server:?} is named twice: name it once"));
+                problems.push(format!("server {server:?} is listed twice: list it once"));
             }
         }
-        mistakes
+        problems
     }
 }
 
-/// Neither `:`, which separates the parts of a key, nor anything that a server refuses.
+/// Excludes `:`, which separates the parts of a key, and all characters that a server refuses in keys.
 fn is_prefix_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
 }
@@ -147,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_in_order() {
+    fn the_defaults_are_valid() {
         config().check().unwrap();
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         let config = MemcachedConfig {
             servers: vec!["a:1".into(), "a:1".into(), "nowhere".into()],
             key_prefix: "a:b".into(),
@@ -167,10 +176,10 @@ mod tests {
         let error = config.check().unwrap_err();
         assert_eq!(error.remedy(), Remedy::Operator);
         let text = error.to_string();
-        let told = [
-            "\"a:1\" is named twice",
+        let expected = [
+            "\"a:1\" is listed twice",
             "\"nowhere\"",
-            "key prefix",
+            "key_prefix",
             "connections_per_server",
             "connect_timeout",
             "request_timeout",
@@ -178,15 +187,15 @@ mod tests {
             "ttl is",
             "lease_ttl is",
         ];
-        for what in told {
+        for what in expected {
             assert!(text.contains(what), "{what} is missing in: {text}");
         }
         let error = MemcachedConfig::new(Vec::new()).check().unwrap_err();
-        assert!(error.to_string().contains("no server is given"), "{error}");
+        assert!(error.to_string().contains("servers is empty"), "{error}");
     }
 
     #[test]
-    fn addresses_are_checked() {
+    fn addresses_are_validated() {
         for server in ["h:1", "10.0.0.1:11211", "[::1]:11211", "cache-0.cache.svc:65535"] {
             assert!(is_address(server), "{server}");
         }

@@ -1,16 +1,16 @@
-//! From keys of rows to keys of the server.
+//! Encoding of row keys as Memcached keys.
 //!
-//! The server's keys have at most 250 bytes and no blanks or control characters; those of rows have up to 542 of any kind. Where it fits, a key
-//! can be read by people:
+//! Memcached keys have at most 250 bytes, without blanks or control characters; row keys have up to 542 arbitrary
+//! bytes. A key that fits stays readable:
 //!
 //! ```text
-//! prefix:view_g1:group:place        each part with %XX for every byte that is not visible ASCII, and for % and :
-//! prefix:view_g1:#hash              where that has more than 250 bytes; SHA-256 over all parts and their lengths, in base64url
-//! prefix:~                          the greeting, see `lane::connection`
+//! prefix:view_g1:partition-key:sort-key   each part with %XX for every byte that is not visible ASCII, and for % and :
+//! prefix:view_g1:#hash                    if longer than 250 bytes; SHA-256 of all parts and their lengths, base64url
+//! prefix:~                                the probe item, see `connection::socket`
 //! ```
 //!
-//! Different keys never meet: `:` stands nowhere but between the parts, so the number of parts tells the forms apart, and each is made of its
-//! row's key reversibly or by a hash that nobody knows a collision of.
+//! Different row keys never share a key: `:` occurs only between the parts, so the number of parts tells the forms
+//! apart, and each is a reversible encoding of the row key or a collision-resistant hash of it.
 
 use std::{io::Write, sync::Arc};
 
@@ -18,25 +18,26 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use diptych_kernel::domain::{RowKey, ViewId};
 use sha2::{Digest, Sha256};
 
-/// The longest key that a server takes.
+/// The longest key that a server accepts, in bytes.
 const KEY_BYTES_MAX: usize = 250;
 
-/// How much of the view's name stays readable before a hash. Views are named with 32 characters at most, so this is all of it.
+/// The part of the view's name kept before a hash, in bytes. View names have at most 32 characters, so this is all of
+/// it.
 const HASHED_VIEW_BYTES_MAX: usize = 48;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// A key of the server.
+/// A Memcached key.
 pub(crate) type Key = Arc<[u8]>;
 
-/// Makes the keys of one installation.
+/// Encodes the keys of one installation.
 #[derive(Debug)]
 pub(crate) struct Keys {
     prefix: Box<str>,
 }
 
 impl Keys {
-    /// `prefix` is as [`MemcachedConfig::key_prefix`](crate::MemcachedConfig::key_prefix) must be.
+    /// `prefix` must be valid as [`MemcachedConfig::key_prefix`](crate::MemcachedConfig::key_prefix).
     pub(crate) fn new(prefix: &str) -> Self {
         Self { prefix: prefix.into() }
     }
@@ -58,13 +59,13 @@ impl Keys {
         text.into()
     }
 
-    /// Writes the key of a row in the place of what was there.
+    /// Writes the key of a row, replacing the content of `text`.
     fn write(&self, text: &mut Vec<u8>, view: ViewId, key: &RowKey) {
         text.clear();
         text.extend_from_slice(self.prefix.as_bytes());
         text.push(b':');
         escape(text, view.name.as_bytes());
-        // Nothing goes wrong where there is memory.
+        // Writing to a vector never fails.
         let _ = write!(text, "_g{}", view.generation);
         let view_ends_at = text.len().min(self.prefix.len() + 1 + HASHED_VIEW_BYTES_MAX);
         text.push(b':');
@@ -78,8 +79,8 @@ impl Keys {
         }
     }
 
-    /// The key of the item that a connection writes first.
-    pub(crate) fn of_greeting(&self) -> Key {
+    /// The key of the probe item, which a connection writes first.
+    pub(crate) fn of_probe(&self) -> Key {
         format!("{}:~", self.prefix).into_bytes().into()
     }
 }
@@ -116,7 +117,7 @@ mod tests {
         std::str::from_utf8(key).unwrap()
     }
 
-    /// The parts that a readable key was made of; `None` for a hashed one.
+    /// The decoded parts of a readable key; `None` for a hashed one.
     fn parts(key: &Key) -> Option<Vec<Vec<u8>>> {
         let parts: Vec<_> = text(key).split(':').collect();
         (parts.len() == 4).then(|| parts.into_iter().map(unescape).collect())
@@ -140,11 +141,13 @@ mod tests {
         (prop::sample::select(NAMES.to_vec()), 0..3_u16).prop_map(|(name, generation)| ViewId { name, generation })
     }
 
-    /// Few different bytes, the odd ones among them, so that near misses come up.
+    /// Few different bytes, including special ones, so that near misses come up.
     fn row_key(bytes_max: usize) -> impl Strategy<Value = RowKey> {
-        let group = vec(prop::sample::select(vec!['a', ':', '%', '#', ' ', '~', '\u{e4}', '\0']), 1..=bytes_max / 2);
-        let place = vec(prop::sample::select(vec![b'a', b':', b'%', b'#', b' ', 0, 0xff]), 0..=bytes_max);
-        (group, place).prop_map(|(group, place)| RowKey::new(&group.iter().collect::<String>(), place))
+        let partition_key =
+            vec(prop::sample::select(vec!['a', ':', '%', '#', ' ', '~', '\u{e4}', '\0']), 1..=bytes_max / 2);
+        let sort_key = vec(prop::sample::select(vec![b'a', b':', b'%', b'#', b' ', 0, 0xff]), 0..=bytes_max);
+        (partition_key, sort_key)
+            .prop_map(|(partition_key, sort_key)| RowKey::new(&partition_key.iter().collect::<String>(), sort_key))
     }
 
     fn is_valid(key: &Key) -> bool {
@@ -153,21 +156,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_key_is_one_that_a_server_takes(prefix in "[a-z._-]{0,64}", view in view(), key in row_key(255)) {
+        fn every_key_is_valid_for_a_server(prefix in "[a-z._-]{0,64}", view in view(), key in row_key(255)) {
             let encoded = Keys::new(&prefix).of_row(view, &key);
             prop_assert!(is_valid(&encoded), "{encoded:?}");
         }
 
         #[test]
-        fn a_readable_key_tells_what_it_was_made_of(view in view(), key in row_key(20)) {
+        fn a_readable_key_decodes_to_its_parts(view in view(), key in row_key(20)) {
             let encoded = Keys::new("app").of_row(view, &key);
             let parts = parts(&encoded).unwrap();
-            let [prefix, table, group, place] = parts.as_slice() else { panic!("{parts:?}") };
+            let [prefix, table, partition_key, sort_key] = parts.as_slice() else { panic!("{parts:?}") };
             prop_assert_eq!(prefix.as_slice(), b"app");
             let view = view.to_string();
             prop_assert_eq!(table.as_slice(), view.as_bytes());
-            prop_assert_eq!(group.as_slice(), key.partition_key.as_bytes());
-            prop_assert_eq!(place.as_slice(), key.sort_key.as_ref());
+            prop_assert_eq!(partition_key.as_slice(), key.partition_key.as_bytes());
+            prop_assert_eq!(sort_key.as_slice(), key.sort_key.as_ref());
         }
 
         #[test]
@@ -184,20 +187,20 @@ mod tests {
     }
 
     #[test]
-    fn keys_can_be_read() {
+    fn short_keys_are_readable() {
         let keys = Keys::new("diptych");
         let view = ViewId { name: "seats", generation: 2 };
         assert_eq!(text(&keys.of_row(view, &RowKey::single("hall-7"))), "diptych:seats_g2:hall-7:");
         let key = RowKey::new("hall 7", &[0, b':', b'x', 0xff][..]);
         assert_eq!(text(&keys.of_row(view, &key)), "diptych:seats_g2:hall%207:%00%3Ax%FF");
-        assert_eq!(text(&keys.of_greeting()), "diptych:~");
+        assert_eq!(text(&keys.of_probe()), "diptych:~");
     }
 
     #[test]
     fn a_long_key_keeps_its_view_readable_and_never_changes() {
         let view = ViewId { name: "seats", generation: 2 };
         let key = RowKey::new(&"h".repeat(255), vec![0; 255]);
-        // Another hash would be a flush of the cache, or a row under two keys, for as long as two versions run.
+        // Another hash would flush the cache, and cache a row under two keys while two versions run.
         let expected = "diptych:seats_g2:#PuCpvnKQITZbe3dCg8eufT0kL3ne4uuZUrgXArDc77c";
         assert_eq!(text(&Keys::new("diptych").of_row(view, &key)), expected);
     }

@@ -1,57 +1,65 @@
-//! The cache in front of the read database on Memcached.
+//! The cache in front of the read database, on Memcached.
 //!
-//! # How the contract is kept
+//! # How the contract is implemented
 //!
-//! | what | how |
+//! With the meta protocol:
+//!
+//! | operation | implementation |
 //! |---|---|
-//! | a lease | the first look at a key that is not there leaves an empty placeholder, whose number is the lease (meta protocol: `mg` with `N`) |
-//! | a fill | takes the place of exactly that placeholder (`ms` with `C`); whatever happened to the key meanwhile has removed it |
-//! | a refresh | looks first, and takes the place of exactly what it saw and found older, or of a placeholder |
-//! | an invalidation | deletes, value or placeholder |
-//! | a filler that died | its placeholder expires ([`MemcachedConfig::lease_ttl`]) |
+//! | lease | the first read of an absent key creates a placeholder, whose CAS unique is the lease (`mg` with `N`) |
+//! | fill | replaces exactly that placeholder (`ms` with `C`); any other change to the key has removed it |
+//! | refresh | reads first, then replaces exactly the item that it found older, or a placeholder |
+//! | invalidation | deletes the value or placeholder |
+//! | reader that dies with a lease | its placeholder expires ([`MemcachedConfig::lease_ttl`]) |
 //!
-//! Nothing is ever stored without saying which item it may replace. So what arrives late does no harm, be it a repetition or a command that a
-//! server finds in its buffers when it was stopped and goes on. A lease is good through the handle and the connection that gave it; it does not
-//! survive a restart of the server, which counts its items from 1 again.
+//! Nothing is stored unconditionally: every store names the item that it may replace. So a command that arrives late
+//! does no harm, be it a repetition or one that a stopped server finds in its buffers when it resumes. A lease is valid
+//! only through the handle and the connection that gave it; it does not survive a restart of the server, which counts
+//! its items from 1 again.
 //!
-//! # When something fails (G7)
+//! # Failures (G7)
 //!
-//! A reader that cannot reach the cache answers from the read database, and so may tell of a newer row than the cache has; a projector that
-//! cannot reach it leaves an older row there. When the server is back, the older row must not be told again. Therefore each process makes sure,
-//! for what *it* could not do, before it uses a server again:
+//! A reader that cannot reach the cache answers from the read database, and so may return a newer row than the cached
+//! one; a projector that cannot reach it leaves an older row in the cache. When the server is back, the older row must
+//! not be returned again. Therefore each process repairs the effects of *its own* failed calls before it uses a server
+//! again:
 //!
-//! - The keys of every call that failed, or that its caller gave up, are forgotten on the server, and are so before they are looked at again.
-//! - After a server was down (three failures in a row, or no connection), everything that it had before counts as a miss. So does everything
-//!   where more keys failed than are remembered (16,384 for each connection).
+//! - The keys of every call that failed or was cancelled are deleted on the server as soon as possible, and always
+//!   before they are read again.
+//! - After a server was down (three failures in a row, or no connection), every item that it had before counts as a
+//!   miss. So does every item when more keys failed than are kept (16,384 per connection).
 //!
-//! One thing is the caller's. It reads the read database *after* a call has failed, when the key may have been forgotten already; and another
-//! reader, with an older row in hand, may fill it in between, if the refresh was lost as well. So a caller forgets the key once more after it has
-//! read the row and before it tells it. Where that fails too, it is made up for as above.
+//! One step is left to the caller. It reads the read database *after* a call has failed, when the key may have been
+//! deleted already; another reader with an older row may fill the key in between, if the refresh was lost as well. So
+//! the caller invalidates the key once more after it has read the row and before it returns it. If that fails too, the
+//! invalidation stays pending as above.
 //!
-//! Then no row ever goes back through one process, whatever fails. What remains needs two processes that fare differently: one is cut off from a
-//! server and answers a newer row from the read database, another one is not, and still finds the older row, because the projector is cut off
-//! as well, or died before it could make up for a refresh. The older row says its age, a token that asks for more never gets it, and the query
-//! service reads it again once it is more than `cached_age_max` (30 s) behind its view's progress: that is the bound. What nobody reads any
-//! more goes with [`MemcachedConfig::ttl`].
+//! With this, no row ever goes back through one process, whatever fails. The remaining case needs two processes: one is
+//! cut off from a server and answers a newer row from the read database, the other is not, and still finds the older
+//! row, because the projector is cut off as well, or died before it could repair a failed refresh. The older row
+//! carries its age, a token that requires more never gets it, and the query service reads it again once it is more than
+//! `cached_age_max` (30 s) behind its view's progress: that is the bound. Rows that are not read any more expire with
+//! [`MemcachedConfig::ttl`].
 //!
 //! # Several servers
 //!
-//! Rendezvous hashing: each key is on one server, and keys of a server that is away are misses; they do not move to others, where they would be
-//! left behind as old rows when it comes back. Adding or removing a server moves the keys of that server only; do it with a restart of all
-//! processes, and give it a new [`MemcachedConfig::key_prefix`] where rows that go back for up to `cached_age_max` are not acceptable.
+//! Rendezvous hashing: each key is on one server, and the keys of an unreachable server are misses; they do not move to
+//! other servers, where they would be left behind as old rows when it comes back. Adding or removing a server moves the
+//! keys of that server only; do it with a restart of all processes, and set a new [`MemcachedConfig::key_prefix`] where
+//! rows that go back for up to `cached_age_max` are not acceptable.
 //!
-//! A read of several rows of which some are out of reach answers the others, and misses for those. A call fails as a whole only where nothing
-//! of it could be done (reads) or something could not (refreshes and invalidations), so that it is counted by the caller.
+//! A read of several rows of which some are unreachable returns the others, and misses for those. A read fails only if
+//! no server answered, a refresh or an invalidation if any server did not, so that the caller counts it.
 //!
 //! # Cost
 //!
-//! What is asked while a round trip is under way shares the next one. A read is one round trip for all of its keys on a server; a refresh is
-//! two for up to 512 rows; a server that is down costs a look at a flag.
+//! Calls made during a round trip share the next one. A read is one round trip for all of its keys on a server; a
+//! refresh is two for up to 512 rows; a call to a server that is down only reads a flag.
 
 mod cache;
 mod config;
+mod connection;
 mod key;
-mod lane;
 mod metrics;
 mod value;
 

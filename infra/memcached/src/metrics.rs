@@ -1,24 +1,25 @@
-//! What is counted. Handles are made once, so that counting is one addition; the recorder must be installed before the cache is opened.
+//! Metrics of the cache. Handles are created once, so that counting is one addition; the recorder must be installed
+//! before the cache is opened.
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-/// The counters of one cache.
+/// Metrics of one cache.
 pub(crate) struct CacheMetrics {
     pub(crate) undecodable: Counter,
-    pub(crate) disbelieved: Counter,
+    pub(crate) possibly_stale: Counter,
     pub(crate) oversized: Counter,
     pub(crate) contended: Counter,
 }
 
-/// The counters of one connection, by server.
-pub(crate) struct LaneMetrics {
+/// Metrics of one connection, labelled by server.
+pub(crate) struct ConnectionMetrics {
     pub(crate) failures: Counter,
     pub(crate) unreachable: Counter,
     pub(crate) refused: Counter,
-    pub(crate) repaired: Counter,
-    pub(crate) unrepaired: Counter,
+    pub(crate) invalidations_completed: Counter,
+    pub(crate) invalidations_dropped: Counter,
     pub(crate) connections: Gauge,
     pub(crate) batch_commands: Histogram,
 }
@@ -28,22 +29,24 @@ impl CacheMetrics {
         describe();
         Self {
             undecodable: counter!("diptych_memcached_undecodable_total"),
-            disbelieved: counter!("diptych_memcached_disbelieved_total"),
+            possibly_stale: counter!("diptych_memcached_possibly_stale_total"),
             oversized: counter!("diptych_memcached_oversized_total"),
             contended: counter!("diptych_memcached_contended_total"),
         }
     }
 }
 
-impl LaneMetrics {
+impl ConnectionMetrics {
     pub(crate) fn new(server: &str) -> Self {
         let server = || server.to_owned();
+        let completed = "diptych_memcached_pending_invalidations_completed_total";
+        let dropped = "diptych_memcached_pending_invalidations_dropped_total";
         Self {
             failures: counter!("diptych_memcached_server_failures_total", "server" => server()),
             unreachable: counter!("diptych_memcached_server_unreachable_total", "server" => server()),
             refused: counter!("diptych_memcached_server_refusals_total", "server" => server()),
-            repaired: counter!("diptych_memcached_repaired_keys_total", "server" => server()),
-            unrepaired: counter!("diptych_memcached_unrepaired_keys_total", "server" => server()),
+            invalidations_completed: counter!(completed, "server" => server()),
+            invalidations_dropped: counter!(dropped, "server" => server()),
             connections: gauge!("diptych_memcached_server_connections", "server" => server()),
             batch_commands: histogram!("diptych_memcached_batch_commands", "server" => server()),
         }
@@ -51,33 +54,36 @@ impl LaneMetrics {
 }
 
 fn describe() {
-    describe_counter!("diptych_memcached_undecodable_total", "Cached values of no known format, which count as misses");
     describe_counter!(
-        "diptych_memcached_disbelieved_total",
-        "Cached values from before a server was out of reach, which count as misses (G7)"
+        "diptych_memcached_undecodable_total",
+        "Cached values in an unknown format, which were treated as misses"
+    );
+    describe_counter!(
+        "diptych_memcached_possibly_stale_total",
+        "Cached values stored before their server was last unreachable, which were treated as misses (G7)"
     );
     describe_counter!("diptych_memcached_oversized_total", "Rows that were not cached because they are too large");
     describe_counter!(
         "diptych_memcached_contended_total",
-        "Rows that others kept changing during a refresh, and that were forgotten instead"
+        "Rows whose key other clients kept changing during a refresh, and that were invalidated instead"
     );
     describe_counter!(
         "diptych_memcached_server_failures_total",
-        "Connections and round trips that failed or took too long"
+        "Connection attempts and round trips that failed or timed out"
     );
     describe_counter!(
         "diptych_memcached_server_unreachable_total",
-        "Calls that were not even tried because the server is down"
+        "Calls that were not attempted because the server is down"
     );
-    describe_counter!("diptych_memcached_server_refusals_total", "Commands that a server did not carry out");
+    describe_counter!("diptych_memcached_server_refusals_total", "Commands that a server refused");
     describe_counter!(
-        "diptych_memcached_repaired_keys_total",
-        "Keys that were forgotten because a call for them had failed (G7)"
+        "diptych_memcached_pending_invalidations_completed_total",
+        "Keys invalidated afterwards because a call for them had failed or was cancelled (G7)"
     );
     describe_counter!(
-        "diptych_memcached_unrepaired_keys_total",
-        "Keys that should have been forgotten, but there were too many to remember"
+        "diptych_memcached_pending_invalidations_dropped_total",
+        "Keys not added to the pending invalidations because of their limit; everything cached before is a miss instead"
     );
-    describe_gauge!("diptych_memcached_server_connections", "Connections that work");
-    describe_histogram!("diptych_memcached_batch_commands", "Commands that shared a round trip");
+    describe_gauge!("diptych_memcached_server_connections", "Open connections");
+    describe_histogram!("diptych_memcached_batch_commands", "Commands per round trip");
 }

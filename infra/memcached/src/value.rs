@@ -1,27 +1,27 @@
-//! Rows as bytes.
+//! Encoding of cached rows.
 //!
 //! ```text
 //! byte   0       format: 1
 //!        1..9    position, big-endian
 //!        9..17   as_of, big-endian
 //!       17..25   as_of_time, microseconds since 1970-01-01 UTC, signed, big-endian
-//!       25       1 where there is a row, 0 where it is known that there is none
-//!       26..     the encoded message; nothing where there is no row
+//!       25       1 for a row, 0 for a row known not to exist
+//!       26..     the encoded message; empty for a row that does not exist
 //! ```
 //!
-//! Another layout gets another format, and what has an unknown one is not cached as far as this version can see. So two versions of the
-//! program can share a cache, and each reads the read database for what the other has put.
+//! Another layout gets another format number, and a value with an unknown format counts as a miss. So two versions of
+//! the program can share a cache, and each goes to the read database for rows cached by the other.
 
 use bytes::{BufMut, Bytes};
 use diptych_kernel::{Position, Timestamp, ports::CachedRow};
 
-/// The layout that is written.
+/// The format number written.
 const FORMAT: u8 = 1;
 
-/// What precedes the message.
+/// The size of the header before the message.
 pub(crate) const HEADER_BYTES: usize = 26;
 
-/// The bytes of a row.
+/// Encodes a row.
 pub(crate) fn encode(row: &CachedRow) -> Bytes {
     let body = row.body.as_ref();
     let mut value = Vec::with_capacity(HEADER_BYTES + body.map_or(0, Bytes::len));
@@ -34,7 +34,7 @@ pub(crate) fn encode(row: &CachedRow) -> Bytes {
     value.into()
 }
 
-/// The row that bytes stand for; `None` where they were not written by [`encode`]. Copies nothing.
+/// Decodes a row without copying; `None` where the bytes were not written by [`encode`].
 pub(crate) fn decode(value: &Bytes) -> Option<CachedRow> {
     let (header, _) = value.split_first_chunk::<HEADER_BYTES>()?;
     let [format, numbers @ .., presence] = header;
@@ -74,26 +74,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_survives_its_encoding(row in rows()) {
+        fn an_encoded_row_decodes_to_itself(row in rows()) {
             prop_assert_eq!(decode(&encode(&row)), Some(row));
         }
 
         #[test]
-        fn garbage_is_no_row(garbage in vec(any::<u8>(), 0..80)) {
+        fn garbage_that_decodes_encodes_to_itself(garbage in vec(any::<u8>(), 0..80)) {
             let garbage = Bytes::from(garbage);
-            // What can be read at all is what the row it was read as would be written as.
+            // Whatever decodes must be the exact encoding of the decoded row.
             if let Some(row) = decode(&garbage) {
                 prop_assert_eq!(encode(&row), garbage);
             }
         }
 
         #[test]
-        fn a_row_that_was_cut_is_another_or_none(row in rows(), cut in 0..HEADER_BYTES) {
+        fn a_truncated_header_does_not_decode(row in rows(), cut in 0..HEADER_BYTES) {
             prop_assert_eq!(decode(&encode(&row).slice(..cut)), None);
         }
 
         #[test]
-        fn only_the_known_format_is_read(row in rows(), format in any::<u8>()) {
+        fn only_the_known_format_decodes(row in rows(), format in any::<u8>()) {
             let mut value = encode(&row).to_vec();
             value[0] = format;
             prop_assert_eq!(decode(&value.into()).is_some(), format == FORMAT);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_stays_as_it_is() {
+    fn the_layout_never_changes() {
         let row = CachedRow {
             position: Position::from_i64(0x0102).unwrap(),
             as_of: Position::from_i64(0x0103).unwrap(),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_no_row() {
+    fn impossible_values_do_not_decode() {
         let row = CachedRow {
             position: Position::from_i64(5).unwrap(),
             as_of: Position::from_i64(5).unwrap(),
@@ -132,9 +132,9 @@ mod tests {
             decode(&value.into())
         };
         assert_eq!(value(|_| {}), Some(row.clone()));
-        assert_eq!(value(|value| value.push(1)), None, "a body where there is none");
-        assert_eq!(value(|value| value[25] = 2), None, "neither there nor not");
+        assert_eq!(value(|value| value.push(1)), None, "a body of a row that does not exist");
+        assert_eq!(value(|value| value[25] = 2), None, "an invalid presence byte");
         assert_eq!(value(|value| value[1] = 0xff), None, "a negative position");
-        assert_eq!(value(|value| value[16] = 4), None, "right up to before its own position");
+        assert_eq!(value(|value| value[16] = 4), None, "as_of before its own position");
     }
 }

@@ -6,7 +6,7 @@ use diptych_kernel::{
     Partitions,
     ports::{PortError, PortResult, Remedy, ViewStore},
 };
-use diptych_projector::STREAM_HEADS;
+use diptych_projector::STREAM_VERSIONS;
 use diptych_runtime::{Backoff, pause, telemetry};
 use diptych_scylla::ScyllaViewStore;
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ impl Step {
             Self::Views => {
                 let views = ScyllaViewStore::open((&config.scylla).into(), partitions).await?;
                 let mut ids = parts::view_ids();
-                ids.push(STREAM_HEADS);
+                ids.push(STREAM_VERSIONS);
                 views.ensure_views(&ids).await?;
                 let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
                 Ok(format!("{} are there", names.join(", ")))

@@ -1,4 +1,4 @@
-//! Folding: decode each event once, find its rows, fold it into each.
+//! Application of events to rows: each event is decoded once, its rows are looked up, and it is folded into each.
 
 use std::cmp::Ordering;
 
@@ -13,74 +13,74 @@ use tokio::time::Instant;
 use crate::{
     engine::Engine,
     error::Stop,
-    heads::{encode_head, head_key, head_version},
-    partition::{ParkedAt, PartitionState, Phase, Standing, ViewState},
-    rows::{Slot, WorkingSet},
+    partition::{ParkedAt, PartitionState, Phase, ViewState, ViewStatus},
+    rows::{RowSlot, WorkingSet},
+    stream_versions::{decode_version, encode_version, stream_key},
 };
 
-/// An event that was read.
-pub(crate) struct Item<E> {
+/// An event of a batch.
+pub(crate) struct BatchEvent<E> {
     pub(crate) record: RecordedEvent,
-    /// The event, or why it cannot be read.
+    /// The decoded event, or the reason why it cannot be decoded.
     pub(crate) event: Result<E, String>,
-    /// The place of its stream's head.
-    pub(crate) head: usize,
+    /// The slot of its stream's version.
+    pub(crate) version_slot: usize,
 }
 
-/// Events with all the rows that they need.
-pub(crate) struct Work<E> {
-    pub(crate) items: Vec<Item<E>>,
+/// Events together with all the rows that they need.
+pub(crate) struct EventBatch<E> {
+    pub(crate) events: Vec<BatchEvent<E>>,
     pub(crate) rows: WorkingSet,
-    /// For each event, for each view: the place of its row.
-    places: Vec<Option<usize>>,
+    /// For each event, for each view: the slot of its row.
+    slots: Vec<Option<usize>>,
     views: usize,
 }
 
-impl<E> Work<E> {
-    /// The place of an event's row in a view, where it has one there.
-    pub(crate) fn place(&self, item: usize, view: usize) -> Option<usize> {
-        self.places.get(item * self.views + view).copied().flatten()
+impl<E> EventBatch<E> {
+    /// The slot of an event's row in a view, if the event has a row there.
+    pub(crate) fn slot_of(&self, index: usize, view: usize) -> Option<usize> {
+        self.slots.get(index * self.views + view).copied().flatten()
     }
 
-    /// The views in which an event's row is going to be written, by this event or one after it.
-    pub(crate) fn changed_views(&self, item: usize) -> impl Iterator<Item = usize> + '_ {
-        let position = self.items.get(item).map(|item| item.record.position);
+    /// The views in which the row of an event is changed, by this event or a later one.
+    pub(crate) fn changed_views(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        let position = self.events.get(index).map(|event| event.record.position);
         (0..self.views).filter(move |view| {
-            let slot = self.place(item, *view).and_then(|place| self.rows.slots.get(place));
-            slot.zip(position).is_some_and(|(slot, position)| slot.is_changed && slot.has(position))
+            let slot = self.slot_of(index, *view).and_then(|slot| self.rows.slots.get(slot));
+            slot.zip(position).is_some_and(|(slot, position)| slot.is_changed && slot.contains(position))
         })
     }
 
     /// Folds an event into its row of a view.
     ///
     /// # Errors
-    /// Why it cannot be folded.
-    pub(crate) fn fold(&mut self, item: usize, index: usize, view: &dyn View<E>) -> Result<(), String> {
-        let place = self.place(item, index);
-        let Some(Item { record, event, .. }) = self.items.get(item) else { return Ok(()) };
+    /// The reason why it cannot be folded.
+    pub(crate) fn fold(&mut self, index: usize, view_index: usize, view: &dyn View<E>) -> Result<(), String> {
+        let slot = self.slot_of(index, view_index);
+        let Some(BatchEvent { record, event, .. }) = self.events.get(index) else { return Ok(()) };
         let event = event.as_ref().map_err(Clone::clone)?;
-        let Some(slot) = place.and_then(|place| self.rows.slots.get_mut(place)) else { return Ok(()) };
+        let Some(slot) = slot.and_then(|slot| self.rows.slots.get_mut(slot)) else { return Ok(()) };
         fold_into(view, slot, DecodedEvent { record, event })
     }
 
-    /// The version that an event's stream has got to.
-    pub(crate) fn head(&self, item: usize) -> Version {
-        let slot = self.items.get(item).and_then(|item| self.rows.slots.get(item.head));
-        head_version(slot.and_then(|slot| slot.row.as_ref()))
+    /// The current version of an event's stream.
+    pub(crate) fn stream_version(&self, index: usize) -> Version {
+        let slot = self.events.get(index).and_then(|event| self.rows.slots.get(event.version_slot));
+        decode_version(slot.and_then(|slot| slot.row.as_ref()))
     }
 
-    /// The stream of an event has got to it.
-    pub(crate) fn move_head(&mut self, item: usize) {
-        let Some(Item { record, head, .. }) = self.items.get(item) else { return };
-        if let Some(slot) = self.rows.slots.get_mut(*head) {
-            slot.set(record.position, record.recorded_at, Some(encode_head(record.version)));
+    /// Sets the version of an event's stream to that of the event.
+    pub(crate) fn advance_stream_version(&mut self, index: usize) {
+        let Some(BatchEvent { record, version_slot, .. }) = self.events.get(index) else { return };
+        if let Some(slot) = self.rows.slots.get_mut(*version_slot) {
+            slot.set(record.position, record.recorded_at, Some(encode_version(record.version)));
         }
     }
 }
 
-/// Folds an event into a row, unless it is in there already.
-fn fold_into<E>(view: &dyn View<E>, slot: &mut Slot, event: DecodedEvent<'_, E>) -> Result<(), String> {
-    if slot.has(event.record.position) {
+/// Folds an event into a row, unless the row contains it already.
+fn fold_into<E>(view: &dyn View<E>, slot: &mut RowSlot, event: DecodedEvent<'_, E>) -> Result<(), String> {
+    if slot.contains(event.record.position) {
         return Ok(());
     }
     let body = view.fold(slot.body(), event).map_err(|error| error.to_string())?;
@@ -88,69 +88,68 @@ fn fold_into<E>(view: &dyn View<E>, slot: &mut Slot, event: DecodedEvent<'_, E>)
     Ok(())
 }
 
-/// Why a stream stands still though its events can be read.
-const MISSED: &str = "the log has left out events of the stream, or brought them too late";
+/// The reason for parking a stream whose events can be decoded.
+const MISSED_REASON: &str = "events of the stream are missing in the log, or arrived too late";
 
-/// How an event stands to what its stream has got to.
+/// The version of an event relative to the version of its stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// It came before. Its rows may lag behind all the same, as writes are not atomic: they say for themselves.
+enum VersionOrder {
+    /// Seen before. Its rows may lag behind nevertheless, as writes are not atomic; each row's position decides.
     Repeat,
     Next,
     /// Versions are missing before it.
     Gap,
 }
 
-/// What a view has to do with an event.
+/// The action of a view for an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// Nothing: it has it, or gets it from the write side in its turn.
-    None,
-    /// To fold it, where it is not in the row yet.
+enum ViewAction {
+    /// The view contains the event, or will read it from the write side.
+    Skip,
+    /// Folds the event into the row, unless the row contains it.
     Fold,
-    /// To see that it has passed by this event, or one before it.
-    Missed,
+    /// The view has passed this event, or an earlier one of its stream: its stream is parked.
+    ParkMissed,
 }
 
-/// What came of an event's turns in all views.
+/// The results of an event's actions in all views.
 #[derive(Clone, Copy, Default)]
-struct Turns {
-    /// One of them has missed it, or one before it.
+struct ActionResults {
+    /// Whether a view has missed the event, or an earlier one of its stream.
     is_missed: bool,
-    /// Its stream was parked in one of them.
+    /// Whether its stream was parked in a view.
     has_parked: bool,
 }
 
 impl ViewState {
-    /// A view that is filled from the write side has its own turn at every event after its mark; what comes to light before its mark it has
-    /// missed like the others. Only a remake takes everything in.
-    fn turn(&self, order: Order, position: Position) -> Turn {
+    /// A view that catches up from the write side gets every event after its mark from there; an event before its mark
+    /// it has missed like live views. Only a rebuild reads all events again.
+    fn action(&self, order: VersionOrder, position: Position) -> ViewAction {
         let has_passed = position <= self.mark.position;
-        match (&self.standing, self.scope, order) {
-            (Standing::Remaking(_), ..) => Turn::None,
-            (_, _, Order::Gap) => Turn::Missed,
-            // Its rows are made of one stream each, of which this is the next event.
-            (Standing::Live, Scope::Stream, _) => Turn::Fold,
-            (_, _, Order::Next) if has_passed => Turn::Missed,
-            (_, _, Order::Repeat) if has_passed => Turn::None,
-            (Standing::Live, ..) => Turn::Fold,
-            (Standing::Behind | Standing::Blocked, ..) => Turn::None,
+        match (&self.status, self.scope, order) {
+            (ViewStatus::Rebuilding(_), ..) => ViewAction::Skip,
+            (_, _, VersionOrder::Gap) => ViewAction::ParkMissed,
+            // Each of its rows consists of events of one stream, of which this is the next one.
+            (ViewStatus::Live, Scope::Stream, _) => ViewAction::Fold,
+            (_, _, VersionOrder::Next) if has_passed => ViewAction::ParkMissed,
+            (_, _, VersionOrder::Repeat) if has_passed => ViewAction::Skip,
+            (ViewStatus::Live, ..) => ViewAction::Fold,
+            (ViewStatus::CatchingUp | ViewStatus::Blocked, ..) => ViewAction::Skip,
         }
     }
 }
 
 impl PartitionState {
-    /// Events of a stream after its head have come to light on the write side: parks the stream in every view that has passed them by.
-    /// Returns whether there was one.
-    pub(crate) fn park_where_passed(&mut self, stream_id: &StreamId, head: Version, first: Position) -> bool {
+    /// Parks a stream in every view that has passed newly found events of it, after `version` and from the position
+    /// `first` on. Returns whether there was such a view.
+    pub(crate) fn park_where_passed(&mut self, stream_id: &StreamId, version: Version, first: Position) -> bool {
         let has_passed = |view: &ViewState| {
-            let is_remaking = matches!(view.standing, Standing::Remaking(_));
-            !is_remaking && first <= view.mark.position && !view.parked.contains_key(stream_id)
+            !view.is_rebuilding() && first <= view.mark.position && !view.parked.contains_key(stream_id)
         };
         let passed: Vec<usize> =
             (0..).zip(&self.views).filter(|(_, view)| has_passed(view)).map(|(index, _)| index).collect();
         for view in &passed {
-            let at = ParkedAt { version: head.next(), reason: MISSED.to_owned() };
+            let at = ParkedAt { version: version.next(), reason: MISSED_REASON.to_owned() };
             self.park(*view, stream_id, at, Instant::now());
         }
         !passed.is_empty()
@@ -165,49 +164,50 @@ where
     P: ProgressStore,
     C: ViewCache,
 {
-    /// Decodes events and gets the rows that they need in the views for which `takes` says yes: from memory, or with one read per table.
-    pub(crate) async fn prepare(
+    /// Decodes events and gets the rows that they need in the selected views: from memory, or with one read per table.
+    pub(crate) async fn prepare_batch(
         &mut self,
         records: Vec<RecordedEvent>,
-        takes: impl Fn(&PartitionState, usize) -> bool,
-    ) -> Result<Work<D::Event>, Stop> {
-        let (heads, views) = (self.heads(), self.views.len());
+        is_selected: impl Fn(&PartitionState, usize) -> bool,
+    ) -> Result<EventBatch<D::Event>, Stop> {
+        let (versions, views) = (self.stream_versions_table(), self.views.len());
         let mut rows = WorkingSet::new(self.tables.len());
-        let mut places = Vec::with_capacity(records.len() * views);
-        let mut items = Vec::with_capacity(records.len());
+        let mut slots = Vec::with_capacity(records.len() * views);
+        let mut events = Vec::with_capacity(records.len());
         for record in records {
             let event = D::decode_event(&record.event_type, &record.payload).map_err(|error| error.to_string());
             let partition = record.partition;
-            let head = rows.slot(&mut self.hot, &self.tables, heads, head_key(&record.stream_id), partition);
+            let key = stream_key(&record.stream_id);
+            let version_slot = rows.slot(&mut self.hot_rows, &self.tables, versions, key, partition);
             let state = self.owned.get(&partition);
             for (index, view) in self.views.iter().enumerate() {
-                let is_taken = state.is_some_and(|state| takes(state, index));
+                let is_selected = state.is_some_and(|state| is_selected(state, index));
                 let recorded =
-                    event.as_ref().ok().filter(|_| is_taken).map(|event| DecodedEvent { record: &record, event });
+                    event.as_ref().ok().filter(|_| is_selected).map(|event| DecodedEvent { record: &record, event });
                 let key = recorded.and_then(|recorded| view.key(recorded));
-                places.push(key.map(|key| rows.slot(&mut self.hot, &self.tables, index, key, partition)));
+                slots.push(key.map(|key| rows.slot(&mut self.hot_rows, &self.tables, index, key, partition)));
             }
-            items.push(Item { record, event, head });
+            events.push(BatchEvent { record, event, version_slot });
         }
         self.read_unknown(&mut rows).await?;
-        Ok(Work { items, rows, places, views })
+        Ok(EventBatch { events, rows, slots, views })
     }
 
-    /// Takes an event into the partition as a whole: all views that go with it, and the stream's head. Returns whether its stream was parked
-    /// in one of them.
-    pub(crate) fn take_event(&mut self, work: &mut Work<D::Event>, item: usize) -> bool {
-        let Some(Item { record, .. }) = work.items.get(item) else { return false };
+    /// Applies an event to the partition: to all live views, and to the version of its stream. Returns whether the
+    /// stream was parked in a view.
+    pub(crate) fn apply_event(&mut self, batch: &mut EventBatch<D::Event>, index: usize) -> bool {
+        let Some(BatchEvent { record, .. }) = batch.events.get(index) else { return false };
         let RecordedEvent { position, version, recorded_at, partition, .. } = *record;
-        let head = work.head(item);
-        let order = match version.cmp(&head.next()) {
-            Ordering::Less => Order::Repeat,
-            Ordering::Equal => Order::Next,
-            Ordering::Greater => Order::Gap,
+        let stream_version = batch.stream_version(index);
+        let order = match version.cmp(&stream_version.next()) {
+            Ordering::Less => VersionOrder::Repeat,
+            Ordering::Equal => VersionOrder::Next,
+            Ordering::Greater => VersionOrder::Gap,
         };
-        let Turns { is_missed, has_parked } = self.take_turns(work, item, order);
-        // Not over what is missed: were the head stored and the parking not, it would be forgotten.
-        if order == Order::Next && !is_missed {
-            work.move_head(item);
+        let ActionResults { is_missed, has_parked } = self.apply_to_views(batch, index, order);
+        // Not past missed events: if the version were stored and the parking not, the gap would be forgotten.
+        if order == VersionOrder::Next && !is_missed {
+            batch.advance_stream_version(index);
         }
         if let Some(state) = self.owned.get_mut(&partition) {
             state.advance(position, recorded_at);
@@ -215,51 +215,55 @@ where
         has_parked
     }
 
-    /// Lets every view in which the event's stream is not parked do what it has to do with the event.
-    fn take_turns(&mut self, work: &mut Work<D::Event>, item: usize, order: Order) -> Turns {
-        let mut turns = Turns::default();
-        let head = work.head(item);
-        let Some(Item { record, .. }) = work.items.get(item) else { return turns };
-        let Some(state) = self.owned.get_mut(&record.partition) else { return turns };
+    /// Applies an event to every view in which its stream is not parked.
+    fn apply_to_views(&mut self, batch: &mut EventBatch<D::Event>, index: usize, order: VersionOrder) -> ActionResults {
+        let mut results = ActionResults::default();
+        let stream_version = batch.stream_version(index);
+        let Some(BatchEvent { record, .. }) = batch.events.get(index) else { return results };
+        let Some(state) = self.owned.get_mut(&record.partition) else { return results };
         let RecordedEvent { position, version, partition, .. } = *record;
         let stream_id = record.stream_id.clone();
-        for (index, view) in self.views.iter().enumerate() {
-            let Some(view_state) = state.views.get(index) else { continue };
+        for (view_index, view) in self.views.iter().enumerate() {
+            let Some(view_state) = state.views.get(view_index) else { continue };
             if view_state.parked.contains_key(&stream_id) {
                 self.metrics.events_skipped.increment(1);
                 continue;
             }
-            let (first_missing, taken) = match view_state.turn(order, position) {
-                Turn::None => continue,
-                Turn::Fold => (version, work.fold(item, index, view.as_ref())),
-                Turn::Missed => {
-                    turns.is_missed = true;
-                    (head.next(), Err(MISSED.to_owned()))
+            let (first_missing, applied) = match view_state.action(order, position) {
+                ViewAction::Skip => continue,
+                ViewAction::Fold => (version, batch.fold(index, view_index, view.as_ref())),
+                ViewAction::ParkMissed => {
+                    results.is_missed = true;
+                    (stream_version.next(), Err(MISSED_REASON.to_owned()))
                 }
             };
-            let Err(reason) = taken else { continue };
-            turns.has_parked = true;
+            let Err(reason) = applied else { continue };
+            results.has_parked = true;
             self.metrics.streams_parked.increment(1);
-            let retry_at = Instant::now() + self.config.park_retry;
-            state.park(index, &stream_id, ParkedAt { version: first_missing, reason }, retry_at);
+            let retry_at = Instant::now() + self.config.park_retry_interval;
+            state.park(view_index, &stream_id, ParkedAt { version: first_missing, reason }, retry_at);
         }
-        if turns.is_missed {
-            // It can be had from the write side at once.
+        if results.is_missed {
+            // The missing events can be read from the write side at once.
             state.retry_by(Instant::now());
         }
-        if turns.has_parked {
+        if results.has_parked {
             self.halt_if_too_many(partition);
         }
-        turns
+        results
     }
 
-    /// Stops a partition in which too much is parked. Everything taken in so far stays.
+    /// Halts a partition in which too many streams are parked. Everything applied so far remains.
     pub(crate) fn halt_if_too_many(&mut self, partition: Partition) {
         let parked_max = self.config.parked_streams_max;
         let Some(state) = self.owned.get_mut(&partition) else { return };
-        if state.phase != Phase::Halted && state.views.iter().any(|view| view.parked.len() > parked_max) {
-            tracing::error!(%partition, parked_max, "too many streams are parked; the partition halts until they can be taken up again");
-            state.phase = Phase::Halted;
+        if state.phase() != Phase::Halted && state.parked_count_max() > parked_max {
+            tracing::error!(
+                %partition,
+                parked_max,
+                "partition halted: too many streams are parked; fix the cause given in the parked-stream warnings"
+            );
+            state.become_halted();
         }
     }
 }

@@ -1,18 +1,15 @@
-//! Partitions come and go.
+//! Assignment and release of partitions.
 
 use diptych_kernel::{
     Partition,
-    domain::{Domain, Scope, ViewId},
-    ports::{
-        Assignment, EventStore, Offset, PartitionEnd, Progress, ProgressStore, ProgressUpdate, ViewCache, ViewStore,
-    },
+    domain::Domain,
+    ports::{Assignment, EventStore, Offset, PartitionEnd, ProgressStore, ProgressUpdate, ViewCache, ViewStore},
 };
-use tokio::time::Instant;
 
 use crate::{
     engine::Engine,
     error::Stop,
-    partition::{Mark, ParkedAt, PartitionState, Phase, Standing, ViewState},
+    partition::{PartitionState, ProgressMark, ViewState},
 };
 
 impl<D, S, V, P, C> Engine<D, S, V, P, C>
@@ -23,7 +20,7 @@ where
     P: ProgressStore,
     C: ViewCache,
 {
-    /// Takes partitions over, from where their progress is.
+    /// Takes over partitions, starting at their stored progress.
     pub(crate) async fn assign(&mut self, assignments: &[Assignment], ends: &[PartitionEnd]) -> Result<(), Stop> {
         let partitions: Vec<Partition> = assignments.iter().map(|assignment| assignment.partition).collect();
         self.release(&partitions);
@@ -36,85 +33,65 @@ where
             }
         };
         for assignment in assignments {
-            let state = self.take_over(assignment, &stored, ends);
-            tracing::info!(partition = %assignment.partition, position = %state.live.position, "a partition is this member's");
+            let state = self.restore_partition(assignment, &stored, ends);
+            tracing::debug!(partition = %state.partition, position = %state.mark.position, "partition assigned");
             self.owned.insert(assignment.partition, state);
         }
-        self.metrics.show_owned(self.owned.len());
+        if !partitions.is_empty() {
+            let numbers: Vec<u16> = partitions.iter().map(|partition| partition.number()).collect();
+            tracing::info!(count = numbers.len(), partitions = ?numbers, "partitions assigned");
+        }
+        self.metrics.set_owned(self.owned.len());
         Ok(())
     }
 
-    fn take_over(&self, assignment: &Assignment, stored: &[ProgressUpdate], ends: &[PartitionEnd]) -> PartitionState {
+    fn restore_partition(
+        &self,
+        assignment: &Assignment,
+        stored: &[ProgressUpdate],
+        ends: &[PartitionEnd],
+    ) -> PartitionState {
         let partition = assignment.partition;
-        let of_table = |index: usize| {
-            let view = self.tables.get(index).map(|table| table.view);
+        let progress_of = |table: usize| {
+            let view = self.tables.get(table).map(|table| table.view);
             let found = stored.iter().find(|update| update.partition == partition && Some(update.view) == view);
             found.map(|update| update.progress.clone()).unwrap_or_default()
         };
-        let live = Mark::of(&of_table(self.heads()));
+        let mark = ProgressMark::of(&progress_of(self.stream_versions_table()));
         let views = self.views.iter().enumerate();
-        let views = views.map(|(index, view)| stand(view.id(), view.scope(), of_table(index), live)).collect();
+        let views = views.map(|(index, view)| ViewState::restore(view.id(), view.scope(), progress_of(index), mark));
         let end = ends.get(partition.index()).map(|end| end.next_offset).unwrap_or_default();
-        let start = first_offset(assignment.committed, live.next_offset, end);
-        PartitionState {
-            partition,
-            live,
-            views,
-            phase: Phase::Starting(start),
-            expected: start,
-            taken: start,
-            heard_up_to: live.position,
-            retry_at: Some(Instant::now()),
-            retry_not_before: Instant::now(),
-            retry_streams: [].into(),
-            is_retrying: false,
-            catch_up_at: Instant::now(),
-            has_parked_anew: false,
-            oldest: None,
-        }
+        let start = first_offset(assignment.committed, mark.next_offset, end);
+        PartitionState::new(partition, mark, views.collect(), start)
     }
 
-    /// Lets partitions go, and everything that memory knows of them.
+    /// Releases partitions, and drops their state and rows in memory.
     pub(crate) fn release(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             if self.owned.remove(partition).is_some() {
-                self.metrics.show_age(*partition, None);
-                self.metrics.show_parked(*partition, 0);
+                self.metrics.set_age(*partition, None);
+                self.metrics.set_parked(*partition, 0);
             }
         }
-        self.hot.forget(partitions);
-        self.unsaved.forget(partitions);
-        self.metrics.show_owned(self.owned.len());
+        self.hot_rows.evict(partitions);
+        self.pending_progress.remove(partitions);
+        self.metrics.set_owned(self.owned.len());
     }
 
-    /// Lets everything go: another life in the group begins.
+    /// Releases all partitions, before the group is joined again.
     pub(crate) fn release_all(&mut self) {
         let partitions: Vec<Partition> = self.owned.keys().copied().collect();
         self.release(&partitions);
-        self.hot.clear();
+        self.hot_rows.clear();
     }
 }
 
-/// Where the log is read from: the smaller of what the group has and what the progress says, as either may be ahead after a power loss. A log
-/// that ends before that was made anew, or has lost its end and been filled again: all of it is read.
+/// The offset from which the log is read: the smaller of the group's committed offset and that in the progress, as
+/// either may be ahead after a power loss. A log that ends before it was recreated, or has lost its end and was filled
+/// again: it is read from the beginning.
 fn first_offset(committed: Offset, progressed: Offset, end: Offset) -> Offset {
     let start = committed.min(progressed);
     if start > end { Offset(0) } else { start }
-}
-
-/// How a view stands when its partition is taken over.
-fn stand(id: ViewId, scope: Scope, progress: Progress, live: Mark) -> ViewState {
-    let mark = Mark::of(&progress);
-    let standing = if scope == Scope::Partition && !progress.parked.is_empty() {
-        Standing::Blocked
-    } else if mark.position < live.position {
-        Standing::Behind
-    } else {
-        Standing::Live
-    };
-    let parked =
-        progress.parked.into_iter().map(|at| (at.stream_id, ParkedAt { version: at.version, reason: at.reason }));
-    ViewState { id, scope, mark, parked: parked.collect(), standing }
 }
 
 #[cfg(test)]
@@ -129,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_ends_before_is_read_from_its_first_record() {
+    fn a_log_that_ends_before_the_offset_is_read_from_its_first_record() {
         assert_eq!(first_offset(Offset(5), Offset(7), Offset(4)), Offset(0));
     }
 }

@@ -1,41 +1,44 @@
-//! Settings, and the systems around a projector.
+//! Settings and ports of a projector.
 
 use std::{sync::Arc, time::Duration};
 
-/// How a projector works. [`ProjectorConfig::new`] gives settings for a process beside its stores.
+/// Settings of a projector. [`ProjectorConfig::new`] returns defaults for a process close to its stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectorConfig {
-    /// The consumer group: all projectors that fill the same tables.
+    /// The consumer group: all projectors that write to the same tables.
     pub group: String,
-    /// This member's name: its own, and the same after a restart, so that it gets its partitions back.
+    /// This member's name: unique in the group, and the same after a restart, so that it gets its partitions back.
     pub member: String,
-    /// How many records are taken from the log at once. At least 1.
+    /// The maximum number of records per poll of the log. At least 1.
     pub batch_records_max: usize,
-    /// How many rows are kept in memory, over all views and partitions.
+    /// The maximum number of rows kept in memory, over all views and partitions.
     pub hot_rows_max: usize,
-    /// How many events are read from the write side at once when something has to be caught up. At least 1.
+    /// The maximum number of events per read from the write side, when views or partitions catch up. At least 1.
     pub catch_up_events_max: usize,
-    /// How many streams of a partition may be parked in a view. With more the partition halts: then it is not single events that are wrong.
+    /// The maximum number of parked streams per partition and view. With more the partition halts, as the cause is not
+    /// single events.
     pub parked_streams_max: usize,
-    /// How long until parked streams, and views that stand still, are tried again.
-    pub park_retry: Duration,
-    /// How long to wait for records at a time; also how soon anything else that is due is noticed.
+    /// The interval between retries of parked streams and blocked views.
+    pub park_retry_interval: Duration,
+    /// The longest wait for records per poll. It is also the interval at which a member that is busy keeps its
+    /// membership alive.
     pub poll_wait_max: Duration,
-    /// How long progress that was told through the cache may wait to be saved; with what comes meanwhile that is one save. Zero saves it with every
-    /// batch and tells nothing, which is right where the store of progress signals every save, as one in the same process does.
+    /// The time between announcing progress through the cache and saving it; all progress announced in that time is
+    /// saved in one call. Zero saves progress with every batch and announces nothing, for progress stores that signal
+    /// every save, such as one in the same process.
     pub progress_interval: Duration,
-    /// How far committed offsets may lag behind saved progress. They only matter to others: progress is what a restart goes by.
+    /// The interval between offset commits. Committed offsets only inform others: a restart uses the saved progress.
     pub commit_interval: Duration,
-    /// The shortest pause before something that failed is tried again.
+    /// The shortest delay before a failed call is repeated.
     pub retry_delay_min: Duration,
-    /// The longest pause before something that failed is tried again.
+    /// The longest delay before a failed call is repeated.
     pub retry_delay_max: Duration,
-    /// How long to wait at shutdown for what is in flight.
+    /// The longest wait at shutdown for the batch in flight.
     pub shutdown_wait_max: Duration,
 }
 
 impl ProjectorConfig {
-    /// The settings for a member of this name in this group.
+    /// Default settings for a member with this name in this group.
     #[must_use]
     pub fn new(group: impl Into<String>, member: impl Into<String>) -> Self {
         Self {
@@ -45,7 +48,7 @@ impl ProjectorConfig {
             hot_rows_max: 20_000,
             catch_up_events_max: 1_000,
             parked_streams_max: 1_000,
-            park_retry: Duration::from_secs(30),
+            park_retry_interval: Duration::from_secs(30),
             poll_wait_max: Duration::from_millis(500),
             progress_interval: Duration::from_millis(10),
             commit_interval: Duration::from_millis(100),
@@ -56,9 +59,9 @@ impl ProjectorConfig {
     }
 }
 
-/// The systems around a projector.
+/// The ports of a projector.
 pub struct Ports<S, L, V, P, C> {
-    /// The write database, for what the log does not have.
+    /// The write database, for events missing in the log.
     pub events: Arc<S>,
     /// The event log.
     pub log: Arc<L>,
@@ -66,7 +69,7 @@ pub struct Ports<S, L, V, P, C> {
     pub views: Arc<V>,
     /// The read database: progress.
     pub progress: Arc<P>,
-    /// The cache in front of it.
+    /// The cache in front of the read database.
     pub cache: Arc<C>,
 }
 

@@ -1,4 +1,4 @@
-//! The loop: listen to the log, do what it says, tell the group how far it is.
+//! The main loop of a group member: polls the log, processes its signals, runs due tasks and commits offsets.
 
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
@@ -14,22 +14,23 @@ use diptych_runtime::{Shutdown, pause};
 use tokio::time::Instant;
 
 use crate::{
-    Ports, ProjectorConfig, ProjectorError,
-    engine::{Engine, Worked},
-    error::Stop,
-    retry::{Pulse, Retry},
+    config::{Ports, ProjectorConfig},
+    engine::{Engine, TaskResult},
+    error::{ProjectorError, Stop},
+    retry::{Heartbeat, Retry},
 };
 
-/// How many pieces of other work are done between two polls of the log.
-const PIECES_PER_POLL: usize = 4;
+/// The maximum number of other tasks between two polls of the log.
+const TASKS_PER_POLL: usize = 4;
 
 /// Runs a projector until shutdown, as a member of its group.
 ///
-/// Returns when the batch in flight is stored and its offsets are committed, at the latest [`ProjectorConfig::shutdown_wait_max`] after
-/// shutdown begins. What is broken off is done again by whoever owns the partition next.
+/// Returns when the batch in flight is stored and its offsets are committed, at the latest
+/// [`ProjectorConfig::shutdown_wait_max`] after shutdown begins. Interrupted work is repeated by the next owner of the
+/// partition.
 ///
 /// # Errors
-/// What only a person can mend; see [`ProjectorError`].
+/// On failures that only an operator can fix; see [`ProjectorError`].
 pub async fn run<D, S, L, V, P, C>(
     ports: Ports<S, L, V, P, C>,
     config: ProjectorConfig,
@@ -50,12 +51,12 @@ where
     let wait_max = config.shutdown_wait_max;
     let Ports { events, log, views, progress, cache } = ports;
     let engine = Engine::<D, S, V, P, C>::new((events, views, progress, cache), config, shutdown.clone());
-    let member = Member { pending: BTreeMap::new(), commit_at: None, retry: engine.retry("listen"), engine };
+    let member = GroupMember { uncommitted: BTreeMap::new(), commit_at: None, retry: engine.retry("poll log"), engine };
     let stopped = tokio::select! {
         biased;
         stopped = member.run(&*log) => stopped,
         () = after(&shutdown, wait_max) => {
-            tracing::warn!(?wait_max, "the projector's stores did not answer during shutdown");
+            tracing::warn!(?wait_max, "shutdown timed out: the projector's stores did not answer");
             Stop::Shutdown
         }
     };
@@ -70,40 +71,40 @@ async fn after(shutdown: &Shutdown, wait_max: Duration) {
     pause(wait_max).await;
 }
 
-/// Does a piece of work that takes as long as its stores are away. As long as calls come back, if only as failures, the group hears that this
-/// member is there: its partitions stay where the rows of them are in memory, and nothing has to be joined anew when the stores are back.
-/// A member that is hung in a call is dead to the group after its session.
-async fn alive_while<T>(
+/// Keeps the group membership alive during work that may last as long as its stores are down. While calls return, if
+/// only as failures, this member stays in the group: its partitions stay where their rows are in memory, and it need
+/// not join again when the stores are back. A member that hangs in a call leaves the group when its session times out.
+async fn keep_alive_during<T>(
     consumer: &mut impl Consumer,
-    (every, pulse): (Duration, Pulse),
+    (every, heartbeat): (Duration, Heartbeat),
     work: impl Future<Output = T>,
 ) -> T {
-    let (mut work, mut heard) = (pin!(work), pulse.count());
+    let (mut work, mut last) = (pin!(work), heartbeat.count());
     loop {
         tokio::select! {
             biased;
             done = &mut work => return done,
             () = pause(every) => {}
         }
-        let now = pulse.count();
-        if now != heard {
-            heard = now;
+        let now = heartbeat.count();
+        if now != last {
+            last = now;
             consumer.heartbeat().await;
         }
     }
 }
 
-/// A member of the group.
-struct Member<D: Domain, S, V, P, C> {
+/// A member of the consumer group.
+struct GroupMember<D: Domain, S, V, P, C> {
     engine: Engine<D, S, V, P, C>,
-    /// Offsets whose work is stored and which are not committed yet.
-    pending: BTreeMap<Partition, Offset>,
-    /// When they are to be, if there are any.
+    /// Offsets up to which everything is stored, and which are not committed yet.
+    uncommitted: BTreeMap<Partition, Offset>,
+    /// The time of the next commit, if there is one.
     commit_at: Option<Instant>,
     retry: Retry,
 }
 
-impl<D, S, V, P, C> Member<D, S, V, P, C>
+impl<D, S, V, P, C> GroupMember<D, S, V, P, C>
 where
     D: Domain,
     S: EventStore,
@@ -112,21 +113,21 @@ where
     C: ViewCache,
 {
     async fn run<L: EventLog>(mut self, log: &L) -> Stop {
-        match self.live(log).await {
+        match self.run_until_shutdown(log).await {
             Ok(()) => Stop::Shutdown,
             Err(stop) => stop,
         }
     }
 
-    async fn live<L: EventLog>(&mut self, log: &L) -> Result<(), Stop> {
+    async fn run_until_shutdown<L: EventLog>(&mut self, log: &L) -> Result<(), Stop> {
         self.ensure_tables().await?;
         while !self.engine.shutdown.has_begun() {
             let mut consumer = self.join(log).await?;
-            let left = self.listen(log, &mut consumer).await;
-            // Also when the work is broken off: what is pending is stored.
-            self.engine.save_rest().await;
+            let polled = self.poll_log(log, &mut consumer).await;
+            // Even after a failure: the uncommitted offsets are of stored work.
+            self.engine.save_pending().await;
             self.commit(&mut consumer).await?;
-            left?;
+            polled?;
             self.engine.release_all();
         }
         Ok(())
@@ -142,7 +143,7 @@ where
     }
 
     async fn join<L: EventLog>(&mut self, log: &L) -> Result<L::Consumer, Stop> {
-        let mut retry = self.engine.retry("join");
+        let mut retry = self.engine.retry("join group");
         loop {
             let ProjectorConfig { group, member, .. } = &self.engine.config;
             match log.join(group, member).await {
@@ -152,27 +153,28 @@ where
         }
     }
 
-    /// Listens until shutdown, or until it is not known what was heard: then the group is joined anew.
-    async fn listen<L: EventLog>(&mut self, log: &L, consumer: &mut L::Consumer) -> Result<(), Stop> {
+    /// Polls the log until shutdown, or until a poll fails with an unknown outcome: then the group has to be joined
+    /// again.
+    async fn poll_log<L: EventLog>(&mut self, log: &L, consumer: &mut L::Consumer) -> Result<(), Stop> {
         loop {
-            self.do_other_work(consumer).await?;
+            self.run_due_tasks(consumer).await?;
             if self.commit_at.is_some_and(|at| at <= Instant::now()) {
                 self.commit(consumer).await?;
             }
             let (limit, wait_max) = (self.engine.config.batch_records_max.max(1), self.wait_max());
-            let heard = tokio::select! {
-                heard = consumer.poll(limit, wait_max) => heard,
+            let polled = tokio::select! {
+                polled = consumer.poll(limit, wait_max) => polled,
                 () = self.engine.shutdown.begun() => return Ok(()),
             };
-            match heard {
+            match polled {
                 Ok(signal) => {
                     self.retry.succeeded();
-                    self.follow(log, consumer, signal).await?;
+                    self.process_signal(log, consumer, signal).await?;
                 }
                 Err(error) => {
-                    let is_lost = error.effect() == Effect::Unknown;
+                    let is_unknown = error.effect() == Effect::Unknown;
                     self.retry.after(error).await?;
-                    if is_lost {
+                    if is_unknown {
                         return Ok(());
                     }
                 }
@@ -180,7 +182,7 @@ where
         }
     }
 
-    async fn follow<L: EventLog>(
+    async fn process_signal<L: EventLog>(
         &mut self,
         log: &L,
         consumer: &mut L::Consumer,
@@ -188,37 +190,38 @@ where
     ) -> Result<(), Stop> {
         match signal {
             LogSignal::Records(records) => {
-                let life = self.life();
-                let taken = alive_while(consumer, life, self.engine.project(records)).await?;
-                self.pending.extend(taken);
+                let heartbeat = self.heartbeat();
+                let applied = keep_alive_during(consumer, heartbeat, self.engine.project(records)).await?;
+                self.uncommitted.extend(applied);
                 self.commit_at.get_or_insert_with(|| Instant::now() + self.engine.config.commit_interval);
                 Ok(())
             }
             LogSignal::Assigned(assignments) => {
-                self.pending.retain(|partition, _| assignments.iter().all(|given| given.partition != *partition));
-                let life = self.life();
-                alive_while(consumer, life, self.take_over(log, &assignments)).await
+                self.uncommitted
+                    .retain(|partition, _| assignments.iter().all(|assignment| assignment.partition != *partition));
+                let heartbeat = self.heartbeat();
+                keep_alive_during(consumer, heartbeat, self.assign_partitions(log, &assignments)).await
             }
             LogSignal::Revoked(partitions, guard) => {
-                // Nothing is in flight here. The group goes on when the guard is dropped.
-                self.engine.save_rest().await;
+                // No batch is in flight here. The rebalance continues when the guard is dropped.
+                self.engine.save_pending().await;
                 self.commit(consumer).await?;
-                self.pending.retain(|partition, _| !partitions.contains(partition));
+                self.uncommitted.retain(|partition, _| !partitions.contains(partition));
                 self.engine.release(&partitions);
                 drop(guard);
                 Ok(())
             }
             LogSignal::Idle => {
-                // Ages grow also where nothing is read.
-                self.engine.show_ages();
+                // Ages grow even while nothing is read.
+                self.engine.update_ages();
                 Ok(())
             }
         }
     }
 
-    /// Takes over partitions that the group has given to this member.
-    async fn take_over<L: EventLog>(&mut self, log: &L, assignments: &[Assignment]) -> Result<(), Stop> {
-        let mut retry = self.engine.retry("look up the ends of the log");
+    /// Takes over partitions that the group has assigned to this member.
+    async fn assign_partitions<L: EventLog>(&mut self, log: &L, assignments: &[Assignment]) -> Result<(), Stop> {
+        let mut retry = self.engine.retry("read log ends");
         let ends = loop {
             match log.ends().await {
                 Ok(ends) => break ends,
@@ -228,19 +231,19 @@ where
         self.engine.assign(assignments, &ends).await
     }
 
-    /// What is due beside listening, in small pieces.
-    async fn do_other_work(&mut self, consumer: &mut impl Consumer) -> Result<(), Stop> {
-        let life = self.life();
-        alive_while(consumer, life, self.engine.save_due()).await?;
-        for _ in 0..PIECES_PER_POLL {
-            let life = self.life();
-            match alive_while(consumer, life, self.engine.work()).await? {
-                Worked::Nothing => break,
-                Worked::Done => {}
-                Worked::Start(partition, offset) => match consumer.seek(partition, offset).await {
-                    Ok(()) => self.engine.started(partition, offset),
+    /// Saves due progress and runs a limited number of due tasks.
+    async fn run_due_tasks(&mut self, consumer: &mut impl Consumer) -> Result<(), Stop> {
+        let heartbeat = self.heartbeat();
+        keep_alive_during(consumer, heartbeat, self.engine.save_due()).await?;
+        for _ in 0..TASKS_PER_POLL {
+            let heartbeat = self.heartbeat();
+            match keep_alive_during(consumer, heartbeat, self.engine.run_task()).await? {
+                TaskResult::Idle => break,
+                TaskResult::Done => {}
+                TaskResult::StartReading(partition, offset) => match consumer.seek(partition, offset).await {
+                    Ok(()) => self.engine.reading_started(partition, offset),
                     Err(error) => {
-                        self.engine.put_off(partition, error)?;
+                        self.engine.postpone(partition, error)?;
                     }
                 },
             }
@@ -248,57 +251,60 @@ where
         Ok(())
     }
 
-    /// How often signs of life are given while work goes on, and what they are taken from.
-    fn life(&self) -> (Duration, Pulse) {
-        (self.engine.config.poll_wait_max, self.engine.pulse.clone())
+    /// The interval at which the membership is kept alive during work, and the counter that shows that the work is not
+    /// hung.
+    fn heartbeat(&self) -> (Duration, Heartbeat) {
+        (self.engine.config.poll_wait_max, self.engine.heartbeat.clone())
     }
 
+    /// The time to wait for records: until the next commit, save or task is due, within the configured maximum.
     fn wait_max(&self) -> Duration {
         let now = Instant::now();
-        let due = [self.commit_at, self.engine.unsaved.due_at(), self.engine.next_work()];
+        let due = [self.commit_at, self.engine.pending_progress.due_at(), self.engine.next_task_at()];
         let until = due.into_iter().flatten().min();
         let wait_max = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
         wait_max.min(self.engine.config.poll_wait_max)
     }
 
-    /// Tells the group how far it is. A failure puts it off: the progress in the read database is what a restart goes by.
+    /// Commits offsets to the group. A failure postpones it: a restart uses the progress in the read database.
     async fn commit(&mut self, consumer: &mut impl Consumer) -> Result<(), Stop> {
         self.commit_at = None;
-        if self.pending.is_empty() {
+        if self.uncommitted.is_empty() {
             return Ok(());
         }
         let offsets: Vec<(Partition, Offset)> =
-            self.pending.iter().map(|(partition, offset)| (*partition, *offset)).collect();
+            self.uncommitted.iter().map(|(partition, offset)| (*partition, *offset)).collect();
         match consumer.commit(&offsets).await {
-            Ok(CommitOutcome::Committed) => self.pending.clear(),
+            Ok(CommitOutcome::Committed) => self.uncommitted.clear(),
             Ok(CommitOutcome::Fenced) => self.commit_each(consumer, &offsets).await,
-            Err(error) => self.put_commit_off(&error),
+            Err(error) => self.postpone_commit(&error),
         }
         Ok(())
     }
 
-    /// One of the partitions is another member's. Its rows in memory may be behind what that one has stored; everything this member still
-    /// writes of it is harmless by position, and the group says soon that it is gone.
+    /// Commits one partition at a time, after a commit was fenced because another member owns one of them. Its rows in
+    /// memory may be older than those stored by that member; rows that this member still writes are harmless by
+    /// position, and the group will revoke the partition.
     async fn commit_each(&mut self, consumer: &mut impl Consumer, offsets: &[(Partition, Offset)]) {
         for (partition, offset) in offsets {
             match consumer.commit(&[(*partition, *offset)]).await {
                 Ok(CommitOutcome::Committed) => {}
                 Ok(CommitOutcome::Fenced) => {
-                    tracing::info!(%partition, "another member has the partition");
+                    tracing::info!(%partition, "offset commit fenced: another member owns the partition");
                     self.engine.metrics.commits_fenced.increment(1);
-                    self.engine.hot.forget(&[*partition]);
+                    self.engine.hot_rows.evict(&[*partition]);
                 }
                 Err(error) => {
-                    self.put_commit_off(&error);
+                    self.postpone_commit(&error);
                     continue;
                 }
             }
-            self.pending.remove(partition);
+            self.uncommitted.remove(partition);
         }
     }
 
-    fn put_commit_off(&mut self, error: &PortError) {
-        tracing::debug!(%error, "offsets could not be committed");
+    fn postpone_commit(&mut self, error: &PortError) {
+        tracing::debug!(%error, "offsets could not be committed; the commit is repeated");
         self.commit_at = Some(Instant::now() + self.engine.config.commit_interval);
     }
 }

@@ -1,4 +1,4 @@
-//! What a projector has in hand: the stores, the views, the rows in memory and the partitions that it owns.
+//! The projector's state: the stores, the views, the rows in memory and the owned partitions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,17 +11,17 @@ use diptych_runtime::{Backoff, LogLimiter, Shutdown};
 use tokio::time::Instant;
 
 use crate::{
-    ProjectorConfig,
+    config::ProjectorConfig,
     error::{ProjectorError, Stop},
-    heads::STREAM_HEADS,
     metrics::ProjectorMetrics,
-    partition::{PartitionState, Phase, ViewState},
-    retry::{Pulse, Retry},
+    partition::{PartitionState, Phase},
+    pending_progress::PendingProgress,
+    retry::{Heartbeat, Retry},
     rows::{HotRows, Table, TableIndex},
-    unsaved::Unsaved,
+    stream_versions::STREAM_VERSIONS,
 };
 
-/// Everything but the log.
+/// The state and stores of a projector, without the log.
 pub(crate) struct Engine<D: Domain, S, V, P, C> {
     pub(crate) events: Arc<S>,
     pub(crate) store: Arc<V>,
@@ -29,35 +29,36 @@ pub(crate) struct Engine<D: Domain, S, V, P, C> {
     pub(crate) cache: Arc<C>,
     pub(crate) config: ProjectorConfig,
     pub(crate) shutdown: Shutdown,
-    pub(crate) pulse: Pulse,
+    pub(crate) heartbeat: Heartbeat,
     pub(crate) views: Vec<Box<dyn View<D::Event>>>,
-    /// Those of the views, in order, then that of the stream heads.
+    /// The tables of the views, in order, then that of the stream versions.
     pub(crate) tables: Vec<Table>,
-    pub(crate) hot: HotRows,
+    pub(crate) hot_rows: HotRows,
     pub(crate) owned: BTreeMap<Partition, PartitionState>,
-    pub(crate) unsaved: Unsaved,
+    pub(crate) pending_progress: PendingProgress,
     pub(crate) metrics: ProjectorMetrics,
-    /// Failures of the write side do not hold the log up: what needs it is put off.
-    write_side: Backoff,
-    write_side_logged: LogLimiter,
-    worked_last: Partition,
+    /// Failures of the write side do not delay the log: tasks that need it are postponed.
+    write_side_backoff: Backoff,
+    write_side_log_limiter: LogLimiter,
+    /// The partition of the last task, after which the next one is looked for.
+    last_partition: Partition,
 }
 
-/// What a piece of work came to.
+/// The result of [`Engine::run_task`].
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Worked {
-    /// There was nothing to do.
-    Nothing,
-    /// It is done; there may be more.
+pub(crate) enum TaskResult {
+    /// No task was due.
+    Idle,
+    /// A task was run; more may be due.
     Done,
-    /// The partition is to be read from this offset on.
-    Start(Partition, Offset),
+    /// The log of the partition is to be read from this offset on.
+    StartReading(Partition, Offset),
 }
 
-/// What is to be done next in a partition.
+/// The next task of a partition.
 enum Task {
-    Start(Offset),
-    Recover,
+    StartReading(Offset),
+    RecoverLostRecords,
     CatchUpViews,
     RetryParked,
 }
@@ -78,16 +79,16 @@ where
         let views = D::views();
         let mut tables: Vec<Table> =
             views.iter().map(|view| Table { view: view.id(), is_written_once: view.has_one_event_per_row() }).collect();
-        tables.push(Table { view: STREAM_HEADS, is_written_once: false });
+        tables.push(Table { view: STREAM_VERSIONS, is_written_once: false });
         Self {
-            hot: HotRows::new(tables.len(), config.hot_rows_max),
-            write_side: Backoff::new(config.retry_delay_min, config.retry_delay_max),
-            write_side_logged: LogLimiter::default(),
+            hot_rows: HotRows::new(tables.len(), config.hot_rows_max),
+            write_side_backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
+            write_side_log_limiter: LogLimiter::default(),
             owned: BTreeMap::new(),
-            unsaved: Unsaved::default(),
+            pending_progress: PendingProgress::default(),
             metrics: ProjectorMetrics::new(),
-            worked_last: Partition::default(),
-            pulse: Pulse::default(),
+            last_partition: Partition::default(),
+            heartbeat: Heartbeat::default(),
             events,
             store,
             progress,
@@ -99,94 +100,93 @@ where
         }
     }
 
-    /// The table of the stream heads.
-    pub(crate) fn heads(&self) -> TableIndex {
+    /// The index of the table of stream versions.
+    pub(crate) fn stream_versions_table(&self) -> TableIndex {
         self.views.len()
     }
 
-    /// The names of all tables.
+    /// The ids of all tables.
     pub(crate) fn table_ids(&self) -> Vec<ViewId> {
         self.tables.iter().map(|table| table.view).collect()
     }
 
-    pub(crate) fn retry(&self, what: &'static str) -> Retry {
-        Retry::new(what, &self.config, &self.shutdown, &self.pulse)
+    /// Retries of one call, named `call` in log lines and metrics.
+    pub(crate) fn retry(&self, call: &'static str) -> Retry {
+        Retry::new(call, &self.config, &self.shutdown, &self.heartbeat)
     }
 
-    /// Does one piece of what is to be done without a record from the log, in one partition after the other.
-    pub(crate) async fn work(&mut self) -> Result<Worked, Stop> {
+    /// Runs one due task other than processing the log, with the partitions taking turns.
+    pub(crate) async fn run_task(&mut self) -> Result<TaskResult, Stop> {
         let now = Instant::now();
-        let after = self.owned.range(self.worked_last..).skip_while(|(partition, _)| **partition == self.worked_last);
-        let mut all = after.chain(self.owned.range(..=self.worked_last));
+        let after =
+            self.owned.range(self.last_partition..).skip_while(|(partition, _)| **partition == self.last_partition);
+        let mut all = after.chain(self.owned.range(..=self.last_partition));
         let Some((partition, task)) = all.find_map(|(partition, state)| Some((*partition, task_of(state, now)?)))
         else {
-            return Ok(Worked::Nothing);
+            return Ok(TaskResult::Idle);
         };
-        self.worked_last = partition;
+        self.last_partition = partition;
         match task {
-            Task::Start(offset) => return Ok(Worked::Start(partition, offset)),
-            Task::Recover => self.recover(partition).await?,
+            Task::StartReading(offset) => return Ok(TaskResult::StartReading(partition, offset)),
+            Task::RecoverLostRecords => self.recover_lost_records(partition).await?,
             Task::CatchUpViews => self.catch_up_views(partition).await?,
             Task::RetryParked => self.retry_parked(partition).await?,
         }
-        Ok(Worked::Done)
+        Ok(TaskResult::Done)
     }
 
-    /// When there is work at the latest; now where there is some already.
-    pub(crate) fn next_work(&self) -> Option<Instant> {
+    /// The latest time of the next task; now where one is due already.
+    pub(crate) fn next_task_at(&self) -> Option<Instant> {
         let now = Instant::now();
-        let due = |state: &PartitionState| if task_of(state, now).is_some() { Some(now) } else { state.next_work() };
+        let due = |state: &PartitionState| if task_of(state, now).is_some() { Some(now) } else { state.next_work_at() };
         self.owned.values().filter_map(due).min()
     }
 
-    /// Puts a partition's need of the write side off after a failure; returns until when.
-    pub(crate) fn put_off(&mut self, partition: Partition, error: PortError) -> Result<Instant, Stop> {
+    /// Postpones a partition's reads of the write side after a failure, and returns until when.
+    pub(crate) fn postpone(&mut self, partition: Partition, error: PortError) -> Result<Instant, Stop> {
         if error.remedy() == Remedy::Operator {
             return Err(Stop::Failed(ProjectorError::Operator(error)));
         }
-        let until = Instant::now() + self.write_side.next_delay();
-        if self.write_side_logged.allow().is_some() {
-            tracing::warn!(%partition, %error, "the projector cannot catch up for now");
+        let until = Instant::now() + self.write_side_backoff.next_delay();
+        if self.write_side_log_limiter.allow().is_some() {
+            tracing::warn!(%partition, %error, "reading from the write database failed; the projector retries");
         }
         if let Some(state) = self.owned.get_mut(&partition) {
-            state.catch_up_at = until;
+            state.postpone_catch_up(until);
         }
         Ok(until)
     }
 
-    /// The write side has answered.
+    /// Resets the backoff after an answer of the write side.
     pub(crate) fn write_side_answered(&mut self) {
-        self.write_side.reset();
-        self.write_side_logged.reset();
+        self.write_side_backoff.reset();
+        self.write_side_log_limiter.reset();
     }
 
-    /// The log is being read from here on.
-    pub(crate) fn started(&mut self, partition: Partition, offset: Offset) {
+    /// The log of a partition is being read from this offset on.
+    pub(crate) fn reading_started(&mut self, partition: Partition, offset: Offset) {
         if let Some(state) = self.owned.get_mut(&partition) {
-            state.phase = Phase::Reading;
-            state.expected = offset;
-            state.taken = offset;
-            state.heard_up_to = state.heard_up_to.max(state.live.position);
+            state.become_reading(offset);
         }
     }
 
-    pub(crate) fn show_ages(&self) {
+    pub(crate) fn update_ages(&self) {
         for (partition, state) in &self.owned {
-            self.metrics.show_age(*partition, state.oldest_undone());
+            self.metrics.set_age(*partition, state.oldest_pending_at());
         }
     }
 }
 
 fn task_of(state: &PartitionState, now: Instant) -> Option<Task> {
-    if state.catch_up_at <= now {
-        match state.phase {
-            Phase::Starting(offset) => return Some(Task::Start(offset)),
-            Phase::Recovering(_) => return Some(Task::Recover),
+    if state.may_catch_up(now) {
+        match state.phase() {
+            Phase::Starting(offset) => return Some(Task::StartReading(offset)),
+            Phase::Recovering(_) => return Some(Task::RecoverLostRecords),
             Phase::Reading | Phase::Halted => {}
         }
-        if state.views.iter().any(ViewState::needs_catching_up) {
+        if state.has_views_to_catch_up() {
             return Some(Task::CatchUpViews);
         }
     }
-    (state.is_retrying || state.retry_is_due(now)).then_some(Task::RetryParked)
+    state.has_retries(now).then_some(Task::RetryParked)
 }

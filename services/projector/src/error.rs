@@ -1,28 +1,32 @@
-//! Why a projector stops.
+//! Errors of a projector.
 
 use diptych_kernel::{Partitions, ports::PortError};
 
-/// Why a projector stops for good. Everything else is tried again.
+/// An error that stops the projector. All other failures are retried.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectorError {
     /// The write database and the log were created with different numbers of partitions.
-    #[error("the write database has {} partitions and the log has {}", store.count(), log.count())]
+    #[error(
+        "the write database has {} partitions, but the log has {}: recreate one of them with the count of the other",
+        store.count(),
+        log.count()
+    )]
     PartitionsDiffer {
-        /// Those of the write database.
+        /// The partitions of the write database.
         store: Partitions,
-        /// Those of the log.
+        /// The partitions of the log.
         log: Partitions,
     },
-    /// A store says that only a person can help.
+    /// A store has reported a failure that only an operator can fix.
     #[error(transparent)]
     Operator(PortError),
 }
 
-/// Why work is broken off. What was not acknowledged is done again by whoever owns the partition next.
+/// The reason for interrupting work. Work that was not acknowledged is repeated by the next owner of the partition.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// It is time to.
+    /// Shutdown has begun.
     Shutdown,
-    /// It cannot go on.
+    /// The projector cannot continue.
     Failed(ProjectorError),
 }

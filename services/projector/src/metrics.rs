@@ -1,4 +1,4 @@
-//! What a projector shows of itself.
+//! Metrics of a projector.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use metrics::{
 };
 use parking_lot::Mutex;
 
-/// The numbers of a projector.
+/// Handles of the projector's metrics.
 pub(crate) struct ProjectorMetrics {
     pub(crate) events: Counter,
     pub(crate) rows_written: Counter,
@@ -20,13 +20,13 @@ pub(crate) struct ProjectorMetrics {
     pub(crate) cache_failures: Counter,
     pub(crate) commits_fenced: Counter,
     pub(crate) batch_records: Histogram,
-    /// How long a batch took in each of its steps: the rows, and then the other two at the same time.
+    /// The duration of the steps of a batch: the rows, and then the other two at the same time.
     pub(crate) rows_seconds: Histogram,
     pub(crate) cache_seconds: Histogram,
     pub(crate) progress_seconds: Histogram,
     partitions_owned: Gauge,
     parked: HashMap<Partition, Gauge>,
-    /// They are also shown while several things are under way.
+    /// Behind a lock, as they are also set by concurrent calls of one batch.
     ages: Mutex<HashMap<Partition, Gauge>>,
 }
 
@@ -56,18 +56,18 @@ impl ProjectorMetrics {
         }
     }
 
-    pub(crate) fn show_owned(&self, count: usize) {
+    pub(crate) fn set_owned(&self, count: usize) {
         self.partitions_owned.set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
     }
 
-    /// Shows how old the oldest event of a partition is that is not in the views.
-    pub(crate) fn show_age(&self, partition: Partition, oldest: Option<Timestamp>) {
+    /// Sets the age of a partition's oldest event that is not in the views; 0 for `None`.
+    pub(crate) fn set_age(&self, partition: Partition, oldest: Option<Timestamp>) {
         let mut ages = self.ages.lock();
         let gauge = ages.entry(partition).or_insert_with(|| gauge!(AGE, "partition" => partition.to_string()));
         gauge.set(oldest.map_or(0.0, |oldest| SystemClock.now().seconds_since(oldest)));
     }
 
-    pub(crate) fn show_parked(&mut self, partition: Partition, count: usize) {
+    pub(crate) fn set_parked(&mut self, partition: Partition, count: usize) {
         let gauge =
             self.parked.entry(partition).or_insert_with(|| gauge!(PARKED, "partition" => partition.to_string()));
         gauge.set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
@@ -75,32 +75,32 @@ impl ProjectorMetrics {
 }
 
 fn describe() {
-    describe_counter!("diptych_projector_events_total", "events taken from the log, repeats too");
+    describe_counter!("diptych_projector_events_total", "events received from the log, including repeats");
     describe_counter!("diptych_projector_rows_written_total", "rows acknowledged by the read database");
     describe_counter!(
         "diptych_projector_events_skipped_total",
-        "events that a view passed by because their stream is parked in it"
+        "events that a view skipped because their stream is parked in it"
     );
-    describe_counter!("diptych_projector_streams_parked_total", "times that a stream was parked in a view");
-    describe_counter!("diptych_projector_log_losses_total", "times that records were missing on the log");
-    describe_counter!("diptych_projector_catch_up_events_total", "events read from the write database");
-    describe_counter!("diptych_projector_cache_failures_total", "refreshes that the cache did not take");
+    describe_counter!("diptych_projector_streams_parked_total", "streams parked, counted once per view");
+    describe_counter!("diptych_projector_log_losses_total", "times that records were found missing in the log");
+    describe_counter!("diptych_projector_catch_up_events_total", "events read from the write database to catch up");
+    describe_counter!("diptych_projector_cache_failures_total", "refreshes and invalidations of the cache that failed");
     describe_counter!(
         "diptych_projector_commits_fenced_total",
-        "offset commits refused because a partition is another's"
+        "offset commits fenced because another member owns the partition"
     );
-    describe_counter!("diptych_projector_failures_total", "calls that failed and were repeated, by call");
-    describe_histogram!("diptych_projector_batch_records", "records taken from the log at once");
+    describe_counter!("diptych_projector_failures_total", "calls that failed and are repeated, by call");
+    describe_histogram!("diptych_projector_batch_records", "records per batch received from the log");
     describe_histogram!(
         STEP,
         Unit::Seconds,
-        "how long a batch took to write its rows, to refresh the cache, to save its progress"
+        "duration of the steps of a batch: writing rows, refreshing the cache, saving progress"
     );
     describe_gauge!("diptych_projector_partitions_owned", "partitions that this member owns");
-    describe_gauge!(PARKED, "streams that stand still in a view, by partition, counted once per view");
+    describe_gauge!(PARKED, "parked streams by partition, counted once per view");
     describe_gauge!(
         AGE,
         Unit::Seconds,
-        "age of the oldest event that was read and is not in the views, or of the newest that is where nothing is read, by partition"
+        "age of the oldest event received and not in the views, by partition; of the newest stored one while nothing is read"
     );
 }

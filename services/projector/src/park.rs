@@ -1,57 +1,25 @@
-//! Parked streams: how they come to stand still, and how they are taken up again.
-
-use std::collections::BTreeSet;
+//! Retries of parked streams, and of the views that they block.
 
 use diptych_kernel::{
     Partition, Position, RecordedEvent, StreamId, Version,
     domain::{Domain, Scope},
-    ports::{EventStore, PortResult, ProgressStore, ViewCache, ViewStore},
+    ports::{EventStore, PortError, PortResult, ProgressStore, ViewCache, ViewStore},
 };
 use tokio::time::Instant;
 
 use crate::{
     engine::Engine,
     error::Stop,
-    partition::{ParkedAt, PartitionState, Phase, Standing},
-    remake::Remake,
+    partition::{ParkedAt, Phase},
 };
 
-/// How many streams are tried in one piece of work, so that the log is listened to in between.
-const STREAMS_PER_PIECE: usize = 16;
+/// The number of streams retried in one task, so that the log is polled in between.
+const STREAMS_PER_TASK: usize = 16;
 
-impl PartitionState {
-    /// A view leaves a stream where it is. One that mixes streams stands still altogether.
-    pub(crate) fn park(&mut self, view: usize, stream_id: &StreamId, at: ParkedAt, retry_at: Instant) {
-        let Some(view_state) = self.views.get_mut(view) else { return };
-        let (partition, version, reason) = (self.partition, at.version, at.reason.as_str());
-        tracing::warn!(view = %view_state.id, %partition, %stream_id, %version, reason, "a stream is parked");
-        view_state.parked.insert(stream_id.clone(), at);
-        if view_state.scope == Scope::Partition {
-            view_state.standing = Standing::Blocked;
-        }
-        self.has_parked_anew = true;
-        self.retry_by(retry_at);
-    }
-
-    /// Parked streams are to be tried at this moment, or before.
-    pub(crate) fn retry_by(&mut self, retry_at: Instant) {
-        let retry_at = retry_at.max(self.retry_not_before);
-        self.retry_at = Some(self.retry_at.map_or(retry_at, |at| at.min(retry_at)));
-    }
-
-    fn parked_streams(&self) -> BTreeSet<StreamId> {
-        self.views.iter().flat_map(|view| view.parked.keys().cloned()).collect()
-    }
-
-    /// The first event of a stream that some view has not.
-    fn first_missing(&self, stream_id: &StreamId) -> Option<Version> {
-        self.views.iter().filter_map(|view| Some(view.parked.get(stream_id)?.version)).min()
-    }
-}
-
-/// How far a view has taken up a stream in this try.
-struct TakeUp {
+/// The progress of one view in resuming a stream.
+struct ResumingView {
     view: usize,
+    /// The first event of the stream that the view does not have.
     at: ParkedAt,
     has_failed: bool,
 }
@@ -64,70 +32,58 @@ where
     P: ProgressStore,
     C: ViewCache,
 {
-    /// A piece of a round of retries: streams first, then the views that stand still.
+    /// Runs one task of a round of retries: streams first, then the blocked views.
     pub(crate) async fn retry_parked(&mut self, partition: Partition) -> Result<(), Stop> {
         let Some(state) = self.owned.get_mut(&partition) else { return Ok(()) };
-        if !state.is_retrying {
-            state.retry_streams = state.parked_streams().into_iter().collect();
-            state.is_retrying = true;
-            state.retry_at = None;
-        }
-        for _ in 0..STREAMS_PER_PIECE {
-            let Some(stream_id) = self.owned.get_mut(&partition).and_then(|state| state.retry_streams.pop_front())
-            else {
-                return self.end_round(partition).await;
-            };
-            let Some(events_up_to) = self.owned.get(&partition).map(|state| state.live.position) else { return Ok(()) };
-            if let Err(error) = self.take_up(partition, &stream_id, events_up_to).await? {
-                return self.break_round_off(partition, error);
+        state.begin_retry_round();
+        for _ in 0..STREAMS_PER_TASK {
+            let Some(state) = self.owned.get_mut(&partition) else { return Ok(()) };
+            let up_to = state.mark.position;
+            let Some(stream_id) = state.next_retry() else { return self.finish_retry_round(partition).await };
+            if let Err(error) = self.resume_stream(partition, &stream_id, up_to).await? {
+                return self.abort_retry_round(partition, error);
             }
         }
         Ok(())
     }
 
-    fn break_round_off(&mut self, partition: Partition, error: diptych_kernel::ports::PortError) -> Result<(), Stop> {
-        let until = self.put_off(partition, error)?;
+    fn abort_retry_round(&mut self, partition: Partition, error: PortError) -> Result<(), Stop> {
+        let until = self.postpone(partition, error)?;
         if let Some(state) = self.owned.get_mut(&partition) {
-            state.retry_streams.clear();
-            state.is_retrying = false;
-            state.retry_at = Some(until);
+            state.abort_retry_round(until);
         }
         Ok(())
     }
 
-    async fn end_round(&mut self, partition: Partition) -> Result<(), Stop> {
+    async fn finish_retry_round(&mut self, partition: Partition) -> Result<(), Stop> {
         let now = Instant::now();
-        let (retry_at, not_before) = (now + self.config.park_retry, now + self.config.retry_delay_max);
+        let (retry_at, not_before) = (now + self.config.park_retry_interval, now + self.config.retry_delay_max);
         if let Err(error) = self.unblock_views(partition).await {
-            return self.break_round_off(partition, error);
+            return self.abort_retry_round(partition, error);
         }
         let parked_max = self.config.parked_streams_max;
         if let Some(state) = self.owned.get_mut(&partition) {
-            state.is_retrying = false;
-            state.retry_not_before = not_before;
-            // What was parked meanwhile may be due earlier.
-            state.retry_by(retry_at);
-            state.retry_at = state.retry_at.filter(|_| state.has_parked()).map(|at| at.max(not_before));
-            if state.phase == Phase::Halted && state.views.iter().all(|view| view.parked.len() <= parked_max) {
-                tracing::info!(%partition, "the partition goes on");
-                state.phase = Phase::Recovering(state.taken);
+            state.finish_retry_round(retry_at, not_before);
+            if state.phase() == Phase::Halted && state.parked_count_max() <= parked_max {
+                tracing::info!(%partition, "halted partition resumed");
+                state.resume_from_halt();
             }
         }
         Ok(())
     }
 
-    /// Folds what the write side has of a parked stream, up to where the partition is, into the views of single streams, and moves the
-    /// stream's head there. A failure of the write side is given back; others are not failures of this.
-    async fn take_up(
+    /// Folds the events that the write side has of a parked stream, up to the partition's mark, into the views over
+    /// single streams, and advances the stream's version. Returns a failure of the write side as the inner error.
+    async fn resume_stream(
         &mut self,
         partition: Partition,
         stream_id: &StreamId,
         up_to: Position,
     ) -> Result<PortResult<()>, Stop> {
-        // Each time round the stream is parked in more views, so this ends. It does so before a view that stands still is let go, which
-        // would not know of the stream's head.
+        // With each repetition the stream is parked in more views, so this ends. It does so before a blocked view is
+        // unblocked, which would not know of the stream's new version.
         loop {
-            match self.try_to_take_up(partition, stream_id, up_to).await? {
+            match self.try_resume_stream(partition, stream_id, up_to).await? {
                 Ok(true) => return Ok(Ok(())),
                 Ok(false) => {}
                 Err(error) => return Ok(Err(error)),
@@ -135,17 +91,17 @@ where
         }
     }
 
-    /// Returns whether it is done; it is not where the stream had to be parked in more views first.
-    async fn try_to_take_up(
+    /// Returns whether it is complete; it is not where the stream had to be parked in more views first.
+    async fn try_resume_stream(
         &mut self,
         partition: Partition,
         stream_id: &StreamId,
         up_to: Position,
     ) -> Result<PortResult<bool>, Stop> {
-        let Some(first) = self.owned.get(&partition).and_then(|state| state.first_missing(stream_id)) else {
+        let Some(first) = self.owned.get(&partition).and_then(|state| state.first_missing_version(stream_id)) else {
             return Ok(Ok(true));
         };
-        let mut takers = self.takers(partition, stream_id);
+        let mut resuming = self.resuming_views(partition, stream_id);
         let limit = self.config.catch_up_events_max.max(1);
         let mut next = first;
         loop {
@@ -160,104 +116,102 @@ where
             events.retain(|event| event.position <= up_to);
             if events.is_empty() || !is_dense {
                 if next == first {
-                    self.leave_parked(&mut takers, "the write database does not have the next version of the stream");
+                    let reason = "the write database does not have the next version of the stream";
+                    for view in &mut resuming {
+                        view.has_failed = true;
+                        reason.clone_into(&mut view.at.reason);
+                    }
                 }
                 break;
             }
             let is_last = count < limit || events.len() < count;
             next = events.last().map(|event| event.version.next()).unwrap_or_default();
-            if !self.fold_taken_up(partition, &mut takers, events).await? {
+            if !self.fold_stream_events(partition, &mut resuming, events).await? {
                 return Ok(Ok(false));
             }
             if is_last {
                 break;
             }
         }
-        self.settle(partition, stream_id, takers);
+        self.unpark_resumed(partition, stream_id, resuming);
         self.save_progress(&[partition]).await?;
         Ok(Ok(true))
     }
 
-    /// The views that take the stream up event by event.
-    fn takers(&self, partition: Partition, stream_id: &StreamId) -> Vec<TakeUp> {
+    /// The views into which the stream's events are folded one by one.
+    fn resuming_views(&self, partition: Partition, stream_id: &StreamId) -> Vec<ResumingView> {
         let Some(state) = self.owned.get(&partition) else { return Vec::new() };
-        // One that is being filled has not got to the stream's events before these yet; its turn comes when it has.
+        // A view that is catching up has not reached the earlier events of the stream yet; it is retried once it is
+        // live.
         let of_streams =
             state.views.iter().enumerate().filter(|(_, view)| view.scope == Scope::Stream && view.is_live());
         let parked = of_streams.filter_map(|(index, view)| Some((index, view.parked.get(stream_id)?.clone())));
-        parked.map(|(view, at)| TakeUp { view, at, has_failed: false }).collect()
+        parked.map(|(view, at)| ResumingView { view, at, has_failed: false }).collect()
     }
 
-    fn leave_parked(&self, takers: &mut [TakeUp], reason: &str) {
-        for taker in takers {
-            taker.has_failed = true;
-            reason.clone_into(&mut taker.at.reason);
-        }
-    }
-
-    /// Folds events of a stream into the views in which it is parked. Returns whether all of them could be taken.
+    /// Folds events of a stream into the views in which it is parked. Returns whether all of them could be applied.
     ///
-    /// What comes to light here can be more than was known to be missing: events that other views have passed by too, without knowing. Then
-    /// the stream is parked in these first, and that is stored before the head moves.
-    async fn fold_taken_up(
+    /// The events may include more than was known to be missing: events that other views have passed without knowing.
+    /// Then the stream is parked in these views first, and that is stored before the stream's version advances.
+    async fn fold_stream_events(
         &mut self,
         partition: Partition,
-        takers: &mut [TakeUp],
+        resuming: &mut [ResumingView],
         events: Vec<RecordedEvent>,
     ) -> Result<bool, Stop> {
-        let wanted: Vec<usize> = takers.iter().map(|taker| taker.view).collect();
-        let mut work = self.prepare(events, |_, view| wanted.contains(&view)).await?;
-        let head = work.head(0);
-        let new = work.items.iter().find(|item| item.record.version > head).map(|item| &item.record);
+        let selected: Vec<usize> = resuming.iter().map(|view| view.view).collect();
+        let mut batch = self.prepare_batch(events, |_, view| selected.contains(&view)).await?;
+        let stream_version = batch.stream_version(0);
+        let new = batch.events.iter().map(|event| &event.record).find(|record| record.version > stream_version);
         if let Some((state, new)) = self.owned.get_mut(&partition).zip(new)
-            && state.park_where_passed(&new.stream_id, head, new.position)
+            && state.park_where_passed(&new.stream_id, stream_version, new.position)
         {
             self.save_progress(&[partition]).await?;
             return Ok(false);
         }
-        for item in 0..work.items.len() {
-            let Some(version) = work.items.get(item).map(|item| item.record.version) else { continue };
-            for taker in takers.iter_mut().filter(|taker| !taker.has_failed && taker.at.version <= version) {
-                let Some(view) = self.views.get(taker.view) else { continue };
-                match work.fold(item, taker.view, view.as_ref()) {
-                    Ok(()) => taker.at.version = version.next(),
+        for index in 0..batch.events.len() {
+            let Some(version) = batch.events.get(index).map(|event| event.record.version) else { continue };
+            for resuming in resuming.iter_mut().filter(|view| !view.has_failed && view.at.version <= version) {
+                let Some(view) = self.views.get(resuming.view) else { continue };
+                match batch.fold(index, resuming.view, view.as_ref()) {
+                    Ok(()) => resuming.at.version = version.next(),
                     Err(reason) => {
-                        taker.at = ParkedAt { version, reason };
-                        taker.has_failed = true;
+                        resuming.at = ParkedAt { version, reason };
+                        resuming.has_failed = true;
                     }
                 }
             }
-            if work.head(item) < version {
-                work.move_head(item);
+            if batch.stream_version(index) < version {
+                batch.advance_stream_version(index);
             }
         }
-        self.store_behind(work.rows, partition).await?;
+        self.store_behind(batch.rows, partition).await?;
         Ok(true)
     }
 
-    /// A view that has taken up all of the stream goes on with it.
-    fn settle(&mut self, partition: Partition, stream_id: &StreamId, takers: Vec<TakeUp>) {
+    /// Unparks the stream in the views that have all of its events, and updates the reason in the others.
+    fn unpark_resumed(&mut self, partition: Partition, stream_id: &StreamId, resuming: Vec<ResumingView>) {
         let Some(state) = self.owned.get_mut(&partition) else { return };
-        for TakeUp { view, at, has_failed } in takers {
+        for ResumingView { view, at, has_failed } in resuming {
             let Some(view_state) = state.views.get_mut(view) else { continue };
             let view = view_state.id;
             if has_failed {
                 view_state.parked.insert(stream_id.clone(), at);
             } else {
-                tracing::info!(%view, %partition, %stream_id, "a parked stream was taken up again");
+                tracing::info!(%view, %partition, %stream_id, "parked stream resumed");
                 view_state.parked.remove(stream_id);
             }
         }
     }
 
-    /// Lets the views that stand still go on, where what they stand still for can be had: from where they stand, or, where they have
-    /// passed it by, from the first event on.
+    /// Unblocks the views whose missing events can be read now: to catch up from their mark, or, where they have passed
+    /// a missing event, to be rebuilt from the first event on.
     async fn unblock_views(&mut self, partition: Partition) -> PortResult<()> {
         for index in 0..self.views.len() {
             let Some(view_state) = self.owned.get(&partition).and_then(|state| state.views.get(index)) else {
                 continue;
             };
-            if !matches!(view_state.standing, Standing::Blocked) {
+            if !view_state.is_blocked() {
                 continue;
             }
             let mark = view_state.mark.position;
@@ -277,10 +231,9 @@ where
                 continue;
             };
             if first_missing.iter().any(|position| *position <= mark) {
-                view_state.standing = Standing::Remaking(Remake::default());
+                view_state.become_rebuilding();
             } else {
-                view_state.parked.clear();
-                view_state.standing = Standing::Behind;
+                view_state.become_catching_up();
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Trying again until it works.
+//! Retries of calls with backoff, until success, permanent failure or shutdown.
 
 use std::sync::{
     Arc,
@@ -10,15 +10,15 @@ use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
 use metrics::{Counter, counter};
 
 use crate::{
-    ProjectorConfig,
+    config::ProjectorConfig,
     error::{ProjectorError, Stop},
 };
 
-/// Counts the calls that failed and came back. As long as they do, their caller is not hung.
+/// Counts failed calls that have returned. While the count grows, the caller is not hung.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pulse(Arc<AtomicU64>);
+pub(crate) struct Heartbeat(Arc<AtomicU64>);
 
-impl Pulse {
+impl Heartbeat {
     fn beat(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -28,38 +28,46 @@ impl Pulse {
     }
 }
 
-/// The tries of one call.
+/// The attempts of one call.
 pub(crate) struct Retry {
-    what: &'static str,
-    pulse: Pulse,
+    call: &'static str,
+    heartbeat: Heartbeat,
     backoff: Backoff,
     shutdown: Shutdown,
-    logged: LogLimiter,
+    log_limiter: LogLimiter,
     failures: Counter,
 }
 
 impl Retry {
-    pub(crate) fn new(what: &'static str, config: &ProjectorConfig, shutdown: &Shutdown, pulse: &Pulse) -> Self {
+    pub(crate) fn new(
+        call: &'static str,
+        config: &ProjectorConfig,
+        shutdown: &Shutdown,
+        heartbeat: &Heartbeat,
+    ) -> Self {
         Self {
-            what,
-            pulse: pulse.clone(),
+            call,
+            heartbeat: heartbeat.clone(),
             backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             shutdown: shutdown.clone(),
-            logged: LogLimiter::default(),
-            failures: counter!("diptych_projector_failures_total", "call" => what),
+            log_limiter: LogLimiter::default(),
+            failures: counter!("diptych_projector_failures_total", "call" => call),
         }
     }
 
-    /// After a failure: waits until it is time for the next try.
+    /// After a failure: waits until the next attempt.
+    ///
+    /// # Errors
+    /// When only an operator can fix it, or at shutdown.
     pub(crate) async fn after(&mut self, error: PortError) -> Result<(), Stop> {
         self.failures.increment(1);
-        self.pulse.beat();
+        self.heartbeat.beat();
         if error.remedy() == Remedy::Operator {
             return Err(Stop::Failed(ProjectorError::Operator(error)));
         }
         let delay = self.backoff.next_delay();
-        if self.logged.allow().is_some() {
-            tracing::warn!(call = self.what, %error, ?delay, "the projector tries again");
+        if self.log_limiter.allow().is_some() {
+            tracing::warn!(call = self.call, %error, ?delay, "a call of the projector failed and is repeated");
         }
         tokio::select! {
             () = pause(delay) => Ok(()),
@@ -67,9 +75,9 @@ impl Retry {
         }
     }
 
-    /// After a success.
+    /// After a success: resets the backoff.
     pub(crate) fn succeeded(&mut self) {
         self.backoff.reset();
-        self.logged.reset();
+        self.log_limiter.reset();
     }
 }

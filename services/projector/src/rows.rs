@@ -1,4 +1,4 @@
-//! Rows: those in memory, and those of the work at hand.
+//! Rows in memory: recently used ones, and those of the current batch.
 
 use std::{collections::HashMap, num::NonZeroUsize};
 
@@ -10,14 +10,14 @@ use diptych_kernel::{
 };
 use lru::LruCache;
 
-/// A table that rows belong to, by its place in [`Tables`].
+/// The index of a table in the projector's list of tables.
 pub(crate) type TableIndex = usize;
 
-/// What is known of a table.
+/// A table of rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
     pub(crate) view: ViewId,
-    /// Every row is made of one event: there is nothing to read before it is written, nor to keep after.
+    /// Whether every row is made of one event, so that it need not be read before the write nor kept afterwards.
     pub(crate) is_written_once: bool,
 }
 
@@ -27,7 +27,7 @@ struct HotRow {
     row: Option<Row>,
 }
 
-/// The rows of owned partitions that were used last: as stored, acknowledged. That there is no row is worth knowing too.
+/// An LRU cache of the rows of owned partitions, as acknowledged by the read database. Absent rows are cached too.
 #[derive(Debug)]
 pub(crate) struct HotRows {
     tables: Vec<LruCache<RowKey, HotRow>>,
@@ -39,7 +39,7 @@ impl HotRows {
         Self { tables: (0..tables).map(|_| LruCache::new(each)).collect() }
     }
 
-    /// Takes a row out, to be put back once what becomes of it is stored.
+    /// Removes a row, to be put back once its new state is stored.
     fn take(&mut self, table: TableIndex, key: &RowKey) -> Option<Option<Row>> {
         Some(self.tables.get_mut(table)?.pop(key)?.row)
     }
@@ -50,8 +50,8 @@ impl HotRows {
         }
     }
 
-    /// Forgets the rows of partitions.
-    pub(crate) fn forget(&mut self, partitions: &[Partition]) {
+    /// Removes the rows of partitions.
+    pub(crate) fn evict(&mut self, partitions: &[Partition]) {
         for table in &mut self.tables {
             let rows = table.iter().filter(|(_, hot)| partitions.contains(&hot.partition));
             let keys: Vec<RowKey> = rows.map(|(key, _)| key.clone()).collect();
@@ -61,28 +61,28 @@ impl HotRows {
         }
     }
 
-    /// Forgets everything.
+    /// Removes all rows.
     pub(crate) fn clear(&mut self) {
         self.tables.iter_mut().for_each(LruCache::clear);
     }
 }
 
-/// A row that is being worked on.
+/// A row of the current batch.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct RowSlot {
     pub(crate) table: TableIndex,
     pub(crate) key: RowKey,
     pub(crate) partition: Partition,
     pub(crate) row: Option<Row>,
-    /// When the event was recorded that `row` was last changed by; meaningful once it is changed.
+    /// The recording time of the event that changed `row` last; meaningful only once it is changed.
     pub(crate) recorded_at: Timestamp,
     is_known: bool,
     pub(crate) is_changed: bool,
 }
 
-impl Slot {
-    /// Whether the event at this position is in the row.
-    pub(crate) fn has(&self, position: Position) -> bool {
+impl RowSlot {
+    /// Whether the row contains the event at this position.
+    pub(crate) fn contains(&self, position: Position) -> bool {
         self.row.as_ref().is_some_and(|row| row.position >= position)
     }
 
@@ -97,11 +97,10 @@ impl Slot {
     }
 }
 
-/// The rows of the work at hand. It holds all that the work needs until it is stored, however many rows that is; its size is bounded
-/// by the events of a batch.
+/// The rows of the current batch, kept until the batch is stored. Their number is bounded by the events of a batch.
 #[derive(Debug)]
 pub(crate) struct WorkingSet {
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) slots: Vec<RowSlot>,
     index: Vec<HashMap<RowKey, usize>>,
 }
 
@@ -110,10 +109,10 @@ impl WorkingSet {
         Self { slots: Vec::new(), index: (0..tables).map(|_| HashMap::new()).collect() }
     }
 
-    /// The place of a row, with what memory knows of it.
+    /// The index of a row's slot, which is created with the row in memory, if there is one.
     pub(crate) fn slot(
         &mut self,
-        hot: &mut HotRows,
+        hot_rows: &mut HotRows,
         tables: &[Table],
         table: TableIndex,
         key: RowKey,
@@ -125,35 +124,35 @@ impl WorkingSet {
             return *slot;
         }
         index.insert(key.clone(), next);
-        let known = hot.take(table, &key);
+        let known = hot_rows.take(table, &key);
         let is_known = known.is_some() || tables.get(table).is_some_and(|table| table.is_written_once);
         let (row, recorded_at) = (known.flatten(), Timestamp::default());
-        self.slots.push(Slot { table, key, partition, row, recorded_at, is_known, is_changed: false });
+        self.slots.push(RowSlot { table, key, partition, row, recorded_at, is_known, is_changed: false });
         next
     }
 
-    /// The rows of a table that have to be read: their places and keys.
+    /// The rows of a table that have to be read: the indexes of their slots, and their keys.
     pub(crate) fn unknown(&self, table: TableIndex) -> (Vec<usize>, Vec<RowKey>) {
         let slots = self.slots.iter().enumerate();
         slots
             .filter(|(_, slot)| slot.table == table && !slot.is_known)
-            .map(|(place, slot)| (place, slot.key.clone()))
+            .map(|(index, slot)| (index, slot.key.clone()))
             .unzip()
     }
 
-    /// What was read of a row.
-    pub(crate) fn learn(&mut self, place: usize, row: Option<Row>) {
-        if let Some(slot) = self.slots.get_mut(place) {
+    /// Sets a row that was read.
+    pub(crate) fn set_read(&mut self, slot: usize, row: Option<Row>) {
+        if let Some(slot) = self.slots.get_mut(slot) {
             slot.row = row;
             slot.is_known = true;
         }
     }
 
-    pub(crate) fn changed(&self) -> impl Iterator<Item = &Slot> {
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &RowSlot> {
         self.slots.iter().filter(|slot| slot.is_changed)
     }
 
-    /// The changed rows as they are to be stored.
+    /// The writes of the changed rows.
     pub(crate) fn writes(&self, tables: &[Table]) -> Vec<RowWrite> {
         let changed = self.changed().filter_map(|slot| {
             let (table, row) = tables.get(slot.table).zip(slot.row.clone())?;
@@ -162,12 +161,12 @@ impl WorkingSet {
         changed.collect()
     }
 
-    /// Everything is stored: memory knows it from now on.
-    pub(crate) fn keep(self, hot: &mut HotRows, tables: &[Table]) {
+    /// Keeps the rows in memory, after all of them are stored.
+    pub(crate) fn keep(self, hot_rows: &mut HotRows, tables: &[Table]) {
         for slot in self.slots {
-            let is_worth_it = tables.get(slot.table).is_some_and(|table| !table.is_written_once);
-            if is_worth_it && slot.is_known {
-                hot.put(slot.table, slot.key, slot.partition, slot.row);
+            let is_reusable = tables.get(slot.table).is_some_and(|table| !table.is_written_once);
+            if is_reusable && slot.is_known {
+                hot_rows.put(slot.table, slot.key, slot.partition, slot.row);
             }
         }
     }
@@ -193,27 +192,27 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn the_number_of_rows_in_memory_is_bounded() {
         let mut hot = hot_with(2, &["a", "b", "c"]);
         assert_eq!(hot.take(0, &RowKey::single("a")), None);
         assert_eq!(hot.take(0, &RowKey::single("c")), Some(Some(row(1))));
     }
 
     #[test]
-    fn a_row_that_is_worked_on_is_in_memory_again_only_when_stored() {
+    fn a_row_of_a_batch_is_put_back_only_after_it_is_stored() {
         let mut hot = hot_with(10, &["a"]);
         let mut working = WorkingSet::new(1);
-        let place = working.slot(&mut hot, &TABLES, 0, RowKey::single("a"), Partition::new(0));
-        working.slots[place].set(Position::from_i64(2).unwrap(), Timestamp::default(), None);
+        let slot = working.slot(&mut hot, &TABLES, 0, RowKey::single("a"), Partition::new(0));
+        working.slots[slot].set(Position::from_i64(2).unwrap(), Timestamp::default(), None);
         assert_eq!(working.writes(&TABLES).len(), 1);
         drop(working);
         assert_eq!(hot.take(0, &RowKey::single("a")), None);
     }
 
     #[test]
-    fn rows_of_a_partition_are_forgotten() {
+    fn rows_of_a_released_partition_are_evicted() {
         let mut hot = hot_with(10, &["a", "b"]);
-        hot.forget(&[Partition::new(0)]);
+        hot.evict(&[Partition::new(0)]);
         assert_eq!(hot.take(0, &RowKey::single("a")), None);
         assert_eq!(hot.take(0, &RowKey::single("b")), Some(Some(row(1))));
     }
@@ -226,7 +225,7 @@ mod tests {
             working.slot(&mut hot, &TABLES, 0, RowKey::single(key), Partition::new(0));
         }
         assert_eq!(working.unknown(0), (vec![1], vec![RowKey::single("b")]));
-        working.learn(1, None);
+        working.set_read(1, None);
         assert_eq!(working.unknown(0), (vec![], vec![]));
     }
 }

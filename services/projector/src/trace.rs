@@ -1,38 +1,38 @@
-//! The spans of a batch.
+//! Tracing spans of a batch.
 
 use diptych_kernel::{RecordedEvent, domain::ViewId, ports::Offset};
 use diptych_runtime::trace::{self, MessageOperation, TARGET, TraceContext, systems};
 use tracing::{Span, info_span};
 
-use crate::{apply::Work, rows::TableIndex};
+use crate::{apply::EventBatch, rows::TableIndex};
 
-/// The spans of a batch from the log: one for each event that is traced, a child of what its record brought along, and one for the batch,
-/// tied to all of them. There are none, and nothing is done, where nothing is traced.
+/// The spans of a batch from the log: one per traced event, as a child of the span in its record, and one for the
+/// batch, linked to all of them. There are none, at no cost, where nothing is traced.
 ///
-/// They are as long as it takes until the batch is stored. That of the batch is named after the poll; it begins when the poll has brought something,
-/// as before nobody knows whether that is traced.
+/// They end when the batch is stored. The span of the batch is named after the poll, but begins when the poll has
+/// returned records, as it is not known before whether they are traced.
 #[derive(Default)]
 #[must_use]
 pub(crate) struct BatchSpans {
     events: Vec<EventSpan>,
-    /// That of the batch.
+    /// The span of the batch.
     poll: Option<Span>,
 }
 
 struct EventSpan {
-    /// The number of the event in the batch.
-    item: usize,
+    /// The index of the event in the batch.
+    index: usize,
     span: Span,
-    /// The views whose rows it has changed.
+    /// The views in which it has changed a row.
     changed: Vec<TableIndex>,
 }
 
-/// The spans of one call of a store, one for each traced event that it is made for.
+/// The spans of one call to a store, one per traced event concerned.
 #[must_use]
 pub(crate) struct CallSpans(Vec<Span>);
 
 impl CallSpans {
-    /// The call has failed.
+    /// Marks the call as failed.
     pub(crate) fn fail(&self, error_type: &'static str) {
         for span in &self.0 {
             trace::fail(span, error_type);
@@ -41,14 +41,14 @@ impl CallSpans {
 }
 
 impl BatchSpans {
-    /// Begins them, for events and the offsets of their records, in the same order.
+    /// Begins the spans for events and the offsets of their records, in the same order.
     pub(crate) fn begin(events: &[RecordedEvent], offsets: impl Iterator<Item = Offset>, group: &str) -> Self {
         let mut spans = Self::default();
         if !trace::is_on() {
             return spans;
         }
         let messages = events.len();
-        for (item, (event, offset)) in events.iter().zip(offsets).enumerate() {
+        for (index, (event, offset)) in events.iter().zip(offsets).enumerate() {
             let Some(header) = TraceContext::of_event(&event.metadata) else { continue };
             let poll = spans.poll.get_or_insert_with(|| poll_span(messages, group));
             trace::link(poll, &header);
@@ -58,34 +58,34 @@ impl BatchSpans {
             if let Some(poll) = TraceContext::of(poll) {
                 trace::link(&span, &poll);
             }
-            spans.events.push(EventSpan { item, span, changed: Vec::new() });
+            spans.events.push(EventSpan { index, span, changed: Vec::new() });
         }
         spans
     }
 
-    /// An event of the batch, if it is traced, did not get into all views.
-    pub(crate) fn fail(&self, item: usize, error_type: &'static str) {
-        for event in self.events.iter().filter(|event| event.item == item) {
+    /// Marks an event as failed, if it is traced: it was not applied to all views.
+    pub(crate) fn fail(&self, index: usize, error_type: &'static str) {
+        for event in self.events.iter().filter(|event| event.index == index) {
             trace::fail(&event.span, error_type);
         }
     }
 
-    /// All events are folded: remembers which rows those that are traced have changed.
-    pub(crate) fn note_changes<E>(&mut self, work: &Work<E>) {
+    /// Records which rows the traced events have changed, after all events are folded.
+    pub(crate) fn record_changes<E>(&mut self, batch: &EventBatch<E>) {
         for event in &mut self.events {
-            event.changed = work.changed_views(event.item).collect();
+            event.changed = batch.changed_views(event.index).collect();
         }
     }
 
-    /// A write of rows begins: one span for each traced event and each view in which it has changed a row.
+    /// Begins the spans of a write of rows: one per traced event and view in which it has changed a row.
     pub(crate) fn begin_write(&self, rows: usize, view_of: impl Fn(TableIndex) -> Option<ViewId>) -> CallSpans {
         let changed = self.events.iter().flat_map(|event| event.changed.iter().map(|view| (&event.span, *view)));
         CallSpans(changed.filter_map(|(event, view)| Some(insert_span(event, view_of(view)?, rows))).collect())
     }
 
-    /// A refresh of cached rows of a view begins.
-    pub(crate) fn begin_refresh(&self, index: TableIndex, view: ViewId, rows: usize) -> CallSpans {
-        let concerned = self.events.iter().filter(|event| event.changed.contains(&index));
+    /// Begins the spans of a refresh of cached rows of a view.
+    pub(crate) fn begin_refresh(&self, table: TableIndex, view: ViewId, rows: usize) -> CallSpans {
+        let concerned = self.events.iter().filter(|event| event.changed.contains(&table));
         CallSpans(concerned.map(|event| set_span(&event.span, view, rows)).collect())
     }
 }

@@ -1,10 +1,12 @@
-//! The port, over several servers.
+//! The [`ViewCache`] port over one or more servers.
 
+mod invalidate;
 mod read;
 mod refresh;
 mod servers;
+mod settings;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use diptych_kernel::{
@@ -14,58 +16,53 @@ use diptych_kernel::{
 use futures::future::join_all;
 
 use crate::{
-    MemcachedConfig,
+    config::MemcachedConfig,
+    connection::{CallError, Command, Reply},
     key::{Key, Keys},
-    lane::{Command, Failure, Lane, Reply},
     metrics::CacheMetrics,
     value,
 };
+use invalidate::invalidate;
 use servers::Servers;
+use settings::ItemSettings;
 
-/// The lease of a key whose server did not answer. What is filled with it is forgotten at once, with all that has been filled since. No server
-/// gives this one.
-const OUT_OF_REACH: FillLease = FillLease(0);
+/// The lease of a key whose server did not answer. A fill with it invalidates the key, including anything filled in the
+/// meantime. No server gives this lease.
+const UNREACHABLE_LEASE: FillLease = FillLease(0);
 
-/// The cache on one or more Memcached servers. A handle, and its connections, live on the runtime on which it was opened.
+/// The cache on one or more Memcached servers. A handle and its connections belong to the runtime on which it was
+/// opened.
 pub struct MemcachedViewCache {
     keys: Keys,
     servers: Servers,
-    terms: Terms,
+    settings: ItemSettings,
     metrics: Arc<CacheMetrics>,
 }
 
-/// What holds for every item.
-#[derive(Clone, Copy, Debug)]
-struct Terms {
-    ttl_s: u32,
-    lease_ttl_s: u32,
-    value_bytes_max: usize,
-    refresh_puts_absent: bool,
-}
-
 impl MemcachedViewCache {
-    /// Begins to connect to the servers. One that cannot be reached is no error: its keys are misses until it can be.
+    /// Begins to connect to the servers. An unreachable server is not an error: its keys are misses until it can be
+    /// reached.
     ///
     /// # Errors
-    /// When the configuration cannot work; the error says all that is wrong with it.
+    /// When the configuration is invalid; the error lists all problems.
     ///
     /// # Panics
-    /// Outside a Tokio runtime with time and I/O.
+    /// Outside a Tokio runtime with time and I/O enabled.
     pub async fn open(config: MemcachedConfig) -> PortResult<Self> {
         config.check()?;
         let keys = Keys::new(&config.key_prefix);
         Ok(Self {
             servers: Servers::start(&config, &keys),
             keys,
-            terms: Terms::new(&config),
+            settings: ItemSettings::new(&config),
             metrics: Arc::new(CacheMetrics::new()),
         })
     }
 
-    /// The bytes of a row; `None`, counted, where they are too many.
+    /// The encoded row; `None`, and counted, where it is too large.
     fn value_of(&self, row: &CachedRow) -> Option<Bytes> {
         let bytes = value::HEADER_BYTES + row.body.as_ref().map_or(0, Bytes::len);
-        let fits = bytes <= self.terms.value_bytes_max;
+        let fits = bytes <= self.settings.value_bytes_max;
         if !fits {
             self.metrics.oversized.increment(1);
         }
@@ -73,18 +70,18 @@ impl MemcachedViewCache {
     }
 
     async fn read_all(&self, keys: Vec<Key>) -> PortResult<Vec<CacheRead>> {
-        let mut reads = vec![CacheRead::Miss(OUT_OF_REACH); keys.len()];
+        let mut reads = vec![CacheRead::Miss(UNREACHABLE_LEASE); keys.len()];
         let groups = self.servers.group(keys, |key| key);
-        let answers = groups.into_iter().map(|(lane, places, keys)| async move {
-            (places, read::read(lane, keys, self.terms, &self.metrics).await)
+        let answers = groups.into_iter().map(|(connection, indexes, keys)| async move {
+            (indexes, read::read(connection, keys, self.settings, &self.metrics).await)
         });
         let (mut has_answers, mut failure) = (reads.is_empty(), None);
-        for (places, answer) in join_all(answers).await {
+        for (indexes, answer) in join_all(answers).await {
             match answer {
                 Ok(answers) => {
                     has_answers = true;
-                    for (place, answer) in places.into_iter().zip(answers) {
-                        if let Some(read) = reads.get_mut(place) {
+                    for (index, answer) in indexes.into_iter().zip(answers) {
+                        if let Some(read) = reads.get_mut(index) {
                             *read = answer;
                         }
                     }
@@ -99,47 +96,47 @@ impl MemcachedViewCache {
     }
 
     async fn fill_one(&self, key: Key, lease: FillLease, row: &CachedRow) -> PortResult<bool> {
-        let lane = self.servers.of(&key);
-        if lease == OUT_OF_REACH {
-            // Where that fails it is remembered. Either way the cache will not contradict the row.
-            let _ = forget(lane, vec![key]).await;
+        let connection = self.servers.connection_of(&key);
+        if lease == UNREACHABLE_LEASE {
+            // If this fails, the invalidation stays pending. Either way the cache will not return an older row.
+            let _ = invalidate(connection, vec![key]).await;
             return Ok(true);
         }
-        let pledge = lane.pledge([key.clone()]);
+        let guard = connection.guard([key.clone()]);
         let value = self.value_of(row);
-        let mark = lease.into();
+        let cas = lease.into();
         let command = match value {
-            Some(value) => Command::Put { key: key.clone(), mark, value, ttl_s: self.terms.ttl_s },
-            // Taken, if the lease is good, and forgotten at once: nobody need wait for it.
-            None => Command::Delete { key: key.clone(), mark: Some(mark) },
+            Some(value) => Command::CompareAndSet { key: key.clone(), cas, value, ttl_s: self.settings.ttl_s },
+            // Ends the lease if it is valid, so that no other reader waits for the fill.
+            None => Command::Delete { key: key.clone(), cas: Some(cas) },
         };
-        let reply = only(lane.ask(vec![command]).await?);
+        let reply = connection.execute(vec![command]).await?.pop();
         if reply == Some(Reply::Refused) {
-            lane.ask(vec![Command::Delete { key, mark: None }]).await?;
+            connection.execute(vec![Command::Delete { key, cas: None }]).await?;
         }
-        pledge.keep();
+        guard.disarm();
         Ok(reply == Some(Reply::Done))
     }
 
     async fn refresh_all(&self, rows: Vec<(Key, &CachedRow)>) -> PortResult<()> {
         let groups = self.servers.group(rows, |(key, _)| key);
-        let outcomes = groups.into_iter().map(|(lane, _, rows)| {
+        let outcomes = groups.into_iter().map(|(connection, _, rows)| {
             let rows = refresh::newest(rows);
             let rows: Vec<_> =
-                rows.into_iter().map(|(key, row)| refresh::Refresh::new(key, row, self.value_of(row))).collect();
-            refresh::refresh(lane, rows, self.terms, &self.metrics)
+                rows.into_iter().map(|(key, row)| refresh::RowRefresh::new(key, row, self.value_of(row))).collect();
+            refresh::refresh(connection, rows, self.settings, &self.metrics)
         });
         first_failure(join_all(outcomes).await)
     }
 
     async fn invalidate_all(&self, keys: Vec<Key>) -> PortResult<()> {
         let groups = self.servers.group(keys, |key| key);
-        let outcomes = groups.into_iter().map(|(lane, _, keys)| forget(lane, keys));
+        let outcomes = groups.into_iter().map(|(connection, _, keys)| invalidate(connection, keys));
         first_failure(join_all(outcomes).await)
     }
 }
 
-/// Without spans of its own: the stages have one around each call, in the trace that it belongs to.
+/// Records no spans: the callers record one around each call, in the right trace.
 impl ViewCache for MemcachedViewCache {
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<CacheRead>> {
         self.read_all(self.keys.of_rows(view, keys)).await
@@ -159,36 +156,6 @@ impl ViewCache for MemcachedViewCache {
     }
 }
 
-impl Terms {
-    fn new(config: &MemcachedConfig) -> Self {
-        Self {
-            ttl_s: seconds(config.ttl),
-            // Servers look at a clock that moves once a second, so what is to live for n of them lives for n - 1 to n.
-            lease_ttl_s: seconds(config.lease_ttl).saturating_add(1),
-            value_bytes_max: config.value_bytes_max,
-            refresh_puts_absent: config.refresh_puts_absent,
-        }
-    }
-}
-
-/// Whole seconds, rounded up.
-fn seconds(time: Duration) -> u32 {
-    let started = u64::from(time.subsec_nanos() > 0);
-    u32::try_from(time.as_secs().saturating_add(started)).unwrap_or(u32::MAX)
-}
-
-/// Forgets keys and ends their leases.
-async fn forget(lane: &Lane, keys: Vec<Key>) -> Result<(), Failure> {
-    let pledge = lane.pledge(keys.iter().cloned());
-    lane.ask(keys.into_iter().map(|key| Command::Delete { key, mark: None }).collect()).await?;
-    pledge.keep();
-    Ok(())
-}
-
-fn first_failure(outcomes: Vec<Result<(), Failure>>) -> PortResult<()> {
+fn first_failure(outcomes: Vec<Result<(), CallError>>) -> PortResult<()> {
     outcomes.into_iter().collect::<Result<(), _>>().map_err(Into::into)
-}
-
-fn only(mut replies: Vec<Reply>) -> Option<Reply> {
-    replies.pop()
 }

@@ -1,72 +1,73 @@
-//! Looking keys up.
+//! Reads of keys.
 
 use diptych_kernel::ports::CacheRead;
 
-use super::Terms;
+use super::settings::ItemSettings;
 use crate::{
+    connection::{CallError, CasToken, Command, Connection, Reply},
     key::Key,
-    lane::{Command, Failure, Lane, Mark, Reply},
     metrics::CacheMetrics,
     value,
 };
 
-/// What a reply means to a reader.
-enum Seen {
+/// The meaning of a reply to a read.
+enum ReadReply {
     Answer(CacheRead),
-    /// A value that no reader may have, to be replaced.
-    Unusable(Mark),
+    /// A value that must not be returned to a reader, and has to be deleted.
+    Unusable(CasToken),
 }
 
-/// Looks keys of one lane up, in one round trip; in two where something has to be removed before there can be a lease for it.
+/// Reads keys of one connection, in one round trip; in two where an unusable value has to be deleted before a lease can
+/// be given.
 pub(super) async fn read(
-    lane: &Lane,
+    connection: &Connection,
     keys: Vec<Key>,
-    terms: Terms,
+    settings: ItemSettings,
     metrics: &CacheMetrics,
-) -> Result<Vec<CacheRead>, Failure> {
-    let pledge = lane.pledge(keys.iter().cloned());
-    let look = |key: &Key| Command::Look { key: key.clone(), hold_s: Some(terms.lease_ttl_s) };
-    let replies = lane.ask(keys.iter().map(look).collect()).await?;
+) -> Result<Vec<CacheRead>, CallError> {
+    let guard = connection.guard(keys.iter().cloned());
+    let get = |key: &Key| Command::Get { key: key.clone(), vivify_ttl_s: Some(settings.lease_ttl_s) };
+    let replies = connection.execute(keys.iter().map(get).collect()).await?;
     let mut reads = Vec::with_capacity(keys.len());
-    let (mut places, mut again) = (Vec::new(), Vec::new());
-    for (place, (reply, key)) in replies.into_iter().zip(&keys).enumerate() {
-        reads.push(match see(reply, metrics) {
-            Seen::Answer(read) => read,
-            Seen::Unusable(mark) => {
-                places.push(place);
-                again.extend([Command::Delete { key: key.clone(), mark: Some(mark) }, look(key)]);
+    let (mut retried, mut commands) = (Vec::new(), Vec::new());
+    for (index, (reply, key)) in replies.into_iter().zip(&keys).enumerate() {
+        reads.push(match interpret(reply, metrics) {
+            ReadReply::Answer(read) => read,
+            ReadReply::Unusable(cas) => {
+                retried.push(index);
+                commands.extend([Command::Delete { key: key.clone(), cas: Some(cas) }, get(key)]);
                 CacheRead::Filling
             }
         });
     }
-    let replies = lane.ask(again).await?;
-    // Every second one is that of the look.
-    for (place, reply) in places.into_iter().zip(replies.into_iter().skip(1).step_by(2)) {
-        if let (Some(read), Seen::Answer(answer)) = (reads.get_mut(place), see(reply, metrics)) {
+    let replies = connection.execute(commands).await?;
+    // Every second reply is that of the read.
+    for (index, reply) in retried.into_iter().zip(replies.into_iter().skip(1).step_by(2)) {
+        if let (Some(read), ReadReply::Answer(answer)) = (reads.get_mut(index), interpret(reply, metrics)) {
             *read = answer;
         }
     }
-    pledge.keep();
+    guard.disarm();
     Ok(reads)
 }
 
-fn see(reply: Reply, metrics: &CacheMetrics) -> Seen {
+fn interpret(reply: Reply, metrics: &CacheMetrics) -> ReadReply {
     match reply {
-        Reply::Held(mark) => Seen::Answer(CacheRead::Miss(mark.into())),
-        Reply::Value { mark, is_doubtful: true, .. } => {
-            metrics.disbelieved.increment(1);
-            Seen::Unusable(mark)
+        Reply::PlaceholderCreated(cas) => ReadReply::Answer(CacheRead::Miss(cas.into())),
+        Reply::Value { cas, may_be_stale: true, .. } => {
+            metrics.possibly_stale.increment(1);
+            ReadReply::Unusable(cas)
         }
-        Reply::Value { mark, value, .. } => match value::decode(&value) {
-            Some(row) => Seen::Answer(CacheRead::Hit(row)),
+        Reply::Value { cas, value, .. } => match value::decode(&value) {
+            Some(row) => ReadReply::Answer(CacheRead::Hit(row)),
             None => {
                 metrics.undecodable.increment(1);
-                Seen::Unusable(mark)
+                ReadReply::Unusable(cas)
             }
         },
-        // Without a placeholder there is no lease. The server had no room for one, or would not do it.
-        Reply::Taken(_) | Reply::Absent | Reply::Refused | Reply::Done | Reply::Changed => {
-            Seen::Answer(CacheRead::Filling)
+        // There is no lease without a placeholder: the server had no room for one, or refused the command.
+        Reply::PlaceholderPresent(_) | Reply::Absent | Reply::Refused | Reply::Done | Reply::Conflict => {
+            ReadReply::Answer(CacheRead::Filling)
         }
     }
 }

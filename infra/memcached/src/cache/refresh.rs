@@ -1,69 +1,69 @@
-//! Bringing what is cached up to date.
+//! Refreshes: compare-and-set of newer rows.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use diptych_kernel::{Position, ports::CachedRow};
 
-use super::{Terms, forget};
+use super::{invalidate::invalidate, settings::ItemSettings};
 use crate::{
+    connection::{CallError, CasToken, Command, Connection, Reply},
     key::Key,
-    lane::{Command, Failure, Lane, Mark, Reply},
     metrics::CacheMetrics,
     value,
 };
 
-/// How many rows share round trips. Readers of the same process have their turn between two of these.
-const ROWS_AT_ONCE: usize = 512;
+/// The number of rows that share round trips. Reads of the same process are served between two chunks.
+const CHUNK_ROWS_MAX: usize = 512;
 
-/// How often a row is tried that others keep changing, before it is forgotten instead.
-const TRIES_MAX: usize = 8;
+/// The number of attempts for a row that others keep changing, before its key is invalidated instead.
+const ATTEMPTS_MAX: usize = 8;
 
-/// A row on its way into the cache.
-pub(super) struct Refresh {
+/// A row to be stored in the cache.
+pub(super) struct RowRefresh {
     key: Key,
-    /// By which rows of a key are compared.
-    age: (Position, Position),
-    /// `None` where it is too large.
+    /// The position and `as_of`, by which rows of a key are compared: the larger is the newer one.
+    freshness: (Position, Position),
+    /// `None` where the row is too large.
     value: Option<Bytes>,
 }
 
-/// What the sight of an item means for a refresh.
+/// The next step of a refresh, depending on the cached item.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// Nothing is to be done.
-    Stop,
-    /// The item is to be replaced.
-    Replace(Mark),
-    /// The key is to be forgotten.
-    Forget,
+enum RefreshStep {
+    /// Leaves the key as it is.
+    Skip,
+    /// Replaces exactly this item.
+    Replace(CasToken),
+    /// Invalidates the key.
+    Invalidate,
 }
 
-impl Refresh {
+impl RowRefresh {
     pub(super) fn new(key: Key, row: &CachedRow, value: Option<Bytes>) -> Self {
-        Self { key, age: age(row), value }
+        Self { key, freshness: freshness(row), value }
     }
 
-    fn next_step(&self, seen: &Reply, metrics: &CacheMetrics) -> Step {
-        match seen {
-            // Whoever looks at the key from now on reads the read database after this row was stored there.
-            Reply::Absent => Step::Stop,
-            Reply::Held(mark) | Reply::Taken(mark) => Step::Replace(*mark),
-            Reply::Value { mark, value, .. } => match value::decode(value) {
-                Some(_) if Some(value) == self.value.as_ref() => Step::Stop,
-                Some(there) if age(&there) > self.age => Step::Stop,
-                Some(_) => Step::Replace(*mark),
+    fn next_step(&self, cached: &Reply, metrics: &CacheMetrics) -> RefreshStep {
+        match cached {
+            // A reader that misses the key from now on reads the read database, where this row is stored already.
+            Reply::Absent => RefreshStep::Skip,
+            Reply::PlaceholderCreated(cas) | Reply::PlaceholderPresent(cas) => RefreshStep::Replace(*cas),
+            Reply::Value { cas, value, .. } => match value::decode(value) {
+                Some(_) if Some(value) == self.value.as_ref() => RefreshStep::Skip,
+                Some(row) if freshness(&row) > self.freshness => RefreshStep::Skip,
+                Some(_) => RefreshStep::Replace(*cas),
                 None => {
                     metrics.undecodable.increment(1);
-                    Step::Replace(*mark)
+                    RefreshStep::Replace(*cas)
                 }
             },
-            Reply::Refused | Reply::Done | Reply::Changed => Step::Forget,
+            Reply::Refused | Reply::Done | Reply::Conflict => RefreshStep::Invalidate,
         }
     }
 }
 
-fn age(row: &CachedRow) -> (Position, Position) {
+fn freshness(row: &CachedRow) -> (Position, Position) {
     (row.position, row.as_of)
 }
 
@@ -71,79 +71,86 @@ fn age(row: &CachedRow) -> (Position, Position) {
 pub(super) fn newest(rows: Vec<(Key, &CachedRow)>) -> HashMap<Key, &CachedRow> {
     let mut newest: HashMap<Key, &CachedRow> = HashMap::with_capacity(rows.len());
     for (key, row) in rows {
-        let there = newest.entry(key).or_insert(row);
-        if age(row) >= age(there) {
-            *there = row;
+        let kept = newest.entry(key).or_insert(row);
+        if freshness(row) >= freshness(kept) {
+            *kept = row;
         }
     }
     newest
 }
 
-/// Brings rows of one lane up to date.
+/// Refreshes rows of one connection.
 pub(super) async fn refresh(
-    lane: &Lane,
-    rows: Vec<Refresh>,
-    terms: Terms,
+    connection: &Connection,
+    rows: Vec<RowRefresh>,
+    settings: ItemSettings,
     metrics: &CacheMetrics,
-) -> Result<(), Failure> {
-    // For all of them at once, as a failure leaves the rest untried.
-    let pledges: Vec<_> =
-        rows.chunks(ROWS_AT_ONCE).map(|rows| lane.pledge(rows.iter().map(|row| row.key.clone()))).collect();
+) -> Result<(), CallError> {
+    // Guards all rows first, as a failure leaves the remaining chunks untried.
+    let guards: Vec<_> =
+        rows.chunks(CHUNK_ROWS_MAX).map(|rows| connection.guard(rows.iter().map(|row| row.key.clone()))).collect();
     let mut rows = rows.into_iter();
-    for pledge in pledges {
-        let some = rows.by_ref().take(ROWS_AT_ONCE).collect();
-        refresh_some(lane, some, terms, metrics).await?;
-        pledge.keep();
+    for guard in guards {
+        let chunk = rows.by_ref().take(CHUNK_ROWS_MAX).collect();
+        refresh_chunk(connection, chunk, settings, metrics).await?;
+        guard.disarm();
     }
     Ok(())
 }
 
-async fn refresh_some(lane: &Lane, rows: Vec<Refresh>, terms: Terms, metrics: &CacheMetrics) -> Result<(), Failure> {
+async fn refresh_chunk(
+    connection: &Connection,
+    rows: Vec<RowRefresh>,
+    settings: ItemSettings,
+    metrics: &CacheMetrics,
+) -> Result<(), CallError> {
     let (mut open, oversized): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.value.is_some());
-    let mut forgotten: Vec<Key> = oversized.into_iter().map(|row| row.key).collect();
-    for _ in 0..TRIES_MAX {
+    let mut to_invalidate: Vec<Key> = oversized.into_iter().map(|row| row.key).collect();
+    for _ in 0..ATTEMPTS_MAX {
         if open.is_empty() {
             break;
         }
-        open = try_once(lane, open, &mut forgotten, terms, metrics).await?;
+        open = try_once(connection, open, &mut to_invalidate, settings, metrics).await?;
     }
     metrics.contended.increment(u64::try_from(open.len()).unwrap_or(u64::MAX));
-    forgotten.extend(open.into_iter().map(|row| row.key));
-    if forgotten.is_empty() { Ok(()) } else { forget(lane, forgotten).await }
+    to_invalidate.extend(open.into_iter().map(|row| row.key));
+    if to_invalidate.is_empty() { Ok(()) } else { invalidate(connection, to_invalidate).await }
 }
 
-/// Looks, and replaces what is older. Returns the rows of which somebody else has changed the key in between.
+/// Reads the items and replaces older ones. Returns the rows whose key was changed by another client in between.
 async fn try_once(
-    lane: &Lane,
-    rows: Vec<Refresh>,
-    forgotten: &mut Vec<Key>,
-    terms: Terms,
+    connection: &Connection,
+    rows: Vec<RowRefresh>,
+    to_invalidate: &mut Vec<Key>,
+    settings: ItemSettings,
     metrics: &CacheMetrics,
-) -> Result<Vec<Refresh>, Failure> {
-    let hold_s = terms.refresh_puts_absent.then_some(terms.lease_ttl_s);
-    let seen = lane.ask(rows.iter().map(|row| Command::Look { key: row.key.clone(), hold_s }).collect()).await?;
-    let (mut replaced, mut puts) = (Vec::new(), Vec::new());
-    for (row, seen) in rows.into_iter().zip(seen) {
-        match (row.next_step(&seen, metrics), &row.value) {
-            (Step::Stop, _) => {}
-            (Step::Replace(mark), Some(value)) => {
-                puts.push(Command::Put { key: row.key.clone(), mark, value: value.clone(), ttl_s: terms.ttl_s });
+) -> Result<Vec<RowRefresh>, CallError> {
+    let vivify_ttl_s = settings.refresh_puts_absent.then_some(settings.lease_ttl_s);
+    let gets = rows.iter().map(|row| Command::Get { key: row.key.clone(), vivify_ttl_s });
+    let cached = connection.execute(gets.collect()).await?;
+    let (mut replaced, mut sets) = (Vec::new(), Vec::new());
+    for (row, cached) in rows.into_iter().zip(cached) {
+        match (row.next_step(&cached, metrics), &row.value) {
+            (RefreshStep::Skip, _) => {}
+            (RefreshStep::Replace(cas), Some(value)) => {
+                let (key, value) = (row.key.clone(), value.clone());
+                sets.push(Command::CompareAndSet { key, cas, value, ttl_s: settings.ttl_s });
                 replaced.push(row);
             }
-            (Step::Replace(_) | Step::Forget, _) => forgotten.push(row.key),
+            (RefreshStep::Replace(_) | RefreshStep::Invalidate, _) => to_invalidate.push(row.key),
         }
     }
-    let replies = lane.ask(puts).await?;
-    let mut lost = Vec::new();
+    let replies = connection.execute(sets).await?;
+    let mut conflicts = Vec::new();
     for (row, reply) in replaced.into_iter().zip(replies) {
         match reply {
-            Reply::Changed => lost.push(row),
-            Reply::Refused => forgotten.push(row.key),
-            // Done; or gone in between, as in `next_step`.
+            Reply::Conflict => conflicts.push(row),
+            Reply::Refused => to_invalidate.push(row.key),
+            // Done, or deleted in between: see `Reply::Absent` in `next_step`.
             _ => {}
         }
     }
-    Ok(lost)
+    Ok(conflicts)
 }
 
 #[cfg(test)]
@@ -161,38 +168,38 @@ mod tests {
         }
     }
 
-    fn step(seen: &Reply) -> Step {
+    fn step(cached: &Reply) -> RefreshStep {
         let row = row(5, 8);
-        Refresh::new(Key::from(*b"k"), &row, Some(value::encode(&row))).next_step(seen, &CacheMetrics::new())
+        RowRefresh::new(Key::from(*b"k"), &row, Some(value::encode(&row))).next_step(cached, &CacheMetrics::new())
     }
 
     #[test]
-    fn only_what_is_not_newer_is_replaced() {
-        let mark = Mark::from(FillLease(7));
-        let value = |row: &CachedRow| Reply::Value { mark, value: value::encode(row), is_doubtful: false };
+    fn only_an_item_that_is_not_newer_is_replaced() {
+        let cas = CasToken::from(FillLease(7));
+        let value = |row: &CachedRow| Reply::Value { cas, value: value::encode(row), may_be_stale: false };
         for (position, as_of) in [(4, 9), (5, 7), (1, 1)] {
-            assert_eq!(step(&value(&row(position, as_of))), Step::Replace(mark), "{position} as of {as_of}");
+            assert_eq!(step(&value(&row(position, as_of))), RefreshStep::Replace(cas), "{position} as of {as_of}");
         }
         for (position, as_of) in [(5, 8), (5, 9), (6, 6)] {
-            assert_eq!(step(&value(&row(position, as_of))), Step::Stop, "{position} as of {as_of}");
+            assert_eq!(step(&value(&row(position, as_of))), RefreshStep::Skip, "{position} as of {as_of}");
         }
         let amended = CachedRow { body: None, ..row(5, 8) };
-        assert_eq!(step(&value(&amended)), Step::Replace(mark), "the same age, another row");
-        let garbage = Reply::Value { mark, value: Bytes::from_static(b"garbage"), is_doubtful: false };
-        assert_eq!(step(&garbage), Step::Replace(mark));
+        assert_eq!(step(&value(&amended)), RefreshStep::Replace(cas), "equal freshness, another row");
+        let garbage = Reply::Value { cas, value: Bytes::from_static(b"garbage"), may_be_stale: false };
+        assert_eq!(step(&garbage), RefreshStep::Replace(cas));
     }
 
     #[test]
-    fn a_refresh_ends_leases_and_invents_nothing() {
-        let mark = Mark::from(FillLease(7));
-        assert_eq!(step(&Reply::Taken(mark)), Step::Replace(mark));
-        assert_eq!(step(&Reply::Held(mark)), Step::Replace(mark));
-        assert_eq!(step(&Reply::Absent), Step::Stop);
-        assert_eq!(step(&Reply::Refused), Step::Forget);
+    fn a_refresh_replaces_placeholders_and_skips_absent_keys() {
+        let cas = CasToken::from(FillLease(7));
+        assert_eq!(step(&Reply::PlaceholderPresent(cas)), RefreshStep::Replace(cas));
+        assert_eq!(step(&Reply::PlaceholderCreated(cas)), RefreshStep::Replace(cas));
+        assert_eq!(step(&Reply::Absent), RefreshStep::Skip);
+        assert_eq!(step(&Reply::Refused), RefreshStep::Invalidate);
     }
 
     #[test]
-    fn of_several_rows_of_a_key_the_newest_counts() {
+    fn the_newest_of_several_rows_of_a_key_is_kept() {
         let (key, other) = (Key::from(*b"k"), Key::from(*b"other"));
         let (rows, alone) = ([row(3, 3), row(4, 4), row(2, 9)], row(1, 1));
         let mut all: Vec<_> = rows.iter().map(|row| (key.clone(), row)).collect();

@@ -1,4 +1,4 @@
-//! The suite behind a liar, with several seeds.
+//! The conformance suite with injected faults, for several seeds.
 
 use diptych_kernel::testing::{
     FaultyTestEnv,
@@ -19,5 +19,5 @@ async fn view_cache_with_faults() {
         with_seed(seed, view_cache::suite(&FaultyTestEnv::new(&env, faults.clone(), FaultyViewCache::new), seed)).await;
         faults_count += faults.faults_count();
     }
-    assert!(faults_count > 0, "nobody lied, so nothing was tested");
+    assert!(faults_count > 0, "no fault was injected, so nothing was tested");
 }

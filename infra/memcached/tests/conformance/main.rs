@@ -1,7 +1,9 @@
-//! The port of this crate against its suite on a real server, as it is and behind a liar.
+//! Conformance tests of the [`ViewCache`](diptych_kernel::ports::ViewCache) port on a real server, with and without
+//! injected faults.
 //!
-//! `DIPTYCH_TEST_MEMCACHED` is a server; without it every test is skipped, except in CI. Each place has a key prefix of its own.
-//! `DIPTYCH_SEEDS` says how many seeds the liars run with, `DIPTYCH_SEED` picks a single one.
+//! `DIPTYCH_TEST_MEMCACHED` is the server; without it every test is skipped, except in CI. Each test environment has a
+//! key prefix of its own. `DIPTYCH_SEEDS` is the number of seeds for injected faults, `DIPTYCH_SEED` selects a single
+//! one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod faulty;
@@ -10,7 +12,7 @@ mod test_env;
 use diptych_kernel::testing::{view_cache, with_seed};
 use test_env::MemcachedTestEnv;
 
-/// Several seeds, as half of them run the suite's zombies.
+/// Runs several seeds, as half of them run the suite with zombies: members that were replaced and do not know it.
 #[tokio::test]
 async fn view_cache() {
     for seed in 1..=8 {
@@ -28,7 +30,7 @@ async fn view_cache_over_several_connections() {
 }
 
 #[tokio::test]
-async fn view_cache_that_takes_only_what_is_read() {
+async fn view_cache_without_refreshes_of_absent_keys() {
     for seed in 1..=4 {
         let Some(env) = MemcachedTestEnv::with(|config| config.refresh_puts_absent = false) else { return };
         with_seed(seed, view_cache::suite(&env, seed)).await;

@@ -1,4 +1,4 @@
-//! Fresh places.
+//! The test environment of the suite: a server and a key prefix.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 const SERVER: &str = "DIPTYCH_TEST_MEMCACHED";
 
-/// Keys of its own on the server.
+/// A fresh key prefix on the server.
 pub(crate) struct MemcachedTestEnv {
     config: MemcachedConfig,
 }
 
 impl MemcachedTestEnv {
-    /// `None` where there is no server.
+    /// `None` where no server is configured.
     pub(crate) fn new() -> Option<Self> {
         Self::with(|_| {})
     }
@@ -27,7 +27,7 @@ impl MemcachedTestEnv {
         };
         let mut config = MemcachedConfig::new(vec![server]);
         config.key_prefix = Uuid::new_v4().simple().to_string();
-        // A machine that is busy with other tests is no failure of the server.
+        // A machine that is busy with other tests must not cause timeouts.
         config.request_timeout = Duration::from_secs(5);
         config.connect_timeout = Duration::from_secs(5);
         change(&mut config);

@@ -1,4 +1,4 @@
-//! What the cache counts, seen as an exporter would.
+//! A metrics recorder that lets tests read the counters of the cache.
 
 use std::{
     collections::HashMap,
@@ -20,12 +20,12 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
 #[derive(Clone, Default)]
 struct Counters(Arc<Mutex<HashMap<String, Arc<AtomicU64>>>>);
 
-/// Begins to count. To be called before a cache is opened.
+/// Installs the recorder. To be called before a cache is opened.
 pub(crate) fn install() {
     LazyLock::force(&COUNTERS);
 }
 
-/// What a counter shows; one by server is asked for with the server's name. All tests of the program count together.
+/// The value of a counter, of one server where it is labelled by server. All tests of the program share the counters.
 pub(crate) fn count(name: &str, server: Option<&str>) -> u64 {
     let name = server.map_or(name.to_owned(), |server| format!("{name} {server}"));
     COUNTERS.0.lock().get(&name).map_or(0, |counter| counter.load(Ordering::SeqCst))

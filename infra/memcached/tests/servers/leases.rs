@@ -1,4 +1,4 @@
-//! Who may fill, and for how long.
+//! Leases: which reader may fill a key, and for how long.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -8,113 +8,116 @@ use memcache::exp::Meta;
 use tokio::task::JoinSet;
 
 use crate::{
-    server::Server,
-    stage::{
-        SEATS, bare, cached, config, invalidate, key, lease, look, open, refresh, row, server_key, shared_server,
-        until, until_reached,
+    harness::{
+        SEATS, bare_client_of, cached_position, config, invalidate, key, lease, open, read_one, refresh, row,
+        server_key, shared_server, wait_until, wait_until_reachable,
     },
+    server::Server,
 };
 
 const READERS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_thousand_readers_one_fills() {
+async fn only_one_of_a_thousand_readers_gets_the_lease() {
     let Some(server) = shared_server() else { return };
     let config = MemcachedConfig { lease_ttl: Duration::from_secs(60), ..config(&[&server]) };
     let handles = [Arc::new(open(&config).await), Arc::new(open(&config).await)];
     let mut reading = JoinSet::new();
     for reader in 0..READERS {
         let cache = Arc::clone(&handles[reader % handles.len()]);
-        reading.spawn(async move { (cache.clone(), look(&cache, 1).await) });
+        reading.spawn(async move { (cache.clone(), read_one(&cache, 1).await) });
     }
     let (mut leases, mut filling) = (Vec::new(), 0);
     for (cache, read) in reading.join_all().await {
         match read {
             CacheRead::Miss(lease) => leases.push((cache, lease)),
             CacheRead::Filling => filling += 1,
-            CacheRead::Hit(row) => panic!("nobody has put {row:?}"),
+            CacheRead::Hit(row) => panic!("unexpected row {row:?}"),
         }
     }
     assert_eq!((leases.len(), filling), (1, READERS - 1));
     let (cache, lease) = leases.remove(0);
     assert!(cache.fill(SEATS, &key(1), lease, row(3)).await.unwrap());
     for cache in &handles {
-        assert_eq!(cached(cache, 1).await, Some(3));
+        assert_eq!(cached_position(cache, 1).await, Some(3));
     }
 }
 
 #[tokio::test]
-async fn a_lease_whose_holder_died_goes_to_the_next() {
+async fn an_abandoned_lease_expires_and_the_next_reader_gets_one() {
     let Some(server) = shared_server() else { return };
     let config = MemcachedConfig { lease_ttl: Duration::from_millis(1), ..config(&[&server]) };
-    let (dead, next) = (open(&config).await, open(&config).await);
-    let abandoned = lease(&dead, 1).await;
+    let (abandoning, next) = (open(&config).await, open(&config).await);
+    let abandoned = lease(&abandoning, 1).await;
     let mut new = None;
-    until("the next lease", async || match look(&next, 1).await {
+    wait_until("the next lease", async || match read_one(&next, 1).await {
         CacheRead::Miss(lease) => new.replace(lease).is_none(),
         CacheRead::Filling => false,
-        CacheRead::Hit(row) => panic!("nobody has put {row:?}"),
+        CacheRead::Hit(row) => panic!("unexpected row {row:?}"),
     })
     .await;
-    assert!(!dead.fill(SEATS, &key(1), abandoned, row(2)).await.unwrap(), "it was not dead, but it was too late");
-    // Between this look and that fill it may have gone to yet another one, so the fill is only tried.
+    assert!(
+        !abandoning.fill(SEATS, &key(1), abandoned, row(2)).await.unwrap(),
+        "a fill with an expired lease was accepted"
+    );
+    // The new lease may expire before this fill too, so the fill may be refused.
     let taken = next.fill(SEATS, &key(1), new.unwrap(), row(3)).await.unwrap();
-    assert_eq!(cached(&next, 1).await, taken.then_some(3));
+    assert_eq!(cached_position(&next, 1).await, taken.then_some(3));
 }
 
 #[tokio::test]
 async fn a_fill_after_the_placeholder_was_lost_is_refused() {
     let Some(server) = shared_server() else { return };
     let config = config(&[&server]);
-    let (cache, meddler) = (open(&config).await, bare(&server).await);
-    let given = lease(&cache, 1).await;
-    // As an eviction would.
-    assert!(meddler.delete(server_key(&config, 1)).send().await.unwrap().applied());
-    assert!(!cache.fill(SEATS, &key(1), given, row(3)).await.unwrap());
-    assert_eq!(cached(&cache, 1).await, None);
+    let (cache, bare_client) = (open(&config).await, bare_client_of(&server).await);
+    let granted = lease(&cache, 1).await;
+    // Like an eviction.
+    assert!(bare_client.delete(server_key(&config, 1)).send().await.unwrap().applied());
+    assert!(!cache.fill(SEATS, &key(1), granted, row(3)).await.unwrap());
+    assert_eq!(cached_position(&cache, 1).await, None);
 }
 
-/// A server counts its items from 1 again when it starts, so the same number comes up for another placeholder.
+/// A server counts its items from 1 again when it starts, so another placeholder gets the same CAS unique.
 #[tokio::test]
 async fn a_lease_from_before_a_restart_fills_nothing() {
     let Some(mut server) = Server::start(&[]).await else { return };
     let config = config(&[&server.address]);
     let (slow, other) = (open(&config).await, open(&config).await);
-    until_reached(&other, 9).await;
-    let number_of = async |server: &str| {
-        let looker = bare(server).await;
-        looker.get(server_key(&config, 1)).meta(Meta::NONE.cas()).send().await.unwrap().item.cas.unwrap()
+    wait_until_reachable(&other, 9).await;
+    let cas_of = async |server: &str| {
+        let bare_client = bare_client_of(server).await;
+        bare_client.get(server_key(&config, 1)).meta(Meta::NONE.cas()).send().await.unwrap().item.cas.unwrap()
     };
     let old = lease(&slow, 1).await;
-    let old_number = number_of(&server.address).await;
+    let old_cas = cas_of(&server.address).await;
     server.kill();
     assert!(server.restart().await);
-    // Another reader gets the lease for the very item number.
-    until_reached(&other, 1).await;
+    // Another reader gets a lease with the same CAS unique.
+    wait_until_reachable(&other, 1).await;
     let mut new = None;
-    until("the same number", async || {
+    wait_until("the same CAS unique", async || {
         invalidate(&other, 1).await;
         new = Some(lease(&other, 1).await);
-        number_of(&server.address).await >= old_number
+        cas_of(&server.address).await >= old_cas
     })
     .await;
-    assert_eq!(number_of(&server.address).await, old_number, "the numbers were passed by");
-    // It may be told that the connection is gone first.
-    until("an answer", async || match slow.fill(SEATS, &key(1), old, row(3)).await {
+    assert_eq!(cas_of(&server.address).await, old_cas, "the old CAS unique was skipped");
+    // The first call may fail, because the connection was lost.
+    wait_until("an answer", async || match slow.fill(SEATS, &key(1), old, row(3)).await {
         Ok(taken) => {
-            assert!(!taken, "an old lease was taken for a new one");
+            assert!(!taken, "an old lease was accepted as a new one");
             true
         }
         Err(_) => false,
     })
     .await;
-    // What it could not do it makes up for by forgetting the key, so the new lease may be gone as well.
+    // The failed call may have invalidated the key afterwards, so the new lease may be gone as well.
     let taken = other.fill(SEATS, &key(1), new.unwrap(), row(4)).await.unwrap();
-    assert_eq!(cached(&other, 1).await, taken.then_some(4));
+    assert_eq!(cached_position(&other, 1).await, taken.then_some(4));
 }
 
 #[tokio::test]
-async fn leases_differ_and_a_made_up_one_is_good_for_nothing() {
+async fn leases_are_distinct_and_an_invented_lease_is_refused() {
     let Some(server) = shared_server() else { return };
     let cache = open(&config(&[&server])).await;
     let keys: Vec<_> = (0..200).map(key).collect();
@@ -127,21 +130,21 @@ async fn leases_differ_and_a_made_up_one_is_good_for_nothing() {
         .collect();
     let different: HashSet<_> = leases.iter().map(|lease| lease.0).collect();
     assert_eq!(different.len(), keys.len());
-    for made_up in [1, 2, u64::MAX, leases[1].0, leases[0].0 + 1].map(FillLease) {
-        assert!(!cache.fill(SEATS, &keys[0], made_up, row(3)).await.unwrap(), "{made_up:?}");
+    for invented in [1, 2, u64::MAX, leases[1].0, leases[0].0 + 1].map(FillLease) {
+        assert!(!cache.fill(SEATS, &keys[0], invented, row(3)).await.unwrap(), "{invented:?}");
     }
     assert!(cache.fill(SEATS, &keys[0], leases[0], row(3)).await.unwrap());
 }
 
 #[tokio::test]
-async fn a_refresh_may_leave_alone_what_is_not_cached() {
+async fn a_refresh_can_be_configured_to_skip_absent_keys() {
     let Some(server) = shared_server() else { return };
     let config = MemcachedConfig { refresh_puts_absent: false, ..config(&[&server]) };
     let cache = open(&config).await;
     refresh(&cache, 1, 5).await;
-    let given = lease(&cache, 1).await;
-    // The reader that waits for it is served all the same.
+    let granted = lease(&cache, 1).await;
+    // It still replaces a placeholder, so a reader's lease ends.
     refresh(&cache, 1, 6).await;
-    assert!(!cache.fill(SEATS, &key(1), given, row(5)).await.unwrap());
-    assert_eq!(cached(&cache, 1).await, Some(6));
+    assert!(!cache.fill(SEATS, &key(1), granted, row(5)).await.unwrap());
+    assert_eq!(cached_position(&cache, 1).await, Some(6));
 }

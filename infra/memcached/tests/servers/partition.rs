@@ -1,7 +1,7 @@
-//! Handles that are cut off from a server that others reach (G7).
+//! Handles that are cut off from a server that other handles reach (G7).
 //!
-//! The server has a row at position 5, the read database has it at 6. Whoever could not ask the cache has told the row of the read database, so
-//! from then on it must not tell the one that is cached.
+//! The server has a row at position 5, the read database has it at 6. A reader that could not reach the cache has
+//! returned the row of the read database, so from then on it must not return the cached one.
 
 use std::time::Duration;
 
@@ -11,21 +11,22 @@ use futures::FutureExt;
 
 use crate::{
     counters::{self, count},
-    proxy::{Network, Proxy},
-    server::SOON,
-    stage::{
-        SEATS, cached, config, key, lease, look, open, refresh, row, shared_server, until, until_down, until_reached,
+    harness::{
+        SEATS, cached_position, config, key, lease, open, read_one, refresh, row, shared_server, wait_until,
+        wait_until_down, wait_until_reachable,
     },
+    proxy::{Network, Proxy},
+    server::SHORT_TIMEOUT,
 };
 
 /// Two handles to the same keys, one of them through a network that can be broken.
-struct Stage {
+struct PartitionHarness {
     proxy: Proxy,
     cut_off: MemcachedViewCache,
     other: MemcachedViewCache,
 }
 
-impl Stage {
+impl PartitionHarness {
     async fn start(change: impl FnOnce(&mut MemcachedConfig)) -> Option<Self> {
         let server = shared_server()?;
         counters::install();
@@ -34,60 +35,60 @@ impl Stage {
         change(&mut direct);
         let through = MemcachedConfig { servers: vec![proxy.address.clone()], ..direct.clone() };
         let (cut_off, other) = (open(&through).await, open(&direct).await);
-        let stage = Self { proxy, cut_off, other };
-        refresh(&stage.other, 1, 5).await;
-        until("the row", async || cached(&stage.cut_off, 1).await == Some(5)).await;
-        Some(stage)
+        let harness = Self { proxy, cut_off, other };
+        refresh(&harness.other, 1, 5).await;
+        wait_until("the row", async || cached_position(&harness.cut_off, 1).await == Some(5)).await;
+        Some(harness)
     }
 }
 
 #[tokio::test]
-async fn a_lost_refresh_is_made_up_for() {
-    let Some(stage) = Stage::start(|_| {}).await else { return };
-    stage.proxy.set(Network::Broken);
-    assert!(stage.cut_off.refresh(SEATS, &[(key(1), row(6))]).await.is_err());
-    // It is there, and says how old it is.
-    assert_eq!(cached(&stage.other, 1).await, Some(5));
-    stage.proxy.set(Network::Works);
-    // Nobody has to ask for it.
-    until("the end of the old row", async || cached(&stage.other, 1).await.is_none()).await;
-    let repaired = count("diptych_memcached_repaired_keys_total", Some(&stage.proxy.address));
-    assert!(repaired > 0, "{repaired} keys repaired");
+async fn a_lost_refresh_becomes_an_invalidation() {
+    let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
+    harness.proxy.set(Network::Broken);
+    assert!(harness.cut_off.refresh(SEATS, &[(key(1), row(6))]).await.is_err());
+    // The old row is still cached, with its age.
+    assert_eq!(cached_position(&harness.other, 1).await, Some(5));
+    harness.proxy.set(Network::Works);
+    // The pending invalidation runs without a further call.
+    wait_until("the old row to be invalidated", async || cached_position(&harness.other, 1).await.is_none()).await;
+    let completed = || count("diptych_memcached_pending_invalidations_completed_total", Some(&harness.proxy.address));
+    wait_until("the invalidation to be counted", async || completed() > 0).await;
 }
 
 #[tokio::test]
-async fn a_lost_invalidation_is_made_up_for() {
-    let Some(stage) = Stage::start(|_| {}).await else { return };
-    let given = lease(&stage.other, 2).await;
-    stage.proxy.set(Network::Broken);
-    assert!(stage.cut_off.invalidate(SEATS, &[key(1), key(2)]).await.is_err());
-    stage.proxy.set(Network::Works);
-    until("the end of the old row", async || cached(&stage.other, 1).await.is_none()).await;
-    assert!(!stage.other.fill(SEATS, &key(2), given, row(5)).await.unwrap(), "the lease has ended too");
+async fn a_lost_invalidation_is_repeated() {
+    let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
+    let granted = lease(&harness.other, 2).await;
+    harness.proxy.set(Network::Broken);
+    assert!(harness.cut_off.invalidate(SEATS, &[key(1), key(2)]).await.is_err());
+    harness.proxy.set(Network::Works);
+    wait_until("the old row to be invalidated", async || cached_position(&harness.other, 1).await.is_none()).await;
+    assert!(!harness.other.fill(SEATS, &key(2), granted, row(5)).await.unwrap(), "the lease must have ended too");
 }
 
 #[tokio::test]
-async fn a_reader_that_was_cut_off_does_not_go_back() {
-    let Some(stage) = Stage::start(|_| {}).await else { return };
-    stage.proxy.set(Network::Broken);
-    assert!(stage.cut_off.read(SEATS, &[key(1)]).await.is_err());
-    stage.proxy.set(Network::Works);
-    until_reached(&stage.cut_off, 9).await;
-    assert_eq!(cached(&stage.cut_off, 1).await, None);
+async fn a_reader_that_was_cut_off_does_not_return_the_old_row() {
+    let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
+    harness.proxy.set(Network::Broken);
+    assert!(harness.cut_off.read(SEATS, &[key(1)]).await.is_err());
+    harness.proxy.set(Network::Works);
+    wait_until_reachable(&harness.cut_off, 9).await;
+    assert_eq!(cached_position(&harness.cut_off, 1).await, None);
 }
 
 #[tokio::test]
-async fn an_answer_that_took_too_long_is_not_believed_later() {
+async fn a_row_whose_read_timed_out_is_not_returned_later() {
     let change = |config: &mut MemcachedConfig| {
-        config.request_timeout = SOON;
-        config.connect_timeout = SOON;
+        config.request_timeout = SHORT_TIMEOUT;
+        config.connect_timeout = SHORT_TIMEOUT;
     };
-    let Some(stage) = Stage::start(change).await else { return };
-    stage.proxy.set(Network::Stalls);
-    assert!(stage.cut_off.read(SEATS, &[key(1)]).await.is_err());
-    stage.proxy.set(Network::Works);
+    let Some(harness) = PartitionHarness::start(change).await else { return };
+    harness.proxy.set(Network::Stalls);
+    assert!(harness.cut_off.read(SEATS, &[key(1)]).await.is_err());
+    harness.proxy.set(Network::Works);
     let mut read = Vec::new();
-    until("an answer", async || match stage.cut_off.read(SEATS, &[key(1)]).await {
+    wait_until("an answer", async || match harness.cut_off.read(SEATS, &[key(1)]).await {
         Ok(answer) => {
             read = answer;
             true
@@ -99,77 +100,78 @@ async fn an_answer_that_took_too_long_is_not_believed_later() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_waited_for_is_not_believed_later() {
-    let Some(stage) = Stage::start(|_| {}).await else { return };
-    stage.proxy.set(Network::Stalls);
-    // Asked, and given up: as the query service does when its own patience ends.
-    assert_eq!(stage.cut_off.read(SEATS, &[key(1)]).now_or_never().map(|_| ()), None);
-    stage.proxy.set(Network::Works);
-    assert_eq!(cached(&stage.cut_off, 1).await, None);
+async fn a_row_whose_read_was_cancelled_is_not_returned_later() {
+    let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
+    harness.proxy.set(Network::Stalls);
+    // A read that is cancelled, as by the query service at its own timeout.
+    assert_eq!(harness.cut_off.read(SEATS, &[key(1)]).now_or_never().map(|_| ()), None);
+    harness.proxy.set(Network::Works);
+    assert_eq!(cached_position(&harness.cut_off, 1).await, None);
 }
 
 #[tokio::test]
-async fn more_keys_than_can_be_remembered_are_not_believed_later_either() {
-    let Some(stage) = Stage::start(|_| {}).await else { return };
+async fn more_keys_than_can_be_pending_are_not_returned_later_either() {
+    let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
     let numbers: Vec<_> = (1..20_000).collect();
     let rows: Vec<_> = numbers.iter().map(|number| (key(*number), row(5))).collect();
-    stage.other.refresh(SEATS, &rows).await.unwrap();
+    harness.other.refresh(SEATS, &rows).await.unwrap();
     let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
     let hits = |reads: Vec<CacheRead>| reads.iter().filter(|read| matches!(read, CacheRead::Hit(_))).count();
-    assert_eq!(hits(stage.cut_off.read(SEATS, &keys).await.unwrap()), keys.len());
-    stage.proxy.set(Network::Stalls);
-    assert_eq!(stage.cut_off.read(SEATS, &keys).now_or_never().map(|_| ()), None);
-    stage.proxy.set(Network::Works);
-    assert_eq!(hits(stage.cut_off.read(SEATS, &keys).await.unwrap()), 0);
-    let unrepaired = count("diptych_memcached_unrepaired_keys_total", Some(&stage.proxy.address));
-    assert!(unrepaired > 0, "the test has to name more keys");
+    assert_eq!(hits(harness.cut_off.read(SEATS, &keys).await.unwrap()), keys.len());
+    harness.proxy.set(Network::Stalls);
+    assert_eq!(harness.cut_off.read(SEATS, &keys).now_or_never().map(|_| ()), None);
+    harness.proxy.set(Network::Works);
+    assert_eq!(hits(harness.cut_off.read(SEATS, &keys).await.unwrap()), 0);
+    let dropped = count("diptych_memcached_pending_invalidations_dropped_total", Some(&harness.proxy.address));
+    assert!(dropped > 0, "the test has to use more keys");
 }
 
-/// What a handle sent before it gave up arrives when the network works again.
+/// Commands that a handle sent before it timed out arrive when the network works again.
 #[tokio::test]
-async fn what_arrives_late_replaces_nothing_newer() {
+async fn a_command_that_arrives_late_replaces_no_newer_row() {
     let change = |config: &mut MemcachedConfig| {
-        config.request_timeout = SOON;
-        config.connect_timeout = SOON;
+        config.request_timeout = SHORT_TIMEOUT;
+        config.connect_timeout = SHORT_TIMEOUT;
         config.reconnect_delay_min = Duration::from_secs(60);
         config.reconnect_delay_max = Duration::from_secs(60);
     };
-    let Some(stage) = Stage::start(change).await else { return };
-    let given = lease(&stage.cut_off, 2).await;
-    stage.proxy.set(Network::Stalls);
-    assert!(stage.cut_off.fill(SEATS, &key(2), given, row(5)).await.is_err());
-    until_down(&stage.cut_off, 1).await;
-    refresh(&stage.other, 2, 6).await;
-    stage.proxy.set(Network::Works);
-    // The late fill passes through the proxy on a connection of its own; whatever becomes of it, the row stays.
+    let Some(harness) = PartitionHarness::start(change).await else { return };
+    let granted = lease(&harness.cut_off, 2).await;
+    harness.proxy.set(Network::Stalls);
+    assert!(harness.cut_off.fill(SEATS, &key(2), granted, row(5)).await.is_err());
+    wait_until_down(&harness.cut_off, 1).await;
+    refresh(&harness.other, 2, 6).await;
+    harness.proxy.set(Network::Works);
+    // The late fill passes through the proxy on a connection of its own; whether or not it is accepted, the newer row
+    // stays.
     for _ in 0..100 {
-        let found = cached(&stage.other, 2).await;
+        let found = cached_position(&harness.other, 2).await;
         assert!(found.is_none_or(|found| found == 6), "{found:?}");
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_made_anew_without_a_failure() {
-    let Some(stage) = Stage::start(|_| {}).await else { return };
+async fn a_broken_connection_is_reopened_without_a_failure() {
+    let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
     for position in 6..20 {
-        stage.proxy.break_once();
-        refresh(&stage.cut_off, 1, position).await;
-        assert_eq!(cached(&stage.other, 1).await, Some(position));
-        stage.proxy.break_once();
-        assert!(matches!(look(&stage.cut_off, 1).await, CacheRead::Hit(_)));
+        harness.proxy.break_once();
+        refresh(&harness.cut_off, 1, position).await;
+        assert_eq!(cached_position(&harness.other, 1).await, Some(position));
+        harness.proxy.break_once();
+        assert!(matches!(read_one(&harness.cut_off, 1).await, CacheRead::Hit(_)));
     }
 }
 
-/// While a reader was at the read database, the server came back, and another reader filled the key with what it had read before.
+/// While a reader reads the read database, the server comes back, and another reader fills the key with an older row.
 #[tokio::test]
-async fn what_was_out_of_reach_is_forgotten_once_more() {
+async fn a_fill_of_an_unreachable_key_invalidates_it_once_more() {
     let Some(server) = shared_server() else { return };
     let (proxy, steady) = (Proxy::start(&server).await, Proxy::start(&server).await);
     let config = config(&[&proxy.address, &steady.address]);
     let (cache, other) = (open(&config).await, open(&config).await);
     let keys: Vec<_> = (0..20).map(key).collect();
     proxy.set(Network::Broken);
-    until("the end of one server", async || {
+    wait_until("one server to be unreachable", async || {
         let reads = cache.read(SEATS, &keys).await.unwrap();
         reads.iter().any(|read| matches!(read, CacheRead::Miss(FillLease(0))))
     })
@@ -177,10 +179,10 @@ async fn what_was_out_of_reach_is_forgotten_once_more() {
     let reads = cache.read(SEATS, &keys).await.unwrap();
     let number = reads.iter().position(|read| matches!(read, CacheRead::Miss(FillLease(0)))).unwrap();
     proxy.set(Network::Works);
-    until_reached(&cache, number).await;
-    until_reached(&other, number).await;
+    wait_until_reachable(&cache, number).await;
+    wait_until_reachable(&other, number).await;
     refresh(&other, number, 5).await;
-    assert_eq!(cached(&cache, number).await, Some(5));
+    assert_eq!(cached_position(&cache, number).await, Some(5));
     assert!(cache.fill(SEATS, &key(number), FillLease(0), row(6)).await.unwrap());
-    assert_eq!(cached(&cache, number).await, None);
+    assert_eq!(cached_position(&cache, number).await, None);
 }

@@ -1,4 +1,4 @@
-//! A network between a handle and a server that a test can break.
+//! A proxy between a handle and a server, with which a test can disturb the network.
 
 use std::sync::{
     Arc,
@@ -16,21 +16,21 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-/// What the network does.
+/// The state of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Network {
     Works,
-    /// Nothing arrives; what was sent arrives when it works again, also from those who have given up since.
+    /// Nothing arrives; everything sent arrives when the network works again, even from connections closed since.
     Stalls,
-    /// Connections break, and new ones do at once.
+    /// Connections break, and new ones break at once.
     Broken,
 }
 
-/// Forwards to a server.
+/// Forwards connections to a server.
 pub(crate) struct Proxy {
     pub(crate) address: String,
     network: watch::Sender<Network>,
-    turns: Arc<AtomicUsize>,
+    round_trips: Arc<AtomicUsize>,
     connections: Arc<Mutex<Vec<AbortHandle>>>,
     _tasks: JoinSet<()>,
 }
@@ -40,10 +40,16 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (network, _) = watch::channel(Network::Works);
-        let (turns, connections) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<AbortHandle>>>::default());
+        let (round_trips, connections) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<AbortHandle>>>::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server.to_owned(), network.clone(), Arc::clone(&turns), Arc::clone(&connections)));
-        Self { address, network, turns, connections, _tasks: tasks }
+        tasks.spawn(accept(
+            listener,
+            server.to_owned(),
+            network.clone(),
+            Arc::clone(&round_trips),
+            Arc::clone(&connections),
+        ));
+        Self { address, network, round_trips, connections, _tasks: tasks }
     }
 
     pub(crate) fn set(&self, network: Network) {
@@ -53,14 +59,14 @@ impl Proxy {
         }
     }
 
-    /// Breaks the connections that there are; new ones work.
+    /// Breaks the open connections; new ones work.
     pub(crate) fn break_once(&self) {
         self.connections.lock().drain(..).for_each(|connection| connection.abort());
     }
 
-    /// How often something was asked after the last answer: round trips.
-    pub(crate) fn turns(&self) -> usize {
-        self.turns.load(Ordering::SeqCst)
+    /// The number of round trips: requests that were sent after the last answer.
+    pub(crate) fn round_trips(&self) -> usize {
+        self.round_trips.load(Ordering::SeqCst)
     }
 }
 
@@ -68,7 +74,7 @@ async fn accept(
     listener: TcpListener,
     server: String,
     network: watch::Sender<Network>,
-    turns: Arc<AtomicUsize>,
+    round_trips: Arc<AtomicUsize>,
     connections: Arc<Mutex<Vec<AbortHandle>>>,
 ) {
     let mut forwarding = JoinSet::new();
@@ -77,7 +83,7 @@ async fn accept(
         if *network.borrow() == Network::Broken {
             continue;
         }
-        let (server, network, turns) = (server.clone(), network.subscribe(), Arc::clone(&turns));
+        let (server, network, round_trips) = (server.clone(), network.subscribe(), Arc::clone(&round_trips));
         let handle = forwarding.spawn(async move {
             let Ok(far) = TcpStream::connect(server).await else { return };
             near.set_nodelay(true).unwrap();
@@ -86,7 +92,7 @@ async fn accept(
             let answered = AtomicBool::new(true);
             let asked = || {
                 if answered.swap(false, Ordering::SeqCst) {
-                    turns.fetch_add(1, Ordering::SeqCst);
+                    round_trips.fetch_add(1, Ordering::SeqCst);
                 }
             };
             let there = pump(from_near, to_far, network.clone(), asked);

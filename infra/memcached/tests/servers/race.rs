@@ -1,4 +1,4 @@
-//! Readers, fillers, refreshers and forgetters at the same time, against a model (G7).
+//! Concurrent reads, fills, refreshes and invalidations, checked against a model (G7).
 
 use std::{
     sync::{
@@ -18,25 +18,25 @@ use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::task::JoinSet;
 
-use crate::stage::{SEATS, config, key, open, shared_server};
+use crate::harness::{SEATS, config, key, open, shared_server};
 
 const KEYS: usize = 3;
 const ROUNDS: usize = 12;
 const STEPS: usize = 120;
 
-/// The read database behind the cache, and what has been seen.
-struct World {
+/// The read database behind the cache, and the newest row seen of each key.
+struct RaceModel {
     /// The position of each key's row, and of the last change of all.
     store: Mutex<([i64; KEYS], i64)>,
-    /// The newest that was seen of each key, or that is known to be there: as position and `as_of`.
+    /// The newest row of each key that was read or is known to be cached: its position and `as_of`.
     seen: [Mutex<(i64, i64)>; KEYS],
     hits: AtomicUsize,
-    fills_taken: AtomicUsize,
-    /// Rows may be refreshed in any order, but nothing is ever forgotten.
+    fills_accepted: AtomicUsize,
+    /// Whether several owners refresh old rows in any order; then there are no invalidations.
     has_zombies: bool,
 }
 
-impl World {
+impl RaceModel {
     fn row(&self, number: usize) -> CachedRow {
         let store = self.store.lock();
         row(number, store.0[number], store.1)
@@ -51,12 +51,12 @@ impl World {
         *seen = (*seen).max((row.position.as_i64(), row.as_of.as_i64()));
     }
 
-    /// A row that is told must not be older than any that was told before the call for it began.
-    fn tell(&self, number: usize, row: &CachedRow, before: (i64, i64)) {
+    /// Asserts that a returned row is not older than any returned before its read began.
+    fn check_returned(&self, number: usize, row: &CachedRow, before: (i64, i64)) {
         let (position, as_of) = (row.position.as_i64(), row.as_of.as_i64());
         assert_eq!(*row, self::row(number, position, as_of), "not a row of this key");
         let is_older = if self.has_zombies { (position, as_of) < before } else { position < before.0 };
-        assert!(!is_older, "after {before:?} a reader is told {position} as of {as_of}");
+        assert!(!is_older, "after {before:?} a reader got {position} as of {as_of}");
         self.raise(number, row);
     }
 }
@@ -70,90 +70,95 @@ fn row(number: usize, position: i64, as_of: i64) -> CachedRow {
     }
 }
 
-async fn read(world: &World, cache: &MemcachedViewCache, number: usize, dice: &mut SmallRng) {
-    let before = world.seen(number);
+async fn read(model: &RaceModel, cache: &MemcachedViewCache, number: usize, dice: &mut SmallRng) {
+    let before = model.seen(number);
     match cache.read(SEATS, &[key(number)]).await.unwrap().remove(0) {
         CacheRead::Hit(row) => {
-            world.hits.fetch_add(1, Ordering::Relaxed);
-            world.tell(number, &row, before);
+            model.hits.fetch_add(1, Ordering::Relaxed);
+            model.check_returned(number, &row, before);
         }
         CacheRead::Miss(lease) => {
-            let row = world.row(number);
-            // A slow reader.
+            let row = model.row(number);
+            // Simulates a slow reader.
             for _ in 0..dice.random_range(0..20) {
                 tokio::task::yield_now().await;
             }
             if cache.fill(SEATS, &key(number), lease, row.clone()).await.unwrap() {
-                world.fills_taken.fetch_add(1, Ordering::Relaxed);
-                world.raise(number, &row);
+                model.fills_accepted.fetch_add(1, Ordering::Relaxed);
+                model.raise(number, &row);
             }
         }
         CacheRead::Filling => {}
     }
 }
 
-/// The owner of the rows: each is refreshed after the read database has it, in order.
-async fn project(world: &World, cache: &MemcachedViewCache, late: &mut Vec<(usize, CachedRow)>, dice: &mut SmallRng) {
+/// The owner of the rows: refreshes each after the read database has it, in order.
+async fn project(
+    model: &RaceModel,
+    cache: &MemcachedViewCache,
+    late: &mut Vec<(usize, CachedRow)>,
+    dice: &mut SmallRng,
+) {
     let number = dice.random_range(0..KEYS);
     let row = {
-        let mut store = world.store.lock();
+        let mut store = model.store.lock();
         store.1 += 1;
         store.0[number] = store.1;
         row(number, store.1, store.1)
     };
     let mut rows = vec![(number, row.clone())];
-    if world.has_zombies {
+    if model.has_zombies {
         late.push((number, row));
-        // Whatever has been written before, in any order.
+        // Repeats earlier writes in any order.
         rows = (0..dice.random_range(1..4)).map(|_| late[dice.random_range(0..late.len())].clone()).collect();
     }
-    let told: Vec<_> = rows.iter().map(|(number, row)| (key(*number), row.clone())).collect();
-    cache.refresh(SEATS, &told).await.unwrap();
-    rows.iter().for_each(|(number, row)| world.raise(*number, row));
+    let refreshed: Vec<_> = rows.iter().map(|(number, row)| (key(*number), row.clone())).collect();
+    cache.refresh(SEATS, &refreshed).await.unwrap();
+    rows.iter().for_each(|(number, row)| model.raise(*number, row));
 }
 
 async fn run(server: &str, has_zombies: bool, seed: &AtomicU64) -> (usize, usize) {
     let config = MemcachedConfig { lease_ttl: Duration::from_secs(60), connections_per_server: 2, ..config(&[server]) };
-    let world = Arc::new(World {
+    let model = Arc::new(RaceModel {
         store: Mutex::new(([0; KEYS], 0)),
         seen: Default::default(),
         hits: AtomicUsize::new(0),
-        fills_taken: AtomicUsize::new(0),
+        fills_accepted: AtomicUsize::new(0),
         has_zombies,
     });
     let handles = [Arc::new(open(&config).await), Arc::new(open(&config).await)];
     let mut tasks = JoinSet::new();
     for task in 0..8_usize {
-        let (world, cache) = (Arc::clone(&world), Arc::clone(&handles[task % 2]));
+        let (model, cache) = (Arc::clone(&model), Arc::clone(&handles[task % 2]));
         let mut dice = SmallRng::seed_from_u64(seed.fetch_add(1, Ordering::Relaxed));
         tasks.spawn(async move {
             let mut late = Vec::new();
             for _ in 0..STEPS {
-                // One owner, as of a partition; several where zombies are about.
+                // One owner, as of a partition; several with zombies, which were replaced and do not know it.
                 let projects = task == 0 || (has_zombies && task < 3);
                 if projects {
-                    project(&world, &cache, &mut late, &mut dice).await;
+                    project(&model, &cache, &mut late, &mut dice).await;
                 } else if task == 3 && !has_zombies && dice.random_bool(0.5) {
                     cache.invalidate(SEATS, &[key(dice.random_range(0..KEYS))]).await.unwrap();
                 } else {
-                    read(&world, &cache, dice.random_range(0..KEYS), &mut dice).await;
+                    read(&model, &cache, dice.random_range(0..KEYS), &mut dice).await;
                 }
             }
         });
     }
     tasks.join_all().await;
-    (world.hits.load(Ordering::Relaxed), world.fills_taken.load(Ordering::Relaxed))
+    (model.hits.load(Ordering::Relaxed), model.fills_accepted.load(Ordering::Relaxed))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_older_row_ever_takes_the_place_of_a_newer_one() {
+async fn no_older_row_ever_replaces_a_newer_one() {
     let Some(server) = shared_server() else { return };
     let seed = AtomicU64::new(1);
-    let (mut hits, mut fills_taken) = (0, 0);
+    let (mut hits, mut fills_accepted) = (0, 0);
     for round in 0..ROUNDS {
         let (more_hits, more_fills) = run(&server, round % 2 == 1, &seed).await;
         hits += more_hits;
-        fills_taken += more_fills;
+        fills_accepted += more_fills;
     }
-    assert!(hits > 1_000 && fills_taken > 10, "{hits} hits and {fills_taken} fills tested nothing");
+    assert!(hits > 1_000 && fills_accepted > 10, "too few to test anything: {hits} hits and {fills_accepted} fills");
 }

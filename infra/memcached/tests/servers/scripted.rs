@@ -1,4 +1,4 @@
-//! A server that answers by a script: for what no real one does when a test wants it.
+//! A server that answers by a script, for behaviour that a real server does not show on demand.
 
 use std::{slice, sync::Arc, time::Duration};
 
@@ -11,46 +11,46 @@ use tokio::{
 };
 
 use crate::{
-    server::SOON,
-    stage::{SEATS, cached, config, key, lease, open, row, until_down},
+    harness::{SEATS, cached_position, config, key, lease, open, row, wait_until_down},
+    server::SHORT_TIMEOUT,
 };
 
-/// What a server says to a line.
+/// The response to a command line.
 type Script = fn(line: &str) -> String;
 
-struct Scripted {
+struct ScriptedServer {
     address: String,
-    said: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
-impl Scripted {
+impl ScriptedServer {
     async fn start(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (said, mut tasks) = (Arc::<Mutex<Vec<String>>>::default(), JoinSet::new());
-        let note = Arc::clone(&said);
+        let (received, mut tasks) = (Arc::<Mutex<Vec<String>>>::default(), JoinSet::new());
+        let note = Arc::clone(&received);
         tasks.spawn(async move {
-            let mut talking = JoinSet::new();
+            let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                talking.spawn(talk(stream, script, Arc::clone(&note)));
+                connections.spawn(serve(stream, script, Arc::clone(&note)));
             }
         });
-        Self { address, said, _tasks: tasks }
+        Self { address, received, _tasks: tasks }
     }
 
-    /// The commands of a kind so far, greetings left out.
-    fn said(&self, kind: &str) -> usize {
-        self.said.lock().iter().filter(|line| line.starts_with(kind) && !is_greeting(line)).count()
+    /// The number of commands of a kind received so far, without probes.
+    fn received(&self, kind: &str) -> usize {
+        self.received.lock().iter().filter(|line| line.starts_with(kind) && !is_probe(line)).count()
     }
 }
 
-fn is_greeting(line: &str) -> bool {
+fn is_probe(line: &str) -> bool {
     line.contains(":~ ")
 }
 
-async fn talk(stream: TcpStream, script: Script, said: Arc<Mutex<Vec<String>>>) {
+async fn serve(stream: TcpStream, script: Script, received: Arc<Mutex<Vec<String>>>) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     while let Ok(1..) = stream.read_line(&mut line).await {
@@ -60,7 +60,7 @@ async fn talk(stream: TcpStream, script: Script, said: Arc<Mutex<Vec<String>>>) 
             stream.read_exact(&mut value).await.unwrap();
         }
         let answer = script(line.trim_end());
-        said.lock().push(line.trim_end().to_owned());
+        received.lock().push(line.trim_end().to_owned());
         line.clear();
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
@@ -68,78 +68,79 @@ async fn talk(stream: TcpStream, script: Script, said: Arc<Mutex<Vec<String>>>) 
     }
 }
 
-/// What a response has to repeat.
-fn number(line: &str) -> &str {
+/// The opaque token, which a response has to repeat.
+fn opaque(line: &str) -> &str {
     line.split(' ').find(|word| word.starts_with('O')).unwrap_or_default()
 }
 
 #[tokio::test]
-async fn a_server_of_another_protocol_is_down() {
-    let server = Scripted::start(|_| "ERROR\r\n".into()).await;
+async fn a_server_without_the_meta_protocol_is_down() {
+    let server = ScriptedServer::start(|_| "ERROR\r\n".into()).await;
     let cache = open(&config(&[&server.address])).await;
-    until_down(&cache, 1).await;
+    wait_until_down(&cache, 1).await;
     assert!(cache.read(SEATS, &[key(1)]).await.is_err());
-    assert_eq!(server.said("m"), 0, "nothing but greetings");
+    assert_eq!(server.received("m"), 0, "only probes may be sent");
 }
 
 #[tokio::test]
-async fn a_fill_that_is_refused_leaves_no_lease() {
-    let server = Scripted::start(|line| match line.get(..2) {
-        Some("ms") if is_greeting(line) => "HD c1\r\n".into(),
+async fn a_refused_fill_leaves_no_lease() {
+    let server = ScriptedServer::start(|line| match line.get(..2) {
+        Some("ms") if is_probe(line) => "HD c1\r\n".into(),
         Some("ms") => "SERVER_ERROR out of memory storing object\r\n".into(),
-        Some("mg") => format!("VA 0 c2 {} W\r\n\r\n", number(line)),
-        _ => format!("HD {}\r\n", number(line)),
+        Some("mg") => format!("VA 0 c2 {} W\r\n\r\n", opaque(line)),
+        _ => format!("HD {}\r\n", opaque(line)),
     })
     .await;
     let cache = open(&config(&[&server.address])).await;
-    let given = lease(&cache, 1).await;
-    assert!(!cache.fill(SEATS, &key(1), given, row(5)).await.unwrap());
-    assert_eq!((server.said("ms"), server.said("md")), (1, 1));
+    let granted = lease(&cache, 1).await;
+    assert!(!cache.fill(SEATS, &key(1), granted, row(5)).await.unwrap());
+    assert_eq!((server.received("ms"), server.received("md")), (1, 1));
 }
 
-/// Whoever gets the response to another command would tell a row that is somebody else's.
+/// A caller that got the response to another command would return a wrong row.
 #[tokio::test]
 async fn a_response_to_another_command_is_a_failure() {
-    let server = Scripted::start(|line| if is_greeting(line) { "HD c1\r\n".into() } else { "EN O77\r\n".into() }).await;
+    let server =
+        ScriptedServer::start(|line| if is_probe(line) { "HD c1\r\n".into() } else { "EN O77\r\n".into() }).await;
     let cache = open(&config(&[&server.address])).await;
     let error = cache.read(SEATS, &[key(1)]).await.unwrap_err();
     assert!(error.to_string().contains("another command"), "{error}");
 }
 
 #[tokio::test]
-async fn a_row_that_others_keep_changing_is_forgotten_in_the_end() {
-    let server = Scripted::start(|line| match line.get(..2) {
-        Some("ms") if is_greeting(line) => "HD c1\r\n".into(),
-        Some("ms") => format!("EX {}\r\n", number(line)),
-        Some("mg") => format!("VA 0 c2 {} Z\r\n\r\n", number(line)),
-        _ => format!("HD {}\r\n", number(line)),
+async fn a_row_that_others_keep_changing_is_invalidated_in_the_end() {
+    let server = ScriptedServer::start(|line| match line.get(..2) {
+        Some("ms") if is_probe(line) => "HD c1\r\n".into(),
+        Some("ms") => format!("EX {}\r\n", opaque(line)),
+        Some("mg") => format!("VA 0 c2 {} Z\r\n\r\n", opaque(line)),
+        _ => format!("HD {}\r\n", opaque(line)),
     })
     .await;
     let cache = open(&config(&[&server.address])).await;
     cache.refresh(SEATS, &[(key(1), row(5))]).await.unwrap();
-    assert_eq!((server.said("mg"), server.said("ms"), server.said("md")), (8, 8, 1));
+    assert_eq!((server.received("mg"), server.received("ms"), server.received("md")), (8, 8, 1));
 }
 
 #[tokio::test]
 async fn a_server_without_room_for_a_placeholder_gives_no_lease() {
-    let server = Scripted::start(|line| match line.get(..2) {
+    let server = ScriptedServer::start(|line| match line.get(..2) {
         Some("mg") => "SERVER_ERROR out of memory writing get response\r\n".into(),
-        _ => format!("HD c1 {}\r\n", number(line)),
+        _ => format!("HD c1 {}\r\n", opaque(line)),
     })
     .await;
     let cache = open(&config(&[&server.address])).await;
     let reads = cache.read(SEATS, &[key(1), key(2)]).await.unwrap();
     assert_eq!(reads, [CacheRead::Filling, CacheRead::Filling]);
-    // A refresh of what cannot be looked at forgets it.
+    // A refresh of a key that cannot be read invalidates it.
     cache.refresh(SEATS, &[(key(1), row(5))]).await.unwrap();
-    assert_eq!(server.said("md"), 1);
+    assert_eq!(server.received("md"), 1);
 }
 
 #[tokio::test]
-async fn an_end_in_the_middle_of_a_value_is_a_failure() {
-    let server = Scripted::start(|line| match line.get(..2) {
-        Some("mg") => format!("VA 500 c2 {}\r\nnot all of it", number(line)),
-        _ => format!("HD c1 {}\r\n", number(line)),
+async fn a_truncated_value_is_a_failure() {
+    let server = ScriptedServer::start(|line| match line.get(..2) {
+        Some("mg") => format!("VA 500 c2 {}\r\nnot all of it", opaque(line)),
+        _ => format!("HD c1 {}\r\n", opaque(line)),
     })
     .await;
     let mut config = config(&[&server.address]);
@@ -148,23 +149,23 @@ async fn an_end_in_the_middle_of_a_value_is_a_failure() {
     assert!(cache.read(SEATS, slice::from_ref(&key(1))).await.is_err());
 }
 
-/// A row with a number below that of the greeting, and a key about which nothing is ever said.
+/// A row with a CAS unique below that of the probe, and a key whose reads are never answered.
 #[tokio::test]
-async fn one_round_trip_that_fails_is_no_outage() {
-    let server = Scripted::start(|line| match line.get(..2) {
+async fn a_single_failed_round_trip_is_not_an_outage() {
+    let server = ScriptedServer::start(|line| match line.get(..2) {
         Some("mg") if line.contains("seat-13:") => String::new(),
         Some("mg") => {
             let value = format!("\u{1}{}\u{1}at 0", "\0".repeat(24));
-            format!("VA {} c2 {}\r\n{value}\r\n", value.len(), number(line))
+            format!("VA {} c2 {}\r\n{value}\r\n", value.len(), opaque(line))
         }
-        _ => format!("HD c5 {}\r\n", number(line)),
+        _ => format!("HD c5 {}\r\n", opaque(line)),
     })
     .await;
     let mut config = config(&[&server.address]);
-    config.request_timeout = SOON;
+    config.request_timeout = SHORT_TIMEOUT;
     let cache = open(&config).await;
-    assert_eq!(cached(&cache, 1).await, Some(0));
+    assert_eq!(cached_position(&cache, 1).await, Some(0));
     assert!(cache.read(SEATS, slice::from_ref(&key(13))).await.is_err());
-    // Nothing of it has become doubtful, and nobody had to wait for it to come back.
-    assert_eq!(cached(&cache, 1).await, Some(0));
+    // The cached row is still a hit, and the server was never down.
+    assert_eq!(cached_position(&cache, 1).await, Some(0));
 }

@@ -1,4 +1,4 @@
-//! Servers of a test's own.
+//! Memcached processes started by a test.
 
 use std::{
     fs,
@@ -10,11 +10,11 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 
-use crate::stage::{is_ci, until};
+use crate::harness::{is_ci, wait_until};
 
 const PROGRAM: &str = "memcached";
 
-/// A process that ends with the test.
+/// A Memcached process that is killed when dropped.
 pub(crate) struct Server {
     pub(crate) address: String,
     port: u16,
@@ -26,12 +26,12 @@ impl Server {
     /// `None` where the program is not installed.
     pub(crate) async fn start(options: &[&str]) -> Option<Self> {
         let is_there = Command::new(PROGRAM).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-        assert!(is_there || !is_ci(), "{PROGRAM} is not in the path in CI");
+        assert!(is_there || !is_ci(), "{PROGRAM} is not in the PATH in CI");
         if !is_there {
-            println!("skipped: {PROGRAM} is not in the path");
+            println!("skipped: {PROGRAM} is not in the PATH");
             return None;
         }
-        // Another process may take the port before the server does; then it ends at once, and the next one is tried.
+        // Another process may take the port first; then the server exits at once, and another port is tried.
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let options = options.iter().map(ToString::to_string).collect();
@@ -40,10 +40,10 @@ impl Server {
                 return Some(server);
             }
         }
-        panic!("no port for a server was found");
+        panic!("found no free port for a server");
     }
 
-    /// Starts it again where it was. Whether that worked.
+    /// Starts it on the same port; returns whether that worked.
     pub(crate) async fn restart(&mut self) -> bool {
         let child = Command::new(PROGRAM)
             .args(["-u", "nobody", "-l", "127.0.0.1", "-U", "0", "-m", "64", "-t", "2", "-p"])
@@ -55,7 +55,7 @@ impl Server {
             .unwrap();
         let child = self.child.insert(child);
         let mut has_ended = false;
-        until("a server that was started", async || {
+        wait_until("the server to start", async || {
             has_ended = child.try_wait().unwrap().is_some();
             has_ended || TcpStream::connect(&self.address).await.is_ok()
         })
@@ -63,7 +63,7 @@ impl Server {
         !has_ended
     }
 
-    /// Ends it as a power cut would.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -71,11 +71,11 @@ impl Server {
         }
     }
 
-    /// Stops it: connections are accepted by the kernel, and nothing is answered.
+    /// Stops it with SIGSTOP: the kernel accepts connections, but nothing is answered.
     pub(crate) async fn pause(&self) {
         self.signal(Signal::STOP);
         let threads = format!("/proc/{}/task", self.child.as_ref().unwrap().id());
-        until("the stop of all threads", async || {
+        wait_until("all threads to stop", async || {
             fs::read_dir(&threads).unwrap().all(|thread| {
                 let state = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap();
                 state.rsplit(") ").next().is_some_and(|state| state.starts_with('T'))
@@ -84,7 +84,7 @@ impl Server {
         .await;
     }
 
-    /// Lets it go on, with what it finds in its buffers.
+    /// Resumes it with SIGCONT; it then processes everything in its socket buffers.
     pub(crate) fn resume(&self) {
         self.signal(Signal::CONT);
     }
@@ -100,5 +100,5 @@ impl Drop for Server {
     }
 }
 
-/// What a cache that is to notice soon is told to wait for.
-pub(crate) const SOON: Duration = Duration::from_millis(100);
+/// Timeout for tests in which a call has to time out soon.
+pub(crate) const SHORT_TIMEOUT: Duration = Duration::from_millis(100);

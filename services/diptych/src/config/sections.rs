@@ -103,7 +103,7 @@ pub(crate) struct Projector {
     batch_records_max: Count<1, 100_000>,
     hot_rows_max: Count<1, 10_000_000>,
     parked_streams_max: Count<1, 1_000_000>,
-    park_retry: Span<100, DAY>,
+    park_retry_interval: Span<100, DAY>,
     progress_interval: Span<0, SECOND>,
 }
 
@@ -282,7 +282,7 @@ impl Default for Projector {
             batch_records_max: Count::near(projector.batch_records_max),
             hot_rows_max: Count::near(projector.hot_rows_max),
             parked_streams_max: Count::near(projector.parked_streams_max),
-            park_retry: Span::near(projector.park_retry),
+            park_retry_interval: Span::near(projector.park_retry_interval),
             progress_interval: Span::near(projector.progress_interval),
         }
     }
@@ -295,7 +295,7 @@ impl Projector {
             batch_records_max: self.batch_records_max.usize(),
             hot_rows_max: self.hot_rows_max.usize(),
             parked_streams_max: self.parked_streams_max.usize(),
-            park_retry: self.park_retry.duration(),
+            park_retry_interval: self.park_retry_interval.duration(),
             progress_interval: self.progress_interval.duration(),
             ..ProjectorConfig::new(group, member)
         }

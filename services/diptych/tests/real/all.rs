@@ -36,5 +36,5 @@ async fn one_process_makes_what_is_missing_and_is_a_ledger() {
     assert!(report["differences_count"].as_u64().unwrap() > 40, "{report:#}");
     let differences = report["differences"].as_array().unwrap();
     assert_eq!(differences.len(), 3, "{report:#}");
-    assert!(differences[0].as_str().unwrap().contains("no event makes it"), "{report:#}");
+    assert!(differences[0].as_str().unwrap().contains("no event makes this row"), "{report:#}");
 }

@@ -1,21 +1,22 @@
-//! Rows that no event makes.
+//! Search for rows that no event makes.
 
 use std::collections::HashMap;
 
 use diptych_kernel::{
     Partition, Position,
-    domain::{Domain, RowKey, View, ViewId},
-    ports::{EventStore, PortResult, ProgressStore, Row, ViewStore},
+    domain::{Domain, RowKey, View},
+    ports::{EventStore, PortResult, ProgressStore, ViewStore},
 };
 
-use super::{Audit, AuditReport, Finding, READ_ROWS, partition::row_difference};
-
-/// A row with its place.
-type Stored = ((ViewId, RowKey), Row);
+use super::{
+    Audit, READ_ROWS,
+    partition::{StoredRow, row_difference},
+    report::{AuditReport, Finding},
+};
 
 impl<D: Domain, S: EventStore, V: ViewStore, P: ProgressStore> Audit<'_, D, S, V, P> {
-    /// Goes through the whole table of a view and looks at every row that the replay has not made: it is new since progress was
-    /// read, or should not be there.
+    /// Scans the whole table of a view and checks every row that the replay has not made: it was written since progress
+    /// was read, or should not exist.
     pub(super) async fn extra_rows(&self, fold: &dyn View<D::Event>, report: &mut AuditReport) -> PortResult<()> {
         let view = fold.id();
         let mut after: Option<RowKey> = None;
@@ -25,23 +26,23 @@ impl<D: Domain, S: EventStore, V: ViewStore, P: ProgressStore> Audit<'_, D, S, V
             after = Some(last.clone());
             report.views.entry(view).or_default().rows_stored += u64::try_from(rows.len()).unwrap_or(u64::MAX);
             let unknown = rows.into_iter().filter(|(key, _)| !report.expects_row(view, key));
-            let unknown: Vec<Stored> = unknown.map(|(key, row)| ((view, key), row)).collect();
-            self.judge(unknown, report).await?;
+            let unknown: Vec<StoredRow> = unknown.map(|(key, row)| ((view, key), row)).collect();
+            self.check_unknown(unknown, report).await?;
         }
     }
 
-    /// A row's position names the event that made it, and so the partition to replay.
-    async fn judge(&self, unknown: Vec<Stored>, report: &mut AuditReport) -> PortResult<()> {
-        let mut by_partition: HashMap<Partition, Vec<Stored>> = HashMap::new();
-        for (place, row) in unknown {
+    /// Checks rows by a replay of the partition of the event that made each of them, which its position identifies.
+    async fn check_unknown(&self, unknown: Vec<StoredRow>, report: &mut AuditReport) -> PortResult<()> {
+        let mut by_partition: HashMap<Partition, Vec<StoredRow>> = HashMap::new();
+        for (id, row) in unknown {
             match self.partition_of(row.position).await? {
-                Some(partition) => by_partition.entry(partition).or_default().push((place, row)),
-                None => report.differ(row_difference(&place, Finding::Extra { stored: row.position })),
+                Some(partition) => by_partition.entry(partition).or_default().push((id, row)),
+                None => report.add_difference(row_difference(&id, Finding::Extra { stored: row.position })),
             }
         }
         for (partition, rows) in by_partition {
-            for difference in self.compare_moved(partition, rows).await? {
-                report.differ(difference);
+            for difference in self.compare_updated(partition, rows).await? {
+                report.add_difference(difference);
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! The audit: replays every event and compares every row of every view with what is stored.
 //!
-//! A row is right when it equals the fold of its events up to exactly the position that it carries, and when that position is the one which
-//! the view's progress promises, or a later one. So the audit may run while the system does: a row that has moved on since
-//! progress was read is folded up to where it stands now.
+//! A row is correct when it equals the fold of its events up to exactly its position, and when that position is the one
+//! required by the view's progress, or a later one. So the audit may run while the system does: a row that was updated
+//! since progress was read is compared with the fold up to its current position.
 //!
 //! Memory: the rows of one partition of one replay at a time, and 16 bytes for every row of all views.
 
@@ -21,19 +21,19 @@ use diptych_kernel::{
 
 pub use report::{AuditReport, Difference, Finding, ViewCount};
 
-/// How many events are read at a time.
+/// The number of events per read.
 const READ_EVENTS: usize = 2_000;
 
-/// How many rows are read at a time.
+/// The number of rows per read.
 const READ_ROWS: usize = 500;
 
-/// How often a partition is looked at again when something differs and progress has moved meanwhile.
+/// The maximum number of replays of a partition with differences while its progress changes.
 const ATTEMPTS_MAX: usize = 3;
 
-/// Replays all events and compares all rows. At most `differences_max` differences are kept with their details; all are counted.
+/// Replays all events and compares all rows. At most `differences_max` differences are kept in detail; all are counted.
 ///
 /// # Errors
-/// When a store cannot be read. A difference is not an error but a part of the report.
+/// When a store cannot be read. Differences are part of the report, not errors.
 pub async fn audit<D, S, V, P>(events: &S, views: &V, progress: &P, differences_max: usize) -> PortResult<AuditReport>
 where
     D: Domain,
@@ -65,7 +65,7 @@ impl<D: Domain, S: EventStore, V: ViewStore, P: ProgressStore> Audit<'_, D, S, V
         self.folds.iter().map(|fold| fold.id()).collect()
     }
 
-    /// The progress of every view in a partition; what was never saved is at the start.
+    /// The progress of every view in a partition; that of a view without saved progress is at the start.
     async fn progress_of(&self, partition: Partition) -> PortResult<HashMap<ViewId, Progress>> {
         let updates = self.progress.load(&self.ids()).await?;
         let mut all: HashMap<_, _> = self.ids().into_iter().map(|id| (id, Progress::default())).collect();

@@ -1,4 +1,4 @@
-//! Folding events again.
+//! Replay of events into rows in memory.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,15 @@ use diptych_kernel::{
     ports::Row,
 };
 
-use super::Difference;
+use super::report::Difference;
 
-/// The rows that a replay has made.
-pub(super) type Rows = HashMap<(ViewId, RowKey), Row>;
+/// Identity of a row.
+pub(super) type RowId = (ViewId, RowKey);
 
-/// Folds the events of a partition into rows, from the first on.
+/// The rows made by a replay.
+pub(super) type Rows = HashMap<RowId, Row>;
+
+/// Folds the events of a partition into rows, from the first event on.
 pub(super) struct Replay<'a, D: Domain> {
     folds: &'a [Box<dyn View<D::Event>>],
     pub(super) rows: Rows,
@@ -28,35 +31,34 @@ impl<'a, D: Domain> Replay<'a, D> {
         Self { folds, rows: Rows::new(), differences: Vec::new(), events: 0, versions: HashMap::new() }
     }
 
-    /// Folds an event into the rows for which `takes` says yes.
-    pub(super) fn fold(&mut self, record: &RecordedEvent, takes: impl Fn(ViewId, &RowKey) -> bool) {
+    /// Folds an event into the selected rows.
+    pub(super) fn fold(&mut self, record: &RecordedEvent, is_selected: impl Fn(ViewId, &RowKey) -> bool) {
         self.events += 1;
         self.check_version(record);
-        let wanted = |fold: &dyn View<D::Event>, key: &RowKey| takes(fold.id(), key);
         let event = match D::decode_event(&record.event_type, &record.payload) {
             Ok(event) => event,
-            Err(error) => return self.differ(None, record, error.to_string()),
+            Err(error) => return self.add_unreadable(None, record, error.to_string()),
         };
         let recorded = DecodedEvent { record, event: &event };
         for fold in self.folds {
             let Some(key) = fold.key(recorded) else { continue };
-            if !wanted(fold.as_ref(), &key) {
+            if !is_selected(fold.id(), &key) {
                 continue;
             }
-            let place = (fold.id(), key);
-            let before = self.rows.get(&place).and_then(|row| row.body.clone());
+            let id = (fold.id(), key);
+            let before = self.rows.get(&id).and_then(|row| row.body.clone());
             match fold.fold(before.as_deref(), recorded) {
-                Ok(body) => self.put(place, record.position, body),
-                Err(error) => self.differ(Some(fold.id()), record, error.reason),
+                Ok(body) => self.put(id, record.position, body),
+                Err(error) => self.add_unreadable(Some(fold.id()), record, error.reason),
             }
         }
     }
 
-    fn put(&mut self, place: (ViewId, RowKey), position: Position, body: Option<Bytes>) {
-        self.rows.insert(place, Row { position, body });
+    fn put(&mut self, id: RowId, position: Position, body: Option<Bytes>) {
+        self.rows.insert(id, Row { position, body });
     }
 
-    fn differ(&mut self, view: Option<ViewId>, record: &RecordedEvent, reason: String) {
+    fn add_unreadable(&mut self, view: Option<ViewId>, record: &RecordedEvent, reason: String) {
         let (stream_id, version) = (record.stream_id.clone(), record.version);
         self.differences.push(Difference::Unreadable { view, stream_id, version, reason });
     }

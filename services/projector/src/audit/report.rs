@@ -1,4 +1,4 @@
-//! What an audit found.
+//! The report of an audit.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,79 +12,79 @@ use diptych_kernel::{
     ports::Parked,
 };
 
-/// How much of a view was compared.
+/// The numbers of rows of a view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewCount {
-    /// Rows that events make.
+    /// Rows made by events.
     pub rows_expected: u64,
-    /// Rows found in the table, deleted ones included.
+    /// Rows found in the table, including deleted ones.
     pub rows_stored: u64,
 }
 
-/// Something that is not as the events say.
+/// A kind of incorrect row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The row is not there.
+    /// The row is missing.
     Missing {
-        /// The position that it should have.
+        /// The expected position.
         expected: Position,
     },
-    /// The row is there and no event makes it.
+    /// The row exists, but no event makes it.
     Extra {
-        /// The position that it has.
+        /// The stored position.
         stored: Position,
     },
-    /// The row is behind what the view's progress promises, or at a position at which it was not changed.
+    /// The row is behind its view's progress, or at a position at which it was not changed.
     Misplaced {
-        /// The position that it should have.
+        /// The expected position.
         expected: Position,
-        /// The position that it has.
+        /// The stored position.
         stored: Position,
     },
-    /// The row has the right position and other content.
+    /// The row has the right position, but other content.
     Altered {
-        /// The position that it has.
+        /// The stored position.
         position: Position,
     },
 }
 
-/// A difference between what the events say and what is stored.
+/// A difference between the events and the stored rows, or an inconsistency of the events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// In a row.
+    /// A row is incorrect.
     Row {
         /// The view.
         view: ViewId,
         /// The row.
         key: RowKey,
-        /// What about it.
+        /// The kind of difference.
         finding: Finding,
     },
-    /// An event cannot be folded, and its stream is not marked as parked.
+    /// An event cannot be decoded or folded, and its stream is not parked.
     Unreadable {
-        /// The view, where the view's fold failed; `None` where the event cannot be decoded.
+        /// The view whose fold failed; `None` where the event cannot be decoded.
         view: Option<ViewId>,
         /// The stream.
         stream_id: StreamId,
-        /// The event.
+        /// The version of the event.
         version: Version,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The versions of a stream are not dense.
     VersionSkipped {
         /// The stream.
         stream_id: StreamId,
-        /// The version that should come.
+        /// The expected version.
         expected: Version,
-        /// The version that comes.
+        /// The version found.
         found: Version,
     },
-    /// An event stands in another partition than its stream's.
+    /// An event is in another partition than that of its stream.
     WrongPartition {
         /// The stream.
         stream_id: StreamId,
-        /// Where it stands.
+        /// The partition of the event.
         found: Partition,
     },
 }
@@ -98,12 +98,12 @@ impl fmt::Display for Difference {
                     write!(f, " / {}", key.sort_key.escape_ascii())?;
                 }
                 match finding {
-                    Finding::Missing { expected } => write!(f, ": missing, should be at position {expected}"),
-                    Finding::Extra { stored } => write!(f, ": no event makes it, it is at position {stored}"),
+                    Finding::Missing { expected } => write!(f, ": missing, expected at position {expected}"),
+                    Finding::Extra { stored } => write!(f, ": no event makes this row, found at position {stored}"),
                     Finding::Misplaced { expected, stored } => {
-                        write!(f, ": is at position {stored}, should be at {expected}")
+                        write!(f, ": at position {stored}, expected at {expected}")
                     }
-                    Finding::Altered { position } => write!(f, ": has other content at position {position}"),
+                    Finding::Altered { position } => write!(f, ": wrong content at position {position}"),
                 }
             }
             Self::Unreadable { view: Some(view), stream_id, version, reason } => {
@@ -113,35 +113,35 @@ impl fmt::Display for Difference {
                 )
             }
             Self::Unreadable { view: None, stream_id, version, reason } => {
-                write!(f, "event {version} of stream {stream_id} cannot be read and is not parked: {reason}")
+                write!(f, "event {version} of stream {stream_id} cannot be decoded and is not parked: {reason}")
             }
             Self::VersionSkipped { stream_id, expected, found } => {
-                write!(f, "stream {stream_id}: version {found} comes where {expected} should")
+                write!(f, "stream {stream_id}: found version {found}, expected {expected}")
             }
             Self::WrongPartition { stream_id, found } => {
-                write!(f, "stream {stream_id}: stands in partition {found}, which is not its own")
+                write!(f, "stream {stream_id}: found in partition {found}, which is not its partition")
             }
         }
     }
 }
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Debug)]
 pub struct AuditReport {
-    /// How many events were replayed.
+    /// The number of replayed events.
     pub events: u64,
-    /// How many events are stored beyond what the views have taken in: a view may be behind, and is right as far as it goes.
+    /// The number of events not projected yet. A view may be behind, and is correct up to its progress.
     pub events_not_yet_projected: u64,
-    /// Rows by view.
+    /// The numbers of rows by view.
     pub views: BTreeMap<ViewId, ViewCount>,
-    /// The first differences, at most as many as asked for.
+    /// The first differences, up to the requested number.
     pub differences: Vec<Difference>,
-    /// How many differences there are in all.
+    /// The total number of differences.
     pub differences_count: u64,
-    /// Streams that stand still in a view. Their rows are right as far as they go.
+    /// The streams parked in a view. Their rows are correct up to the parked event.
     pub parked: Vec<(ViewId, Partition, Parked)>,
     differences_max: usize,
-    /// The rows that events make, as hashes of view and key.
+    /// The rows made by events, as hashes of view and key.
     pub(super) expected_rows: HashSet<u64>,
 }
 
@@ -159,13 +159,13 @@ impl AuditReport {
         }
     }
 
-    /// Whether every row is as the events say and nothing is parked.
+    /// Whether every row is correct and no stream is parked.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.differences_count == 0 && self.parked.is_empty()
     }
 
-    pub(super) fn differ(&mut self, difference: Difference) {
+    pub(super) fn add_difference(&mut self, difference: Difference) {
         self.differences_count += 1;
         if self.differences.len() < self.differences_max {
             self.differences.push(difference);
@@ -182,7 +182,8 @@ impl AuditReport {
     }
 }
 
-/// Two of a billion rows collide with a chance of one in forty; a collision hides at most that one extra row.
+/// Hashes a row's identity. Two of a billion rows collide with a probability of one in forty; a collision hides at most
+/// one extra row.
 fn hash_of(view: ViewId, key: &RowKey) -> u64 {
     let mut hasher = DefaultHasher::new();
     (view, key).hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! Later releases of the theatre: the same domain, read or shown in another way.
+//! Later releases of the theatre: the same domain with other decoding or another fold.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -9,13 +9,13 @@ use diptych_kernel::{
     testing::theatre::{Command, Event, Refusal, SEATS, Seat, Theatre, UNFOLDABLE},
 };
 
-/// What a release changes.
+/// The changes of a release.
 pub(crate) trait Release: 'static {
     fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
         Theatre::decode_event(event_type, payload)
     }
 
-    /// What takes the place of the view of seats.
+    /// The replacement of the view of seats.
     fn seats(seats: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
         seats
     }
@@ -66,7 +66,7 @@ impl<R: Release> Domain for Amended<R> {
     }
 }
 
-/// Can read what the first release could not: somebody called [`LATECOMER`] took the seat.
+/// Decodes events that the first release could not: a guest called [`LATECOMER`] took the seat.
 pub(crate) struct ReadsUnknown;
 
 pub(crate) const LATECOMER: &str = "latecomer";
@@ -77,7 +77,7 @@ impl Release for ReadsUnknown {
     }
 }
 
-/// Shows the guest whom the first release could not, as [`LATECOMER`].
+/// Folds the guest that the first release could not, as [`LATECOMER`].
 pub(crate) struct FoldsUnfoldable;
 
 impl Release for FoldsUnfoldable {
@@ -86,14 +86,14 @@ impl Release for FoldsUnfoldable {
     }
 }
 
-pub(crate) const SEATS_ANEW: ViewId = ViewId { name: "seats", generation: 2 };
+pub(crate) const SEATS_NEXT: ViewId = ViewId { name: "seats", generation: 2 };
 
-/// Fills the view of seats anew beside the old one.
+/// Fills a new generation of the view of seats beside the old one.
 pub(crate) struct NextGeneration;
 
 impl Release for NextGeneration {
     fn seats(seats: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
-        Box::new(AmendedSeats { seats, id: SEATS_ANEW })
+        Box::new(AmendedSeats { seats, id: SEATS_NEXT })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The process dies between any two steps, and another one goes on.
+//! Crashes of the process between any two steps, after which another process continues.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use diptych_projector::Ports;
 
 use crate::{
     amended::{Amended, NextGeneration, ReadsUnknown},
-    stage::{Stage, config, partition, playing, seat},
+    harness::{ProjectorHarness, config, partition, run_projector_during, seat},
 };
 
-/// More calls than any of these stories takes.
+/// More calls than any of these scenarios makes.
 const CALLS_MAX: u64 = 2_000;
 
 pub(crate) type FaultyPorts = Ports<
@@ -28,139 +28,148 @@ pub(crate) type FaultyPorts = Ports<
     FaultyViewCache<EmbeddedViewCache>,
 >;
 
-/// All ports of one process behind one liar.
-pub(crate) fn faulty(stage: &Stage, faults: &FaultInjector) -> FaultyPorts {
-    let honest = stage.ports();
-    let views = Arc::new(FaultyViewStore::new(honest.views, faults.clone()));
+/// All ports of one process, behind one fault injector.
+pub(crate) fn faulty(harness: &ProjectorHarness, faults: &FaultInjector) -> FaultyPorts {
+    let embedded = harness.ports();
+    let views = Arc::new(FaultyViewStore::new(embedded.views, faults.clone()));
     Ports {
-        events: Arc::new(FaultyEventStore::new(honest.events, faults.clone())),
-        log: Arc::new(FaultyEventLog::new(honest.log, faults.clone())),
+        events: Arc::new(FaultyEventStore::new(embedded.events, faults.clone())),
+        log: Arc::new(FaultyEventLog::new(embedded.log, faults.clone())),
         views: Arc::clone(&views),
         progress: views,
-        cache: Arc::new(FaultyViewCache::new(honest.cache, faults.clone())),
+        cache: Arc::new(FaultyViewCache::new(embedded.cache, faults.clone())),
     }
 }
 
-/// Whether rows are never behind progress, also before the next process has come.
+/// The state of the rows after a crash, before the next process starts.
 #[derive(Clone, Copy, PartialEq)]
-enum Meanwhile {
-    Right,
-    /// The log has left an event out so that nobody could see it yet, and progress has passed it by.
+enum AfterCrash {
+    /// Rows are never behind progress.
+    Correct,
+    /// The log has lost an event that could not be detected yet, and progress has passed it.
     Unknown,
 }
 
-/// Lets a process die in its `n`th call, for every `n`, goes on with another, and looks whether all is right. Returns how many calls
-/// there were.
-async fn die_everywhere<D: Domain>(meanwhile: Meanwhile, set_up: impl AsyncFn() -> Stage) -> u64 {
+/// Crashes a process in its `n`th call, for every `n`, continues with another one, and checks the views. Returns the
+/// number of calls of a run without a crash.
+async fn crash_in_every_call<D: Domain>(after_crash: AfterCrash, set_up: impl AsyncFn() -> ProjectorHarness) -> u64 {
     for calls in 0..CALLS_MAX {
-        let stage = set_up().await;
+        let harness = set_up().await;
         let faults = FaultInjector::crash_only(calls);
         faults.crash_after(calls);
-        let ends = async {
-            let all = stage.until_projected::<D>();
-            let dead = stage.until("it dies", async || faults.has_crashed());
+        let run = async {
+            let all = harness.wait_until_projected::<D>();
+            let crashed = harness.wait_until("the process crashes", async || faults.has_crashed());
             tokio::select! {
                 biased;
-                () = dead => {}
+                () = crashed => {}
                 () = all => {}
             }
         };
-        playing::<D, _, _, _, _, _, _>(faulty(&stage, &faults), config("one"), ends).await;
-        if meanwhile == Meanwhile::Right {
-            let report = stage.audit::<D>().await;
+        run_projector_during::<D, _, _, _, _, _, _>(faulty(&harness, &faults), config("one"), run).await;
+        if after_crash == AfterCrash::Correct {
+            let report = harness.audit::<D>().await;
             assert_eq!(report.differences_count, 0, "after {calls} calls: {:#?}", report.differences);
         }
         let rest = async {
-            stage.until_projected::<D>().await;
-            stage.happen(&[(&seat(0, 50), Event::reserved("zoe"))]).await;
-            stage.until_projected::<D>().await;
+            harness.wait_until_projected::<D>().await;
+            harness.append_and_publish(&[(&seat(0, 50), Event::reserved("zoe"))]).await;
+            harness.wait_until_projected::<D>().await;
         };
-        playing::<D, _, _, _, _, _, _>(stage.ports(), config("one"), rest).await;
-        stage.assert_right_in::<D>().await;
+        run_projector_during::<D, _, _, _, _, _, _>(harness.ports(), config("one"), rest).await;
+        harness.assert_views_correct_in::<D>().await;
         if !faults.has_crashed() {
             return calls;
         }
     }
-    panic!("it takes more than {CALLS_MAX} calls");
+    panic!("the scenario makes more than {CALLS_MAX} calls");
 }
 
-async fn a_short_evening() -> Stage {
-    let stage = Stage::new();
+async fn short_workload() -> ProjectorHarness {
+    let harness = ProjectorHarness::new();
     let (a, b) = (seat(0, 0), seat(1, 0));
-    stage.happen(&[(&a, Event::reserved("ada")), (&b, Event::reserved("bob"))]).await;
-    stage.happen(&[(&a, Event::released("ada")), (&b, Event::released("bob")), (&a, Event::swapped("bob"))]).await;
-    stage
+    harness.append_and_publish(&[(&a, Event::reserved("ada")), (&b, Event::reserved("bob"))]).await;
+    harness
+        .append_and_publish(&[(&a, Event::released("ada")), (&b, Event::released("bob")), (&a, Event::swapped("bob"))])
+        .await;
+    harness
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_the_ordinary_course() {
-    let calls = die_everywhere::<Theatre>(Meanwhile::Right, a_short_evening).await;
+async fn a_crash_in_normal_operation_loses_nothing() {
+    let calls = crash_in_every_call::<Theatre>(AfterCrash::Correct, short_workload).await;
     assert!(calls > 10, "{calls}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_it_goes_on_from_where_another_was() {
+async fn a_crash_after_a_restart_loses_nothing() {
     let set_up = async || {
-        let stage = a_short_evening().await;
-        stage.project_all().await;
-        stage.happen(&[(&seat(0, 0), Event::released("bob")), (&seat(1, 0), Event::reserved("eve"))]).await;
-        stage.watermark(partition(2)).await;
-        stage
+        let harness = short_workload().await;
+        harness.project_all().await;
+        harness
+            .append_and_publish(&[(&seat(0, 0), Event::released("bob")), (&seat(1, 0), Event::reserved("eve"))])
+            .await;
+        harness.watermark(partition(2)).await;
+        harness
     };
-    die_everywhere::<Theatre>(Meanwhile::Right, set_up).await;
+    crash_in_every_call::<Theatre>(AfterCrash::Correct, set_up).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_hole_is_filled() {
+async fn a_crash_while_missing_events_are_read_loses_nothing() {
     let set_up = async || {
-        let stage = a_short_evening().await;
-        stage.project_all().await;
+        let harness = short_workload().await;
+        harness.project_all().await;
         let (a, b) = (seat(0, 0), seat(0, 1));
-        stage.store(&[(&a, Event::released("bob"))]).await;
-        stage.happen(&[(&b, Event::reserved("eve"))]).await;
-        stage.project(stage.until("the hole is passed", async || stage.house(partition(0)).await == (2, 4))).await;
-        stage.happen(&[(&a, Event::reserved("ada"))]).await;
-        stage
+        harness.store(&[(&a, Event::released("bob"))]).await;
+        harness.append_and_publish(&[(&b, Event::reserved("eve"))]).await;
+        harness
+            .project(
+                harness.wait_until("the missing event is passed", async || harness.house(partition(0)).await == (2, 4)),
+            )
+            .await;
+        harness.append_and_publish(&[(&a, Event::reserved("ada"))]).await;
+        harness
     };
-    die_everywhere::<Theatre>(Meanwhile::Unknown, set_up).await;
+    crash_in_every_call::<Theatre>(AfterCrash::Unknown, set_up).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_end_is_read_from_the_write_database() {
+async fn a_crash_while_the_end_is_read_from_the_write_database_loses_nothing() {
     let set_up = async || {
-        let stage = a_short_evening().await;
-        stage.store(&[(&seat(0, 0), Event::released("bob")), (&seat(0, 1), Event::reserved("eve"))]).await;
-        stage.watermark(partition(0)).await;
-        stage
+        let harness = short_workload().await;
+        harness.store(&[(&seat(0, 0), Event::released("bob")), (&seat(0, 1), Event::reserved("eve"))]).await;
+        harness.watermark(partition(0)).await;
+        harness
     };
-    die_everywhere::<Theatre>(Meanwhile::Right, set_up).await;
+    crash_in_every_call::<Theatre>(AfterCrash::Correct, set_up).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_parked_stream_is_taken_up() {
+async fn a_crash_while_a_parked_stream_is_resumed_loses_nothing() {
     let set_up = async || {
-        let stage = a_short_evening().await;
+        let harness = short_workload().await;
         let (a, b) = (seat(0, 0), seat(0, 1));
-        stage.happen(&[(&a, Event::released("bob"))]).await;
-        let unknown = stage.store_unknown(&a).await;
-        stage.publish(&unknown).await;
-        let last = stage.happen(&[(&b, Event::reserved("eve"))]).await;
+        harness.append_and_publish(&[(&a, Event::released("bob"))]).await;
+        let unknown = harness.store_unknown(&a).await;
+        harness.publish(&unknown).await;
+        let last = harness.append_and_publish(&[(&b, Event::reserved("eve"))]).await;
         let seats = diptych_kernel::testing::theatre::SEATS;
-        let is_past = async || stage.progress(seats, partition(0)).await.position >= last[0].position;
-        stage.project(stage.until("the stream is parked", is_past)).await;
-        assert_eq!(stage.parked(seats, partition(0)).await.len(), 1);
-        stage
+        let is_past = async || harness.progress(seats, partition(0)).await.position >= last[0].position;
+        harness.project(harness.wait_until("the stream is parked", is_past)).await;
+        assert_eq!(harness.parked(seats, partition(0)).await.len(), 1);
+        harness
     };
-    die_everywhere::<Amended<ReadsUnknown>>(Meanwhile::Right, set_up).await;
+    crash_in_every_call::<Amended<ReadsUnknown>>(AfterCrash::Correct, set_up).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_new_generation_is_filled() {
+async fn a_crash_while_a_new_generation_is_filled_loses_nothing() {
     let set_up = async || {
-        let stage = a_short_evening().await;
-        stage.project_all().await;
-        stage.happen(&[(&seat(0, 0), Event::released("bob"))]).await;
-        stage
+        let harness = short_workload().await;
+        harness.project_all().await;
+        harness.append_and_publish(&[(&seat(0, 0), Event::released("bob"))]).await;
+        harness
     };
-    die_everywhere::<Amended<NextGeneration>>(Meanwhile::Right, set_up).await;
+    crash_in_every_call::<Amended<NextGeneration>>(AfterCrash::Correct, set_up).await;
 }

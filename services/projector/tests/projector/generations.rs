@@ -1,4 +1,4 @@
-//! Views that were not there before, and a log that is not the one that was there before.
+//! New generations of views, and a log or read database that was recreated.
 
 use diptych_kernel::{
     domain::RowKey,
@@ -7,114 +7,124 @@ use diptych_kernel::{
 };
 
 use crate::{
-    amended::{Amended, NextGeneration, SEATS_ANEW},
-    stage::{Stage, config, partition, partitions, playing, seat},
-    workload::Evening,
+    amended::{Amended, NextGeneration, SEATS_NEXT},
+    harness::{ProjectorHarness, config, partition, partitions, run_projector_during, seat},
+    workload::Workload,
 };
 
 type Next = Amended<NextGeneration>;
 
-async fn an_evening(stage: &Stage, evening: &mut Evening, commands: usize) {
+async fn run_workload(harness: &ProjectorHarness, workload: &mut Workload, commands: usize) {
     for _ in 0..commands {
-        let events = evening.next();
-        stage.happen(&events.iter().map(|(seat, event)| (seat, event.clone())).collect::<Vec<_>>()).await;
+        let events = workload.next();
+        harness.append_and_publish(&events.iter().map(|(seat, event)| (seat, event.clone())).collect::<Vec<_>>()).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_generation_is_filled_from_the_write_database() {
-    let mut stage = Stage::new();
-    an_evening(&stage, &mut Evening::new(4), 50).await;
-    stage.project_all().await;
+    let mut harness = ProjectorHarness::new();
+    run_workload(&harness, &mut Workload::new(4), 50).await;
+    harness.project_all().await;
     let before = (
-        stage.views.scan_all(SEATS, None, 1_000).await.unwrap(),
-        stage.views.scan_all(HOUSES, None, 1_000).await.unwrap(),
-        stage.progress(VISITS, partition(0)).await,
+        harness.views.scan_all(SEATS, None, 1_000).await.unwrap(),
+        harness.views.scan_all(HOUSES, None, 1_000).await.unwrap(),
+        harness.progress(VISITS, partition(0)).await,
     );
-    // The log has nothing of it any more.
-    stage.make_log_anew();
-    playing::<Next, _, _, _, _, _, _>(stage.ports(), config("one"), stage.until_projected::<Next>()).await;
-    stage.assert_right_in::<Next>().await;
-    assert_eq!(stage.views.scan_all(SEATS_ANEW, None, 1_000).await.unwrap(), before.0);
-    assert_eq!(stage.views.scan_all(SEATS, None, 1_000).await.unwrap(), before.0);
-    assert_eq!(stage.views.scan_all(HOUSES, None, 1_000).await.unwrap(), before.1);
-    assert_eq!(stage.progress(VISITS, partition(0)).await.position, before.2.position);
+    // The log has none of the events any more.
+    harness.recreate_log();
+    run_projector_during::<Next, _, _, _, _, _, _>(
+        harness.ports(),
+        config("one"),
+        harness.wait_until_projected::<Next>(),
+    )
+    .await;
+    harness.assert_views_correct_in::<Next>().await;
+    assert_eq!(harness.views.scan_all(SEATS_NEXT, None, 1_000).await.unwrap(), before.0);
+    assert_eq!(harness.views.scan_all(SEATS, None, 1_000).await.unwrap(), before.0);
+    assert_eq!(harness.views.scan_all(HOUSES, None, 1_000).await.unwrap(), before.1);
+    assert_eq!(harness.progress(VISITS, partition(0)).await.position, before.2.position);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_generation_goes_on_with_the_others() {
-    let stage = Stage::new();
-    let mut evening = Evening::new(5);
-    an_evening(&stage, &mut evening, 30).await;
-    stage.project_all().await;
-    let old = stage.progress(SEATS, partition(0)).await;
+async fn a_new_generation_becomes_live_with_the_other_views() {
+    let harness = ProjectorHarness::new();
+    let mut workload = Workload::new(5);
+    run_workload(&harness, &mut workload, 30).await;
+    harness.project_all().await;
+    let old = harness.progress(SEATS, partition(0)).await;
     let mut small = config("one");
     small.catch_up_events_max = 3;
-    let story = async {
-        an_evening(&stage, &mut evening, 30).await;
-        stage.until_projected::<Next>().await;
+    let scenario = async {
+        run_workload(&harness, &mut workload, 30).await;
+        harness.wait_until_projected::<Next>().await;
     };
-    playing::<Next, _, _, _, _, _, _>(stage.ports(), small, story).await;
-    stage.assert_right_in::<Next>().await;
-    assert_eq!(stage.progress(SEATS, partition(0)).await, old, "the old generation is not touched");
+    run_projector_during::<Next, _, _, _, _, _, _>(harness.ports(), small, scenario).await;
+    harness.assert_views_correct_in::<Next>().await;
+    assert_eq!(harness.progress(SEATS, partition(0)).await, old, "the old generation must not change");
 }
 
-/// The other way round: an older release runs again beside a newer one's tables.
+/// An older release runs again beside the tables of a newer one.
 #[tokio::test(start_paused = true)]
-async fn an_old_generation_can_be_gone_back_to() {
-    let stage = Stage::new();
-    let mut evening = Evening::new(6);
-    an_evening(&stage, &mut evening, 20).await;
-    stage.project_all().await;
-    an_evening(&stage, &mut evening, 20).await;
-    playing::<Next, _, _, _, _, _, _>(stage.ports(), config("one"), stage.until_projected::<Next>()).await;
-    an_evening(&stage, &mut evening, 20).await;
-    stage.project_all().await;
-    stage.assert_right().await;
+async fn an_old_generation_can_be_used_again() {
+    let harness = ProjectorHarness::new();
+    let mut workload = Workload::new(6);
+    run_workload(&harness, &mut workload, 20).await;
+    harness.project_all().await;
+    run_workload(&harness, &mut workload, 20).await;
+    run_projector_during::<Next, _, _, _, _, _, _>(
+        harness.ports(),
+        config("one"),
+        harness.wait_until_projected::<Next>(),
+    )
+    .await;
+    run_workload(&harness, &mut workload, 20).await;
+    harness.project_all().await;
+    harness.assert_views_correct().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_was_made_anew() {
-    let mut stage = Stage::new();
-    let mut evening = Evening::new(7);
-    an_evening(&stage, &mut evening, 40).await;
-    stage.project_all().await;
-    stage.make_log_anew();
+async fn the_log_was_recreated() {
+    let mut harness = ProjectorHarness::new();
+    let mut workload = Workload::new(7);
+    run_workload(&harness, &mut workload, 40).await;
+    harness.project_all().await;
+    harness.recreate_log();
     let guests: Vec<_> = partitions().iter().map(|partition| seat(partition.number(), 200)).collect();
     for seat in &guests {
-        stage.happen(&[(seat, Event::reserved("ada"))]).await;
+        harness.append_and_publish(&[(seat, Event::reserved("ada"))]).await;
     }
-    stage.project_all().await;
-    stage.assert_right().await;
-    an_evening(&stage, &mut evening, 40).await;
-    stage.project_all().await;
-    stage.assert_right().await;
+    harness.project_all().await;
+    harness.assert_views_correct().await;
+    run_workload(&harness, &mut workload, 40).await;
+    harness.project_all().await;
+    harness.assert_views_correct().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_was_made_anew_and_filled_from_the_first_event_on() {
-    let mut stage = Stage::new();
-    let mut evening = Evening::new(8);
-    an_evening(&stage, &mut evening, 40).await;
-    stage.project_all().await;
-    stage.make_log_anew();
-    let all = stage.all_events().await;
-    stage.publish(&all).await;
-    an_evening(&stage, &mut evening, 10).await;
-    stage.project_all().await;
-    stage.assert_right().await;
+async fn the_log_was_recreated_and_filled_from_the_first_event() {
+    let mut harness = ProjectorHarness::new();
+    let mut workload = Workload::new(8);
+    run_workload(&harness, &mut workload, 40).await;
+    harness.project_all().await;
+    harness.recreate_log();
+    let all = harness.all_events().await;
+    harness.publish(&all).await;
+    run_workload(&harness, &mut workload, 10).await;
+    harness.project_all().await;
+    harness.assert_views_correct().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_read_database_was_made_anew() {
-    let mut stage = Stage::new();
-    an_evening(&stage, &mut Evening::new(9), 40).await;
-    stage.project_all().await;
-    stage.make_views_anew();
-    // The group has committed the end of the log; the views' progress is what counts.
-    stage.project_all().await;
-    stage.assert_right().await;
+async fn the_read_database_was_recreated() {
+    let mut harness = ProjectorHarness::new();
+    run_workload(&harness, &mut Workload::new(9), 40).await;
+    harness.project_all().await;
+    harness.recreate_read_side();
+    // The group has committed the end of the log, but the views' progress decides.
+    harness.project_all().await;
+    harness.assert_views_correct().await;
     let key = RowKey::single("seat-none");
-    assert_eq!(stage.row(SEATS, &key).await, None);
-    assert!(stage.audit::<Theatre>().await.events > 40);
+    assert_eq!(harness.row(SEATS, &key).await, None);
+    assert!(harness.audit::<Theatre>().await.events > 40);
 }

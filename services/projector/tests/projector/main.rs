@@ -1,18 +1,18 @@
-//! The projector on the embedded stores, in memory and under paused time, with the theatre as its domain.
+//! Tests of the projector on the embedded stores, in memory and with paused time, with the theatre as its domain.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod amended;
+mod announcements;
 mod audit;
 mod crash;
 mod faulty;
 mod generations;
 mod group;
-mod holes;
+mod harness;
 mod limits;
-mod look;
-mod news;
+mod missing_events;
 mod parking;
-mod stage;
+mod read_side;
 mod stores;
 mod views;
 mod workload;

@@ -1,4 +1,4 @@
-//! Events that cannot be projected: their streams stand still, everything else goes on.
+//! Events that cannot be projected: their streams are parked, everything else continues.
 
 use diptych_kernel::{
     StreamId,
@@ -9,15 +9,15 @@ use diptych_projector::Ports;
 
 use crate::{
     amended::{Amended, FoldsUnfoldable, LATECOMER, ReadsUnknown},
-    stage::{Stage, config, partition, playing, seat},
+    harness::{ProjectorHarness, config, partition, run_projector_during, seat},
     stores::ScreenedEvents,
 };
 
 const OF_STREAMS: [diptych_kernel::domain::ViewId; 3] = [SEATS, VISITS, GUESTS];
 
-impl Stage {
-    /// Waits until the views of streams have passed everything by that is stored.
-    async fn until_passed(&self, number: u16) {
+impl ProjectorHarness {
+    /// Waits until the views over single streams have passed all stored events of a partition.
+    async fn wait_until_passed(&self, number: u16) {
         let all = self.all_events().await;
         let last = all.iter().rev().find(|event| event.partition == partition(number)).unwrap().position;
         let is_there = async || {
@@ -27,144 +27,159 @@ impl Stage {
             }
             passed
         };
-        self.until("the other streams go on", is_there).await;
+        self.wait_until("the other streams continue", is_there).await;
     }
 }
 
-/// A seat whose third event cannot be read, another one of the same partition, and one of another.
-async fn an_unreadable_seat(stage: &Stage) -> [StreamId; 3] {
+/// A seat whose third event cannot be decoded, another seat of the same partition, and one of another partition.
+async fn store_undecodable_event(harness: &ProjectorHarness) -> [StreamId; 3] {
     let [bad, good, far] = [seat(0, 0), seat(0, 1), seat(1, 0)];
-    stage.happen(&[(&bad, Event::reserved("ada")), (&good, Event::reserved("bob"))]).await;
-    stage.happen(&[(&bad, Event::released("ada"))]).await;
-    let unknown = stage.store_unknown(&bad).await;
-    stage.publish(&unknown).await;
-    stage.happen(&[(&bad, Event::released(LATECOMER)), (&good, Event::released("bob"))]).await;
-    stage.happen(&[(&far, Event::reserved("eve")), (&good, Event::reserved("eve"))]).await;
+    harness.append_and_publish(&[(&bad, Event::reserved("ada")), (&good, Event::reserved("bob"))]).await;
+    harness.append_and_publish(&[(&bad, Event::released("ada"))]).await;
+    let unknown = harness.store_unknown(&bad).await;
+    harness.publish(&unknown).await;
+    harness.append_and_publish(&[(&bad, Event::released(LATECOMER)), (&good, Event::released("bob"))]).await;
+    harness.append_and_publish(&[(&far, Event::reserved("eve")), (&good, Event::reserved("eve"))]).await;
     [bad, good, far]
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_cannot_be_read_parks_its_stream_in_every_view() {
-    let stage = Stage::new();
-    let [bad, good, far] = an_unreadable_seat(&stage).await;
-    stage.project(stage.until_passed(0)).await;
-    stage.project(stage.until_passed(1)).await;
+async fn an_event_that_cannot_be_decoded_parks_its_stream_in_every_view() {
+    let harness = ProjectorHarness::new();
+    let [bad, good, far] = store_undecodable_event(&harness).await;
+    harness.project(harness.wait_until_passed(0)).await;
+    harness.project(harness.wait_until_passed(1)).await;
     for view in OF_STREAMS {
-        assert_eq!(stage.parked(view, partition(0)).await, [(bad.clone(), 3)], "{view}");
-        assert!(stage.parked(view, partition(1)).await.is_empty());
+        assert_eq!(harness.parked(view, partition(0)).await, [(bad.clone(), 3)], "{view}");
+        assert!(harness.parked(view, partition(1)).await.is_empty());
     }
-    assert_eq!(stage.parked(HOUSES, partition(0)).await, [(bad.clone(), 3)]);
-    assert_eq!(stage.seat(&bad).await, Some((2, None)));
-    assert_eq!(stage.seat(&good).await, Some((3, Some("eve".into()))));
-    assert_eq!(stage.seat(&far).await, Some((1, Some("eve".into()))));
-    // The count stands before the event, and says so.
-    let unknown = stage.all_events().await[3].position;
-    assert_eq!(stage.house(partition(0)).await, (1, 3));
-    assert!(stage.progress(HOUSES, partition(0)).await.position < unknown);
-    assert_eq!(stage.house(partition(1)).await, (1, 1));
-    let report = stage.assert_no_difference().await;
+    assert_eq!(harness.parked(HOUSES, partition(0)).await, [(bad.clone(), 3)]);
+    assert_eq!(harness.seat(&bad).await, Some((2, None)));
+    assert_eq!(harness.seat(&good).await, Some((3, Some("eve".into()))));
+    assert_eq!(harness.seat(&far).await, Some((1, Some("eve".into()))));
+    // The count is blocked before the event.
+    let unknown = harness.all_events().await[3].position;
+    assert_eq!(harness.house(partition(0)).await, (1, 3));
+    assert!(harness.progress(HOUSES, partition(0)).await.position < unknown);
+    assert_eq!(harness.house(partition(1)).await, (1, 1));
+    let report = harness.assert_no_difference().await;
     assert_eq!(report.parked.len(), 4);
     assert!(!report.is_clean());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_parked_stream_stays_parked_over_retries_and_restarts() {
-    let stage = Stage::new();
-    let [bad, good, _] = an_unreadable_seat(&stage).await;
+    let harness = ProjectorHarness::new();
+    let [bad, good, _] = store_undecodable_event(&harness).await;
     for _ in 0..3 {
-        let story = async {
-            stage.until_passed(0).await;
-            let until = tokio::time::Instant::now() + config("one").park_retry * 3;
-            stage.until("it was tried again", async || tokio::time::Instant::now() >= until).await;
-            stage.happen(&[(&good, Event::released("eve")), (&good, Event::reserved("eve"))]).await;
-            stage.until_passed(0).await;
+        let scenario = async {
+            harness.wait_until_passed(0).await;
+            let until = tokio::time::Instant::now() + config("one").park_retry_interval * 3;
+            harness.wait_until("several retries have run", async || tokio::time::Instant::now() >= until).await;
+            harness.append_and_publish(&[(&good, Event::released("eve")), (&good, Event::reserved("eve"))]).await;
+            harness.wait_until_passed(0).await;
         };
-        stage.project(story).await;
-        assert_eq!(stage.parked(SEATS, partition(0)).await, [(bad.clone(), 3)]);
-        assert_eq!(stage.house(partition(0)).await, (1, 3));
-        stage.assert_no_difference().await;
+        harness.project(scenario).await;
+        assert_eq!(harness.parked(SEATS, partition(0)).await, [(bad.clone(), 3)]);
+        assert_eq!(harness.house(partition(0)).await, (1, 3));
+        harness.assert_no_difference().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_release_that_can_read_the_event_takes_the_stream_up_again() {
+async fn a_release_that_can_decode_the_event_resumes_the_stream() {
     type Fixed = Amended<ReadsUnknown>;
-    let stage = Stage::new();
-    let [bad, ..] = an_unreadable_seat(&stage).await;
-    stage.project(stage.until_passed(0)).await;
-    playing::<Fixed, _, _, _, _, _, _>(stage.ports(), config("one"), stage.until_projected::<Fixed>()).await;
-    assert_eq!(stage.seat(&bad).await, Some((4, None)));
-    assert_eq!(stage.visits(&bad).await.len(), 4);
-    assert_eq!(stage.house(partition(0)).await, (1, 7));
-    stage.assert_right_in::<Fixed>().await;
-    // And it stays so.
-    stage.happen(&[(&bad, Event::reserved("bob"))]).await;
-    playing::<Fixed, _, _, _, _, _, _>(stage.ports(), config("one"), stage.until_projected::<Fixed>()).await;
-    stage.assert_right_in::<Fixed>().await;
+    let harness = ProjectorHarness::new();
+    let [bad, ..] = store_undecodable_event(&harness).await;
+    harness.project(harness.wait_until_passed(0)).await;
+    run_projector_during::<Fixed, _, _, _, _, _, _>(
+        harness.ports(),
+        config("one"),
+        harness.wait_until_projected::<Fixed>(),
+    )
+    .await;
+    assert_eq!(harness.seat(&bad).await, Some((4, None)));
+    assert_eq!(harness.visits(&bad).await.len(), 4);
+    assert_eq!(harness.house(partition(0)).await, (1, 7));
+    harness.assert_views_correct_in::<Fixed>().await;
+    // Later events of the stream are projected too.
+    harness.append_and_publish(&[(&bad, Event::reserved("bob"))]).await;
+    run_projector_during::<Fixed, _, _, _, _, _, _>(
+        harness.ports(),
+        config("one"),
+        harness.wait_until_projected::<Fixed>(),
+    )
+    .await;
+    harness.assert_views_correct_in::<Fixed>().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_cannot_be_folded_parks_its_stream_in_one_view() {
-    let stage = Stage::new();
+    let harness = ProjectorHarness::new();
     let (bad, good) = (seat(0, 0), seat(0, 1));
-    stage.happen(&[(&bad, Event::reserved(UNFOLDABLE)), (&good, Event::reserved("bob"))]).await;
-    stage.happen(&[(&bad, Event::released(UNFOLDABLE)), (&good, Event::released("bob"))]).await;
-    stage.project(stage.until_passed(0)).await;
-    assert_eq!(stage.parked(SEATS, partition(0)).await, [(bad.clone(), 1)]);
+    harness.append_and_publish(&[(&bad, Event::reserved(UNFOLDABLE)), (&good, Event::reserved("bob"))]).await;
+    harness.append_and_publish(&[(&bad, Event::released(UNFOLDABLE)), (&good, Event::released("bob"))]).await;
+    harness.project(harness.wait_until_passed(0)).await;
+    assert_eq!(harness.parked(SEATS, partition(0)).await, [(bad.clone(), 1)]);
     for view in [VISITS, GUESTS, HOUSES] {
-        assert!(stage.parked(view, partition(0)).await.is_empty(), "{view}");
+        assert!(harness.parked(view, partition(0)).await.is_empty(), "{view}");
     }
-    assert_eq!(stage.seat(&bad).await, None);
-    assert_eq!(stage.seat(&good).await, Some((2, None)));
-    assert_eq!(stage.visits(&bad).await.len(), 2);
-    assert_eq!(stage.house(partition(0)).await, (0, 4));
-    assert_eq!(stage.assert_no_difference().await.parked.len(), 1);
+    assert_eq!(harness.seat(&bad).await, None);
+    assert_eq!(harness.seat(&good).await, Some((2, None)));
+    assert_eq!(harness.visits(&bad).await.len(), 2);
+    assert_eq!(harness.house(partition(0)).await, (0, 4));
+    assert_eq!(harness.assert_no_difference().await.parked.len(), 1);
     type Fixed = Amended<FoldsUnfoldable>;
-    playing::<Fixed, _, _, _, _, _, _>(stage.ports(), config("one"), stage.until_projected::<Fixed>()).await;
-    assert_eq!(stage.seat(&bad).await.unwrap().0, 2);
-    stage.assert_right_in::<Fixed>().await;
+    run_projector_during::<Fixed, _, _, _, _, _, _>(
+        harness.ports(),
+        config("one"),
+        harness.wait_until_projected::<Fixed>(),
+    )
+    .await;
+    assert_eq!(harness.seat(&bad).await.unwrap().0, 2);
+    harness.assert_views_correct_in::<Fixed>().await;
 }
 
-/// The reason is the story for the operator.
+/// The reason is the scenario for the operator.
 #[tokio::test(start_paused = true)]
-async fn the_reason_is_told() {
-    let stage = Stage::new();
-    stage.happen(&[(&seat(0, 0), Event::reserved(UNFOLDABLE))]).await;
-    stage.project(stage.until_passed(0)).await;
-    let progress = stage.progress(SEATS, partition(0)).await;
+async fn the_reason_for_parking_is_saved() {
+    let harness = ProjectorHarness::new();
+    harness.append_and_publish(&[(&seat(0, 0), Event::reserved(UNFOLDABLE))]).await;
+    harness.project(harness.wait_until_passed(0)).await;
+    let progress = harness.progress(SEATS, partition(0)).await;
     assert!(progress.parked[0].reason.contains("cannot be folded"), "{:?}", progress.parked);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_whose_events_are_nowhere_is_taken_up_when_they_appear() {
-    let stage = Stage::new();
+async fn a_stream_with_unavailable_events_is_resumed_when_they_appear() {
+    let harness = ProjectorHarness::new();
     let (bad, good) = (seat(0, 0), seat(0, 1));
-    stage.happen(&[(&bad, Event::reserved("ada"))]).await;
-    let missing = stage.store(&[(&bad, Event::released("ada"))]).await;
-    stage.happen(&[(&good, Event::reserved("bob"))]).await;
-    stage.happen(&[(&bad, Event::reserved("eve")), (&good, Event::released("bob"))]).await;
-    let events = ScreenedEvents::hiding(&stage.events, &missing[0]);
-    let story = async {
-        stage.until_passed(0).await;
-        let is_parked = async || stage.parked(SEATS, partition(0)).await == [(bad.clone(), 2)];
-        stage.until("the stream is parked", is_parked).await;
-        assert_eq!(stage.parked(HOUSES, partition(0)).await, [(bad.clone(), 2)]);
-        assert_eq!(stage.seat(&bad).await, Some((1, Some("ada".into()))), "an event was folded over a hole");
-        assert_eq!(stage.seat(&good).await, Some((2, None)));
+    harness.append_and_publish(&[(&bad, Event::reserved("ada"))]).await;
+    let missing = harness.store(&[(&bad, Event::released("ada"))]).await;
+    harness.append_and_publish(&[(&good, Event::reserved("bob"))]).await;
+    harness.append_and_publish(&[(&bad, Event::reserved("eve")), (&good, Event::released("bob"))]).await;
+    let events = ScreenedEvents::hiding(&harness.events, &missing[0]);
+    let scenario = async {
+        harness.wait_until_passed(0).await;
+        let is_parked = async || harness.parked(SEATS, partition(0)).await == [(bad.clone(), 2)];
+        harness.wait_until("the stream is parked", is_parked).await;
+        assert_eq!(harness.parked(HOUSES, partition(0)).await, [(bad.clone(), 2)]);
+        assert_eq!(harness.seat(&bad).await, Some((1, Some("ada".into()))), "an event was folded past a missing one");
+        assert_eq!(harness.seat(&good).await, Some((2, None)));
         events.show();
-        stage.until_projected::<Theatre>().await;
+        harness.wait_until_projected::<Theatre>().await;
     };
-    let honest = stage.ports();
+    let embedded = harness.ports();
     let ports = Ports {
         events: events.clone(),
-        log: honest.log,
-        views: honest.views,
-        progress: honest.progress,
-        cache: honest.cache,
+        log: embedded.log,
+        views: embedded.views,
+        progress: embedded.progress,
+        cache: embedded.cache,
     };
-    playing::<Theatre, _, _, _, _, _, _>(ports, config("one"), story).await;
-    assert_eq!(stage.seat(&bad).await, Some((3, Some("eve".into()))));
-    assert_eq!(stage.house(partition(0)).await, (1, 5));
-    stage.assert_right().await;
+    run_projector_during::<Theatre, _, _, _, _, _, _>(ports, config("one"), scenario).await;
+    assert_eq!(harness.seat(&bad).await, Some((3, Some("eve".into()))));
+    assert_eq!(harness.house(partition(0)).await, (1, 5));
+    harness.assert_views_correct().await;
     assert_eq!(Theatre::views().len(), 4);
 }

@@ -1,4 +1,4 @@
-//! Stores that do what a test says.
+//! Stores whose behaviour a test controls.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use diptych_kernel::{
 };
 use tokio::sync::watch;
 
-/// A write database of which one event can be hidden, and which can be down.
+/// A write database that can hide one event, and can be down.
 pub(crate) struct ScreenedEvents {
     store: Arc<EmbeddedEventStore>,
     hidden: (StreamId, Version),
@@ -48,12 +48,12 @@ impl ScreenedEvents {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// How often it was asked for events.
+    /// The number of reads of events.
     pub(crate) fn reads_count(&self) -> usize {
         self.reads.load(Ordering::SeqCst)
     }
 
-    fn look(&self) -> PortResult<()> {
+    fn begin_read(&self) -> PortResult<()> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) { Err(PortError::not_done("it is down")) } else { Ok(()) }
     }
@@ -80,7 +80,7 @@ impl EventStore for ScreenedEvents {
     }
 
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
-        self.look()?;
+        self.begin_read()?;
         let tail = self.store.read_after(cursor_exclusive, limit).await?;
         Ok(EventPage { events: self.screen(tail.events), ..tail })
     }
@@ -91,7 +91,7 @@ impl EventStore for ScreenedEvents {
         cursor: Position,
         limit: usize,
     ) -> PortResult<EventPage> {
-        self.look()?;
+        self.begin_read()?;
         let tail = self.store.read_partition_after(partition, cursor, limit).await?;
         Ok(EventPage { events: self.screen(tail.events), ..tail })
     }
@@ -102,7 +102,7 @@ impl EventStore for ScreenedEvents {
         version_exclusive: Version,
         limit: usize,
     ) -> PortResult<Vec<RecordedEvent>> {
-        self.look()?;
+        self.begin_read()?;
         Ok(self.screen(self.store.read_stream_after(stream_id, version_exclusive, limit).await?))
     }
 
@@ -115,11 +115,12 @@ impl EventStore for ScreenedEvents {
     }
 }
 
-/// A read database with a gate before its writes: those that come while it is shut wait until it opens, or fail while it is away.
+/// A read database with a gate before its writes: they wait while the gate is closed, and fail while the database is
+/// down.
 pub(crate) struct GatedViews {
     store: Arc<EmbeddedViewStore>,
     is_open: watch::Sender<bool>,
-    is_away: AtomicBool,
+    is_down: AtomicBool,
     waiting: AtomicUsize,
     writes: AtomicUsize,
 }
@@ -127,24 +128,24 @@ pub(crate) struct GatedViews {
 impl GatedViews {
     pub(crate) fn open(store: &Arc<EmbeddedViewStore>) -> Arc<Self> {
         let (waiting, writes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let (is_open, is_away) = (watch::Sender::new(true), AtomicBool::new(false));
-        Arc::new(Self { store: Arc::clone(store), is_open, is_away, waiting, writes })
+        let (is_open, is_down) = (watch::Sender::new(true), AtomicBool::new(false));
+        Arc::new(Self { store: Arc::clone(store), is_open, is_down, waiting, writes })
     }
 
     pub(crate) fn set_open(&self, is_open: bool) {
         self.is_open.send_replace(is_open);
     }
 
-    pub(crate) fn set_away(&self, is_away: bool) {
-        self.is_away.store(is_away, Ordering::SeqCst);
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// How many writes of rows wait.
+    /// The number of writes of rows that are waiting.
     pub(crate) fn waiting_count(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    /// How many writes of rows were made.
+    /// The number of completed writes of rows.
     pub(crate) fn writes_count(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }
@@ -156,13 +157,13 @@ impl ViewStore for GatedViews {
     }
 
     async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
-        if self.is_away.load(Ordering::SeqCst) {
-            return Err(PortError::not_done("it is away"));
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(PortError::not_done("it is down"));
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let opened = self.is_open.subscribe().wait_for(|is_open| *is_open).await.map(|_| ());
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        opened.map_err(|_| PortError::not_done("the gate is gone"))?;
+        opened.map_err(|_| PortError::not_done("the gate was dropped"))?;
         self.store.write(rows).await?;
         self.writes.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -172,8 +173,14 @@ impl ViewStore for GatedViews {
         self.store.read(view, keys).await
     }
 
-    async fn scan(&self, view: ViewId, group: &str, after: Option<&[u8]>, limit: usize) -> PortResult<ScanPage> {
-        self.store.scan(view, group, after, limit).await
+    async fn scan(
+        &self,
+        view: ViewId,
+        partition_key: &str,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> PortResult<ScanPage> {
+        self.store.scan(view, partition_key, after, limit).await
     }
 
     async fn scan_all(&self, view: ViewId, after: Option<&RowKey>, limit: usize) -> PortResult<Vec<(RowKey, Row)>> {

@@ -1,4 +1,4 @@
-//! Evenings at the theatre: lawful events by a seed.
+//! Random valid events of the theatre, by a seed.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,13 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 const SEATS: u32 = 12;
 const GUESTS: u32 = 4;
 
-/// A theatre whose guests come and go.
-pub(crate) struct Evening {
+/// A theatre whose guests reserve, release and swap seats at random.
+pub(crate) struct Workload {
     pub(crate) dice: SmallRng,
     seats: HashMap<StreamId, Seat>,
 }
 
-impl Evening {
+impl Workload {
     pub(crate) fn new(seed: u64) -> Self {
         Self { dice: SmallRng::seed_from_u64(seed), seats: HashMap::new() }
     }

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers shared by the tests: settings, rows, single-key calls and waits.
 
 use std::{slice, time::Duration};
 
@@ -16,10 +16,10 @@ const SERVER: &str = "DIPTYCH_TEST_MEMCACHED";
 
 pub(crate) const SEATS: ViewId = ViewId { name: "seats", generation: 1 };
 
-/// How long something may take that takes a moment: far more than any working machine needs.
-const BOUND: Duration = Duration::from_secs(30);
+/// Timeout of waits, far more than a working machine needs.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// The server that all tests share; `None` where there is none.
+/// The server shared by all tests; `None` where none is configured.
 pub(crate) fn shared_server() -> Option<String> {
     let server = std::env::var(SERVER).ok();
     assert!(server.is_some() || !is_ci(), "{SERVER} is not set in CI");
@@ -33,7 +33,8 @@ pub(crate) fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|ci| !ci.is_empty())
 }
 
-/// Settings with keys of their own. Time enough for a busy machine: where a server is to be found out of reach, a test says so itself.
+/// Settings with a key prefix of their own and timeouts for a busy machine; a test in which a server is to time out
+/// sets shorter ones.
 pub(crate) fn config(servers: &[&str]) -> MemcachedConfig {
     MemcachedConfig {
         key_prefix: Uuid::new_v4().simple().to_string(),
@@ -49,8 +50,8 @@ pub(crate) async fn open(config: &MemcachedConfig) -> MemcachedViewCache {
     MemcachedViewCache::open(config.clone()).await.unwrap()
 }
 
-/// The library's bare client, to look and to meddle.
-pub(crate) async fn bare(server: &str) -> AsyncMetaClient {
+/// The library's bare client, to inspect and change items directly.
+pub(crate) async fn bare_client_of(server: &str) -> AsyncMetaClient {
     AsyncMetaClient::connect(server.to_owned()).await.unwrap()
 }
 
@@ -58,7 +59,7 @@ pub(crate) fn key(number: usize) -> RowKey {
     RowKey::single(&format!("seat-{number}"))
 }
 
-/// What a key is called on the server.
+/// The key of a row on the server.
 pub(crate) fn server_key(config: &MemcachedConfig, number: usize) -> String {
     format!("{}:seats_g1:seat-{number}:", config.key_prefix)
 }
@@ -72,20 +73,20 @@ pub(crate) fn row_of(position: i64, body: Option<Bytes>) -> CachedRow {
     CachedRow { position, as_of: position, as_of_time: Timestamp::from_micros(position.as_i64()), body }
 }
 
-pub(crate) async fn look(cache: &MemcachedViewCache, number: usize) -> CacheRead {
+pub(crate) async fn read_one(cache: &MemcachedViewCache, number: usize) -> CacheRead {
     cache.read(SEATS, slice::from_ref(&key(number))).await.unwrap().remove(0)
 }
 
 pub(crate) async fn lease(cache: &MemcachedViewCache, number: usize) -> FillLease {
-    match look(cache, number).await {
+    match read_one(cache, number).await {
         CacheRead::Miss(lease) => lease,
-        other => panic!("a miss was expected: {other:?}"),
+        other => panic!("expected a miss: {other:?}"),
     }
 }
 
-/// The position of the row that is cached, if there is one.
-pub(crate) async fn cached(cache: &MemcachedViewCache, number: usize) -> Option<i64> {
-    match look(cache, number).await {
+/// The position of the cached row, if there is one.
+pub(crate) async fn cached_position(cache: &MemcachedViewCache, number: usize) -> Option<i64> {
+    match read_one(cache, number).await {
         CacheRead::Hit(row) => Some(row.position.as_i64()),
         CacheRead::Miss(_) | CacheRead::Filling => None,
     }
@@ -99,24 +100,24 @@ pub(crate) async fn invalidate(cache: &MemcachedViewCache, number: usize) {
     cache.invalidate(SEATS, slice::from_ref(&key(number))).await.unwrap();
 }
 
-/// Waits until something holds.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+/// Waits until a condition holds.
+pub(crate) async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(BOUND, waiting).await.unwrap_or_else(|_| panic!("{what} did not come"));
+    tokio::time::timeout(WAIT_MAX, waiting).await.unwrap_or_else(|_| panic!("timed out waiting for {what}"));
 }
 
 /// Waits until the server answers.
-pub(crate) async fn until_reached(cache: &MemcachedViewCache, number: usize) {
-    until("the server", async || cache.read(SEATS, slice::from_ref(&key(number))).await.is_ok()).await;
+pub(crate) async fn wait_until_reachable(cache: &MemcachedViewCache, number: usize) {
+    wait_until("the server", async || cache.read(SEATS, slice::from_ref(&key(number))).await.is_ok()).await;
 }
 
-/// Waits until calls for a key fail without being tried.
-pub(crate) async fn until_down(cache: &MemcachedViewCache, number: usize) {
-    until("the end of the server", async || match cache.invalidate(SEATS, slice::from_ref(&key(number))).await {
+/// Waits until calls for a key fail without being attempted.
+pub(crate) async fn wait_until_down(cache: &MemcachedViewCache, number: usize) {
+    wait_until("the server to be down", async || match cache.invalidate(SEATS, slice::from_ref(&key(number))).await {
         Ok(()) => false,
         Err(error) => error.to_string().contains("is down"),
     })

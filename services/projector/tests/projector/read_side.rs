@@ -1,4 +1,4 @@
-//! What a test sees of the read side.
+//! Reads and checks of the read side.
 
 use diptych_kernel::{
     Partition, StreamId, Version,
@@ -8,13 +8,13 @@ use diptych_kernel::{
 };
 use diptych_projector::audit::{AuditReport, audit};
 
-use crate::stage::Stage;
+use crate::harness::ProjectorHarness;
 
 const ROWS_MAX: usize = 100_000;
 
-impl Stage {
+impl ProjectorHarness {
     pub(crate) async fn row(&self, view: ViewId, key: &RowKey) -> Option<Row> {
-        // A test may look before a projector has made the tables.
+        // A test may read before a projector has created the tables.
         self.views.ensure_views(&[view]).await.unwrap();
         self.views.read(view, std::slice::from_ref(key)).await.unwrap().remove(0)
     }
@@ -24,12 +24,12 @@ impl Stage {
         Some(SeatRow::decode(&row.body.unwrap()).unwrap())
     }
 
-    /// The version and the guest of a seat; nothing where it has no row.
+    /// The version and the guest of a seat; `None` where it has no row.
     pub(crate) async fn seat(&self, seat: &StreamId) -> Option<(u32, Option<String>)> {
         self.seat_row(seat).await.map(|row| (row.version.number(), row.guest))
     }
 
-    /// Seats taken, and events.
+    /// The numbers of taken seats and of events.
     pub(crate) async fn house(&self, partition: Partition) -> (u32, u32) {
         let body = self.row(HOUSES, &house_key(partition)).await.and_then(|row| row.body);
         let house = body.map(|body| HouseRow::decode(&body).unwrap()).unwrap_or_default();
@@ -53,7 +53,7 @@ impl Stage {
         all.into_iter().find(|update| update.partition == partition).map(|update| update.progress).unwrap_or_default()
     }
 
-    /// Streams that stand still in a view, with the first event that is not in it.
+    /// The streams parked in a view, with the version of the first event that is not in it.
     pub(crate) async fn parked(&self, view: ViewId, partition: Partition) -> Vec<(StreamId, u32)> {
         let parked = self.progress(view, partition).await.parked;
         parked.into_iter().map(|Parked { stream_id, version, .. }| (stream_id, version.number())).collect()
@@ -63,34 +63,34 @@ impl Stage {
         audit::<D, _, _, _>(&*self.events, &*self.views, &*self.views, 20).await.unwrap()
     }
 
-    /// Everything that is stored is in the rows, and nothing else is; the cache says nothing that is not so.
-    pub(crate) async fn assert_right(&self) {
-        self.assert_right_in::<Theatre>().await;
+    /// Asserts that the rows contain exactly the stored events, and that the cache contains no wrong row.
+    pub(crate) async fn assert_views_correct(&self) {
+        self.assert_views_correct_in::<Theatre>().await;
     }
 
-    pub(crate) async fn assert_right_in<D: Domain>(&self) {
+    pub(crate) async fn assert_views_correct_in<D: Domain>(&self) {
         let report = self.audit::<D>().await;
         let differences: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
         assert!(report.is_clean(), "{differences:#?}, parked: {:#?}", report.parked);
-        assert_eq!(report.events_not_yet_projected, 0, "not all is projected");
+        assert_eq!(report.events_not_yet_projected, 0, "events are not projected yet");
         assert_eq!(report.events, u64::try_from(self.all_events().await.len()).unwrap());
         for (view, count) in &report.views {
             assert_eq!(count.rows_stored, count.rows_expected, "rows of {view}");
         }
-        self.assert_cache_right::<D>().await;
+        self.assert_cache_correct::<D>().await;
     }
 
-    /// Rows are right as far as they go, with nothing else there; how far that is may depend on parked streams.
+    /// Asserts that all rows are correct up to their progress, where streams may be parked.
     pub(crate) async fn assert_no_difference(&self) -> AuditReport {
         let report = self.audit::<Theatre>().await;
         let differences: Vec<String> = report.differences.iter().map(ToString::to_string).collect();
         assert_eq!(report.differences_count, 0, "{differences:#?}");
-        self.assert_cache_right::<Theatre>().await;
+        self.assert_cache_correct::<Theatre>().await;
         report
     }
 
-    /// A cached row is the one that is stored, or says itself that it is older.
-    async fn assert_cache_right<D: Domain>(&self) {
+    /// Asserts that each cached row is the stored one, or has an `as_of` that shows that it is older.
+    async fn assert_cache_correct<D: Domain>(&self) {
         for view in D::views() {
             for (key, stored) in self.views.scan_all(view.id(), None, ROWS_MAX).await.unwrap() {
                 let read = self.cache.read(view.id(), std::slice::from_ref(&key)).await.unwrap().remove(0);

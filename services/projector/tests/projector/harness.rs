@@ -1,4 +1,4 @@
-//! The stores around a projector, what is put into them, and what is run on them.
+//! The test harness: embedded stores, appends to them, and projectors run on them.
 
 use std::{cell::Cell, future::Future, sync::Arc, time::Duration};
 
@@ -23,12 +23,12 @@ use uuid::Uuid;
 const GROUP: &str = "projectors";
 /// More than any test stores.
 const EVENTS_MAX: usize = 100_000;
-/// How long a test waits for something, in tokio's time.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// How often a test looks whether it has happened.
-const LOOKS_MAX: usize = 100_000;
+/// Timeout of waits, in Tokio's paused time.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+/// The maximum number of checks of a wait.
+const CHECKS_MAX: usize = 100_000;
 
-pub(crate) struct Stage {
+pub(crate) struct ProjectorHarness {
     pub(crate) events: Arc<EmbeddedEventStore>,
     pub(crate) log: Arc<EmbeddedEventLog>,
     pub(crate) views: Arc<EmbeddedViewStore>,
@@ -37,7 +37,7 @@ pub(crate) struct Stage {
     requests: Cell<u128>,
 }
 
-pub(crate) type HonestPorts =
+pub(crate) type EmbeddedPorts =
     Ports<EmbeddedEventStore, EmbeddedEventLog, EmbeddedViewStore, EmbeddedViewStore, EmbeddedViewCache>;
 
 pub(crate) fn partitions() -> Partitions {
@@ -58,7 +58,7 @@ pub(crate) fn config(member: &str) -> ProjectorConfig {
     ProjectorConfig::new(GROUP, member)
 }
 
-impl Stage {
+impl ProjectorHarness {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_700_000_000_000_000)));
         Self {
@@ -71,18 +71,18 @@ impl Stage {
         }
     }
 
-    /// Throws the log away and makes an empty one.
-    pub(crate) fn make_log_anew(&mut self) {
+    /// Replaces the log by an empty one.
+    pub(crate) fn recreate_log(&mut self) {
         self.log = Arc::new(EmbeddedEventLog::open(&Storage::Memory, partitions(), self.clock.clone()).unwrap());
     }
 
-    /// Throws away what the read side has.
-    pub(crate) fn make_views_anew(&mut self) {
+    /// Replaces the read database and the cache by empty ones.
+    pub(crate) fn recreate_read_side(&mut self) {
         self.views = Arc::new(EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap());
         self.cache = Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT));
     }
 
-    pub(crate) fn ports(&self) -> HonestPorts {
+    pub(crate) fn ports(&self) -> EmbeddedPorts {
         Ports {
             events: Arc::clone(&self.events),
             log: Arc::clone(&self.log),
@@ -106,7 +106,7 @@ impl Stage {
         events.last().map(|event| event.version).unwrap_or_default()
     }
 
-    /// Stores events of one command, without putting them on the log.
+    /// Stores events of one command without publishing them to the log.
     pub(crate) async fn store(&self, events: &[(&StreamId, Event)]) -> Vec<RecordedEvent> {
         let mut new: Vec<NewEvent> = Vec::new();
         for (seat, event) in events {
@@ -126,7 +126,7 @@ impl Stage {
         self.requests.set(number);
         let unit = AppendUnit {
             request_id: RequestId::from_uuid(Uuid::from_u128(number)),
-            fingerprint: Fingerprint::of("stage", &number.to_be_bytes()),
+            fingerprint: Fingerprint::of("harness", &number.to_be_bytes()),
             events,
             metadata: EventMetadata::default(),
         };
@@ -135,7 +135,7 @@ impl Stage {
         self.events.read_after(before, EVENTS_MAX).await.unwrap().events
     }
 
-    /// Stores an event that the theatre cannot read.
+    /// Stores an event that the theatre cannot decode.
     pub(crate) async fn store_unknown(&self, seat: &StreamId) -> Vec<RecordedEvent> {
         let version = self.version(seat).await.next();
         self.store_new(vec![theatre::unknown_event(seat.clone(), version)]).await
@@ -146,14 +146,14 @@ impl Stage {
         self.log.append(&entries).await.unwrap();
     }
 
-    /// Stores events of one command and puts them on the log.
-    pub(crate) async fn happen(&self, events: &[(&StreamId, Event)]) -> Vec<RecordedEvent> {
+    /// Stores events of one command and publishes them to the log.
+    pub(crate) async fn append_and_publish(&self, events: &[(&StreamId, Event)]) -> Vec<RecordedEvent> {
         let stored = self.store(events).await;
         self.publish(&stored).await;
         stored
     }
 
-    /// What a relay puts on a partition that is idle.
+    /// Publishes a watermark, as a relay does for an idle partition.
     pub(crate) async fn watermark(&self, partition: Partition) -> Watermark {
         let all = self.all_events().await;
         let position = all.last().map(|event| event.position).unwrap_or_default();
@@ -164,31 +164,31 @@ impl Stage {
         watermark
     }
 
-    /// Runs a projector while something happens, and kills it then.
-    pub(crate) async fn project<T>(&self, story: impl Future<Output = T>) -> T {
-        playing::<Theatre, _, _, _, _, _, _>(self.ports(), config("one"), story).await
+    /// Runs a projector during a scenario, and then drops it.
+    pub(crate) async fn project<T>(&self, scenario: impl Future<Output = T>) -> T {
+        run_projector_during::<Theatre, _, _, _, _, _, _>(self.ports(), config("one"), scenario).await
     }
 
-    /// Runs a projector until the views show all that is stored, and kills it then.
+    /// Runs a projector until the views contain all stored events, and then drops it.
     pub(crate) async fn project_all(&self) {
-        self.project(self.until_projected::<Theatre>()).await;
+        self.project(self.wait_until_projected::<Theatre>()).await;
     }
 
-    /// Waits for something that shows in the views' progress, or passes with time.
-    pub(crate) async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let (mut seen, deadline) = (0, Instant::now() + PATIENCE);
-        for _ in 0..LOOKS_MAX {
+    /// Waits until a condition holds, checked at every change of the views' progress and every 100 ms.
+    pub(crate) async fn wait_until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let (mut seen, deadline) = (0, Instant::now() + WAIT_MAX);
+        for _ in 0..CHECKS_MAX {
             if holds().await {
                 return;
             }
-            assert!(Instant::now() < deadline, "it did not come to pass that {what}: {:#?}", self.standing().await);
+            assert!(Instant::now() < deadline, "timed out waiting until {what}: {:#?}", self.progress_report().await);
             self.views.wait_for_change(&mut seen, Duration::from_millis(100)).await;
         }
-        panic!("it did not come to pass that {what}");
+        panic!("gave up waiting until {what}");
     }
 
-    /// How far the views of the theatre are, for whoever has to find out why something did not happen.
-    async fn standing(&self) -> Vec<String> {
+    /// The progress of the theatre's views, for the message of a failed wait.
+    async fn progress_report(&self) -> Vec<String> {
         let ids: Vec<_> = Theatre::views().iter().map(|view| view.id()).collect();
         let all = self.views.load(&ids).await.unwrap();
         let one = |update: ProgressUpdate| {
@@ -198,12 +198,12 @@ impl Stage {
         all.into_iter().map(one).collect()
     }
 
-    /// Waits until every view has taken in everything that is stored.
-    pub(crate) async fn until_projected<D: Domain>(&self) {
+    /// Waits until every view contains all stored events.
+    pub(crate) async fn wait_until_projected<D: Domain>(&self) {
         let ids: Vec<_> = D::views().iter().map(|view| view.id()).collect();
         let mut ends = std::collections::BTreeMap::new();
         ends.extend(self.all_events().await.into_iter().map(|event| (event.partition, event.position)));
-        self.until("all is projected", async || {
+        self.wait_until("all is projected", async || {
             let progress = self.views.load(&ids).await.unwrap();
             let is_there = |view, partition, end| {
                 let mut of_view = progress.iter().filter(|update| update.view == view && update.partition == partition);
@@ -215,11 +215,11 @@ impl Stage {
     }
 }
 
-/// Runs a projector while something happens, and kills it then. It must not end by itself.
-pub(crate) async fn playing<D, S, L, V, P, C, T>(
+/// Runs a projector during a scenario, and then drops it. It must not end by itself.
+pub(crate) async fn run_projector_during<D, S, L, V, P, C, T>(
     ports: Ports<S, L, V, P, C>,
     config: ProjectorConfig,
-    story: impl Future<Output = T>,
+    scenario: impl Future<Output = T>,
 ) -> T
 where
     D: Domain,
@@ -231,7 +231,7 @@ where
 {
     tokio::select! {
         biased;
-        told = story => told,
+        result = scenario => result,
         ended = run::<D, _, _, _, _, _>(ports, config, Shutdown::new()) => panic!("the projector has ended: {ended:?}"),
     }
 }

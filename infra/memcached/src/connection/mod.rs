@@ -1,0 +1,104 @@
+//! A connection to one server, shared by all callers of a handle.
+//!
+//! Every key belongs to one connection, so the commands for a key through one handle run in order. Commands that arrive
+//! during a round trip wait and share the next one: under load, many callers cost as many system calls as one.
+//!
+//! # When a server does not answer
+//!
+//! - The keys of a call that fails or is cancelled become
+//!   [`PendingInvalidations`](pending_invalidations::PendingInvalidations). They are deleted on the server as soon as
+//!   it answers, and in any case before they are read again.
+//! - After three failures in a row, or one failure to connect, the server is *down*: calls fail at once, and one task
+//!   tries to connect with growing pauses.
+//! - When it is back, everything that it stored before that moment counts as a miss for this process, whether or not an
+//!   invalidation is pending: all items with a CAS unique below that of the probe item, which a connection writes
+//!   first. The same happens when there were more pending invalidations than fit.
+
+mod batch;
+mod command;
+mod error;
+mod pending_invalidations;
+mod shared;
+mod socket;
+mod task;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::key::Key;
+
+pub(crate) use command::{CasToken, Command, Reply};
+pub(crate) use error::CallError;
+pub(crate) use shared::ConnectionSettings;
+use shared::Shared;
+use task::{ConnectionTask, Request};
+
+/// The maximum number of queued requests; further callers wait for room.
+const REQUESTS_MAX: usize = 1_024;
+
+/// A handle to the task that owns the socket to one server.
+pub(crate) struct Connection {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    /// Begins to connect to a server, on the current runtime.
+    pub(crate) fn start(server: &str, settings: ConnectionSettings) -> Self {
+        let (requests, queue) = mpsc::channel(REQUESTS_MAX);
+        let shared = Arc::new(Shared::new(server));
+        let connection_task = ConnectionTask::new(Arc::clone(&shared), settings, queue);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the connection owns the task: it ends with it, and callers get an error when it is gone"
+        )]
+        let task = tokio::spawn(connection_task.run());
+        Self { shared, requests, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Executes commands. On an error any part of them may have been executed.
+    pub(crate) async fn execute(&self, commands: Vec<Command>) -> Result<Vec<Reply>, CallError> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.shared.is_down() {
+            self.shared.metrics.unreachable.increment(1);
+            return Err(CallError::down(&self.shared.server));
+        }
+        let (reply_to, replies) = oneshot::channel();
+        let closed = || CallError::closed(&self.shared.server);
+        self.requests.send(Request { commands, reply_to }).await.map_err(|_| closed())?;
+        replies.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Returns a guard that invalidates these keys unless the call for them completes.
+    pub(crate) fn guard(&self, keys: impl IntoIterator<Item = Key>) -> InvalidationGuard {
+        InvalidationGuard { shared: Arc::clone(&self.shared), keys: keys.into_iter().collect() }
+    }
+}
+
+/// Adds the keys of a call to the pending invalidations when dropped before [`Self::disarm`]: the call failed or was
+/// cancelled.
+#[must_use]
+pub(crate) struct InvalidationGuard {
+    shared: Arc<Shared>,
+    keys: Vec<Key>,
+}
+
+impl InvalidationGuard {
+    /// Releases the keys after the call has completed.
+    pub(crate) fn disarm(mut self) {
+        self.keys.clear();
+    }
+}
+
+impl Drop for InvalidationGuard {
+    fn drop(&mut self) {
+        if !self.keys.is_empty() {
+            self.shared.pending_invalidations.add(self.keys.drain(..), &self.shared.metrics);
+        }
+    }
+}

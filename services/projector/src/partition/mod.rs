@@ -1,0 +1,316 @@
+//! State of a partition owned by this member. Changes go through methods, each named after what has happened.
+
+mod mark;
+mod view;
+
+use std::collections::{BTreeSet, VecDeque};
+
+use diptych_kernel::{
+    Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
+    ports::{LogEntry, Offset, Progress, Watermark},
+};
+use tokio::time::Instant;
+
+pub(crate) use mark::ProgressMark;
+pub(crate) use view::{ParkedAt, ViewState, ViewStatus};
+
+/// The source of a partition's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// None yet: the log is to be read from this offset.
+    Starting(Offset),
+    /// The write side, because records are missing in the log. Afterwards the log is read from this offset.
+    Recovering(Offset),
+    /// The log.
+    Reading,
+    /// None: too many streams are parked.
+    Halted,
+}
+
+/// A partition that this member owns.
+#[derive(Debug)]
+pub(crate) struct PartitionState {
+    pub(crate) partition: Partition,
+    /// The progress of the partition as a whole: every event up to here is accounted for in every live view.
+    pub(crate) mark: ProgressMark,
+    /// In the order of the domain's views.
+    pub(crate) views: Vec<ViewState>,
+    phase: Phase,
+    /// The offset after the last received record. A record with a larger one shows that offsets were skipped.
+    expected_offset: Offset,
+    /// The offset after the last applied record, which is committed once the record is stored.
+    applied_offset: Offset,
+    /// The largest position that was received from the log, or reported as missing.
+    received_up_to: Position,
+    /// The time of the next round of retries of parked streams, if there are any.
+    retry_at: Option<Instant>,
+    /// The earliest time of the next round: a round that causes another one must not starve all other work.
+    retry_not_before: Instant,
+    /// The streams that are still to be retried in this round.
+    retry_queue: VecDeque<StreamId>,
+    is_retrying: bool,
+    /// The earliest time of the next read from the write side, after a failure.
+    catch_up_not_before: Instant,
+    /// Whether a stream was parked and the saved progress does not contain it yet.
+    has_unsaved_parking: bool,
+    /// The time at which the oldest event that was received and is not stored in the views was recorded.
+    oldest_pending_at: Option<Timestamp>,
+}
+
+impl PartitionState {
+    /// A partition whose log is to be read from `start` on.
+    pub(crate) fn new(partition: Partition, mark: ProgressMark, views: Vec<ViewState>, start: Offset) -> Self {
+        Self {
+            partition,
+            mark,
+            views,
+            phase: Phase::Starting(start),
+            expected_offset: start,
+            applied_offset: start,
+            received_up_to: mark.position,
+            retry_at: Some(Instant::now()),
+            retry_not_before: Instant::now(),
+            retry_queue: VecDeque::new(),
+            is_retrying: false,
+            catch_up_not_before: Instant::now(),
+            has_unsaved_parking: false,
+            oldest_pending_at: None,
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn expected_offset(&self) -> Offset {
+        self.expected_offset
+    }
+
+    pub(crate) fn applied_offset(&self) -> Offset {
+        self.applied_offset
+    }
+
+    pub(crate) fn has_unsaved_parking(&self) -> bool {
+        self.has_unsaved_parking
+    }
+
+    pub(crate) fn become_starting(&mut self, offset: Offset) {
+        self.phase = Phase::Starting(offset);
+    }
+
+    /// The log is being read from this offset on.
+    pub(crate) fn become_reading(&mut self, offset: Offset) {
+        self.phase = Phase::Reading;
+        self.expected_offset = offset;
+        self.applied_offset = offset;
+        self.received_up_to = self.received_up_to.max(self.mark.position);
+    }
+
+    /// Records are missing before this offset.
+    pub(crate) fn become_recovering(&mut self, offset: Offset) {
+        self.phase = Phase::Recovering(offset);
+    }
+
+    pub(crate) fn become_halted(&mut self) {
+        self.phase = Phase::Halted;
+    }
+
+    /// Ends a halt: reads from the write side, and then the log from the last applied record on.
+    pub(crate) fn resume_from_halt(&mut self) {
+        self.phase = Phase::Recovering(self.applied_offset);
+    }
+
+    /// The largest number of streams parked in one view.
+    pub(crate) fn parked_count_max(&self) -> usize {
+        self.views.iter().map(|view| view.parked.len()).max().unwrap_or_default()
+    }
+
+    /// The recording time of the oldest pending work: of an event that was received and is not in the views, or, while
+    /// the log is not read, the time up to which the partition is complete, as newer events may exist.
+    pub(crate) fn oldest_pending_at(&self) -> Option<Timestamp> {
+        let is_standing_still = self.phase != Phase::Reading && self.mark.as_of > Timestamp::default();
+        self.oldest_pending_at.or_else(|| is_standing_still.then_some(self.mark.as_of))
+    }
+
+    pub(crate) fn has_parked(&self) -> bool {
+        self.views.iter().any(|view| !view.parked.is_empty())
+    }
+
+    /// Whether views have to be filled from the write side.
+    pub(crate) fn has_views_to_catch_up(&self) -> bool {
+        self.views.iter().any(ViewState::needs_catching_up)
+    }
+
+    /// Whether the write side may be read now.
+    pub(crate) fn may_catch_up(&self, now: Instant) -> bool {
+        self.catch_up_not_before <= now
+    }
+
+    /// Does not read the write side before this time.
+    pub(crate) fn postpone_catch_up(&mut self, until: Instant) {
+        self.catch_up_not_before = until;
+    }
+
+    /// Whether a round of retries is due or in progress.
+    pub(crate) fn has_retries(&self, now: Instant) -> bool {
+        self.is_retrying || self.retry_at.is_some_and(|at| at <= now)
+    }
+
+    /// The latest time of the next work, if there is any.
+    pub(crate) fn next_work_at(&self) -> Option<Instant> {
+        let needs_write_side =
+            matches!(self.phase, Phase::Starting(_) | Phase::Recovering(_)) || self.has_views_to_catch_up();
+        let catch_up = needs_write_side.then_some(self.catch_up_not_before);
+        catch_up.into_iter().chain(self.retry_at).min()
+    }
+
+    /// Returns whether records are missing before this one, and how that was detected.
+    pub(crate) fn missing_before(&mut self, offset: Offset, entry: &LogEntry) -> Option<&'static str> {
+        let has_skipped = offset > self.expected_offset;
+        match entry {
+            // The skipped offsets may all have been watermarks; this one names the last event.
+            LogEntry::Watermark(_, watermark) if watermark.last_event > self.received_up_to => {
+                // Reported only once, as the write side may not have the event either.
+                self.received_up_to = watermark.last_event;
+                Some("a watermark names an event that was not received")
+            }
+            LogEntry::Event(_) if has_skipped => Some("offsets were skipped"),
+            _ => None,
+        }
+    }
+
+    /// An event was received from the log.
+    pub(crate) fn receive_event(&mut self, offset: Offset, event: &RecordedEvent) {
+        self.expect_after(offset);
+        self.received_up_to = self.received_up_to.max(event.position);
+        self.oldest_pending_at.get_or_insert(event.recorded_at);
+    }
+
+    /// A watermark was received from the log.
+    pub(crate) fn receive_watermark(&mut self, offset: Offset, watermark: Watermark) {
+        self.expect_after(offset);
+        self.received_up_to = self.received_up_to.max(watermark.position);
+    }
+
+    fn expect_after(&mut self, offset: Offset) {
+        self.expected_offset = self.expected_offset.max(Offset(offset.0.saturating_add(1)));
+    }
+
+    /// Everything up to here is accounted for, in the partition and in all live views.
+    pub(crate) fn advance(&mut self, position: Position, as_of: Timestamp) {
+        self.mark.advance(position, as_of);
+        for view in self.views.iter_mut().filter(|view| view.is_live()) {
+            view.mark.advance(position, as_of);
+        }
+    }
+
+    /// The record at this offset is applied.
+    pub(crate) fn apply_offset(&mut self, offset: Offset) {
+        let next = Offset(offset.0.saturating_add(1));
+        self.applied_offset = next;
+        self.mark.advance_offset(next);
+        for view in self.views.iter_mut().filter(|view| view.is_live()) {
+            view.mark.advance_offset(next);
+        }
+    }
+
+    /// Everything received is in the views, and progress is announced or saved.
+    pub(crate) fn record_stored(&mut self) {
+        self.oldest_pending_at = None;
+        self.has_unsaved_parking = false;
+    }
+
+    /// Makes the views that have reached the partition's mark live.
+    pub(crate) fn join_caught_up_views(&mut self) {
+        let (mark, mut has_parked) = (self.mark, false);
+        for view in self.views.iter_mut().filter(|view| view.is_catching_up()) {
+            view.become_live(mark);
+            has_parked |= !view.parked.is_empty();
+        }
+        if has_parked {
+            self.retry_by(Instant::now());
+        }
+    }
+
+    /// Parks a stream in a view.
+    pub(crate) fn park(&mut self, view: usize, stream_id: &StreamId, at: ParkedAt, retry_at: Instant) {
+        let Some(view_state) = self.views.get_mut(view) else { return };
+        let (partition, version, reason) = (self.partition, at.version, at.reason.as_str());
+        tracing::warn!(view = %view_state.id, %partition, %stream_id, %version, reason, "stream parked in a view");
+        view_state.park(stream_id.clone(), at);
+        self.has_unsaved_parking = true;
+        self.retry_by(retry_at);
+    }
+
+    /// Retries parked streams at this time or earlier.
+    pub(crate) fn retry_by(&mut self, retry_at: Instant) {
+        let retry_at = retry_at.max(self.retry_not_before);
+        self.retry_at = Some(self.retry_at.map_or(retry_at, |at| at.min(retry_at)));
+    }
+
+    /// Begins a round of retries of all parked streams, unless one is in progress.
+    pub(crate) fn begin_retry_round(&mut self) {
+        if !self.is_retrying {
+            let parked: BTreeSet<_> = self.views.iter().flat_map(|view| view.parked.keys().cloned()).collect();
+            self.retry_queue = parked.into_iter().collect();
+            self.is_retrying = true;
+            self.retry_at = None;
+        }
+    }
+
+    /// The next stream to retry in this round.
+    pub(crate) fn next_retry(&mut self) -> Option<StreamId> {
+        self.retry_queue.pop_front()
+    }
+
+    /// Ends a round of retries early, after a failure.
+    pub(crate) fn abort_retry_round(&mut self, retry_at: Instant) {
+        self.retry_queue.clear();
+        self.is_retrying = false;
+        self.retry_at = Some(retry_at);
+    }
+
+    /// Ends a round of retries. The next one begins at `retry_at`, or from `not_before` on for streams that were parked
+    /// meanwhile.
+    pub(crate) fn finish_retry_round(&mut self, retry_at: Instant, not_before: Instant) {
+        self.is_retrying = false;
+        self.retry_not_before = not_before;
+        // Streams that were parked meanwhile may be due earlier.
+        self.retry_by(retry_at);
+        self.retry_at = self.retry_at.filter(|_| self.has_parked()).map(|at| at.max(not_before));
+    }
+
+    /// The first event of a stream that some view does not have.
+    pub(crate) fn first_missing_version(&self, stream_id: &StreamId) -> Option<Version> {
+        self.views.iter().filter_map(|view| Some(view.parked.get(stream_id)?.version)).min()
+    }
+
+    /// The progress of the partition as a whole, then that of each view.
+    pub(crate) fn progress(&self) -> (Progress, impl Iterator<Item = Progress>) {
+        let ProgressMark { position, as_of, next_offset } = self.mark;
+        let own = Progress { position, as_of, next_offset, parked: Vec::new() };
+        (own, self.views.iter().map(ViewState::progress))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(phase: Phase, as_of_micros: i64, oldest_pending_at: Option<Timestamp>) -> PartitionState {
+        let mark = ProgressMark { as_of: Timestamp::from_micros(as_of_micros), ..ProgressMark::default() };
+        let state = PartitionState::new(Partition::new(0), mark, Vec::new(), Offset(0));
+        PartitionState { phase, oldest_pending_at, ..state }
+    }
+
+    #[test]
+    fn the_age_of_a_partition_that_stands_still_grows_although_nothing_is_read() {
+        let at = Timestamp::from_micros;
+        assert_eq!(partition(Phase::Reading, 7, None).oldest_pending_at(), None, "everything received is stored");
+        assert_eq!(partition(Phase::Reading, 7, Some(at(9))).oldest_pending_at(), Some(at(9)));
+        for phase in [Phase::Halted, Phase::Recovering(Offset(3)), Phase::Starting(Offset(3))] {
+            assert_eq!(partition(phase, 7, None).oldest_pending_at(), Some(at(7)), "{phase:?}");
+            assert_eq!(partition(phase, 0, None).oldest_pending_at(), None, "{phase:?}: nothing was ever stored");
+        }
+    }
+}
