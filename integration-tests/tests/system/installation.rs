@@ -171,7 +171,7 @@ pub(crate) fn transactions() -> (PathBuf, bool) {
 /// Who is silent is given up sooner than by default, so that tests need not wait so long: the group of the projectors as soon as Kafka
 /// allows.
 fn settings() -> BTreeMap<String, String> {
-    let settings = [("DIPTYCH_KAFKA__SESSION", "6s"), ("DIPTYCH_RELAY__LEASE", "4s")];
+    let settings = [("DIPTYCH_KAFKA__SESSION_TIMEOUT", "6s"), ("DIPTYCH_RELAY__LEASE", "4s")];
     settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 

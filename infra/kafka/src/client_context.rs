@@ -1,4 +1,4 @@
-//! What librdkafka says, as lines of the log.
+//! Forwards librdkafka's log lines and errors to the log.
 
 use diptych_runtime::KeyedLogLimiter;
 use rdkafka::{
@@ -8,19 +8,20 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-/// Writes what a client says to the log, the same thing once in ten seconds: a broker that is down is worth one line, not a hundred.
+/// Logs what a client reports, each kind of message at most once in ten seconds: a broker that is down is worth one
+/// line, not a hundred.
 ///
-/// What librdkafka calls an error is a failed attempt that it makes again, and what it calls fatal is the end of a client that is replaced,
-/// so they are warnings here. What did not succeed in the end is an error of the call.
+/// librdkafka retries after what it calls an error, and a client with what it calls a fatal error is replaced, so both
+/// are warnings here. An operation that failed in the end returns an error to its caller.
 #[derive(Debug, Default)]
-pub(crate) struct Talk {
+pub(crate) struct ClientLog {
     limit: KeyedLogLimiter,
 }
 
-impl Talk {
+impl ClientLog {
     pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            // Remarks on the configuration are for who wrote this crate: what users configure is checked elsewhere.
+            // Warnings about properties concern this crate's own choices; users' settings are checked in `config`.
             RDKafkaLogLevel::Warning if facility == "CONFWARN" => tracing::debug!(facility, message, "librdkafka"),
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
                 tracing::debug!(facility, message, "librdkafka");
@@ -44,19 +45,19 @@ impl Talk {
     }
 }
 
-/// The context of a client that does nothing of its own.
+/// Context of a client without callbacks of its own.
 #[derive(Debug, Default)]
 pub(crate) struct PlainContext {
-    talk: Talk,
+    client_log: ClientLog,
 }
 
 impl ClientContext for PlainContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.talk.log(level, facility, message);
+        self.client_log.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.talk.error(&error, reason);
+        self.client_log.error(&error, reason);
     }
 
     fn stats(&self, _: Statistics) {}

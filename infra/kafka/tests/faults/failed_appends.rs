@@ -1,4 +1,4 @@
-//! Appends that fail.
+//! Appends that fail, against a mock cluster.
 
 use std::time::Duration;
 
@@ -6,36 +6,37 @@ use diptych_kafka::KafkaEventLog;
 use diptych_kernel::ports::{Effect, EventLog, LogEntry, Remedy};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::{cluster, site};
+use crate::{cluster, harness};
 
 const PRODUCE: RDKafkaApiKey = RDKafkaApiKey::Produce;
 
 fn some_events(first: i64, count: i64) -> Vec<LogEntry> {
-    (first..first + count).map(|number| site::event(u16::try_from(number % 4).unwrap(), number)).collect()
+    (first..first + count).map(|number| harness::event(u16::try_from(number % 4).unwrap(), number)).collect()
 }
 
-/// Checks that each partition has what came before, a first part of the failed append, then all of it, then what came later.
-async fn assert_first_parts(log: &KafkaEventLog, before: &[LogEntry], failed: &[LogEntry], later: &[LogEntry]) {
-    for (partition, read) in site::read_all(log).await.into_iter().enumerate() {
+/// Checks that each partition has the earlier entries, a prefix of the failed append, all of it from the retry, then
+/// the later entries.
+async fn assert_prefix_then_retry(log: &KafkaEventLog, before: &[LogEntry], failed: &[LogEntry], later: &[LogEntry]) {
+    for (partition, read) in harness::read_all(log).await.into_iter().enumerate() {
         let of = |entries: &[LogEntry]| -> Vec<_> {
             entries.iter().filter(|entry| entry.partition().index() == partition).cloned().collect()
         };
         let (before, failed, later) = (of(before), of(failed), of(later));
         assert!(read.starts_with(&before));
         let read = &read[before.len()..];
-        let first_part = read.len().checked_sub(failed.len() + later.len()).expect("everything is there");
-        assert_eq!(read[..first_part], failed[..first_part], "a first part of partition {partition}");
-        assert_eq!(read[first_part..first_part + failed.len()], failed, "then all of partition {partition}");
-        assert_eq!(read[first_part + failed.len()..], later);
+        let prefix_len = read.len().checked_sub(failed.len() + later.len()).expect("all entries are stored");
+        assert_eq!(read[..prefix_len], failed[..prefix_len], "a prefix in partition {partition}");
+        assert_eq!(read[prefix_len..prefix_len + failed.len()], failed, "then all entries of partition {partition}");
+        assert_eq!(read[prefix_len + failed.len()..], later);
     }
 }
 
 #[tokio::test]
-async fn what_brokers_answer_too_late_is_unknown_and_in_order() {
+async fn a_late_acknowledgement_is_an_unknown_outcome_and_keeps_the_order() {
     let (cluster, log) = cluster(|_| {}).await;
     let before = some_events(1, 8);
     log.append(&before).await.unwrap();
-    // What is sent is stored at once, and the answer comes long after the append was given up.
+    // The broker stores the records at once, and its answer comes long after the append has timed out.
     cluster.broker_round_trip_time(1, Duration::from_secs(20)).unwrap();
     let late = some_events(9, 400);
     let error = log.append(&late).await.unwrap_err();
@@ -45,12 +46,12 @@ async fn what_brokers_answer_too_late_is_unknown_and_in_order() {
     log.append(&late).await.unwrap();
     let later = some_events(409, 8);
     log.append(&later).await.unwrap();
-    assert_first_parts(&log, &before, &late, &later).await;
+    assert_prefix_then_retry(&log, &before, &late, &later).await;
 }
 
 #[tokio::test]
-async fn of_each_partition_a_first_part_is_there() {
-    // Each record is a request of its own, and one of them is refused for good.
+async fn a_failed_append_leaves_a_prefix_in_each_partition() {
+    // Each record is a request of its own, and one of them is refused permanently.
     let (cluster, log) = cluster(|config| {
         config.extra.insert("batch.num.messages".into(), "1".into());
     })
@@ -58,7 +59,8 @@ async fn of_each_partition_a_first_part_is_there() {
     log.append(&some_events(1, 4)).await.unwrap();
     let none = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
     let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    // The mock does not mind gaps, so it is told to refuse what a broker refuses behind one: the requests that are on their way.
+    // The mock does not check sequence numbers, so it is told to refuse what a real broker refuses behind a gap: the
+    // requests in flight.
     let behind = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
     let errors: Vec<_> = [[none; 5].as_slice(), &[refused], &[behind; 20]].concat();
     cluster.request_errors(PRODUCE, &errors);
@@ -68,9 +70,9 @@ async fn of_each_partition_a_first_part_is_there() {
     assert!(error.to_string().contains("max.message.bytes"), "{error}");
     cluster.clear_request_errors(PRODUCE);
     log.append(&failed).await.unwrap();
-    assert_first_parts(&log, &some_events(1, 4), &failed, &[]).await;
-    let read: usize = site::read_all(&log).await.iter().map(Vec::len).sum();
-    assert!(read > 4 + failed.len(), "some of it was there before it failed");
+    assert_prefix_then_retry(&log, &some_events(1, 4), &failed, &[]).await;
+    let read: usize = harness::read_all(&log).await.iter().map(Vec::len).sum();
+    assert!(read > 4 + failed.len(), "some of it was stored before it failed");
 }
 
 #[tokio::test]
@@ -84,7 +86,7 @@ async fn a_fenced_producer_is_replaced() {
         log.append(&some_events(1, 4)).await.unwrap();
         cluster.request_errors(PRODUCE, &[code; 4]);
         let failed = some_events(5, 4);
-        // Some of these librdkafka mends by itself, some end the producer.
+        // librdkafka recovers from some of these by itself; others end the producer.
         if let Err(error) = log.append(&failed).await {
             assert_eq!(error.remedy(), Remedy::Retry, "{error}");
             cluster.clear_request_errors(PRODUCE);
@@ -95,8 +97,9 @@ async fn a_fenced_producer_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_passing_error_is_not_heard_of() {
-    // Each partition's records in one request: the mock does not mind gaps, so one that is refused must have none behind it.
+async fn a_transient_error_is_retried_silently() {
+    // Each partition's records in one request: the mock does not check sequence numbers, so a refused request must have
+    // none behind it.
     let (cluster, log) = cluster(|config| config.linger = Duration::from_millis(100)).await;
     log.append(&some_events(1, 4)).await.unwrap();
     for code in [
@@ -108,23 +111,23 @@ async fn a_passing_error_is_not_heard_of() {
     }
     let entries = some_events(5, 40);
     log.append(&entries).await.unwrap();
-    assert_first_parts(&log, &some_events(1, 4), &[], &entries).await;
+    assert_prefix_then_retry(&log, &some_events(1, 4), &[], &entries).await;
 }
 
 #[tokio::test]
-async fn what_a_person_has_to_do_is_said() {
+async fn an_error_says_what_the_operator_has_to_do() {
     let (cluster, log) = cluster(|_| {}).await;
     cluster.request_errors(PRODUCE, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 8]);
-    let error = log.append(&[site::event(1, 1)]).await.unwrap_err();
+    let error = log.append(&[harness::event(1, 1)]).await.unwrap_err();
     assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator), "{error}");
     assert!(error.to_string().contains("allow this user to read and write the topic"), "{error}");
     cluster.clear_request_errors(PRODUCE);
-    log.append(&[site::event(1, 1)]).await.unwrap();
-    assert_first_parts(&log, &[], &[], &[site::event(1, 1)]).await;
+    log.append(&[harness::event(1, 1)]).await.unwrap();
+    assert_prefix_then_retry(&log, &[], &[], &[harness::event(1, 1)]).await;
 }
 
 #[tokio::test]
-async fn a_failed_append_appended_again_is_whole() {
+async fn a_retried_append_is_complete() {
     let (cluster, log) = cluster(|_| {}).await;
     let first = some_events(1, 8);
     log.append(&first[..4]).await.unwrap();
@@ -134,7 +137,7 @@ async fn a_failed_append_appended_again_is_whole() {
     assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
     cluster.broker_up(1).unwrap();
     log.append(&failed[4..]).await.unwrap();
-    for (partition, read) in site::read_all(&log).await.into_iter().enumerate() {
+    for (partition, read) in harness::read_all(&log).await.into_iter().enumerate() {
         let expected: Vec<_> = failed.iter().filter(|entry| entry.partition().index() == partition).cloned().collect();
         let mut once = Vec::new();
         for entry in read {
@@ -142,6 +145,6 @@ async fn a_failed_append_appended_again_is_whole() {
                 once.push(entry);
             }
         }
-        assert_eq!(once, expected, "partition {partition} without its repeats");
+        assert_eq!(once, expected, "partition {partition} without repeats");
     }
 }

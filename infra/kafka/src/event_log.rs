@@ -1,4 +1,4 @@
-//! The log as its users hold it.
+//! The event log port on Kafka.
 
 use std::sync::Arc;
 
@@ -11,33 +11,35 @@ use crate::{
     append::Appender,
     blocking::run_blocking,
     config::KafkaConfig,
-    ends::{Tails, read_ends},
-    member::KafkaConsumer,
+    consumer::KafkaConsumer,
+    end_offsets::{TailSummaries, read_ends},
     topic,
 };
 
-/// The event log on Kafka. One handle serves a process; several may be open on the same topic.
+/// The event log on Kafka. A process needs one handle; several handles may be open on the same topic.
 ///
-/// An open handle is not a connection: clients are made when they are needed (a producer with the first append, a consumer with each
-/// [`EventLog::join`], a reader for the time of each [`EventLog::ends`]), and reconnect by themselves.
+/// An open handle is not a connection: clients are created when they are needed (a producer with the first append, a
+/// consumer with each [`EventLog::join`], a reader for the duration of each [`EventLog::ends`]), and reconnect by
+/// themselves.
 #[derive(Debug)]
 pub struct KafkaEventLog {
     config: Arc<KafkaConfig>,
     partitions: Partitions,
-    tails: Arc<Tails>,
+    tails: Arc<TailSummaries>,
     appender: Appender,
 }
 
 impl KafkaEventLog {
-    /// Opens the log on a topic that [`ensure_topic`](crate::ensure_topic) has made, and takes the number of partitions from it.
+    /// Opens the log on a topic that [`ensure_topic`](crate::ensure_topic) has created, and reads the number of
+    /// partitions from it.
     ///
     /// # Errors
-    /// When the configuration is wrong, the brokers cannot be reached, or there is no such topic.
+    /// When the configuration is invalid, the brokers cannot be reached, or the topic does not exist.
     pub async fn open(config: KafkaConfig) -> PortResult<Self> {
         config.check()?;
         let config = Arc::new(config);
         let partitions = topic::partitions_of(&config).await?;
-        let tails = Arc::new(Tails::new(partitions));
+        let tails = Arc::new(TailSummaries::new(partitions));
         let appender = Appender::new(Arc::clone(&config), Arc::clone(&tails));
         Ok(Self { config, partitions, tails, appender })
     }
@@ -56,7 +58,7 @@ impl EventLog for KafkaEventLog {
 
     async fn ends(&self) -> PortResult<Vec<PartitionEnd>> {
         let (config, partitions, tails) = (Arc::clone(&self.config), self.partitions, Arc::clone(&self.tails));
-        run_blocking("look at the ends", move || read_ends(&config, partitions, &tails)).await
+        run_blocking("read the ends of the partitions", move || read_ends(&config, partitions, &tails)).await
     }
 
     async fn join(&self, group: &str, member: &str) -> PortResult<KafkaConsumer> {

@@ -1,4 +1,4 @@
-//! The same through the ports.
+//! Measurement through the event log port.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,11 +9,11 @@ use diptych_kernel::{
 };
 use tokio::time::Instant;
 
-use crate::{Figures, PARTITIONS, PAYLOAD_BYTES, Pace, Workload};
+use crate::{Latencies, PARTITIONS, PAYLOAD_BYTES, Pace, Workload};
 
-/// How many entries one append has at full speed, as a relay that lags behind reads them.
-const BATCH: u64 = 2_000;
-const BATCHES_IN_FLIGHT: usize = 4;
+/// Entries per append at full speed, as of a relay that is behind.
+const ENTRIES_PER_APPEND: u64 = 2_000;
+const APPENDS_IN_FLIGHT: usize = 4;
 
 fn entry(number: u64, payload: &[u8]) -> LogEntry {
     LogEntry::Event(RecordedEvent {
@@ -29,26 +29,26 @@ fn entry(number: u64, payload: &[u8]) -> LogEntry {
     })
 }
 
-/// The next records, whatever else is to be done first.
+/// Returns the next records. Starts assigned partitions, and then returns none.
 async fn records(consumer: &mut impl Consumer) -> Vec<diptych_kernel::ports::LogRecord> {
     loop {
-        match consumer.poll(1_000, Duration::from_secs(30)).await.unwrap() {
+        match consumer.next(1_000, Duration::from_secs(30)).await.unwrap() {
             LogSignal::Records(records) => return records,
             LogSignal::Assigned(assignments) => {
                 for assignment in assignments {
-                    consumer.seek(assignment.partition, assignment.committed).await.unwrap();
+                    consumer.start_at(assignment.partition, assignment.committed).await.unwrap();
                 }
                 return Vec::new();
             }
             LogSignal::Revoked(..) => {}
-            LogSignal::Idle => panic!("no record in time"),
+            LogSignal::Idle => panic!("timed out waiting for a record"),
         }
     }
 }
 
-pub(crate) async fn latency(log: &Arc<KafkaEventLog>, work: Workload) -> Figures {
+pub(crate) async fn latency(log: &Arc<KafkaEventLog>, work: Workload) -> Latencies {
     let mut consumer = log.join("limit-latency", "ada").await.unwrap();
-    // The partitions are there, and the producer has begun.
+    // Wait for the partitions, and start the producer.
     while !records(&mut consumer).await.is_empty() {}
     log.append(&[entry(0, &[0; PAYLOAD_BYTES])]).await.unwrap();
     while records(&mut consumer).await.is_empty() {}
@@ -56,7 +56,7 @@ pub(crate) async fn latency(log: &Arc<KafkaEventLog>, work: Workload) -> Figures
     let writing = async {
         let mut pace = Pace::new(work.rate);
         let mut number = 0;
-        // As the relay does: whatever has come in since the last append goes out with the next.
+        // As the relay does: the entries that are due since the last append form the next one.
         while number < work.count() {
             if let Some(wait) = pace.wait() {
                 tokio::time::sleep(wait).await;
@@ -87,21 +87,22 @@ pub(crate) async fn latency(log: &Arc<KafkaEventLog>, work: Workload) -> Figures
         latencies
     };
     let ((), latencies) = tokio::join!(writing, reading);
-    Figures::of(latencies, &work)
+    Latencies::of(latencies, &work)
 }
 
 pub(crate) async fn throughput(log: &Arc<KafkaEventLog>, count: u64) -> (f64, f64) {
     use futures::StreamExt;
-    // The producer has begun.
+    // Start the producer.
     log.append(&[entry(0, &[7; PAYLOAD_BYTES])]).await.unwrap();
     let start = Instant::now();
-    futures::stream::iter((1..count).step_by(usize::try_from(BATCH).unwrap()))
+    futures::stream::iter((1..count).step_by(usize::try_from(ENTRIES_PER_APPEND).unwrap()))
         .map(|first| async move {
-            let entries: Vec<_> =
-                (first..(first + BATCH).min(count)).map(|number| entry(number, &[7; PAYLOAD_BYTES])).collect();
+            let entries: Vec<_> = (first..(first + ENTRIES_PER_APPEND).min(count))
+                .map(|number| entry(number, &[7; PAYLOAD_BYTES]))
+                .collect();
             log.append(&entries).await.unwrap();
         })
-        .buffered(BATCHES_IN_FLIGHT)
+        .buffered(APPENDS_IN_FLIGHT)
         .collect::<()>()
         .await;
     let produced = crate::per_second(count, start);

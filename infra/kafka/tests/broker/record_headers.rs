@@ -1,4 +1,4 @@
-//! What an independent consumer sees: CloudEvents in binary mode.
+//! Records as an independent consumer sees them: CloudEvents in binary mode.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
 };
 
-use crate::site;
+use crate::harness;
 
 fn headers(message: &BorrowedMessage<'_>) -> BTreeMap<String, String> {
     let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap().to_vec()).unwrap();
@@ -26,7 +26,7 @@ fn expected<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String
 
 fn plain_consumer(servers: &str, topic: &str, partition: i32) -> BaseConsumer {
     let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", servers).set("group.id", "nobody").set("enable.auto.commit", "false");
+    client.set("bootstrap.servers", servers).set("group.id", "independent").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = client.create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
@@ -36,15 +36,15 @@ fn plain_consumer(servers: &str, topic: &str, partition: i32) -> BaseConsumer {
 
 #[tokio::test]
 async fn records_are_cloud_events() {
-    let Some(servers) = site::servers() else { return };
-    let mut config = site::config(&servers);
+    let Some(servers) = harness::servers() else { return };
+    let mut config = harness::config(&servers);
     config.ce_source = "/test/source".into();
-    let log = site::open(&config).await;
-    log.append(&[site::event(2, 70), site::watermark(2, 80, 70)]).await.unwrap();
+    let log = harness::open(&config).await;
+    log.append(&[harness::event(2, 70), harness::watermark(2, 80, 70)]).await.unwrap();
 
     let consumer = plain_consumer(&servers, &config.topic, 2);
-    let event = consumer.poll(site::BOUND).unwrap().unwrap();
-    assert_eq!(event.key(), Some(site::stream(2).as_str().as_bytes()));
+    let event = consumer.poll(harness::WAIT_MAX).unwrap().unwrap();
+    assert_eq!(event.key(), Some(harness::stream(2).as_str().as_bytes()));
     assert_eq!(event.payload(), Some(&70_i64.to_be_bytes()[..]));
     assert_eq!(
         headers(&event),
@@ -54,7 +54,7 @@ async fn records_are_cloud_events() {
             ("ce_source", "/test/source"),
             ("ce_type", "test.v1.Happened"),
             ("ce_time", "2025-11-26T10:04:05.000070Z"),
-            ("ce_subject", site::stream(2).as_str()),
+            ("ce_subject", harness::stream(2).as_str()),
             ("ce_position", "70"),
             ("ce_version", "70"),
             ("ce_requestid", "00000000-0000-0000-0000-000000000046"),
@@ -64,9 +64,9 @@ async fn records_are_cloud_events() {
     );
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let arrived = event.timestamp().to_millis().unwrap();
-    assert!((now - arrived).abs() < 60_000, "retention counts from the arrival, not from {arrived}");
+    assert!((now - arrived).abs() < 60_000, "the record timestamp is the time of arrival, not {arrived}");
 
-    let watermark = consumer.poll(site::BOUND).unwrap().unwrap();
+    let watermark = consumer.poll(harness::WAIT_MAX).unwrap().unwrap();
     assert_eq!((watermark.key(), watermark.payload()), (None, None));
     assert_eq!(
         headers(&watermark),
@@ -83,14 +83,14 @@ async fn records_are_cloud_events() {
 }
 
 #[tokio::test]
-async fn a_watermark_says_what_its_writer_knows_of_the_end() {
-    let Some(servers) = site::servers() else { return };
-    let config = site::config(&servers);
-    let log = site::open(&config).await;
-    log.append(&[site::event(1, 70)]).await.unwrap();
-    log.append(&[site::watermark(1, 80, 70)]).await.unwrap();
+async fn a_watermark_carries_a_summary_of_the_records_before_it() {
+    let Some(servers) = harness::servers() else { return };
+    let config = harness::config(&servers);
+    let log = harness::open(&config).await;
+    log.append(&[harness::event(1, 70)]).await.unwrap();
+    log.append(&[harness::watermark(1, 80, 70)]).await.unwrap();
     let consumer = plain_consumer(&servers, &config.topic, 1);
-    drop(consumer.poll(site::BOUND).unwrap().unwrap());
-    let watermark = consumer.poll(site::BOUND).unwrap().unwrap();
-    assert_eq!(headers(&watermark)["ce_tail"], "1:0:70", "below offset 1, the last event is at 0 with position 70");
+    drop(consumer.poll(harness::WAIT_MAX).unwrap().unwrap());
+    let watermark = consumer.poll(harness::WAIT_MAX).unwrap().unwrap();
+    assert_eq!(headers(&watermark)["ce_tail"], "1:0:70", "below offset 1, the last event has offset 0 and position 70");
 }

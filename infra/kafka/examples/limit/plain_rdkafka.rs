@@ -1,4 +1,4 @@
-//! rdkafka as its own examples use it.
+//! Measurement with plain rdkafka, used as in its own examples.
 
 use std::{thread, time::Duration};
 
@@ -9,7 +9,7 @@ use rdkafka::{
 };
 use tokio::time::Instant;
 
-use crate::{Figures, PARTITIONS, PAYLOAD_BYTES, Pace, Workload};
+use crate::{Latencies, PARTITIONS, PAYLOAD_BYTES, Pace, Workload};
 
 fn client(servers: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
@@ -29,7 +29,7 @@ fn consumer(servers: &str, topic: &str) -> BaseConsumer {
     consumer
 }
 
-/// Acknowledged by all, sent at once, compressed as ours is.
+/// With the acknowledgements, linger and compression of the event log.
 fn producer(servers: &str) -> BaseProducer {
     let mut client = client(servers);
     client.set("acks", "all").set("linger.ms", "0").set("compression.type", "lz4");
@@ -45,7 +45,7 @@ fn send(producer: &BaseProducer, topic: &str, number: u64, payload: &[u8]) {
     }
 }
 
-pub(crate) fn latency(servers: &str, topic: &str, work: Workload) -> Figures {
+pub(crate) fn latency(servers: &str, topic: &str, work: Workload) -> Latencies {
     let start = Instant::now();
     let (consumer, producer) = (consumer(servers, topic), producer(servers));
     thread::scope(|scope| {
@@ -67,11 +67,11 @@ pub(crate) fn latency(servers: &str, topic: &str, work: Workload) -> Figures {
             let sent = u64::from_be_bytes(*record.payload().unwrap().first_chunk().unwrap());
             latencies.push(crate::nanos(start) - sent);
         }
-        Figures::of(latencies, &work)
+        Latencies::of(latencies, &work)
     })
 }
 
-/// Records per second produced, and then consumed.
+/// Records per second, produced and then consumed.
 pub(crate) fn throughput(servers: &str, topic: &str, count: u64) -> (f64, f64) {
     let producer = producer(servers);
     let start = Instant::now();
