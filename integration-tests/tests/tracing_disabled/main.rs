@@ -1,5 +1,5 @@
-//! No endpoint is configured: no span is made anywhere, and contexts travel as callers sent them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+//! Without a configured OTLP endpoint no span is created, and trace contexts are passed on unchanged.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
 #[path = "../traces/installation.rs"]
 mod installation;
@@ -18,16 +18,16 @@ use diptych_kernel::{
     ports::{Consumer, EventLog, EventStore, LogEntry, LogSignal, Offset},
 };
 use diptych_runtime::{Shutdown, Tasks, trace};
-use installation::{Installation, get_account, serve};
+use installation::{EmbeddedInstallation, get_account, serve};
 use tracing::{Metadata, Subscriber, span};
 
 const COMMANDS: usize = 20;
 
-/// Takes every span of a trace that somebody makes, and counts them.
+/// Counts the spans that are created for traces.
 #[derive(Clone, Default)]
-struct Counting(Arc<AtomicU64>);
+struct SpanCounter(Arc<AtomicU64>);
 
-impl Subscriber for Counting {
+impl Subscriber for SpanCounter {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_span() && metadata.target() == trace::TARGET
     }
@@ -44,9 +44,9 @@ impl Subscriber for Counting {
 }
 
 #[tokio::test]
-async fn no_span_is_made_and_the_callers_context_goes_all_the_way() {
-    let counting = Counting::default();
-    let _here = tracing::subscriber::set_default(counting.clone());
+async fn no_span_is_created_and_the_callers_context_is_passed_on() {
+    let counter = SpanCounter::default();
+    let _default = tracing::subscriber::set_default(counter.clone());
     let tasks = Tasks::new(Shutdown::new());
     let installation = serve(&tasks).await;
     let (account_id, caller) = (installation.account().await, Caller::sampled());
@@ -61,28 +61,28 @@ async fn no_span_is_made_and_the_callers_context_goes_all_the_way() {
     let stored = rows.iter().filter(|row| row.metadata.traceparent.as_deref() == Some(caller.traceparent.as_str()));
     assert_eq!(stored.count(), COMMANDS);
     assert_eq!(published_with(&installation, &caller.traceparent, COMMANDS).await, COMMANDS);
-    assert_eq!(counting.0.load(Ordering::SeqCst), 0, "spans were made");
+    assert_eq!(counter.0.load(Ordering::SeqCst), 0, "spans were created");
     tasks.shutdown().begin();
     tasks.finish(Duration::from_secs(20)).await.unwrap();
 }
 
-/// How many records on the log have this context, once there are so many.
-async fn published_with(installation: &Installation, traceparent: &str, wanted: usize) -> usize {
-    let mut consumer = installation.stores.log.join("onlooker", "onlooker-1").await.unwrap();
+/// Counts the records with this trace context on the log, until there are as many as wanted.
+async fn published_with(installation: &EmbeddedInstallation, traceparent: &str, wanted: usize) -> usize {
+    let mut consumer = installation.stores.log.join("observer", "observer-1").await.unwrap();
     let mut found = 0;
     while found < wanted {
         match consumer.poll(100, Duration::from_secs(1)).await.unwrap() {
             LogSignal::Assigned(assigned) => {
-                for given in assigned {
-                    consumer.seek(given.partition, Offset(0)).await.unwrap();
+                for assignment in assigned {
+                    consumer.seek(assignment.partition, Offset(0)).await.unwrap();
                 }
             }
             LogSignal::Records(records) => {
-                let has_it = |entry: &LogEntry| match entry {
+                let has_context = |entry: &LogEntry| match entry {
                     LogEntry::Event(event) => event.metadata.traceparent.as_deref() == Some(traceparent),
                     LogEntry::Watermark(..) => false,
                 };
-                found += records.iter().filter(|record| has_it(&record.entry)).count();
+                found += records.iter().filter(|record| has_context(&record.entry)).count();
             }
             LogSignal::Revoked(..) | LogSignal::Idle => {}
         }

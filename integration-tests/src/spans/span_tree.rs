@@ -1,21 +1,22 @@
-//! What must be true of every trace.
+//! The spans of one trace as a tree.
 
 use std::collections::HashMap;
 
 use diptych_runtime::testing::{AttributeValue, Span, SpanKind, hex};
 
-/// The spans of a trace, as a tree below its caller.
+/// The spans of a trace, a tree below its caller's span.
 #[derive(Clone, Debug)]
-pub struct Tree {
+pub struct SpanTree {
     spans: HashMap<String, Span>,
     root: String,
 }
 
-impl Tree {
-    /// Checks that there is one root, a child of `caller` or of nobody, and that nobody else is without a parent that is there.
+impl SpanTree {
+    /// Builds the tree. It must have one root, a child of the span `caller` (or without a parent, if that is empty), and
+    /// every other span must have its parent in the tree.
     ///
     /// # Panics
-    /// When it is otherwise.
+    /// If the spans do not form such a tree.
     #[must_use]
     pub fn of(spans: Vec<Span>, caller: &str) -> Self {
         let count = spans.len();
@@ -30,26 +31,26 @@ impl Tree {
                 orphans.push(span.name.clone());
             }
         }
-        assert_eq!(orphans, Vec::<String>::new(), "spans without their parents");
-        let [root] = roots.as_slice() else { panic!("not one root but {}", roots.len()) };
+        assert_eq!(orphans, Vec::<String>::new(), "spans without parents");
+        let [root] = roots.as_slice() else { panic!("expected one root, found {}", roots.len()) };
         Self { root: root.clone(), spans }
     }
 
-    /// The span below the caller.
+    /// The root span.
     #[must_use]
     pub fn root(&self) -> &Span {
         &self.spans[&self.root]
     }
 
-    /// The only span of this name.
+    /// The only span with this name.
     ///
     /// # Panics
-    /// When there is none or more than one.
+    /// If there is none, or more than one.
     #[must_use]
     pub fn span(&self, name: &str) -> &Span {
         let mut named = self.spans.values().filter(|span| span.name == name);
-        let span = named.next().unwrap_or_else(|| panic!("there is no {name}"));
-        assert!(named.next().is_none(), "there is more than one {name}");
+        let span = named.next().unwrap_or_else(|| panic!("no span {name}"));
+        assert!(named.next().is_none(), "several spans {name}");
         span
     }
 
@@ -77,10 +78,10 @@ fn kind(span: &Span) -> &'static str {
     }
 }
 
-/// An attribute as text; `None` where there is none.
+/// An attribute as text; `None` if the span does not have it.
 ///
 /// # Panics
-/// When it is neither text nor a number.
+/// If it is neither text nor a number.
 #[must_use]
 pub fn attribute(span: &Span, key: &str) -> Option<String> {
     let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
@@ -91,7 +92,7 @@ pub fn attribute(span: &Span, key: &str) -> Option<String> {
     })
 }
 
-/// Whether a span is tied to another.
+/// Returns whether a span has a link to another.
 #[must_use]
 pub fn is_linked(span: &Span, to: &Span) -> bool {
     span.links.iter().any(|link| link.span_id == to.span_id && link.trace_id == to.trace_id)

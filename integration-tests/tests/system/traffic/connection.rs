@@ -1,4 +1,4 @@
-//! The way of a caller to the product: through the edge, with a bearer token, and again until there is an answer.
+//! Connection of a caller to the edge, with a bearer token and retries.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use tonic::{
 };
 use tonic_types::StatusExt;
 
-use super::journal::Pen;
-use crate::installation::{Installation, PATIENCE};
+use super::call_log::CallRecorder;
+use crate::installation::{StackInstallation, WAIT_MAX};
 
-/// The deadline of one attempt.
+/// Deadline of one attempt.
 const ATTEMPT_MAX: Duration = Duration::from_secs(3);
-/// How long to wait where a failure does not say it.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// Wait before a retry if the error has no retry delay.
+const RETRY_DELAY_DEFAULT: Duration = Duration::from_millis(50);
 
 type Connection = InterceptedService<Channel, Bearer>;
 
-/// A connection to the edge, made again when it is lost. Every clone is the same connection.
+/// A connection to the edge, which reconnects by itself. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct EdgeConnection {
     pub(crate) commands: CommandServiceClient<Connection>,
     pub(crate) queries: QueryServiceClient<Connection>,
 }
 
-/// Says with every call who calls.
+/// Adds the bearer token to every call.
 #[derive(Clone)]
 pub(crate) struct Bearer(MetadataValue<Ascii>);
 
@@ -46,9 +46,9 @@ impl Interceptor for Bearer {
     }
 }
 
-impl Link {
-    /// A connection of its own, made with the first call.
-    pub(crate) fn to(installation: &Installation) -> Self {
+impl EdgeConnection {
+    /// Creates a connection, which connects with the first call.
+    pub(crate) fn to(installation: &StackInstallation) -> Self {
         let channel = Endpoint::from_shared(format!("http://{}", installation.address())).unwrap().connect_lazy();
         let connection =
             InterceptedService::new(channel, Bearer(format!("Bearer {}", installation.token()).parse().unwrap()));
@@ -56,45 +56,49 @@ impl Link {
     }
 }
 
-/// Asks until there is an answer, or a refusal that stays.
-pub(crate) async fn insist<Q: Clone, A, F>(pen: &Pen, question: &Q, call: impl Fn(Request<Q>) -> F) -> Result<A, Status>
+/// Repeats a call until there is an answer, or an error that a retry does not change.
+pub(crate) async fn call_with_retries<Q: Clone, A, F>(
+    recorder: &CallRecorder,
+    message: &Q,
+    call: impl Fn(Request<Q>) -> F,
+) -> Result<A, Status>
 where
     F: Future<Output = Result<Response<A>, Status>>,
 {
     let began_at = Instant::now();
     loop {
-        let mut request = Request::new(question.clone());
+        let mut request = Request::new(message.clone());
         request.set_timeout(ATTEMPT_MAX);
         let status = match call(request).await {
             Ok(answer) => return Ok(answer.into_inner()),
             Err(status) => status,
         };
-        if !passes(&status) {
+        if !is_retryable(&status) {
             return Err(status);
         }
-        pen.failed(&status);
-        assert!(began_at.elapsed() < PATIENCE, "no answer for {:?}, last: {status:?}", began_at.elapsed());
-        pause(retry_delay(&status).unwrap_or(AGAIN_AFTER)).await;
+        recorder.failed(&status);
+        assert!(began_at.elapsed() < WAIT_MAX, "no answer within {:?}, last error: {status:?}", began_at.elapsed());
+        pause(retry_delay(&status).unwrap_or(RETRY_DELAY_DEFAULT)).await;
     }
 }
 
-/// When the product says that the same should be asked again.
+/// `RetryInfo.retry_delay`; `None` if the error has none.
 pub(crate) fn retry_delay(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
 }
 
-/// `ErrorInfo.reason`; empty where there is none.
+/// `ErrorInfo.reason`; empty if the error has none.
 pub(crate) fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
-/// Asks for an answer that includes everything up to a token.
+/// Consistency that includes everything up to a token.
 pub(crate) fn at_least(token: &str) -> Option<Consistency> {
     Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value: token.to_owned() }) })
 }
 
-/// Whether the same may be asked again, by what the proto files say about codes; and what a connection that broke looks like.
-fn passes(status: &Status) -> bool {
+/// Returns whether the call may be retried: by the contract of the proto files, or because the connection broke.
+fn is_retryable(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable | Code::ResourceExhausted => true,
         Code::Aborted => reason(status) == "CONTENTION",

@@ -1,5 +1,5 @@
-//! A collector that is not there: nobody feels it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+//! An unreachable OTLP collector delays neither calls nor the shutdown.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
 #[path = "../traces/installation.rs"]
 mod installation;
@@ -21,13 +21,13 @@ const COMMANDS: usize = 50;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_is_away_holds_up_neither_calls_nor_shutdown() {
-    // A port that was free a moment ago.
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+async fn an_unreachable_collector_delays_neither_calls_nor_shutdown() {
+    // A port on which no process listens.
+    let unused_address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let settings = TraceSettings {
         export_interval: Duration::from_millis(5),
         export_timeout: Duration::from_secs(60),
-        ..TraceSettings::new(format!("http://{nobody}"), "installation")
+        ..TraceSettings::new(format!("http://{unused_address}"), "installation")
     };
     let traces = install_logs_and_traces(&LogSettings::new("off", LogFormat::Text), Some(&settings)).unwrap();
     let tasks = Tasks::new(Shutdown::new());
@@ -40,7 +40,7 @@ async fn a_collector_that_is_away_holds_up_neither_calls_nor_shutdown() {
         }
         while installation.queries().get_account(Caller::sampled().request(get_account(&account_id))).await.is_err() {}
     };
-    timeout(Duration::from_secs(30), calls).await.expect("calls go on");
+    timeout(Duration::from_secs(30), calls).await.expect("calls succeed");
 
     let began_at = Instant::now();
     traces.shutdown(SHUTDOWN_MAX).await;

@@ -1,9 +1,9 @@
-//! All of it: an edge, two gateways, two instances of the services.
+//! Test harness: an edge, two gateways, two instances of the services.
 
 use std::{fs, time::Duration};
 
 use diptych_envoy::{
-    DESCRIPTOR_SET, DevelopmentKey, EdgeSettings, Endpoint, GatewaySettings, Process,
+    DESCRIPTOR_SET, DevelopmentKey, EdgeSettings, Endpoint, GatewaySettings, ProcessSettings,
     scope::{COMMANDS_WRITE, QUERIES_READ},
 };
 use diptych_proto::ledger::{
@@ -25,7 +25,8 @@ use super::{
 /// Both scopes.
 pub(crate) const ALL: [&str; 2] = [COMMANDS_WRITE, QUERIES_READ];
 
-pub(crate) struct Site {
+/// The running processes.
+pub(crate) struct EnvoyHarness {
     pub(crate) edge: Envoy,
     pub(crate) gateways: Vec<Envoy>,
     pub(crate) backends: Vec<Backend>,
@@ -33,13 +34,13 @@ pub(crate) struct Site {
     _folder: TempDir,
 }
 
-impl Site {
-    /// Everything running, or nothing where the test is to be skipped.
+impl EnvoyHarness {
+    /// Starts everything; `None` if the test is to be skipped.
     pub(crate) async fn start() -> Option<Self> {
         Self::start_with(|_| (), |_| ()).await
     }
 
-    /// The same with other settings.
+    /// Starts everything with changed settings.
     pub(crate) async fn start_with(
         change_gateway: impl Fn(&mut GatewaySettings),
         change_edge: impl Fn(&mut EdgeSettings),
@@ -50,13 +51,13 @@ impl Site {
         fs::write(&descriptor_set, DESCRIPTOR_SET).unwrap();
         let key = DevelopmentKey::generate();
         let backends = vec![Backend::start("a"), Backend::start("b")];
-        let services: Vec<Endpoint> = backends.iter().map(|backend| here(backend.address.port())).collect();
+        let services: Vec<Endpoint> = backends.iter().map(|backend| localhost(backend.address.port())).collect();
 
         let gateway = |name: &'static str| {
             let process = process(name);
             let descriptor_set = descriptor_set.to_str().unwrap();
             let mut settings =
-                GatewaySettings::new(process, services.clone(), services.clone(), key.identity(), descriptor_set);
+                GatewaySettings::new(process, services.clone(), services.clone(), key.jwt_settings(), descriptor_set);
             change_gateway(&mut settings);
             Envoy::start(&binary, move |log| {
                 settings.process.access_log_file = log;
@@ -64,8 +65,8 @@ impl Site {
             })
         };
         let gateways = join_all([gateway("gateway-0"), gateway("gateway-1")]).await;
-        let ports = gateways.iter().map(|gateway| here(gateway.calls.port())).collect();
-        let mut settings = EdgeSettings::new(process("edge-0"), ports);
+        let gateway_endpoints = gateways.iter().map(|gateway| localhost(gateway.calls.port())).collect();
+        let mut settings = EdgeSettings::new(process("edge-0"), gateway_endpoints);
         change_edge(&mut settings);
         let edge = Envoy::start(&binary, |log| {
             settings.process.access_log_file = log;
@@ -75,17 +76,17 @@ impl Site {
         Some(Self { edge, gateways, backends, key, _folder: folder })
     }
 
-    /// The value of `authorization` for somebody with these scopes.
+    /// The value of `authorization` for a caller with these scopes.
     pub(crate) fn bearer(&self, scopes: &[&str]) -> String {
         format!("Bearer {}", self.key.token("tester", scopes, Duration::from_secs(600)))
     }
 
-    /// The same as a header for curl.
+    /// The header `authorization` for curl.
     pub(crate) fn header(&self, scopes: &[&str]) -> String {
         format!("authorization: {}", self.bearer(scopes))
     }
 
-    /// A request of somebody who may do everything.
+    /// A request of a caller with both scopes.
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.bearer(&ALL).parse().unwrap());
@@ -100,13 +101,13 @@ impl Site {
         QueryServiceClient::new(channel(&self.edge))
     }
 
-    /// Pays into the account; returns who took it.
+    /// Deposits into the account; returns the name of the instance that answered.
     pub(crate) async fn deposit(&self, account_id: &str) -> Result<String, Status> {
         let answer = self.commands().deposit(self.request(deposit(account_id))).await?;
         Ok(answer.into_inner().receipt.unwrap().streams[0].stream_id.clone())
     }
 
-    /// Reads the account; returns who told it.
+    /// Reads the account; returns the name of the instance that answered.
     pub(crate) async fn account(&self, account_id: &str) -> Result<String, Status> {
         let message = GetAccountRequest { account_id: account_id.to_owned(), ..GetAccountRequest::default() };
         let answer = self.queries().get_account(self.request(message)).await?;
@@ -123,11 +124,11 @@ pub(crate) fn deposit(account_id: &str) -> DepositRequest {
     DepositRequest { account_id: account_id.to_owned(), ..DepositRequest::default() }
 }
 
-fn here(port: u16) -> Endpoint {
+fn localhost(port: u16) -> Endpoint {
     Endpoint::new("127.0.0.1", port)
 }
 
-/// On free ports, and quick to see what happens behind it.
-fn process(name: &str) -> Process {
-    Process { health_check_interval: Duration::from_millis(100), ..Process::new(name, 0, 0) }
+/// Settings with free ports and frequent health checks.
+fn process(name: &str) -> ProcessSettingsSettings {
+    ProcessSettings { health_check_interval: Duration::from_millis(100), ..ProcessSettings::new(name, 0, 0) }
 }

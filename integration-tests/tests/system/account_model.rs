@@ -1,21 +1,22 @@
-//! What every account must show. Each has one writer, who knows every state that it was in and the one that it may be in next.
+//! Expected state of every account. Each account has one writer, which knows every state that it was in and the next
+//! one that it may be in.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use diptych_proto::ledger::query::v1::{Account, Entry};
 use parking_lot::Mutex;
 
-/// The accounts of all callers. Every clone is the same book.
+/// Expected states of the accounts of all callers. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Book {
+pub(crate) struct AccountModel {
     accounts: Arc<BTreeMap<String, Mutex<History>>>,
 }
 
-/// A posting, as it must stand on the statement.
+/// A posting, as it must appear in the statement.
 #[derive(Clone, Debug)]
 pub(crate) struct Posting {
     pub(crate) request_id: String,
-    /// Above zero where money comes in.
+    /// Positive for incoming money.
     pub(crate) amount_minor: i64,
     pub(crate) is_of_transfer: bool,
 }
@@ -26,13 +27,13 @@ impl Posting {
     }
 }
 
-/// The states of an account: the first is that after it was opened, which is its version 1.
+/// The states of an account. The first is the one after its opening, version 1.
 #[derive(Debug)]
 struct History {
     states: Vec<State>,
-    /// The version of the last command that was acknowledged. States after it were asked for, and may be there or not.
+    /// Version of the last acknowledged command. Later states were requested, and may exist or not.
     acknowledged: i64,
-    /// The token of that command.
+    /// Consistency token of that command.
     token: String,
 }
 
@@ -42,8 +43,8 @@ struct State {
     posting: Option<Posting>,
 }
 
-impl Book {
-    /// Accounts that are about to be opened.
+impl AccountModel {
+    /// Creates the model of accounts that are about to be opened.
     pub(crate) fn new(account_ids: impl IntoIterator<Item = String>) -> Self {
         let opened = || History {
             states: vec![State { balance_minor: 0, posting: None }],
@@ -58,18 +59,18 @@ impl Book {
         self.accounts.keys()
     }
 
-    /// The balance when everything that was asked for is done.
+    /// The balance after every requested command.
     pub(crate) fn balance_minor(&self, account_id: &str) -> i64 {
         self.history(account_id).lock().last().balance_minor
     }
 
-    /// The version that the last acknowledged command made, and its token.
+    /// Version and token of the last acknowledged command.
     pub(crate) fn acknowledged(&self, account_id: &str) -> (i64, String) {
         let history = self.history(account_id).lock();
         (history.acknowledged, history.token.clone())
     }
 
-    /// A posting is about to be asked for: from now on it may show. Returns the version that it makes.
+    /// Records that a posting is about to be requested: from now on it may be visible. Returns its version.
     pub(crate) fn expect(&self, account_id: &str, posting: Posting) -> i64 {
         let mut history = self.history(account_id).lock();
         let balance_minor = history.last().balance_minor + posting.amount_minor;
@@ -77,30 +78,37 @@ impl Book {
         history.newest_version()
     }
 
-    /// A command was acknowledged: from now on, whoever asks with its token must see it.
+    /// Records that a command was acknowledged: from now on, a read with its token must include it.
     pub(crate) fn acknowledge(&self, account_id: &str, version: i64, token: &str) {
         let mut history = self.history(account_id).lock();
-        assert_eq!(version, history.acknowledged + 1, "{account_id} has one writer, who waits for each command");
+        assert_eq!(version, history.acknowledged + 1, "{account_id} has one writer, which waits for each command");
         history.acknowledged = version;
         token.clone_into(&mut history.token);
     }
 
-    /// An answer must be a state that the account was in, or may be in, and not one before `version_min`.
+    /// Asserts that an answer is a past or possible state of the account, and not before `version_min`.
     pub(crate) fn assert_shows(&self, shown: &Account, version_min: i64) {
         let history = self.history(&shown.account_id).lock();
         let versions = version_min..=history.newest_version();
-        assert!(versions.contains(&shown.version), "{shown:?} is not of a version in {versions:?}");
+        assert!(versions.contains(&shown.version), "the version of {shown:?} is not in {versions:?}");
         let state = history.state(shown.version);
         let expected = (state.balance_minor, shown.version - 1);
-        assert_eq!((shown.balance_minor, shown.entry_count), expected, "{shown:?} is not what version has");
+        assert_eq!(
+            (shown.balance_minor, shown.entry_count),
+            expected,
+            "{shown:?} differs from the state of that version"
+        );
     }
 
-    /// Entries that follow each other, newest first: none left out, none twice, each as it was asked for.
+    /// Asserts that entries are consecutive, newest first, and equal to the requested postings.
     pub(crate) fn assert_lists(&self, account_id: &str, entries: &[Entry], newest_version_min: i64) {
         let history = self.history(account_id).lock();
         let newest = entries.first().map_or(1, |entry| entry.version);
         let versions = newest_version_min..=history.newest_version();
-        assert!(versions.contains(&newest), "the newest entry of {account_id} has {newest}, not one of {versions:?}");
+        assert!(
+            versions.contains(&newest),
+            "the newest entry of {account_id} has version {newest}, which is not in {versions:?}"
+        );
         for (entry, version) in entries.iter().zip((2..=newest).rev()) {
             let state = history.state(version);
             let posting = state.posting.as_ref().unwrap();
@@ -110,25 +118,25 @@ impl Book {
         }
     }
 
-    /// What all accounts have together when everything that was asked for is done.
+    /// Totals over all accounts after every requested command.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for history in self.accounts.values().map(Mutex::lock) {
             totals.balance_minor += history.last().balance_minor;
             totals.accounts_opened_count += 1;
             for posting in history.states.iter().filter_map(|state| state.posting.as_ref()) {
-                totals.note(posting);
+                totals.add(posting);
             }
         }
         totals
     }
 
     fn history(&self, account_id: &str) -> &Mutex<History> {
-        self.accounts.get(account_id).unwrap_or_else(|| panic!("{account_id} is nobody's account"))
+        self.accounts.get(account_id).unwrap_or_else(|| panic!("unknown account {account_id}"))
     }
 }
 
-/// What all accounts have together.
+/// Totals over all accounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) balance_minor: i64,
@@ -140,7 +148,7 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    fn note(&mut self, posting: &Posting) {
+    fn add(&mut self, posting: &Posting) {
         self.entry_count += 1;
         match posting.amount_minor {
             amount if posting.is_of_transfer => self.transfers_minor += amount.max(0),
