@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use diptych_kafka::{KafkaConsumer, KafkaEventLog};
 use diptych_kernel::{
     Partition,
     ports::{Consumer, Effect, EventLog, LogSignal, Offset, OffsetCommit, Remedy},
@@ -27,6 +28,16 @@ async fn wait_for_assignment(consumer: &mut impl Consumer) -> usize {
         }
     }
     panic!("no partitions were assigned");
+}
+
+/// Joins, and starts all partitions.
+async fn join_and_start_all(log: &KafkaEventLog) -> KafkaConsumer {
+    let mut consumer = log.join("group", "ada").await.unwrap();
+    wait_for_assignment(&mut consumer).await;
+    for partition in 0..harness::PARTITIONS {
+        consumer.start_at(Partition::new(partition), Offset(0)).await.unwrap();
+    }
+    consumer
 }
 
 #[tokio::test]
@@ -68,11 +79,7 @@ async fn a_commit_survives_a_rebalance_and_is_fenced_after_the_membership_ends()
 #[tokio::test]
 async fn unreachable_brokers_are_reported_and_reading_resumes() {
     let (cluster, log) = cluster(|config| config.session_timeout = Duration::from_secs(30)).await;
-    let mut consumer = log.join("group", "ada").await.unwrap();
-    wait_for_assignment(&mut consumer).await;
-    for partition in 0..harness::PARTITIONS {
-        consumer.start_at(Partition::new(partition), Offset(0)).await.unwrap();
-    }
+    let mut consumer = join_and_start_all(&log).await;
     cluster.broker_down(1).unwrap();
     let error = loop {
         match consumer.next(10, harness::WAIT_MAX).await {
@@ -98,11 +105,7 @@ async fn unreachable_brokers_are_reported_and_reading_resumes() {
 #[tokio::test]
 async fn many_errors_in_a_row_are_reported_once() {
     let (cluster, log) = cluster(|config| config.session_timeout = Duration::from_secs(30)).await;
-    let mut consumer = log.join("group", "ada").await.unwrap();
-    wait_for_assignment(&mut consumer).await;
-    for partition in 0..harness::PARTITIONS {
-        consumer.start_at(Partition::new(partition), Offset(0)).await.unwrap();
-    }
+    let mut consumer = join_and_start_all(&log).await;
     cluster.broker_down(1).unwrap();
     while consumer.next(10, harness::WAIT_MAX).await.is_ok() {}
     // As long as a caller pauses after a few failures.
