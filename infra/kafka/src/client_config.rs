@@ -120,7 +120,7 @@ pub(crate) fn group_member(config: &KafkaConfig, group: &str, member: &str) -> C
         .set("group.instance.id", member)
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", &session_timeout)
-        // A busy member may call `Consumer::stay_alive` for a while instead of polling. A rebalance may wait for it for
+        // A busy member may call `Consumer::heartbeat` for a while instead of polling. A rebalance may wait for it for
         // as long.
         .set("max.poll.interval.ms", millis(config.session_timeout * SESSIONS_PER_POLL_INTERVAL))
         .set("heartbeat.interval.ms", millis(config.session_timeout / HEARTBEATS_PER_SESSION))

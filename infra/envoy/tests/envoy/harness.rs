@@ -129,6 +129,6 @@ fn localhost(port: u16) -> Endpoint {
 }
 
 /// Settings with free ports and frequent health checks.
-fn process(name: &str) -> ProcessSettingsSettings {
+fn process(name: &str) -> ProcessSettings {
     ProcessSettings { health_check_interval: Duration::from_millis(100), ..ProcessSettings::new(name, 0, 0) }
 }

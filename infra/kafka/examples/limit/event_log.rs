@@ -32,11 +32,11 @@ fn entry(number: u64, payload: &[u8]) -> LogEntry {
 /// Returns the next records. Starts assigned partitions, and then returns none.
 async fn records(consumer: &mut impl Consumer) -> Vec<diptych_kernel::ports::LogRecord> {
     loop {
-        match consumer.next(1_000, Duration::from_secs(30)).await.unwrap() {
+        match consumer.poll(1_000, Duration::from_secs(30)).await.unwrap() {
             LogSignal::Records(records) => return records,
             LogSignal::Assigned(assignments) => {
                 for assignment in assignments {
-                    consumer.start_at(assignment.partition, assignment.committed).await.unwrap();
+                    consumer.seek(assignment.partition, assignment.committed).await.unwrap();
                 }
                 return Vec::new();
             }

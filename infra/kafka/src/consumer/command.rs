@@ -7,7 +7,7 @@ use std::{
 
 use diptych_kernel::{
     Partition,
-    ports::{LogSignal, Offset, OffsetCommit, PortResult},
+    ports::{CommitOutcome, LogSignal, Offset, PortResult},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -19,11 +19,11 @@ pub(super) enum Command {
     /// Stop polling: the caller has stopped waiting for the next signal.
     StopPolling,
     /// Extend the session: the caller is busy.
-    StayAlive,
+    Heartbeat,
     /// Read a partition from an offset on.
-    StartAt { partition: Partition, offset: Offset, reply: oneshot::Sender<PortResult<()>> },
+    Seek { partition: Partition, offset: Offset, reply: oneshot::Sender<PortResult<()>> },
     /// Commit offsets.
-    Commit { offsets: Vec<(Partition, Offset)>, reply: oneshot::Sender<PortResult<OffsetCommit>> },
+    Commit { offsets: Vec<(Partition, Offset)>, reply: oneshot::Sender<PortResult<CommitOutcome>> },
     /// Complete the revocation with this guard id: its guard was dropped.
     ReleaseGuard(u64),
     /// Close: the consumer was dropped.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_kernel::{
     Partition,
-    ports::{Offset, OffsetCommit, PortError, PortResult},
+    ports::{CommitOutcome, Offset, PortError, PortResult},
 };
 use rdkafka::{
     consumer::{CommitMode, Consumer},
@@ -24,15 +24,15 @@ impl MemberThread {
     ///
     /// Ownership is checked here, because the broker accepts the offsets of any partition from any member of the
     /// current generation. If a rebalance overtakes this check, the generation has changed, and the broker refuses.
-    pub(super) fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<OffsetCommit> {
+    pub(super) fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let is_own = |partition| self.positions.contains(partition) || self.is_being_revoked(partition);
         let Some(consumer) = self.consumer.as_ref().filter(|_| offsets.iter().all(|(partition, _)| is_own(*partition)))
         else {
             let is_fenced = !offsets.is_empty();
-            return Ok(if is_fenced { OffsetCommit::Fenced } else { OffsetCommit::Committed });
+            return Ok(if is_fenced { CommitOutcome::Fenced } else { CommitOutcome::Committed });
         };
         if offsets.is_empty() {
-            return Ok(OffsetCommit::Committed);
+            return Ok(CommitOutcome::Committed);
         }
         let config = &self.identity.config;
         let list = partition_list_with_offsets(&config.topic, offsets)?;
@@ -41,11 +41,11 @@ impl MemberThread {
         loop {
             // The group has removed this member, and the rebalance callback has not run yet.
             if consumer.assignment_lost() {
-                return Ok(OffsetCommit::Fenced);
+                return Ok(CommitOutcome::Fenced);
             }
-            let Err(error) = consumer.commit(&list, CommitMode::Sync) else { return Ok(OffsetCommit::Committed) };
+            let Err(error) = consumer.commit(&list, CommitMode::Sync) else { return Ok(CommitOutcome::Committed) };
             match classify(&error) {
-                CommitFailure::Fenced => return Ok(OffsetCommit::Fenced),
+                CommitFailure::Fenced => return Ok(CommitOutcome::Fenced),
                 CommitFailure::Retry if Instant::now() < deadline => std::thread::park_timeout(RETRY_DELAY),
                 CommitFailure::Retry => {
                     return Err(PortError::not_done(format!(

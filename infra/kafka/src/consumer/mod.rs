@@ -6,12 +6,12 @@
 //!
 //! - `identity`: the member's name, and its subscription.
 //! - `thread`: the loop that executes commands, and the session timeout.
-//! - `poll`: the poll loop behind [`Consumer::next`].
+//! - `poll`: the poll loop behind [`Consumer::poll`].
 //! - `rebalance_callback`: librdkafka's callback; `rebalance`: assignment and revocation on the thread.
-//! - `positions`: the next offset of each partition; `seek`: [`Consumer::start_at`]; `commit`: [`Consumer::commit`].
+//! - `positions`: the next offset of each partition; `seek`: [`Consumer::seek`]; `commit`: [`Consumer::commit`].
 //!
-//! **A member is alive if it asks for its next signal** or calls [`Consumer::stay_alive`]. librdkafka is polled only
-//! while [`Consumer::next`] waits; its heartbeats are sent regardless. If a member does neither for a session timeout,
+//! **A member is alive if it asks for its next signal** or calls [`Consumer::heartbeat`]. librdkafka is polled only
+//! while [`Consumer::poll`] waits; its heartbeats are sent regardless. If a member does neither for a session timeout,
 //! its session has expired: the thread closes the consumer, which ends the heartbeats, and its commits are fenced. The
 //! next call returns that all partitions are lost, and the member then rejoins under its name.
 
@@ -36,7 +36,7 @@ use std::{
 
 use diptych_kernel::{
     Partition,
-    ports::{Consumer, LogRecord, LogSignal, Offset, OffsetCommit, PortError, PortResult},
+    ports::{CommitOutcome, Consumer, LogRecord, LogSignal, Offset, PortError, PortResult},
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -83,7 +83,7 @@ impl KafkaConsumer {
 
     /// Waits for the answer to the pending poll, or starts one. If the caller stops waiting, the answer is kept, and
     /// the thread stops polling.
-    async fn poll(&mut self, limit: usize, deadline: Instant) -> PortResult<LogSignal> {
+    async fn poll_thread(&mut self, limit: usize, deadline: Instant) -> PortResult<LogSignal> {
         let answer = match &mut self.pending_poll {
             Some(answer) => answer,
             pending_poll => {
@@ -113,14 +113,14 @@ impl KafkaConsumer {
 }
 
 impl Consumer for KafkaConsumer {
-    async fn next(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
+    async fn poll(&mut self, limit: usize, wait_max: Duration) -> PortResult<LogSignal> {
         let (limit, deadline) = (limit.max(1), Instant::now() + wait_max.min(WAIT_MAX));
         loop {
             if !self.buffered.is_empty() {
                 return Ok(LogSignal::Records(self.take_buffered(limit)));
             }
             // The answer may belong to a poll that an earlier, dropped call has started.
-            let signal = self.poll(limit, deadline).await;
+            let signal = self.poll_thread(limit, deadline).await;
             let outdated = std::mem::take(&mut self.outdated);
             match signal? {
                 LogSignal::Records(records) => {
@@ -133,20 +133,20 @@ impl Consumer for KafkaConsumer {
         }
     }
 
-    async fn stay_alive(&mut self) {
+    async fn heartbeat(&mut self) {
         // If the thread has ended, the next call fails.
-        let _ = self.commands.send(Command::StayAlive);
+        let _ = self.commands.send(Command::Heartbeat);
     }
 
-    async fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
+    async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         self.buffered.retain(|record| record.entry.partition() != partition);
         if self.pending_poll.is_some() {
             self.outdated.insert(partition);
         }
-        self.command(|reply| Command::StartAt { partition, offset, reply }).await?
+        self.command(|reply| Command::Seek { partition, offset, reply }).await?
     }
 
-    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<OffsetCommit> {
+    async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let offsets = offsets.to_vec();
         self.command(|reply| Command::Commit { offsets, reply }).await?
     }

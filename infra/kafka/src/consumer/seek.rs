@@ -11,7 +11,7 @@ use crate::error::not_done;
 
 impl MemberThread {
     /// Reads a partition from an offset on. If that fails, the partition stays paused until it is started again.
-    pub(super) fn start_at(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
+    pub(super) fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
         let what = || format!("{} cannot read partition {partition} from offset {}", self.identity, offset.0);
         if !self.positions.contains(partition) {
             return Err(PortError::operator(format!("{}: the partition is not assigned to it", what())));

@@ -111,14 +111,14 @@ impl MemberThread {
                     // The consumer keeps the receiver until it has the answer, so this fails only after it was dropped.
                     let _ = reply.send(signal);
                 }
-                Some(Command::StartAt { partition, offset, reply }) => {
-                    let _ = reply.send(self.start_at(partition, offset));
+                Some(Command::Seek { partition, offset, reply }) => {
+                    let _ = reply.send(self.seek(partition, offset));
                 }
                 Some(Command::Commit { offsets, reply }) => {
                     let _ = reply.send(self.commit(&offsets));
                 }
                 Some(Command::ReleaseGuard(guard_id)) => self.complete_revocation(guard_id),
-                Some(Command::StayAlive) => self.last_activity = Instant::now(),
+                Some(Command::Heartbeat) => self.last_activity = Instant::now(),
                 Some(Command::StopPolling) => {}
                 Some(Command::Leave) => break,
             }

@@ -44,7 +44,7 @@ async fn a_foreign_record_is_skipped() {
 /// Returns the next signal other than `Idle`.
 async fn next(consumer: &mut impl Consumer) -> PortResult<LogSignal> {
     for _ in 0..600 {
-        match consumer.next(100, Duration::from_millis(100)).await {
+        match consumer.poll(100, Duration::from_millis(100)).await {
             Ok(LogSignal::Idle) => {}
             other => return other,
         }
@@ -75,11 +75,11 @@ async fn an_unreadable_record_is_reported_with_its_offset_and_not_skipped() {
         log.append(&[harness::event(2, 73)]).await.unwrap();
         let LogSignal::Records(records) = next(&mut consumer).await.unwrap() else { panic!("a record was expected") };
         assert!(records.iter().all(|record| record.entry == harness::event(2, 73)), "{records:?}");
-        consumer.start_at(Partition::new(1), Offset(1)).await.unwrap();
+        consumer.seek(Partition::new(1), Offset(1)).await.unwrap();
     }
     drop(next(&mut consumer).await.unwrap_err());
     // An operator may decide to skip it.
-    consumer.start_at(Partition::new(1), Offset(2)).await.unwrap();
+    consumer.seek(Partition::new(1), Offset(2)).await.unwrap();
     let LogSignal::Records(records) = next(&mut consumer).await.unwrap() else { panic!("a record was expected") };
     assert_eq!(records[0].entry, harness::event(1, 72));
 }

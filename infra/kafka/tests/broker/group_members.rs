@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use diptych_kafka::{KafkaConsumer, KafkaEventLog};
 use diptych_kernel::{
     Partition,
-    ports::{Consumer, EventLog, LogSignal, Offset, OffsetCommit, Remedy, RevokeGuard},
+    ports::{CommitOutcome, Consumer, EventLog, LogSignal, Offset, Remedy, RevokeGuard},
 };
 use futures::FutureExt;
 use tokio::time::{Instant, timeout};
@@ -28,11 +28,11 @@ impl Member {
     }
 
     async fn poll(&mut self) {
-        match self.consumer.next(100, Duration::from_millis(20)).await.unwrap() {
+        match self.consumer.poll(100, Duration::from_millis(20)).await.unwrap() {
             LogSignal::Assigned(assignments) => {
                 for assignment in assignments {
                     assert!(self.owned.insert(assignment.partition));
-                    self.consumer.start_at(assignment.partition, assignment.committed).await.unwrap();
+                    self.consumer.seek(assignment.partition, assignment.committed).await.unwrap();
                 }
             }
             LogSignal::Revoked(partitions, guard) => {
@@ -79,11 +79,11 @@ async fn a_dropped_future_loses_no_record() {
         }
         assert!(Instant::now() < deadline, "only {} records were delivered", read.len());
         // Poll once without waiting, then wait a little.
-        let signal = match consumer.next(limit, Duration::from_secs(100)).now_or_never() {
+        let signal = match consumer.poll(limit, Duration::from_secs(100)).now_or_never() {
             Some(signal) => Ok(signal),
             None => {
                 dropped += 1;
-                timeout(Duration::from_millis(1 + dropped % 3), consumer.next(limit, Duration::from_secs(100))).await
+                timeout(Duration::from_millis(1 + dropped % 3), consumer.poll(limit, Duration::from_secs(100))).await
             }
         };
         match signal {
@@ -94,7 +94,7 @@ async fn a_dropped_future_loses_no_record() {
             }
             Ok(Ok(LogSignal::Assigned(assignments))) => {
                 for assignment in assignments {
-                    consumer.start_at(assignment.partition, assignment.committed).await.unwrap();
+                    consumer.seek(assignment.partition, assignment.committed).await.unwrap();
                 }
             }
             Ok(other) => panic!("{other:?}"),
@@ -121,10 +121,10 @@ async fn a_start_discards_records_that_were_not_delivered() {
     let mut consumer = log.join(&group(), "ada").await.unwrap();
     drop(harness::read_until(&mut consumer, Offset(0), |read| read.len() == entries.len()).await);
     for round in 0..20_u64 {
-        consumer.start_at(Partition::new(1), Offset(0)).await.unwrap();
+        consumer.seek(Partition::new(1), Offset(0)).await.unwrap();
         // Dropped at some point, so that records may have been polled and not delivered.
-        let _ = timeout(Duration::from_millis(round), consumer.next(10, Duration::from_secs(100))).await;
-        consumer.start_at(Partition::new(1), Offset(50)).await.unwrap();
+        let _ = timeout(Duration::from_millis(round), consumer.poll(10, Duration::from_secs(100))).await;
+        consumer.seek(Partition::new(1), Offset(50)).await.unwrap();
         let read = harness::read_until(&mut consumer, Offset(0), |read| !read.is_empty()).await;
         assert_eq!(read[0].offset, Offset(50));
     }
@@ -148,7 +148,7 @@ async fn a_held_guard_delays_a_rebalance_for_revoke_wait_max_only() {
     poll_until(&mut [&mut ada, &mut bob], |members| !members[1].owned.is_empty()).await;
     assert!(revoked_at.elapsed() >= config.revoke_wait_max, "the guard was not waited for");
     let outcome = ada.consumer.commit(&[(revoked[0], Offset(0))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Fenced, "its deadline has passed");
+    assert_eq!(outcome, CommitOutcome::Fenced, "its deadline has passed");
     // Dropping the guard now changes nothing.
     ada.guards.clear();
     poll_until(&mut [&mut ada, &mut bob], |members| members[0].owned.len() + members[1].owned.len() == ALL).await;
@@ -163,14 +163,14 @@ async fn a_member_rejoins_after_its_session_expired() {
     poll_until(&mut [&mut ada], |members| members[0].owned.len() == ALL).await;
     tokio::time::sleep(config.session_timeout + Duration::from_millis(100)).await;
     let outcome = ada.consumer.commit(&[(Partition::new(0), Offset(0))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Fenced);
+    assert_eq!(outcome, CommitOutcome::Fenced);
     // Starting a partition that it no longer owns does not fail, and has no effect.
-    ada.consumer.start_at(Partition::new(0), Offset(0)).await.unwrap();
+    ada.consumer.seek(Partition::new(0), Offset(0)).await.unwrap();
     ada.poll().await;
     assert!(ada.owned.is_empty(), "it learns first that all partitions are lost");
     poll_until(&mut [&mut ada], |members| members[0].owned.len() == ALL).await;
     let outcome = ada.consumer.commit(&[(Partition::new(0), Offset(0))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Committed);
+    assert_eq!(outcome, CommitOutcome::Committed);
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn the_later_of_two_members_with_one_name_fences_the_earlier() {
     let deadline = Instant::now() + harness::WAIT_MAX;
     let error = loop {
         assert!(Instant::now() < deadline, "the first was not fenced");
-        match first.consumer.next(1, Duration::from_millis(20)).await {
+        match first.consumer.poll(1, Duration::from_millis(20)).await {
             Err(error) => break error,
             Ok(_) => second.poll().await,
         }
@@ -221,10 +221,10 @@ async fn the_later_of_two_members_with_one_name_fences_the_earlier() {
     assert_eq!(error.remedy(), Remedy::Operator);
     assert!(error.to_string().contains("give each member its own name"), "{error}");
     let outcome = first.consumer.commit(&[(Partition::new(0), Offset(3))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Fenced);
+    assert_eq!(outcome, CommitOutcome::Fenced);
     second.poll().await;
     let outcome = second.consumer.commit(&[(Partition::new(0), Offset(1))]).await.unwrap();
-    assert_eq!(outcome, OffsetCommit::Committed);
+    assert_eq!(outcome, CommitOutcome::Committed);
 }
 
 #[tokio::test]

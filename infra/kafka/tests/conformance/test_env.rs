@@ -62,11 +62,11 @@ impl TestEnv for KafkaTestEnv {
         tokio::time::sleep(by).await;
     }
 
-    async fn within<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+    async fn timeout<T>(&self, bound: Duration, future: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(bound, future).await.ok()
     }
 
-    fn session(&self) -> Duration {
+    fn session_timeout(&self) -> Duration {
         self.config.session_timeout
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use diptych_kafka::{KafkaConsumer, KafkaEventLog};
 use diptych_kernel::{
     Partition,
-    ports::{Consumer, Effect, EventLog, LogSignal, Offset, OffsetCommit, Remedy},
+    ports::{CommitOutcome, Consumer, Effect, EventLog, LogSignal, Offset, Remedy},
 };
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -15,7 +15,7 @@ use crate::{cluster, harness};
 async fn wait_for_assignment(consumer: &mut impl Consumer) -> usize {
     let mut failures = 0;
     for _ in 0..1_000 {
-        match consumer.next(10, Duration::from_millis(50)).await {
+        match consumer.poll(10, Duration::from_millis(50)).await {
             Ok(LogSignal::Assigned(assignments)) => {
                 assert_eq!(assignments.len(), usize::from(harness::PARTITIONS));
                 return failures;
@@ -35,7 +35,7 @@ async fn join_and_start_all(log: &KafkaEventLog) -> KafkaConsumer {
     let mut consumer = log.join("group", "ada").await.unwrap();
     wait_for_assignment(&mut consumer).await;
     for partition in 0..harness::PARTITIONS {
-        consumer.start_at(Partition::new(partition), Offset(0)).await.unwrap();
+        consumer.seek(Partition::new(partition), Offset(0)).await.unwrap();
     }
     consumer
 }
@@ -62,18 +62,18 @@ async fn a_commit_survives_a_rebalance_and_is_fenced_after_the_membership_ends()
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS,
         ],
     );
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Committed);
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Committed);
     cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID]);
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Fenced);
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Fenced);
     // Partitions are fenced as soon as they are lost, before the signal says so.
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Fenced);
-    let signal = consumer.next(10, harness::WAIT_MAX).await.unwrap();
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Fenced);
+    let signal = consumer.poll(10, harness::WAIT_MAX).await.unwrap();
     assert!(
         matches!(&signal, LogSignal::Revoked(lost, _) if lost.len() == usize::from(harness::PARTITIONS)),
         "{signal:?}"
     );
     wait_for_assignment(&mut consumer).await;
-    assert_eq!(consumer.commit(&offsets).await.unwrap(), OffsetCommit::Committed);
+    assert_eq!(consumer.commit(&offsets).await.unwrap(), CommitOutcome::Committed);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn unreachable_brokers_are_reported_and_reading_resumes() {
     let mut consumer = join_and_start_all(&log).await;
     cluster.broker_down(1).unwrap();
     let error = loop {
-        match consumer.next(10, harness::WAIT_MAX).await {
+        match consumer.poll(10, harness::WAIT_MAX).await {
             Err(error) => break error,
             Ok(signal) => assert!(matches!(signal, LogSignal::Idle), "{signal:?}"),
         }
@@ -92,7 +92,7 @@ async fn unreachable_brokers_are_reported_and_reading_resumes() {
     cluster.broker_up(1).unwrap();
     log.append(&[harness::event(1, 70)]).await.unwrap();
     for _ in 0..1_000 {
-        if let Ok(LogSignal::Records(records)) = consumer.next(10, Duration::from_millis(50)).await {
+        if let Ok(LogSignal::Records(records)) = consumer.poll(10, Duration::from_millis(50)).await {
             assert_eq!(records[0].entry, harness::event(1, 70));
             return;
         }
@@ -107,14 +107,14 @@ async fn many_errors_in_a_row_are_reported_once() {
     let (cluster, log) = cluster(|config| config.session_timeout = Duration::from_secs(30)).await;
     let mut consumer = join_and_start_all(&log).await;
     cluster.broker_down(1).unwrap();
-    while consumer.next(10, harness::WAIT_MAX).await.is_ok() {}
+    while consumer.poll(10, harness::WAIT_MAX).await.is_ok() {}
     // As long as a caller pauses after a few failures.
     tokio::time::sleep(Duration::from_secs(4)).await;
     cluster.broker_up(1).unwrap();
     log.append(&[harness::event(1, 71)]).await.unwrap();
     let mut failures = Vec::new();
     loop {
-        match consumer.next(10, harness::WAIT_MAX).await {
+        match consumer.poll(10, harness::WAIT_MAX).await {
             Ok(LogSignal::Records(_)) => break,
             Ok(_) => {}
             Err(error) => failures.push(error.to_string()),

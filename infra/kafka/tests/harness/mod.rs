@@ -102,11 +102,11 @@ pub(crate) async fn read_until(
     let deadline = tokio::time::Instant::now() + WAIT_MAX;
     while !condition(&read) {
         assert!(tokio::time::Instant::now() < deadline, "timed out; records so far: {read:?}");
-        match consumer.next(1_000, Duration::from_millis(100)).await.unwrap() {
+        match consumer.poll(1_000, Duration::from_millis(100)).await.unwrap() {
             LogSignal::Records(records) => read.extend(records),
             LogSignal::Assigned(assignments) => {
                 for assignment in assignments {
-                    consumer.start_at(assignment.partition, from).await.unwrap();
+                    consumer.seek(assignment.partition, from).await.unwrap();
                 }
             }
             LogSignal::Revoked(..) | LogSignal::Idle => {}
