@@ -12,8 +12,8 @@ pub struct SpanTree {
 }
 
 impl SpanTree {
-    /// Builds the tree. It must have one root, a child of the span `caller` (or without a parent, if that is empty), and
-    /// every other span must have its parent in the tree.
+    /// Builds the tree. It must have one root, a child of the span `caller` (or without a parent, if that is empty),
+    /// and every other span must have its parent in the tree.
     ///
     /// # Panics
     /// If the spans do not form such a tree.
