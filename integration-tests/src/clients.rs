@@ -1,4 +1,5 @@
-//! Clients in other languages: generated from the protos and run as their users would, see `clients/README.md` beside this crate's sources.
+//! Clients in other languages, generated from the proto files and run as their users would; see `clients/README.md` of
+//! this crate.
 
 use std::{
     ffi::OsStr,
@@ -7,7 +8,7 @@ use std::{
     process::Command,
 };
 
-/// The protos of the product, as a client generates from them.
+/// Proto files of the product, from which clients are generated.
 const PROTOS: [&str; 6] = [
     "diptych/v1/consistency.proto",
     "diptych/v1/error_reason.proto",
@@ -16,7 +17,7 @@ const PROTOS: [&str; 6] = [
     "ledger/event/v1/events.proto",
     "ledger/query/v1/query_service.proto",
 ];
-/// What they import from Google's. Python needs these generated too; Go has them as modules.
+/// Google's proto files that they import. Python needs these generated too; Go has them as modules.
 const GOOGLE_PROTOS: [&str; 4] = [
     "google/api/annotations.proto",
     "google/api/http.proto",
@@ -36,16 +37,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// The client in Python, generated into a folder that is kept between runs; `None` where this machine has no Python.
+    /// Builds the client in Python, in a folder that is kept between runs; `None` if this machine has no Python.
     #[must_use]
     pub fn python() -> Option<Self> {
         let sources = sources("python");
-        let folder = workshop("python");
+        let folder = build_folder("python");
         let python = virtual_environment(
             &folder.join("venv"),
             &["--requirement".as_ref(), sources.join("requirements.txt").as_os_str()],
         )?;
-        let generated = emptied(&folder.join("generated"));
+        let generated = empty_folder(&folder.join("generated"));
         let mut generate = Command::new(&python);
         generate.args(["-m", "grpc_tools.protoc", "-I", ".", "-I", "third_party"]).current_dir(root().join("proto"));
         for kind in ["--python_out", "--grpc_python_out"] {
@@ -55,17 +56,17 @@ impl Client {
         Some(Self { program: python, arguments: vec![sources.join("readme.py")], python_path: Some(generated) })
     }
 
-    /// The client in Go; `None` where this machine has no Go.
+    /// Builds the client in Go; `None` if this machine has no Go.
     #[must_use]
     pub fn go() -> Option<Self> {
-        is_there("go").then_some(())?;
-        let folder = workshop("go");
+        is_installed("go").then_some(())?;
+        let folder = build_folder("go");
         let plugins = folder.join("bin");
         for plugin in GO_PLUGINS {
             run(Command::new("go").args(["install", plugin]).env("GOBIN", &plugins));
         }
         let python = virtual_environment(&folder.join("venv"), &[OsStr::new(BUF)])?;
-        let module = emptied(&folder.join("module"));
+        let module = empty_folder(&folder.join("module"));
         for file in ["main.go", "go.mod", "go.sum", "buf.gen.yaml"] {
             fs::copy(sources("go").join(file), module.join(file)).unwrap();
         }
@@ -84,10 +85,10 @@ impl Client {
         Some(Self { program, arguments: Vec::new(), python_path: None })
     }
 
-    /// Runs the README's example against an address, and gives the line of JSON that the client prints.
+    /// Runs the README's example against an address, and returns the line of JSON that the client prints.
     ///
     /// # Panics
-    /// When an answer was not as it should be.
+    /// If an answer was not as expected.
     #[must_use]
     pub fn run(&self, address: &str, token: Option<&str>) -> String {
         let mut command = Command::new(&self.program);
@@ -102,19 +103,19 @@ impl Client {
     }
 }
 
-/// Whether a program can be run here. In CI it must.
-fn is_there(program: &str) -> bool {
+/// Returns whether a program is installed. In CI it must be.
+fn is_installed(program: &str) -> bool {
     let found = Command::new(program).arg("--help").output().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "CI must have {program}");
+    assert!(found || std::env::var_os("CI").is_none(), "{program} must be installed in CI");
     if !found {
-        println!("skipped: there is no {program} on this machine");
+        println!("skipped: {program} is not installed");
     }
     found
 }
 
-/// A folder of Python packages, made once; gives its `python`.
+/// Creates a Python environment with packages, once; returns the path of its `python`.
 fn virtual_environment(folder: &Path, packages: &[&OsStr]) -> Option<PathBuf> {
-    is_there("python3").then_some(())?;
+    is_installed("python3").then_some(())?;
     let python = folder.join("bin/python");
     if !python.exists() {
         run(Command::new("python3").args(["-m", "venv"]).arg(folder));
@@ -131,14 +132,14 @@ fn sources(language: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(language)
 }
 
-/// Where what is generated is kept between runs.
-fn workshop(language: &str) -> PathBuf {
+/// Folder for generated files, kept between runs.
+fn build_folder(language: &str) -> PathBuf {
     let folder = root().join("target/clients").join(language);
     fs::create_dir_all(&folder).unwrap();
     folder.canonicalize().unwrap()
 }
 
-fn emptied(folder: &Path) -> PathBuf {
+fn empty_folder(folder: &Path) -> PathBuf {
     if folder.exists() {
         fs::remove_dir_all(folder).unwrap();
     }

@@ -1,4 +1,4 @@
-//! The processes of an installation and the place that outlives them.
+//! Simulated processes, and the stores that outlive them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,61 +17,61 @@ use diptych_runtime::{Shutdown, Tasks, TokioClock};
 /// The number of partitions of every cluster.
 pub const PARTITIONS: u16 = 4;
 
-/// How long a process may take to stop.
+/// Timeout of a graceful stop.
 const STOP_MAX: Duration = Duration::from_secs(60);
 
-/// Where everything is kept: what a restart finds again.
+/// The stores of a cluster. They outlive its processes.
 #[derive(Clone)]
-pub struct Site {
-    /// The stores without any wrapper.
-    pub stores: Embedded,
+pub struct ClusterStores {
+    /// The adapters without fault injection.
+    pub adapters: Embedded,
 }
 
-impl Site {
-    /// An empty site in memory, with the runtime's own time.
+impl ClusterStores {
+    /// Opens empty stores in memory, with the clock of the Tokio runtime.
     #[must_use]
     pub fn new() -> Self {
-        // 2026-01-01: any moment will do, as long as it is always the same.
+        // 2026-01-01: any constant will do.
         let clock = Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_767_225_600_000_000)));
         let partitions = Partitions::new(PARTITIONS).unwrap();
-        Self { stores: Embedded::open(&Storage::Memory, partitions, clock).unwrap() }
+        Self { adapters: Embedded::open(&Storage::Memory, partitions, clock).unwrap() }
     }
 
-    /// The same place after its cache was lost, as with a restart of the process that holds it.
+    /// The same stores with an empty cache, as after a restart of the cache.
     #[must_use]
     pub fn with_cold_cache(&self) -> Self {
-        let mut stores = self.stores.clone();
-        stores.cache = Arc::new(EmbeddedViewCache::new(1_000_000));
-        Self { stores }
+        let mut adapters = self.adapters.clone();
+        adapters.cache = Arc::new(EmbeddedViewCache::new(1_000_000));
+        Self { adapters }
     }
 }
 
-impl Default for Site {
+impl Default for ClusterStores {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// The reader of a [`Process`].
-pub type SiteReader =
+/// The reader of a [`SimulatedProcess`].
+pub type FaultyReader =
     Reader<FaultyViewStore<EmbeddedViewStore>, FaultyViewStore<EmbeddedViewStore>, FaultyViewCache<EmbeddedViewCache>>;
 
-/// A process with all stages in it, behind stores that may lie.
-pub struct Process<D: Domain> {
-    /// Takes commands.
+/// A process with all components of the pipeline, on stores with injected faults.
+pub struct SimulatedProcess<D: Domain> {
+    /// Executes commands.
     pub commands: CommandHandle<D>,
     /// Answers queries.
-    pub reader: SiteReader,
-    /// Decides who is lied to, and when the process dies.
+    pub reader: FaultyReader,
+    /// Injects faults, and crashes the process.
     pub faults: FaultInjector,
     tasks: Tasks,
 }
 
-impl<D: Domain> Process<D> {
-    /// Starts every stage. `name` tells processes of one site apart.
+impl<D: Domain> SimulatedProcess<D> {
+    /// Starts every component. `name` distinguishes the processes of one cluster.
     #[must_use]
-    pub fn start(site: &Site, name: &str, faults: FaultInjector) -> Self {
-        let Embedded { events, log, views, cache } = site.stores.clone();
+    pub fn start(stores: &ClusterStores, name: &str, faults: FaultInjector) -> Self {
+        let Embedded { events, log, views, cache } = stores.adapters.clone();
         let events: Arc<FaultyEventStore<EmbeddedEventStore>> = Arc::new(FaultyEventStore::new(events, faults.clone()));
         let log: Arc<FaultyEventLog<EmbeddedEventLog>> = Arc::new(FaultyEventLog::new(log, faults.clone()));
         let views = Arc::new(FaultyViewStore::new(views, faults.clone()));
@@ -96,20 +96,20 @@ impl<D: Domain> Process<D> {
         Self { commands, reader, faults, tasks }
     }
 
-    /// Stops in good order.
+    /// Stops gracefully.
     ///
     /// # Panics
-    /// When a stage failed or does not stop.
+    /// If a component failed or does not stop.
     pub async fn stop(self) {
         self.tasks.shutdown().begin();
         self.tasks.finish(STOP_MAX).await.unwrap();
     }
 
-    /// Dies: nothing that it still does reaches a store.
-    pub async fn die(self) {
+    /// Crashes: no further call reaches a store.
+    pub async fn crash(self) {
         self.faults.crash_after(0);
         self.tasks.shutdown().begin();
-        // Whatever did not end well is dead now.
-        let _dead = self.tasks.finish(STOP_MAX).await;
+        // Components may fail, because their stores do.
+        let _crashed = self.tasks.finish(STOP_MAX).await;
     }
 }

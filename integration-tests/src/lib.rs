@@ -1,14 +1,15 @@
-//! Whole-pipeline tests, split by duty: what runs ([`cluster`]), what it is asked ([`traffic`]), what goes wrong ([`faults`]), what must come
-//! out ([`model`]), and whether it did ([`validate`]).
+//! Whole-pipeline tests: the simulated processes ([`cluster`]), their callers ([`callers`]), injected faults
+//! ([`fault_plan`]), what callers were told ([`command_history`]), and the final checks ([`checks`]).
 //!
-//! All of that runs on one thread under paused time with one source of chance, so that a seed gives the same run again. The test `system` runs
-//! the product as it is installed, on real servers, with [`clients`] in other languages among its callers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+//! All of that runs on one thread, with paused time and one random generator, so that a seed reproduces a run. The test
+//! `system` runs the product as it is installed, on real servers, with [`clients`] in other languages among its
+//! callers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
+pub mod callers;
+pub mod checks;
 pub mod clients;
 pub mod cluster;
-pub mod faults;
-pub mod model;
+pub mod command_history;
+pub mod fault_plan;
 pub mod spans;
-pub mod traffic;
-pub mod validate;

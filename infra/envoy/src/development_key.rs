@@ -1,4 +1,4 @@
-//! A key for development and tests, and tokens signed with it.
+//! Signing key for development and tests, and tokens signed with it.
 
 use std::{
     fmt,
@@ -11,34 +11,35 @@ use serde_json::json;
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::{Identity, Jwks};
+use crate::settings::{Jwks, JwtSettings};
 
 const KEY_BYTES: usize = 64;
 
-/// A key that signs and that the gateway verifies with (HS256), for one stack on one machine: whoever reads the gateway's configuration can
-/// sign too. A real installation has an issuer with key pairs of its own and gives the gateway the public half ([`Jwks`]).
+/// A symmetric key (HS256) for one stack on one machine. Its users sign tokens with it and the gateway verifies them,
+/// so anyone who can read the gateway's configuration can also sign. A production installation has an issuer with key
+/// pairs, and the gateway gets the public keys ([`Jwks`]).
 pub struct DevelopmentKey {
     secret: [u8; KEY_BYTES],
 }
 
 impl DevelopmentKey {
-    /// The claim `iss` of its tokens.
+    /// Claim `iss` of its tokens.
     pub const ISSUER: &'static str = "diptych-development";
-    /// The claim `aud` of its tokens.
+    /// Claim `aud` of its tokens.
     pub const AUDIENCE: &'static str = "diptych";
 
-    /// A new key, unlike any other.
+    /// Generates a random key.
     #[must_use]
     pub fn generate() -> Self {
         let mut secret = [0; KEY_BYTES];
         for part in secret.chunks_exact_mut(16) {
-            // 122 bits of the system's randomness each.
+            // Each has 122 bits from the system's random number generator.
             part.copy_from_slice(Uuid::new_v4().as_bytes());
         }
         Self { secret }
     }
 
-    /// The key as a set of one (RFC 7517): what verifies its tokens.
+    /// The JSON Web Key Set with this key (RFC 7517), which verifies its tokens.
     #[must_use]
     pub fn jwks(&self) -> String {
         let key =
@@ -46,20 +47,20 @@ impl DevelopmentKey {
         json!({ "keys": [key] }).to_string()
     }
 
-    /// What makes a gateway accept its tokens, and no others.
+    /// Settings with which a gateway accepts this key's tokens, and no others.
     #[must_use]
-    pub fn identity(&self) -> Identity {
-        Identity {
+    pub fn jwt_settings(&self) -> JwtSettings {
+        JwtSettings {
             jwt_issuer: Self::ISSUER.to_owned(),
             jwt_audience: Self::AUDIENCE.to_owned(),
             jwks: Jwks::Inline(self.jwks()),
         }
     }
 
-    /// A token for `subject` with these scopes ([`crate::scope`]), good from now on for so long; Envoy allows a minute more.
+    /// Signs a token for `subject` with these scopes ([`crate::scope`]), valid from now on; Envoy allows a minute more.
     #[must_use]
     pub fn token(&self, subject: &str, scopes: &[&str], valid_for: Duration) -> String {
-        // Before 1970, and after the year 584 billion, a token is expired.
+        // A system time before 1970 makes an expired token.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let header = json!({ "alg": "HS256", "kid": "development", "typ": "JWT" });
         let claims = json!({

@@ -1,39 +1,39 @@
-//! Why a configuration cannot be rendered.
+//! Errors of rendering a configuration.
 
 /// Why a configuration cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// A setting has a value that Envoy would refuse, or that would not do what it says.
+    /// A setting has a value that Envoy would refuse, or that would not have the intended effect.
     #[error("{setting} {problem}")]
     Setting {
-        /// The setting, as the field is named; within lists with its index, such as `gateways[1].host`.
+        /// Name of the setting's field; in lists with its index, such as `gateways[1].host`.
         setting: String,
         /// What is wrong with the value, and what is allowed.
         problem: String,
     },
-    /// The template asks for a setting that there is not.
-    #[error("line {line} of the template asks for .{name}, which is no setting")]
+    /// The template has a placeholder without a setting.
+    #[error("line {line} of the template has the placeholder .{name}, and there is no such setting")]
     UnknownPlaceholder {
-        /// What it asks for.
+        /// Name of the placeholder.
         name: String,
-        /// Where, from 1.
+        /// Line of the template, from 1.
         line: usize,
     },
-    /// The template does not ask for a setting, which would therefore have no effect.
-    #[error("the template does not ask for the setting {name}")]
+    /// The template has no placeholder for a setting, which would therefore have no effect.
+    #[error("the template has no placeholder for the setting {name}")]
     UnusedSetting {
-        /// The setting.
+        /// Name of the setting.
         name: String,
     },
-    /// The template has something that only one of its two renderers understands.
+    /// The template has an action that only one of its two renderers supports.
     #[error(
-        "line {line} of the template has {{{{{action}}}}}: only {{{{ .name | toJson }}}}, and {{{{ range .name }}}} or \
-         {{{{ with .name }}}} up to {{{{ end }}}}, not one within the other, are understood"
+        "line {line} of the template has {{{{{action}}}}}; supported are {{{{ .name | toJson }}}}, and \
+         {{{{ range .name }}}} or {{{{ with .name }}}} up to {{{{ end }}}}, not nested"
     )]
     Malformed {
-        /// What stands between the braces.
+        /// Text between the braces.
         action: String,
-        /// Where, from 1.
+        /// Line of the template, from 1.
         line: usize,
     },
 }

@@ -1,162 +1,152 @@
-//! What differs between installations. The fields are the placeholders of the templates, and the values of a chart.
+//! Settings of an installation. Their fields are the placeholders of the templates, and the values of a chart.
 
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
-use crate::{RenderError, check, template};
-
-const EDGE: &str = include_str!("../templates/edge.yaml");
-const GATEWAY: &str = include_str!("../templates/gateway.yaml");
-
-/// The settings of an edge.
+/// Settings of an edge.
 #[derive(Clone, Debug, Serialize)]
 pub struct EdgeSettings {
-    /// The process.
+    /// Settings of the process.
     #[serde(flatten)]
-    pub process: Process,
-    /// Where the gateways are. At least one.
+    pub process: ProcessSettings,
+    /// Addresses of the gateways. At least one.
     pub gateways: Vec<Endpoint>,
-    /// Headers that are taken away from every call, in lower case. Default none. With `traceparent` and `tracestate` in it callers can
-    /// neither join traces nor decide which calls are traced: for an edge that strangers reach.
+    /// Request headers that are removed from every call, in lower case. Default none. With `traceparent` and
+    /// `tracestate`, callers can neither join traces nor decide which calls are traced: for an edge that is reachable
+    /// from untrusted networks.
     pub headers_dropped: Vec<String>,
 }
 
-/// The settings of a gateway.
+/// Settings of a gateway.
 #[derive(Clone, Debug, Serialize)]
 pub struct GatewaySettings {
-    /// The process.
+    /// Settings of the process.
     #[serde(flatten)]
-    pub process: Process,
-    /// Where the command service is. At least one.
+    pub process: ProcessSettings,
+    /// Addresses of the command service. At least one.
     pub commands: Vec<Endpoint>,
-    /// Where the query service is. At least one.
+    /// Addresses of the query service. At least one.
     pub queries: Vec<Endpoint>,
-    /// Who may call.
+    /// Verification of callers' tokens.
     #[serde(flatten)]
-    pub identity: Identity,
-    /// Web pages that may call, such as `https://app.example`: scheme, host and port, no path. Default none.
+    pub jwt: JwtSettings,
+    /// Origins of web pages that may call, such as `https://app.example`: scheme, host and port, no path. Default none.
     pub cors_origins: Vec<String>,
-    /// A file that holds [`crate::DESCRIPTOR_SET`].
+    /// Path of a file that contains [`crate::DESCRIPTOR_SET`].
     pub descriptor_set_file: String,
-    /// How long a unary call may take; a caller's own deadline (`grpc-timeout`) counts where it is earlier. Default 32 s, a little more
-    /// than the services themselves allow, so that their answer, which knows more, comes first. At least 1 ms.
+    /// Maximum duration of a unary call; a caller's deadline (`grpc-timeout`) counts if it is earlier. Default 32 s, a
+    /// little more than the services' own limit, so that their more specific error comes first. At least 1 ms.
     #[serde(serialize_with = "as_seconds")]
     pub call_duration_max: Duration,
-    /// How large a unary request may be, in bytes. Default 1 MiB and 64 KiB, a little more than the services themselves allow.
+    /// Maximum size of a unary request, in bytes. Default 1 MiB and 64 KiB, a little more than the services' own limit.
     /// 64 KiB to 16 MiB.
     pub request_bytes_max: u32,
-    /// How many calls this gateway lets through per second, over all callers; a stream counts once. Default 10,000. At least 1.
+    /// Maximum rate of calls through this gateway, per second, of all callers; a stream counts once. Default 10,000. At
+    /// least 1.
     pub calls_per_second_max: u32,
-    /// How many of them at once after a pause. Default 10,000. At least `calls_per_second_max`.
+    /// Maximum number of calls in one burst after a pause. Default 10,000. At least `calls_per_second_max`.
     pub calls_burst_max: u32,
 }
 
-/// The settings of one Envoy process, of either kind.
+/// Settings of one Envoy process, edge or gateway.
 #[derive(Clone, Debug, Serialize)]
-pub struct Process {
-    /// The name of the process in logs, such as `gateway-0`: letters, digits, `.`, `_`, `-`.
+pub struct ProcessSettings {
+    /// Name of the process in logs, such as `gateway-0`: letters, digits, `.`, `_`, `-`.
     pub node_id: String,
-    /// The address calls are taken on, an IP address. Default 127.0.0.1.
+    /// IP address to listen on for calls. Default 127.0.0.1.
     pub listen_address: String,
-    /// The port calls are taken on. 0 takes a free one, which `/listeners` on the admin port tells.
+    /// Port to listen on for calls. 0 takes a free one; `/listeners` on the admin port shows it.
     pub listen_port: u16,
-    /// The port of the administration, on 127.0.0.1 always. 0 takes a free one, which Envoy's `--admin-address-path` tells.
+    /// Admin port, always on 127.0.0.1. 0 takes a free one; Envoy's `--admin-address-path` shows it.
     pub admin_port: u16,
-    /// The file that a line is written to for every call. Default `/dev/stdout`.
+    /// File of the access log, which has a line for every call. Default `/dev/stdout`.
     pub access_log_file: String,
-    /// How many callers' connections are open at once. Further ones are closed. Default 10,000. At least 1.
+    /// Maximum number of open downstream connections. Further ones are closed. Default 10,000. At least 1.
     pub connections_max: u32,
-    /// How many calls to each service behind it are under way at once. Further ones are answered UNAVAILABLE. Default 4,096. At least 1.
+    /// Maximum number of calls in flight to each upstream service. Further ones are answered UNAVAILABLE. Default
+    /// 4,096. At least 1.
     pub calls_in_flight_max: u32,
-    /// How much memory the process may use, in bytes: from 95 % on, calls are answered UNAVAILABLE. Default 512 MiB. At least 64 MiB.
+    /// Maximum heap size of the process, in bytes: from 95 % on, calls are answered UNAVAILABLE. Default 512 MiB. At
+    /// least 64 MiB.
     pub heap_bytes_max: u64,
-    /// How long a call may stand still before it is ended. The only limit in time of a stream. Default 5 min. At least 1 ms.
+    /// How long a call may be idle before it is ended. The only time limit of a stream. Default 5 min. At least 1 ms.
     #[serde(serialize_with = "as_seconds")]
     pub stream_idle_timeout: Duration,
-    /// How often each instance behind it is asked whether it is ready. Default 2 s. At least 1 ms.
+    /// Interval of health checks of each upstream instance. Default 2 s. At least 1 ms.
     #[serde(serialize_with = "as_seconds")]
     pub health_check_interval: Duration,
-    /// Where spans go. Default nowhere; callers' trace context is passed on all the same.
+    /// Export of spans. Default none; callers' trace context is passed on all the same.
     pub tracing: Option<Tracing>,
 }
 
-/// Where something is reached.
+/// Address of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Endpoint {
-    /// An IP address, or a name; every address of the name is one instance.
+    /// An IP address, or a host name; every address of the name is one instance.
     pub host: String,
     /// The port. At least 1.
     pub port: u16,
 }
 
-/// Whose tokens are accepted. They are JSON Web Tokens with the claims `iss`, `aud`, `exp` and `scope` (see [`crate::scope`]).
+/// Which tokens are accepted. Tokens are JSON Web Tokens with the claims `iss`, `aud`, `exp` and `scope` (see
+/// [`crate::scope`]).
 #[derive(Clone, Debug, Serialize)]
-pub struct Identity {
-    /// What `iss` must be.
+pub struct JwtSettings {
+    /// Required value of `iss`.
     pub jwt_issuer: String,
-    /// What `aud` must be, or hold.
+    /// Required value of `aud`, or of one of its elements.
     pub jwt_audience: String,
-    /// The keys that verify signatures.
+    /// Keys that verify signatures.
     pub jwks: Jwks,
 }
 
 /// A JSON Web Key Set (RFC 7517).
 #[derive(Clone, Debug, Serialize)]
 pub enum Jwks {
-    /// The set itself.
+    /// The key set itself.
     #[serde(rename = "inline_string")]
     Inline(String),
-    /// A file with the set, which is read when Envoy starts.
+    /// Path of a file with the key set, which is read when Envoy starts.
     #[serde(rename = "filename")]
     File(String),
 }
 
-/// Where spans go.
+/// Export of spans.
 #[derive(Clone, Debug, Serialize)]
 pub struct Tracing {
-    /// An OTLP collector: an IP address or a name.
+    /// IP address or host name of an OTLP collector.
     pub host: String,
     /// Its gRPC port, usually 4317. At least 1.
     pub port: u16,
-    /// How many of a million calls that come without a `traceparent` are traced: 0 to 1,000,000. One that comes with it is traced where it
-    /// says so.
+    /// Out of a million calls without a `traceparent`, how many are traced: 0 to 1,000,000. A call with a `traceparent`
+    /// is traced if its flags say so.
     pub sampled_per_million: u32,
 }
 
 impl EdgeSettings {
-    /// An edge over these gateways, else as the fields say.
+    /// An edge in front of these gateways, with the defaults of the other fields.
     #[must_use]
-    pub fn new(process: Process, gateways: Vec<Endpoint>) -> Self {
+    pub fn new(process: ProcessSettings, gateways: Vec<Endpoint>) -> Self {
         Self { process, gateways, headers_dropped: Vec::new() }
-    }
-
-    /// The configuration, as Envoy reads it with `-c`.
-    ///
-    /// # Errors
-    /// When a value is outside what its field allows.
-    pub fn render(&self) -> Result<String, RenderError> {
-        check::edge(self)?;
-        render(EDGE, self)
     }
 }
 
 impl GatewaySettings {
-    /// A gateway to these services, else as the fields say.
+    /// A gateway in front of these services, with the defaults of the other fields.
     #[must_use]
     pub fn new(
-        process: Process,
+        process: ProcessSettings,
         commands: Vec<Endpoint>,
         queries: Vec<Endpoint>,
-        identity: Identity,
+        jwt: JwtSettings,
         descriptor_set_file: impl Into<String>,
     ) -> Self {
         Self {
             process,
             commands,
             queries,
-            identity,
+            jwt,
             cors_origins: Vec::new(),
             descriptor_set_file: descriptor_set_file.into(),
             call_duration_max: Duration::from_secs(32),
@@ -165,19 +155,10 @@ impl GatewaySettings {
             calls_burst_max: 10_000,
         }
     }
-
-    /// The configuration, as Envoy reads it with `-c`.
-    ///
-    /// # Errors
-    /// When a value is outside what its field allows.
-    pub fn render(&self) -> Result<String, RenderError> {
-        check::gateway(self)?;
-        render(GATEWAY, self)
-    }
 }
 
-impl Process {
-    /// A process with this name on these ports of 127.0.0.1, else as the fields say.
+impl ProcessSettings {
+    /// A process with this name on these ports of 127.0.0.1, with the defaults of the other fields.
     #[must_use]
     pub fn new(node_id: impl Into<String>, listen_port: u16, admin_port: u16) -> Self {
         Self {
@@ -197,23 +178,14 @@ impl Process {
 }
 
 impl Endpoint {
-    /// This host and port.
+    /// The address of this host and port.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port }
     }
 }
 
-fn render(text: &str, settings: &impl Serialize) -> Result<String, RenderError> {
-    let unfit = |problem: String| RenderError::Setting { setting: "a setting".to_owned(), problem };
-    match serde_json::to_value(settings) {
-        Ok(Value::Object(settings)) => template::render(text, &settings),
-        Ok(_) => Err(unfit("is not part of a struct".to_owned())),
-        Err(error) => Err(unfit(format!("cannot be written as JSON: {error}"))),
-    }
-}
-
-/// As Envoy reads durations: `0.25s`.
+/// Serializes a duration in Envoy's format, such as `0.250s`.
 fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{}.{:03}s", duration.as_secs(), duration.subsec_millis()))
 }

@@ -1,54 +1,54 @@
-//! The part of Go's template language that the templates may use, so that Helm renders the same files.
+//! The subset of Go's template language that the templates may use, so that Helm renders the same files.
 //!
-//! - `{{ .name | toJson }}`: the setting as JSON, which is YAML too, whatever is in it. Within a block, a field of the block's value;
-//!   `{{ . | toJson }}` there is the value itself.
+//! - `{{ .name | toJson }}`: the setting as JSON, which is valid YAML for any value. In a block, a field of the block's
+//!   value; `{{ . | toJson }}` there is the value itself.
 //! - `{{ range .name }} ... {{ end }}`: once for each value of a list.
-//! - `{{ with .name }} ... {{ end }}`: once, or not at all where the setting is null.
+//! - `{{ with .name }} ... {{ end }}`: once, or not at all if the setting is null.
 //!
-//! `{{-` takes away the white space before it. Blocks do not stand within blocks.
+//! `{{-` removes the white space before it. Blocks cannot be nested.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::RenderError;
+use crate::error::RenderError;
 
-/// Fills the template. Every placeholder must have its setting, and every setting its placeholder.
+/// Renders the template. Every placeholder must have its setting, and every setting its placeholder.
 pub(crate) fn render(template: &str, settings: &Map<String, Value>) -> Result<String, RenderError> {
-    let pieces = cut(template)?;
+    let segments = parse(template)?;
     let mut used = BTreeSet::new();
-    let mut text = String::new();
-    let mut rest = pieces.as_slice();
-    while let Some((piece, after)) = rest.split_first() {
+    let mut output = String::new();
+    let mut rest = segments.as_slice();
+    while let Some((segment, after)) = rest.split_first() {
         rest = after;
-        match piece.action {
-            Action::Text => text.push_str(piece.text),
-            Action::Value => text.push_str(&setting(settings, piece, &mut used)?.to_string()),
-            Action::Block => {
-                let length =
-                    rest.iter().position(|piece| piece.action != Action::Text && piece.action != Action::Value);
+        match segment.kind {
+            SegmentKind::Text => output.push_str(segment.text),
+            SegmentKind::Value => output.push_str(&setting(settings, segment, &mut used)?.to_string()),
+            SegmentKind::BlockStart => {
+                let is_in_body = |segment: &Segment<'_>| matches!(segment.kind, SegmentKind::Text | SegmentKind::Value);
+                let length = rest.iter().position(|segment| !is_in_body(segment));
                 let Some((body, [end, after @ ..])) = length.map(|length| rest.split_at(length)) else {
-                    return Err(piece.malformed());
+                    return Err(segment.malformed());
                 };
-                if end.action != Action::End {
+                if end.kind != SegmentKind::BlockEnd {
                     return Err(end.malformed());
                 }
-                for value in values(setting(settings, piece, &mut used)?) {
-                    block(body, value, &mut text)?;
+                for value in block_values(setting(settings, segment, &mut used)?) {
+                    render_block(body, value, &mut output)?;
                 }
                 rest = after;
             }
-            Action::End => return Err(piece.malformed()),
+            SegmentKind::BlockEnd => return Err(segment.malformed()),
         }
     }
     match settings.keys().find(|name| !used.contains(name.as_str())) {
         Some(name) => Err(RenderError::UnusedSetting { name: name.clone() }),
-        None => Ok(text),
+        None => Ok(output),
     }
 }
 
-/// What a block is rendered for: each value of a list, the one value, or nothing.
-fn values(value: &Value) -> &[Value] {
+/// Values that a block is rendered for: each value of a list, the single value, or none for null.
+fn block_values(value: &Value) -> &[Value] {
     match value {
         Value::Null => &[],
         Value::Array(values) => values,
@@ -56,13 +56,13 @@ fn values(value: &Value) -> &[Value] {
     }
 }
 
-/// What stands in a block, once.
-fn block(body: &[Piece<'_>], value: &Value, text: &mut String) -> Result<(), RenderError> {
-    for piece in body {
-        match (piece.action, piece.text) {
-            (Action::Text, literal) => text.push_str(literal),
-            (_, "") => text.push_str(&value.to_string()),
-            (_, name) => text.push_str(&value.get(name).ok_or_else(|| piece.unknown())?.to_string()),
+/// Renders the body of a block for one value.
+fn render_block(body: &[Segment<'_>], value: &Value, output: &mut String) -> Result<(), RenderError> {
+    for segment in body {
+        match (segment.kind, segment.text) {
+            (SegmentKind::Text, literal) => output.push_str(literal),
+            (_, "") => output.push_str(&value.to_string()),
+            (_, name) => output.push_str(&value.get(name).ok_or_else(|| segment.unknown())?.to_string()),
         }
     }
     Ok(())
@@ -70,33 +70,34 @@ fn block(body: &[Piece<'_>], value: &Value, text: &mut String) -> Result<(), Ren
 
 fn setting<'s>(
     settings: &'s Map<String, Value>,
-    piece: &Piece<'_>,
+    segment: &Segment<'_>,
     used: &mut BTreeSet<String>,
 ) -> Result<&'s Value, RenderError> {
-    used.insert(piece.text.to_owned());
-    settings.get(piece.text).ok_or_else(|| piece.unknown())
+    used.insert(segment.text.to_owned());
+    settings.get(segment.text).ok_or_else(|| segment.unknown())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
-    /// As it is.
+enum SegmentKind {
+    /// Literal text.
     Text,
-    /// A value as JSON.
+    /// A placeholder for a value as JSON.
     Value,
-    /// The beginning of a block.
-    Block,
-    /// The end of a block.
-    End,
+    /// `range` or `with`.
+    BlockStart,
+    /// `end`.
+    BlockEnd,
 }
 
-struct Piece<'t> {
-    action: Action,
-    /// The text, or the name without its dot.
+/// A literal text or an action of the template.
+struct Segment<'t> {
+    kind: SegmentKind,
+    /// The literal text, or the name without its dot.
     text: &'t str,
     line: usize,
 }
 
-impl Piece<'_> {
+impl Segment<'_> {
     fn unknown(&self) -> RenderError {
         RenderError::UnknownPlaceholder { name: self.text.to_owned(), line: self.line }
     }
@@ -106,9 +107,9 @@ impl Piece<'_> {
     }
 }
 
-/// Cuts the template into text and actions.
-fn cut(template: &str) -> Result<Vec<Piece<'_>>, RenderError> {
-    let mut pieces = Vec::new();
+/// Splits the template into literal texts and actions.
+fn parse(template: &str) -> Result<Vec<Segment<'_>>, RenderError> {
+    let mut segments = Vec::new();
     let mut rest = template;
     let mut line = 1;
     while let Some((text, after)) = rest.split_once("{{") {
@@ -121,26 +122,26 @@ fn cut(template: &str) -> Result<Vec<Piece<'_>>, RenderError> {
             Some(inner) => (text.trim_end(), inner),
             None => (text, inner),
         };
-        pieces.push(Piece { action: Action::Text, text, line: text_line });
-        pieces.push(action(inner, line)?);
+        segments.push(Segment { kind: SegmentKind::Text, text, line: text_line });
+        segments.push(parse_action(inner, line)?);
         rest = after;
     }
-    pieces.push(Piece { action: Action::Text, text: rest, line });
-    Ok(pieces)
+    segments.push(Segment { kind: SegmentKind::Text, text: rest, line });
+    Ok(segments)
 }
 
-fn action(inner: &str, line: usize) -> Result<Piece<'_>, RenderError> {
+fn parse_action(inner: &str, line: usize) -> Result<Segment<'_>, RenderError> {
     let malformed = || RenderError::Malformed { action: inner.to_owned(), line };
     let words: Vec<&str> = inner.split_ascii_whitespace().collect();
-    let (action, path) = match words.as_slice() {
-        [path, "|", "toJson"] => (Action::Value, *path),
-        ["range" | "with", path] => (Action::Block, *path),
-        ["end"] => (Action::End, "."),
+    let (kind, path) = match words.as_slice() {
+        [path, "|", "toJson"] => (SegmentKind::Value, *path),
+        ["range" | "with", path] => (SegmentKind::BlockStart, *path),
+        ["end"] => (SegmentKind::BlockEnd, "."),
         _ => return Err(malformed()),
     };
     let text = path.strip_prefix('.').ok_or_else(malformed)?;
     if text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_') {
-        Ok(Piece { action, text, line })
+        Ok(Segment { kind, text, line })
     } else {
         Err(malformed())
     }
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn values_become_json() {
+    fn values_are_rendered_as_json() {
         let settings = json!({ "port": 7400, "name": "a \"b\": {c}\n# d {{ .port }}", "none": null });
         let text = rendered("p: {{ .port | toJson }}\nn: {{.name|toJson}}", settings.clone());
         assert_eq!(text, Err(RenderError::Malformed { action: ".name|toJson".into(), line: 2 }));
@@ -172,7 +173,7 @@ n: "a \"b\": {c}\n# d {{ .port }}" null"#
     }
 
     #[test]
-    fn blocks_are_rendered_as_helm_does() {
+    fn blocks_are_rendered_as_by_helm() {
         let template = "a:\n  {{- range .list }}\n  - {{ .x | toJson }}\n  {{- end }}\n\
                         {{- with .one }}\nb: {{ . | toJson }}\n{{- end }}\nc\n";
         let text = rendered(template, json!({ "list": [{ "x": 1 }, { "x": "y" }], "one": "z" })).unwrap();
@@ -181,7 +182,7 @@ n: "a \"b\": {c}\n# d {{ .port }}" null"#
     }
 
     #[test]
-    fn placeholders_and_settings_must_fit() {
+    fn placeholders_and_settings_must_correspond() {
         let unknown = |name: &str, line| Err(RenderError::UnknownPlaceholder { name: name.into(), line });
         assert_eq!(rendered("\n{{ .a | toJson }}", json!({})), unknown("a", 2));
         assert_eq!(
@@ -192,7 +193,7 @@ n: "a \"b\": {c}\n# d {{ .port }}" null"#
     }
 
     #[test]
-    fn what_helm_would_read_otherwise_is_refused() {
+    fn syntax_outside_the_common_subset_is_refused() {
         let settings = json!({ "a": [], "b": [] });
         for template in [
             "{{ .a }}",

@@ -1,4 +1,4 @@
-//! What the templates promise, read from the files themselves. What Envoy makes of them is in `tests/`.
+//! Checks of the template files themselves. Tests with Envoy are in `tests/`.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,17 +14,17 @@ const EDGE: &str = include_str!("../templates/edge.yaml");
 const GATEWAY: &str = include_str!("../templates/gateway.yaml");
 
 fn gateway() -> GatewaySettings {
-    let identity = DevelopmentKey::generate().identity();
+    let jwt = DevelopmentKey::generate().jwt_settings();
     let services = vec![Endpoint::new("127.0.0.1", 7410)];
-    GatewaySettings::new(Process::new("gateway-0", 7430, 7431), services.clone(), services, identity, "set.bin")
+    GatewaySettings::new(ProcessSettings::new("gateway-0", 7430, 7431), services.clone(), services, jwt, "set.bin")
 }
 
 fn edge() -> EdgeSettings {
-    EdgeSettings::new(Process::new("edge-0", 7400, 7401), vec![Endpoint::new("::1", 7430)])
+    EdgeSettings::new(ProcessSettings::new("edge-0", 7400, 7401), vec![Endpoint::new("::1", 7430)])
 }
 
 #[test]
-fn every_placeholder_has_its_setting() {
+fn every_placeholder_has_a_setting() {
     let tracing = Some(Tracing { host: "collector".into(), port: 4317, sampled_per_million: 500 });
     for tracing in [None, tracing] {
         let (mut edge, mut gateway) = (edge(), gateway());
@@ -48,7 +48,7 @@ fn refused<T>(rendered: Result<T, RenderError>, expected: &str) {
 }
 
 #[test]
-fn values_that_would_not_do_are_refused() {
+fn invalid_values_are_refused() {
     let with_gateway = |change: fn(&mut GatewaySettings)| {
         let mut settings = gateway();
         change(&mut settings);
@@ -65,9 +65,9 @@ fn values_that_would_not_do_are_refused() {
     refused(with_gateway(|settings| settings.commands.clear()), "commands");
     refused(with_gateway(|settings| settings.queries[0].port = 0), "queries[0].port");
     refused(with_gateway(|settings| settings.queries[0].host = "a: b".into()), "queries[0].host");
-    refused(with_gateway(|settings| settings.identity.jwt_issuer = "a\nb".into()), "jwt_issuer");
-    refused(with_gateway(|settings| settings.identity.jwt_audience = String::new()), "jwt_audience");
-    refused(with_gateway(|settings| settings.identity.jwks = Jwks::Inline("{}".into())), "jwks");
+    refused(with_gateway(|settings| settings.jwt.jwt_issuer = "a\nb".into()), "jwt_issuer");
+    refused(with_gateway(|settings| settings.jwt.jwt_audience = String::new()), "jwt_audience");
+    refused(with_gateway(|settings| settings.jwt.jwks = Jwks::Inline("{}".into())), "jwks");
     refused(with_gateway(|settings| settings.cors_origins = vec!["https://a/b".into()]), "cors_origins[0]");
     refused(with_gateway(|settings| settings.descriptor_set_file = String::new()), "descriptor_set_file");
     refused(with_gateway(|settings| settings.call_duration_max = Duration::from_nanos(1)), "call_duration_max");
@@ -84,30 +84,30 @@ fn values_that_would_not_do_are_refused() {
 }
 
 #[test]
-fn a_key_is_unlike_any_other_and_is_not_shown() {
+fn keys_are_random_and_not_shown() {
     let (one, other) = (DevelopmentKey::generate(), DevelopmentKey::generate());
     assert_ne!(one.jwks(), other.jwks());
     assert_eq!(format!("{one:?}"), "DevelopmentKey { .. }");
 }
 
 #[test]
-fn a_secret_is_not_told_in_an_error() {
+fn an_error_does_not_show_the_key_set() {
     let mut settings = gateway();
-    settings.identity.jwks = Jwks::Inline("hunter2".into());
-    let said = settings.render().unwrap_err().to_string();
-    assert_eq!(said, "jwks is `what was given`: it must be a JSON Web Key Set with at least one key");
+    settings.jwt.jwks = Jwks::Inline("hunter2".into());
+    let message = settings.render().unwrap_err().to_string();
+    assert_eq!(message, "jwks is `***`: it must be a JSON Web Key Set with at least one key");
 }
 
-/// The commands that name a stream, with the field that names it, as the gateway has to know them.
+/// The gateway must know every command that names a stream, and the field that names it.
 #[test]
-fn every_command_is_hashed_on_its_stream() {
+fn every_command_is_hashed_by_its_stream() {
     let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
     let service = pool.get_service_by_name("ledger.command.v1.CommandService").unwrap();
     let expected: Vec<String> = service
         .methods()
         .filter_map(|method| {
-            let names_it = |name: &&str| method.input().get_field_by_name(name).is_some();
-            let field = ["account_id", "from_account_id"].into_iter().find(names_it)?;
+            let has_field = |name: &&str| method.input().get_field_by_name(name).is_some();
+            let field = ["account_id", "from_account_id"].into_iter().find(has_field)?;
             Some(format!("{}: {{request_field_extractions: {{{field}: {{}}}}}}", method.full_name()))
         })
         .collect();
@@ -116,7 +116,7 @@ fn every_command_is_hashed_on_its_stream() {
     assert_eq!(expected.len(), 7);
 }
 
-/// What stands between `before` and `after` in a line.
+/// The text between `before` and `after` in a line.
 fn between<'t>(line: &'t str, before: &str, after: &str) -> Option<&'t str> {
     line.trim_start().strip_prefix(before)?.split(after).next()
 }
@@ -146,7 +146,7 @@ fn error_info(reason: &str, metadata: &[(&str, &str)]) -> Any {
 }
 
 #[test]
-fn details_say_what_the_texts_say() {
+fn encoded_details_match_the_texts() {
     let a_second = prost_types::Duration { seconds: 1, nanos: 0 };
     let retry = any("google.rpc.RetryInfo", &RetryInfo { retry_delay: Some(a_second) });
     let violation = FieldViolation {
@@ -170,7 +170,7 @@ fn details_say_what_the_texts_say() {
     }
 }
 
-/// What stands after `reason: ` in the answers to callers of JSON, and in the details for callers of gRPC.
+/// The reasons in JSON error bodies and in gRPC error details, each with its code.
 fn reasons(template: &str) -> BTreeSet<(String, i32)> {
     let mut reasons = BTreeSet::new();
     let mut code = 0;
@@ -187,7 +187,7 @@ fn reasons(template: &str) -> BTreeSet<(String, i32)> {
 }
 
 #[test]
-fn every_reason_is_one_of_the_contract_with_its_code() {
+fn every_reason_is_in_the_contract_with_its_code() {
     let code_of = |reason: &str| {
         let explained = diptych_runtime::reasons::explain(reason).unwrap();
         explained.into_iter().find(|explained| explained.domain == "diptych.v1").map(|explained| explained.code)

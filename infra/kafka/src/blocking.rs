@@ -1,15 +1,16 @@
-//! Calls of librdkafka that wait.
+//! Blocking calls of librdkafka, run off the async worker threads.
 
 use diptych_kernel::ports::{PortError, PortResult};
 
-/// Runs what waits on a thread of its own, so that no worker does. What was begun goes on if the caller stops waiting; everything that
-/// runs here is bounded by [`KafkaConfig::answer_wait_max`](crate::KafkaConfig::answer_wait_max) per request.
+/// Runs a blocking call on a thread of the blocking pool. The call runs to its end even if the caller stops waiting;
+/// everything that runs here is bounded by [`KafkaConfig::request_timeout`](crate::KafkaConfig::request_timeout) per
+/// request.
 pub(crate) async fn run_blocking<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> PortResult<T> + Send + 'static,
 ) -> PortResult<T> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(answer) => answer,
-        Err(error) => Err(PortError::unknown(format!("{what}: the work was broken off")).caused_by(error)),
+        Ok(result) => result,
+        Err(error) => Err(PortError::unknown(format!("cannot {what}: the blocking task was aborted")).caused_by(error)),
     }
 }

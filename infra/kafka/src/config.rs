@@ -1,13 +1,13 @@
-//! What an installation says about its Kafka.
+//! Configuration of the event log.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use diptych_kernel::ports::{PortError, PortResult};
 
-/// The longest name that Kafka gives a topic.
+/// The longest topic name that Kafka allows.
 const TOPIC_BYTES_MAX: usize = 249;
 
-/// Properties that the guarantees rest on. [`KafkaConfig::extra`] may not have them.
+/// Properties that [`KafkaConfig::extra`] must not contain, because the guarantees of the log rest on them.
 const RESERVED: &[&str] = &[
     "acks",
     "auto.offset.reset",
@@ -41,54 +41,61 @@ const RESERVED: &[&str] = &[
     "session.timeout.ms",
 ];
 
-/// How to reach a Kafka, and what to want of it. Every handle keeps to these bounds by itself.
+/// How to reach the Kafka cluster, and the limits of its clients. Every handle enforces these limits itself.
 #[derive(Clone)]
 pub struct KafkaConfig {
-    /// Where to begin: `host:port`, several joined by commas. The rest of the cluster is found from there.
+    /// Brokers for the first connection: `host:port`, separated by commas. The rest of the cluster is discovered.
     pub bootstrap_servers: String,
-    /// The topic of the events.
+    /// Topic of the events.
     pub topic: String,
-    /// On how many brokers each record is kept. Only used when the topic is made. Default: 3.
+    /// Number of brokers that keep each record. Only used when the topic is created. Default: 3.
     pub replication_factor: u16,
-    /// How many brokers must have a record before it counts as acknowledged. Only used when the topic is made. Default: 2, so that an
-    /// acknowledged record survives the loss of any one broker.
+    /// Number of brokers that must have a record before it is acknowledged. Only used when the topic is created.
+    /// Default: 2, so that an acknowledged record survives the loss of any one broker.
     pub min_insync_replicas: u16,
-    /// How long records are kept. Only used when the topic is made. Whoever was away for longer reads the missing events from the write
-    /// database. A partition that is idle gets a watermark of some 250 bytes a second, which is 300 MB a month. Default: 14 days.
+    /// How long records are kept. Only used when the topic is created. A consumer that was away for longer reads the
+    /// missing events from the write database. An idle partition gets a watermark of some 250 bytes a second, which is
+    /// 300 MB a month. Default: 14 days.
     pub retention: Duration,
-    /// How long a member of a group may be silent, 1 second to 30 minutes. A member whose process is gone loses its partitions after this
-    /// time; one that lives but does not ask for its next signal is fenced after this time, and replaced after twice this time. The broker
-    /// bounds it by `group.min.session.timeout.ms` (6 seconds, unless configured) and `group.max.session.timeout.ms`. Default: 10 seconds.
-    pub session: Duration,
-    /// How long a rebalance waits for a member to drop its [`RevokeGuard`](diptych_kernel::ports::RevokeGuard). Less than `session`.
-    /// Default: 5 seconds.
+    /// Session timeout of a group member, 1 second to 30 minutes. A member whose process is gone loses its partitions
+    /// after this time; one that runs but does not ask for its next signal is fenced after this time, and replaced
+    /// after twice this time. The broker bounds it by `group.min.session.timeout.ms` (6 seconds, unless configured) and
+    /// `group.max.session.timeout.ms`. Default: 10 seconds.
+    pub session_timeout: Duration,
+    /// How long a rebalance waits for a member to drop its [`RevokeGuard`](diptych_kernel::ports::RevokeGuard). Less
+    /// than `session_timeout`. Default: 5 seconds.
     pub revoke_wait_max: Duration,
-    /// How long an append may take, retries included. After it, what is not acknowledged is given up as unknown. Default: 30 seconds.
+    /// How long an append may take, including retries. Then its unacknowledged records are abandoned, and their outcome
+    /// is unknown. Default: 30 seconds.
     pub append_wait_max: Duration,
-    /// How long any other answer of the brokers may take. Default: 10 seconds.
-    pub answer_wait_max: Duration,
-    /// How long a record waits for others to share a request with. 0 sends at once what is there. Default: 0.
+    /// Timeout of every other request to the brokers. Default: 10 seconds.
+    pub request_timeout: Duration,
+    /// How long a record waits for others to share a request with. 0 sends without waiting. Default: 0.
     pub linger: Duration,
-    /// How many records may wait to be acknowledged; an append with more waits. A waiting record takes about 1 KiB beside its bytes, for
-    /// its headers. Default: 16,384.
+    /// How many records may wait for their acknowledgement; an append with more waits for room. A waiting record takes
+    /// about 1 KiB in addition to its bytes, for its headers. Default: 16,384.
     pub queue_records_max: u32,
-    /// How many KiB of records may wait to be acknowledged; an append with more waits. Default: 16,384.
+    /// How many KiB of records may wait for their acknowledgement; an append with more waits for room. Default: 16,384.
     pub queue_kib_max: u32,
-    /// How many bytes a record may have, headers included. The topic's `max.message.bytes` has to allow it. Default: 1,000,000.
+    /// Maximum size of a record in bytes, including headers. The topic's `max.message.bytes` must allow it. Default:
+    /// 1,000,000.
     pub record_bytes_max: u32,
-    /// How long a broker holds back the answer to a member that has read everything. A record that comes is told at once all the same; a
-    /// partition that is started waits up to this long for its first record. Default: 100 milliseconds.
+    /// How long a broker delays its answer to a member that has read everything. A record that arrives is delivered at
+    /// once all the same; a partition that starts waits up to this long for its first record. Default: 100
+    /// milliseconds.
     pub fetch_wait_max: Duration,
-    /// How many KiB of records a member fetches ahead, beside what one request brings (up to 1 MiB, compressed). Default: 4,096.
+    /// How many KiB of records a member prefetches, in addition to one fetch request (up to 1 MiB, compressed).
+    /// Default: 4,096.
     pub prefetch_kib_max: u32,
-    /// What the records say about where they come from (`ce_source`): a URI or part of one, without spaces. Default: `/diptych`.
+    /// CloudEvents source of the records (`ce_source`): a URI reference without spaces. Default: `/diptych`.
     pub ce_source: String,
-    /// Further properties of librdkafka for every client, such as `security.protocol` and `sasl.*`. Their values are never printed.
+    /// Further librdkafka properties for every client, such as `security.protocol` and `sasl.*`. Their values are never
+    /// printed.
     pub extra: BTreeMap<String, String>,
 }
 
 impl KafkaConfig {
-    /// The defaults, for a topic of a cluster.
+    /// Creates a configuration with the defaults, for a topic of a cluster.
     #[must_use]
     pub fn new(bootstrap_servers: impl Into<String>, topic: impl Into<String>) -> Self {
         Self {
@@ -97,10 +104,10 @@ impl KafkaConfig {
             replication_factor: 3,
             min_insync_replicas: 2,
             retention: Duration::from_hours(14 * 24),
-            session: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(10),
             revoke_wait_max: Duration::from_secs(5),
             append_wait_max: Duration::from_secs(30),
-            answer_wait_max: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
             linger: Duration::ZERO,
             queue_records_max: 16 * 1024,
             queue_kib_max: 16 * 1024,
@@ -112,44 +119,45 @@ impl KafkaConfig {
         }
     }
 
-    /// All mistakes at once.
+    /// Checks every setting, and reports all invalid ones at once.
     pub(crate) fn check(&self) -> PortResult<()> {
-        let mut mistakes = Vec::new();
+        let mut problems = Vec::new();
         if self.bootstrap_servers.trim().is_empty() {
-            mistakes.push("bootstrap_servers is empty: give host:port of a broker".to_owned());
+            problems.push("bootstrap_servers is empty: set host:port of a broker".to_owned());
         }
         let is_topic_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if self.topic.is_empty() || self.topic.len() > TOPIC_BYTES_MAX || !self.topic.bytes().all(is_topic_byte) {
-            mistakes.push(format!(
-                "topic {:?} is no name for a topic: 1 to {TOPIC_BYTES_MAX} of a-z, A-Z, 0-9, dot, hyphen, underscore",
+            problems.push(format!(
+                "invalid topic name {:?}: use 1 to {TOPIC_BYTES_MAX} of a-z, A-Z, 0-9, dot, hyphen, underscore",
                 self.topic
             ));
         }
         if self.min_insync_replicas == 0 || self.min_insync_replicas > self.replication_factor {
-            mistakes.push(format!(
-                "min_insync_replicas {} is not 1 to replication_factor {}",
+            problems.push(format!(
+                "min_insync_replicas is {}: set 1 to replication_factor, which is {}",
                 self.min_insync_replicas, self.replication_factor
             ));
         }
-        if !(Duration::from_secs(1)..=Duration::from_mins(30)).contains(&self.session) {
-            mistakes.push(format!("session {:?} is not 1 second to 30 minutes", self.session));
+        if !(Duration::from_secs(1)..=Duration::from_mins(30)).contains(&self.session_timeout) {
+            problems.push(format!("session_timeout is {:?}: set 1 second to 30 minutes", self.session_timeout));
         }
-        if self.revoke_wait_max >= self.session {
-            mistakes.push(format!(
-                "revoke_wait_max {:?} is not less than session {:?}: the group would lose the member while it finishes",
-                self.revoke_wait_max, self.session
+        if self.revoke_wait_max >= self.session_timeout {
+            problems.push(format!(
+                "revoke_wait_max is {:?}: set less than session_timeout, which is {:?}; the group would drop a member \
+                 that is still finishing its work",
+                self.revoke_wait_max, self.session_timeout
             ));
         }
         if self.ce_source.is_empty() || !self.ce_source.bytes().all(|byte| byte.is_ascii_graphic()) {
-            mistakes.push(format!("ce_source {:?} is no URI: printable ASCII without spaces", self.ce_source));
+            problems.push(format!("ce_source is {:?}: set a URI of printable ASCII without spaces", self.ce_source));
         }
         for key in self.extra.keys().filter(|key| RESERVED.contains(&key.as_str())) {
-            mistakes.push(format!("extra may not have {key}: it is set from the other fields"));
+            problems.push(format!("extra must not contain {key}: it is derived from other settings"));
         }
-        if mistakes.is_empty() {
+        if problems.is_empty() {
             return Ok(());
         }
-        Err(PortError::operator(format!("the configuration of Kafka is wrong: {}", mistakes.join("; "))))
+        Err(PortError::operator(format!("invalid Kafka configuration: {}", problems.join("; "))))
     }
 }
 
@@ -162,10 +170,10 @@ impl fmt::Debug for KafkaConfig {
             .field("replication_factor", &self.replication_factor)
             .field("min_insync_replicas", &self.min_insync_replicas)
             .field("retention", &self.retention)
-            .field("session", &self.session)
+            .field("session_timeout", &self.session_timeout)
             .field("revoke_wait_max", &self.revoke_wait_max)
             .field("append_wait_max", &self.append_wait_max)
-            .field("answer_wait_max", &self.answer_wait_max)
+            .field("request_timeout", &self.request_timeout)
             .field("linger", &self.linger)
             .field("queue_records_max", &self.queue_records_max)
             .field("queue_kib_max", &self.queue_kib_max)
@@ -183,14 +191,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_right() {
+    fn the_defaults_are_valid() {
         KafkaConfig::new("127.0.0.1:9092", "diptych.events").check().unwrap();
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
+    fn all_invalid_settings_are_reported_at_once() {
         let mut config = KafkaConfig::new(" ", "a topic");
-        config.revoke_wait_max = config.session;
+        config.revoke_wait_max = config.session_timeout;
         config.min_insync_replicas = 4;
         config.ce_source = "a b".into();
         config.extra.insert("acks".into(), "1".into());

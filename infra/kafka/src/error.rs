@@ -1,22 +1,23 @@
-//! From librdkafka's codes to what a caller is to do.
+//! Maps librdkafka's error codes to port errors.
 
-use diptych_kernel::ports::PortError;
+use diptych_kernel::{Partition, ports::PortError};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-/// Codes with which a record was certainly not stored. Every other code leaves that open, also the one of a record that was thrown away
-/// while it waited (`PurgeQueue`): it may have been sent before, and be waiting to be sent again.
+/// Returns whether a record with this delivery error was certainly not stored. With every other code it may be stored,
+/// also with that of a record that was purged while it waited (`PurgeQueue`): it may have been sent before, and be
+/// waiting for a retry.
 pub(crate) fn is_known_not_done(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
-        // It never left this process.
+        // The record never left this process.
         Code::QueueFull
             | Code::UnknownTopic
             | Code::UnknownPartition
             | Code::Authentication
             | Code::SSL
             | Code::Resolve
-            // The broker says so.
+            // The broker refused it.
             | Code::MessageSizeTooLarge
             | Code::MessageBatchTooLarge
             | Code::InvalidMessageSize
@@ -34,14 +35,19 @@ pub(crate) fn is_known_not_done(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// What a person has to do about a code, where asking again gives the same answer.
+/// Returns whether the record was purged, because of another record's failure or of a timeout.
+pub(crate) fn is_purged(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+}
+
+/// What an operator has to do about a code, if a retry would fail in the same way.
 pub(crate) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
     use RDKafkaErrorCode as Code;
     Some(match code {
         Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => {
-            "check the user, the password and the mechanism in the further properties of Kafka"
+            "check the user, the password and the SASL mechanism in kafka.extra"
         }
-        Code::SSL => "check the certificates in the further properties of Kafka",
+        Code::SSL => "check the certificates in kafka.extra",
         Code::TopicAuthorizationFailed => "allow this user to read and write the topic",
         Code::GroupAuthorizationFailed => "allow this user to read with the group",
         Code::ClusterAuthorizationFailed => "allow this user to write idempotently",
@@ -49,25 +55,28 @@ pub(crate) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
             "raise the topic's max.message.bytes"
         }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-            "run `diptych migrate`, which makes the topic"
+            "run `diptych migrate`, which creates the topic"
         }
         Code::InvalidSessionTimeout => {
-            "choose a session within the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"
+            "set kafka.session_timeout within the broker's group.min.session.timeout.ms and \
+             group.max.session.timeout.ms"
         }
         Code::InconsistentGroupProtocol => {
             "another program uses the group with another assignment strategy: give each program its own group"
         }
         Code::FencedInstanceId => "another member has joined under the same name: give each member its own name",
-        Code::InvalidReplicationFactor => "there are fewer brokers than the replication factor",
+        Code::InvalidReplicationFactor => {
+            "there are fewer brokers than kafka.replication_factor: lower it, or add brokers"
+        }
         Code::InvalidConfig | Code::PolicyViolation | Code::InvalidTopic | Code::InvalidRecord => {
             "the broker refuses it: see its log"
         }
-        Code::UnsupportedVersion | Code::UnsupportedFeature => "Kafka 2.4 or newer is needed",
+        Code::UnsupportedVersion | Code::UnsupportedFeature => "upgrade the brokers to Kafka 2.4 or newer",
         _ => return None,
     })
 }
 
-/// Something that was asked for and changes nothing, or did not happen: it can be asked again unless a person has to do something first.
+/// The error of a request that changed nothing. It can be retried, unless an operator has to act first.
 pub(crate) fn not_done(what: impl Into<String>, error: KafkaError) -> PortError {
     let code = error.rdkafka_error_code().or(match error {
         KafkaError::AdminOp(code) => Some(code),
@@ -79,17 +88,26 @@ pub(crate) fn not_done(what: impl Into<String>, error: KafkaError) -> PortError 
     }
 }
 
-/// A client could not be made, so the configuration is wrong. Values are left out, because they may be secrets.
-pub(crate) fn client(error: KafkaError) -> PortError {
+/// The error of a client that could not be created, because of its properties. Their values are left out: they may be
+/// secrets.
+pub(crate) fn client_creation(error: KafkaError) -> PortError {
     match error {
         KafkaError::ClientConfig(_, description, key, _) => {
-            PortError::operator(format!("the property {key} of Kafka is refused: {description}"))
+            PortError::operator(format!("invalid Kafka property {key}: {description}; check kafka.extra"))
         }
-        error => PortError::operator("a client for Kafka cannot be made; check its properties").caused_by(error),
+        error => PortError::operator("cannot create a Kafka client; check kafka.extra").caused_by(error),
     }
 }
 
-/// A list of partitions could not be made, which only wrong offsets can cause.
+/// The error of a partition list that could not be built, which only an invalid offset can cause.
 pub(crate) fn partition_list(error: KafkaError) -> PortError {
-    PortError::operator("offsets do not fit into Kafka's").caused_by(error)
+    PortError::operator("an offset is out of Kafka's range").caused_by(error)
+}
+
+/// The error of a Diptych record that cannot be decoded.
+pub(crate) fn unreadable_record(topic: &str, partition: Partition, offset: u64, reason: &str) -> PortError {
+    PortError::operator(format!(
+        "cannot decode the record at offset {offset} of partition {partition} of topic {topic}: {reason}; another \
+         program writes to the topic, or the record is damaged"
+    ))
 }

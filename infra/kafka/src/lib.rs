@@ -1,51 +1,55 @@
 //! The event log on Kafka.
 //!
-//! # What stands on the topic
+//! # Record format
 //!
-//! Every event is one record, and every watermark is one, each on the partition of its stream. They are CloudEvents in binary mode, so that
-//! any consumer can read them:
+//! Every event is one record, and every watermark is one, each on the partition of its stream. They are CloudEvents in
+//! binary mode, so that any consumer can read them:
 //!
 //! | header | of an event | of a watermark |
 //! |---|---|---|
 //! | `ce_specversion` | `1.0` | `1.0` |
-//! | `ce_id` | its position: unique, and the same when it comes again | unique |
+//! | `ce_id` | its position: unique, and the same in a repeat | unique |
 //! | `ce_source` | [`KafkaConfig::ce_source`] | the same |
-//! | `ce_type` | the full name of its message | [`WATERMARK_TYPE`] |
-//! | `ce_time` | when the write database recorded it (RFC 3339, microseconds) | the time as of which it is true |
+//! | `ce_type` | full name of its message | [`WATERMARK_TYPE`] |
+//! | `ce_time` | when the write database recorded it (RFC 3339, microseconds) | the time as of which it holds |
 //! | `ce_subject` | its stream | |
-//! | `ce_position` | its position | everything of the partition up to here stands before it |
-//! | `ce_version` | its place in its stream | |
+//! | `ce_position` | its position | all events of the partition up to this position precede the record |
+//! | `ce_version` | its version in its stream | |
 //! | `ce_requestid` | the command that caused it | |
-//! | `ce_lastevent` | | the position of the last event of the partition, 0 where it has none |
-//! | `ce_tail` | | where the last event stands, as far as its writer knew; for [`EventLog::ends`](diptych_kernel::ports::EventLog::ends) |
+//! | `ce_lastevent` | | position of the last event of the partition, 0 if there is none |
+//! | `ce_tail` | | offset and position of the last event, as far as the writer knew; see [`EventLog::ends`] |
 //! | `content-type` | `application/protobuf` | |
-//! | `traceparent` | the trace of its command, if there is one | |
+//! | `traceparent` | trace context of its command, if there is one | |
 //! | key | its stream | none |
 //! | payload | the encoded message | none |
 //!
-//! Numbers are decimal text. **Whoever is after events skips records of type [`WATERMARK_TYPE`]**, and knows a repeated event by its id.
-//! The time of the record itself is that of its arrival, so that retention counts from there. A record without `ce_position` is another
-//! program's and is skipped; one that has it and cannot be read is an error that names its partition and offset.
+//! Numbers are decimal text. **A consumer of events skips records of type [`WATERMARK_TYPE`]**, and recognises a
+//! repeated event by its id. The record's own timestamp is its time of arrival, so that retention counts from there. A
+//! record without `ce_position` belongs to another program and is skipped; a record that has it and cannot be decoded
+//! is an error that names its partition and offset.
 //!
-//! # What the brokers have to allow
+//! # Required broker settings and permissions
 //!
-//! `group.min.session.timeout.ms` up to [`KafkaConfig::session`]. With access control: to create, describe and describe the configuration
-//! of the topic (`ensure_topic`), write to it and write idempotently (relay), read it and read with the group (projector).
+//! `group.min.session.timeout.ms` must be at most [`KafkaConfig::session_timeout`]. With access control, allow: create,
+//! describe and describe configs of the topic (`ensure_topic`), write to it and write idempotently (relay), read it and
+//! read with the group (projector).
+//!
+//! [`EventLog::ends`]: diptych_kernel::ports::EventLog::ends
 
 mod append;
 mod blocking;
-mod client;
+mod client_config;
+mod client_context;
 mod config;
-mod context;
-mod ends;
+mod consumer;
+mod end_offsets;
 mod error;
-mod log;
-mod member;
+mod event_log;
 mod record;
 mod topic;
 
 pub use config::KafkaConfig;
-pub use log::KafkaEventLog;
-pub use member::KafkaConsumer;
+pub use consumer::KafkaConsumer;
+pub use event_log::KafkaEventLog;
 pub use record::WATERMARK_TYPE;
 pub use topic::ensure_topic;

@@ -49,7 +49,7 @@ func main() {
 	fmt.Println(string(line))
 	want := found{"go", 1050, 2, true, "FailedPrecondition", "INSUFFICIENT_FUNDS"}
 	if got != want {
-		fmt.Fprintf(os.Stderr, "not as it should be: %+v\n", got)
+		fmt.Fprintf(os.Stderr, "unexpected result: %+v\n", got)
 		os.Exit(1)
 	}
 }

@@ -73,7 +73,7 @@ def main() -> int:
               "code": "FAILED_PRECONDITION", "reason": "INSUFFICIENT_FUNDS"}
     wrong = {name: found[name] for name, value in wanted.items() if found[name] != value}
     if wrong:
-        print(f"not as it should be: {wrong}", file=sys.stderr)
+        print(f"unexpected result: {wrong}", file=sys.stderr)
     return 1 if wrong else 0
 
 

@@ -1,27 +1,27 @@
-//! Who calls.
+//! Callers that begin traces.
 
 use tonic::Request;
 use uuid::Uuid;
 
-/// Who calls, and which span of theirs the call is made in, as W3C Trace Context has it.
+/// A caller with a trace context (W3C Trace Context).
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The trace, in hexadecimal digits.
+    /// Trace id, in hexadecimal digits.
     pub trace_id: String,
-    /// The caller's span, in hexadecimal digits.
+    /// Span id of the caller, in hexadecimal digits.
     pub span_id: String,
-    /// The header that says so.
+    /// Value of the header `traceparent`.
     pub traceparent: String,
 }
 
 impl Caller {
-    /// Wants the trace.
+    /// A caller whose calls are traced.
     #[must_use]
     pub fn sampled() -> Self {
         Self::with_flags("01")
     }
 
-    /// Does not.
+    /// A caller whose calls are not traced.
     #[must_use]
     pub fn unsampled() -> Self {
         Self::with_flags("00")
@@ -34,22 +34,22 @@ impl Caller {
         Self { trace_id, span_id, traceparent }
     }
 
-    /// What is sent with a call.
+    /// Headers of a call.
     #[must_use]
     pub fn headers(&self) -> [(&'static str, &str); 1] {
         [("traceparent", self.traceparent.as_str())]
     }
 
-    /// A call of this caller.
+    /// Creates a request of this caller.
     pub fn request<M>(&self, message: M) -> Request<M> {
         with_headers(message, &self.headers())
     }
 }
 
-/// A call with these headers.
+/// Creates a request with these headers.
 ///
 /// # Panics
-/// When one cannot be sent.
+/// If a header value is invalid.
 pub fn with_headers<M>(message: M, headers: &[(&'static str, &str)]) -> Request<M> {
     let mut request = Request::new(message);
     for (name, value) in headers {

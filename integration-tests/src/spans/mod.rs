@@ -1,14 +1,16 @@
-//! Traces: callers that begin them, and checks of every trace that an [OTLP receiver](diptych_runtime::testing::OtlpReceiver) has received.
+//! Traces: callers that begin them, and checks of every trace that an [OTLP receiver] has received.
+//!
+//! [OTLP receiver]: diptych_runtime::testing::OtlpReceiver
 
 mod caller;
-mod tree;
+mod span_tree;
 
 pub use caller::{Caller, with_headers};
-pub use tree::{Tree, attribute, is_linked};
+pub use span_tree::{SpanTree, attribute, is_linked};
 
 use diptych_ledger::views::{ACCOUNTS, ENTRIES, TOTALS};
 
-/// What every deposit leads to, below the span that hands the command over, as [`Tree::edges`] has it, by way of a topic.
+/// The edges below the span of a deposit, in the format of [`SpanTree::edges`], through a topic.
 #[must_use]
 pub fn below_deposit(command: &str, topic: &str) -> Vec<String> {
     let mut edges = vec![
@@ -17,7 +19,7 @@ pub fn below_deposit(command: &str, topic: &str) -> Vec<String> {
         format!("send {topic} > process {topic} (consumer)"),
     ];
     edges.extend([ACCOUNTS, ENTRIES, TOTALS].map(|view| format!("process {topic} > INSERT {view} (client)")));
-    // Entries are scanned, so they are not cached.
+    // Entries are read by scans, so they are not cached.
     edges.extend([ACCOUNTS, TOTALS].map(|_| format!("process {topic} > set (client)")));
     edges
 }

@@ -1,4 +1,4 @@
-//! What processes tell those who run them: metrics of the services, what Envoys think of who is behind them, and a word to memcached.
+//! Administration of processes: metrics of the services, Envoy's view of its upstreams, and a flush of memcached.
 
 use std::io;
 
@@ -9,41 +9,41 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use crate::installation::{Installation, PATIENCE};
+use crate::installation::{StackInstallation, WAIT_MAX};
 
 const ENVOYS: [&str; 3] = ["gateway-1", "gateway-2", "edge"];
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Returns when every Envoy takes everybody behind it for ready.
-pub(crate) async fn until_all_are_in_use(installation: &Installation) {
+/// Waits until every Envoy reports all of its upstream instances as healthy.
+pub(crate) async fn until_all_healthy(installation: &StackInstallation) {
     for envoy in ENVOYS {
         let port = installation.port(envoy, "admin");
-        let is_ready = |line: &str| line.ends_with("::health_flags::healthy");
+        let is_healthy = |line: &str| line.ends_with("::health_flags::healthy");
         loop {
             let clusters = get(port, "/clusters").await.unwrap_or_default();
             let mut flags = clusters.lines().filter(|line| line.contains("::health_flags::")).peekable();
-            if flags.peek().is_some() && flags.all(is_ready) {
+            if flags.peek().is_some() && flags.all(is_healthy) {
                 break;
             }
-            pause(LOOK_AGAIN).await;
+            pause(POLL_INTERVAL).await;
         }
     }
 }
 
-/// Returns when a metric of a service, summed over its labels, is as it should be.
+/// Waits until a metric of a service, summed over its labels, meets a condition.
 pub(crate) async fn until_metric(
-    installation: &Installation,
+    installation: &StackInstallation,
     process: &str,
     name: &str,
-    is_right: impl Fn(f64) -> bool,
+    condition: impl Fn(f64) -> bool,
 ) {
-    while !metric(installation, process, name).await.is_some_and(&is_right) {
-        pause(LOOK_AGAIN).await;
+    while !metric(installation, process, name).await.is_some_and(&condition) {
+        pause(POLL_INTERVAL).await;
     }
 }
 
-/// A metric of a service, summed over its labels; `None` where the service does not answer or has none of the name.
-pub(crate) async fn metric(installation: &Installation, process: &str, name: &str) -> Option<f64> {
+/// A metric of a service, summed over its labels; `None` if the service does not answer or has no such metric.
+pub(crate) async fn metric(installation: &StackInstallation, process: &str, name: &str) -> Option<f64> {
     let text = get(installation.port(process, "metrics"), "/metrics").await.ok()?;
     let values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
@@ -53,16 +53,16 @@ pub(crate) async fn metric(installation: &Installation, process: &str, name: &st
     values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }
 
-/// Makes memcached forget everything.
-pub(crate) async fn flush_cache(installation: &Installation) {
+/// Removes everything from memcached.
+pub(crate) async fn flush_cache(installation: &StackInstallation) {
     let flush = async {
         let mut stream = TcpStream::connect(("127.0.0.1", installation.cache_port())).await.unwrap();
         stream.write_all(b"flush_all\r\n").await.unwrap();
         let mut answer = [0; 4];
         stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"OK\r\n", "memcached does not forget");
+        assert_eq!(&answer, b"OK\r\n", "memcached did not flush");
     };
-    timeout(PATIENCE, flush).await.expect("memcached does not answer");
+    timeout(WAIT_MAX, flush).await.expect("memcached did not answer");
 }
 
 async fn get(port: u16, path: &str) -> io::Result<String> {

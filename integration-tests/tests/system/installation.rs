@@ -1,4 +1,4 @@
-//! The product as it is installed: servers, services, gateways and an edge, and the program that feeds it.
+//! The product as it is installed: servers, services, gateways, an edge, and the import program.
 
 use std::{
     collections::BTreeMap,
@@ -12,30 +12,31 @@ use diptych_stack::{Product, ProductConfig, Server, Stack, StackConfig, Tools, T
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-/// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
-/// How long an import goes on while nobody answers.
-const PATIENCE_SECONDS: &str = "120";
+/// How long the test waits for anything before it fails.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(150);
+/// How long an import retries without an answer.
+const IMPORT_WAIT_MAX_SECONDS: &str = "120";
 
-/// The program that is installed, the stack that it runs on, and where its traces go.
-pub(crate) struct Installation {
+/// The installed program, the stack that it runs on, and the receiver of its traces.
+pub(crate) struct StackInstallation {
     pub(crate) stack: Stack,
-    pub(crate) collector: OtlpReceiver,
-    _collecting: Tasks,
+    pub(crate) otlp_receiver: OtlpReceiver,
+    _receiver_tasks: Tasks,
     product: Product,
     program: PathBuf,
     partitions: u16,
 }
 
-/// How an import ended.
+/// Result of an import.
 pub(crate) struct Import {
     status: Option<i32>,
     pub(crate) report: Value,
     stderr: String,
 }
 
-impl Installation {
-    /// Starts everything, two processes of each service; `None`, with a line, where a server is not installed. In CI that is a failure.
+impl StackInstallation {
+    /// Starts everything, with two processes of each service. If a server is not installed, prints that and returns
+    /// `None`; in CI it fails.
     pub(crate) async fn start() -> Option<Self> {
         let config = StackConfig::for_test(Server::ALL).unwrap();
         let tools = Tools::of(&config.places);
@@ -51,32 +52,39 @@ impl Installation {
         let stack = Stack::start(config).await.unwrap();
         let mut config = ProductConfig::new(&program);
         config.settings = settings();
-        let collecting = Tasks::new(Shutdown::new());
-        let collector = OtlpReceiver::start(&collecting).await;
-        trace(&mut config, &collector.endpoint());
+        let receiver_tasks = Tasks::new(Shutdown::new());
+        let otlp_receiver = OtlpReceiver::start(&receiver_tasks).await;
+        enable_tracing(&mut config, &otlp_receiver.endpoint());
         let product = stack.start_product(&config).await.unwrap();
-        Some(Self { stack, collector, _collecting: collecting, product, program, partitions: config.partitions })
+        Some(Self {
+            stack,
+            otlp_receiver,
+            _receiver_tasks: receiver_tasks,
+            product,
+            program,
+            partitions: config.partitions,
+        })
     }
 
-    /// Where calls are taken, as `host:port`.
+    /// Address of the edge, as `host:port`.
     pub(crate) fn address(&self) -> &str {
         &self.product.address
     }
 
-    /// What a caller sends as a bearer token.
+    /// Bearer token for calls.
     pub(crate) fn token(&self) -> &str {
         &self.product.token
     }
 
-    /// How many there are.
+    /// Number of partitions.
     pub(crate) fn partitions(&self) -> u16 {
         self.partitions
     }
 
-    /// A subcommand of the program, told where the servers and the edge are.
+    /// A subcommand of the program, with the addresses of the servers and a token in its environment.
     fn diptych(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        // What tests are told is no setting of the program.
+        // Variables for tests are not settings of the program.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DIPTYCH_")) {
             command.env_remove(name);
         }
@@ -85,40 +93,40 @@ impl Installation {
         command
     }
 
-    /// Imports the transactions into accounts of an owner, whose names begin with the owner's.
+    /// Imports the transactions into accounts of an owner, whose ids start with the owner's name.
     pub(crate) async fn import(&self, owner: &str) -> Import {
-        self.begin_import(owner).end().await
+        self.start_import(owner).end().await
     }
 
-    pub(crate) fn begin_import(&self, owner: &str) -> RunningImport {
+    pub(crate) fn start_import(&self, owner: &str) -> RunningImport {
         let (file, _) = transactions();
         let (to, prefix) = (format!("http://{}", self.address()), format!("{owner}-"));
         let mut arguments = vec!["import", file.to_str().unwrap(), "--to", &to, "--output", "json"];
-        arguments.extend(["--owner", owner, "--account-prefix", &prefix, "--patience", PATIENCE_SECONDS]);
+        arguments.extend(["--owner", owner, "--account-prefix", &prefix, "--patience", IMPORT_WAIT_MAX_SECONDS]);
         RunningImport(self.diptych(&arguments).spawn().unwrap())
     }
 
-    /// Replays every event and compares every row with it.
+    /// Replays every event, and compares every row with the result.
     pub(crate) async fn assert_verified(&self) {
         let Output { status, stdout, stderr } = self.diptych(&["verify"]).output().await.unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(status.success(), "{} {}", text(&stdout), text(&stderr));
     }
 
-    /// Kills a process as a crash would, and starts it again.
+    /// Kills a process without a graceful stop, and starts it again.
     pub(crate) async fn kill_and_start(&self, process: &str) {
         self.stack.kill(process).await.unwrap();
         self.stack.start_again(process).await.unwrap();
     }
 
-    /// A port of a process, by the word for what is served there.
+    /// A port of a process, by the name of the service on it.
     pub(crate) fn port(&self, process: &str, service: &str) -> u16 {
         let processes = self.stack.status().unwrap();
         let ports = processes.iter().find(|status| status.name == process).map(|status| &status.ports);
         *ports.and_then(|ports| ports.get(service)).unwrap_or_else(|| panic!("{process} has no port for {service}"))
     }
 
-    /// Where memcached listens.
+    /// Port of memcached.
     pub(crate) fn cache_port(&self) -> u16 {
         self.stack.port(Server::Memcached).unwrap()
     }
@@ -128,7 +136,7 @@ impl Installation {
     }
 }
 
-/// An import that is under way.
+/// A running import.
 pub(crate) struct RunningImport(Child);
 
 impl RunningImport {
@@ -144,7 +152,7 @@ impl RunningImport {
 }
 
 impl Import {
-    /// Every row accepted or known already, every balance and every entry as the file has it.
+    /// Asserts that every row was accepted or known, and every balance and entry equals that of the file.
     #[track_caller]
     pub(crate) fn assert_equal(&self) {
         let is_equal = self.status == Some(0) && self.report["equal"] == true;
@@ -152,8 +160,8 @@ impl Import {
     }
 }
 
-/// Callers who bring a trace with them have it traced; other calls are not.
-fn trace(config: &mut ProductConfig, endpoint: &str) {
+/// Traces only calls that have a trace context.
+fn enable_tracing(config: &mut ProductConfig, endpoint: &str) {
     let (_, port) = endpoint.rsplit_once(':').unwrap();
     config.tracing = Some(Tracing { host: "127.0.0.1".into(), port: port.parse().unwrap(), sampled_per_million: 0 });
     let settings = [("OTLP_ENDPOINT", endpoint), ("SAMPLING_RATIO", "0"), ("EXPORT_INTERVAL", "100ms")];
@@ -161,21 +169,21 @@ fn trace(config: &mut ProductConfig, endpoint: &str) {
     config.settings.extend(settings);
 }
 
-/// The real bank's file where it lies beside the checkout, and the made-up sample elsewhere; and whether it is the real one.
+/// The file of a real bank if it exists beside the checkout, otherwise the sample; and whether it is the real one.
 pub(crate) fn transactions() -> (PathBuf, bool) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let real = root.join("../shared/data/czech-bank/transactions.csv.gz");
     if real.exists() { (real, true) } else { (root.join("examples/sample-transactions.csv"), false) }
 }
 
-/// Who is silent is given up sooner than by default, so that tests need not wait so long: the group of the projectors as soon as Kafka
+/// Shorter timeouts than the defaults, so that takeovers are faster: for the projectors' group the minimum that Kafka
 /// allows.
 fn settings() -> BTreeMap<String, String> {
-    let settings = [("DIPTYCH_KAFKA__SESSION", "6s"), ("DIPTYCH_RELAY__LEASE_DURATION", "4s")];
+    let settings = [("DIPTYCH_KAFKA__SESSION_TIMEOUT", "6s"), ("DIPTYCH_RELAY__LEASE_DURATION", "4s")];
     settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// The program of this build: it lies beside the folder of this test.
+/// The program of this build, in the parent folder of this test binary.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.ancestors().nth(2).unwrap().join("diptych");

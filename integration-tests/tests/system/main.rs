@@ -1,36 +1,36 @@
-//! The whole product on real servers, through Envoy: what its users do, and what goes wrong around them.
+//! The whole product on real servers, through Envoy, under load and faults.
 //!
-//! Callers work all the time while parts are killed, paused and stopped, and check every answer. Each part is killed once; the environment's
-//! `DIPTYCH_FAULT_ROUNDS` sets how often. The table at the end of that says how long callers felt it.
+//! Callers send calls and check every answer while processes are killed, suspended and stopped. Each process is killed
+//! once, or as often as `DIPTYCH_FAULT_ROUNDS` says; then a table shows how long callers had no answers.
 //!
-//! One stack serves all of it, as starting one takes longer than using it. Without the servers installed (`cargo stack install`) it is
-//! skipped, but not in CI.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+//! One stack serves the whole test, because starting one takes longer than using it. If the servers are not installed
+//! (`cargo stack install`), the test is skipped, except in CI.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
+mod account_model;
 mod admin;
-mod cold;
-mod down;
-mod drain;
-mod faults;
+mod cold_caches;
+mod final_check;
+mod graceful_stop;
 mod installation;
-mod members;
-mod model;
-mod outages;
+mod kills;
+mod outage_table;
 mod probe;
+mod server_outages;
+mod takeover;
 mod tools;
 mod traces;
 mod traffic;
-mod validate;
 
 use diptych_integration_tests::clients::Client;
-use installation::Installation;
-use traffic::{Kind, Traffic};
+use installation::StackInstallation;
+use traffic::{CallKind, Traffic};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_product_on_real_servers() {
-    let Some(installation) = Installation::start().await else { return };
+    let Some(installation) = StackInstallation::start().await else { return };
 
-    // A bank's transactions in, its balances and statements out, twice; then every row against its events.
+    // Import a bank's transactions twice, compare balances and statements, then compare every row with its events.
     installation.import("bank").await.assert_equal();
     let again = installation.import("bank").await;
     again.assert_equal();
@@ -38,27 +38,27 @@ async fn the_product_on_real_servers() {
     installation.assert_verified().await;
 
     tools::curl_and_grpcurl(&installation).await;
-    traces::one_call_is_one_trace(&installation, &installation.collector).await;
+    traces::one_call_is_one_trace(&installation, &installation.otlp_receiver).await;
     for client in [Client::python(), Client::go()].into_iter().flatten() {
         println!("{}", client.run(installation.address(), Some(installation.token())));
     }
 
-    faults::an_import_goes_on_after_a_kill(&installation).await;
+    kills::an_import_continues_after_a_kill(&installation).await;
 
     let seed = rand::random();
-    println!("traffic begins, from the seed {seed}");
+    println!("traffic starts with seed {seed}");
     let traffic = Traffic::start(&installation, seed).await;
-    faults::each_part_is_killed(&installation, &traffic).await;
+    kills::each_process_is_killed(&installation, &traffic).await;
 
-    members::projectors_leave_and_come_back(&installation, &traffic).await;
-    members::a_leading_relay_stands_still(&installation, &traffic).await;
-    down::each_server_stays_away(&installation, &traffic).await;
-    drain::nobody_feels_a_stop_in_order(&installation, &traffic).await;
-    cold::caches_begin_empty(&installation, &traffic).await;
+    takeover::projectors_leave_and_return(&installation, &traffic).await;
+    takeover::a_leading_relay_is_suspended(&installation, &traffic).await;
+    server_outages::each_server_is_down(&installation, &traffic).await;
+    graceful_stop::no_call_fails(&installation, &traffic).await;
+    cold_caches::caches_are_lost(&installation, &traffic).await;
 
-    let (book, journal) = traffic.stop().await;
-    validate::all_is_as_told(&installation, &book, &journal).await;
-    let counts = Kind::ALL.map(|kind| journal.successes_count(kind));
-    println!("commands, own writes and queries answered: {counts:?}; all is as callers were told");
+    let (model, call_log) = traffic.stop().await;
+    final_check::assert_all_commands_visible(&installation, &model, &call_log).await;
+    let counts = CallKind::ALL.map(|kind| call_log.successes_count(kind));
+    println!("commands, own writes and queries answered: {counts:?}; all acknowledged commands are visible");
     installation.stop().await;
 }

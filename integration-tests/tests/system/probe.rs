@@ -1,4 +1,4 @@
-//! Single attempts, whose answers and failures are looked at one by one.
+//! Single calls without retries, whose answers and errors are checked individually.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
 use crate::{
-    installation::Installation,
-    traffic::{Link, at_least, reason, retry_delay},
+    installation::StackInstallation,
+    traffic::{EdgeConnection, at_least, reason, retry_delay},
 };
 
-/// Longer than the product waits for anything but its caller's deadline, and short enough for a test.
+/// Longer than any wait inside the product, and short enough for a test.
 const DEADLINE: Duration = Duration::from_secs(3);
-/// How many answers may come too late in a row.
-const LOST_MAX: usize = 5;
-/// Not that of the traffic, whose totals are counted.
+/// How many answers in a row may miss the deadline.
+const LATE_ANSWERS_MAX: usize = 5;
+/// Another currency than that of the traffic, whose totals are checked.
 const CURRENCY: &str = "EUR";
 
-/// Calls, each once.
+/// Client that sends each call once.
 pub(crate) struct Probe {
-    link: Link,
+    connection: EdgeConnection,
 }
 
 impl Probe {
-    pub(crate) fn new(installation: &Installation) -> Self {
-        Self { link: Link::to(installation) }
+    pub(crate) fn new(installation: &StackInstallation) -> Self {
+        Self { connection: EdgeConnection::to(installation) }
     }
 
-    /// A new account; returns its id and the token with which it can be seen.
+    /// Opens a new account; returns its id and the consistency token.
     pub(crate) async fn open(&self) -> (String, String) {
         let account_id = format!("probe-{}", Uuid::new_v4().simple());
         let open = OpenAccountRequest {
@@ -44,11 +44,11 @@ impl Probe {
             currency_code: CURRENCY.to_owned(),
             overdraft_limit_minor: 0,
         };
-        let answer = self.link.commands.clone().open_account(request(open)).await.unwrap().into_inner();
+        let answer = self.connection.commands.clone().open_account(request(open)).await.unwrap().into_inner();
         (account_id, token(&answer.receipt.unwrap()))
     }
 
-    /// Pays in; returns the token with which that can be seen.
+    /// Deposits; returns the consistency token.
     pub(crate) async fn deposit(&self, account_id: &str) -> Result<String, Status> {
         let deposit = DepositRequest {
             request_id: Uuid::new_v4().to_string(),
@@ -57,48 +57,52 @@ impl Probe {
             currency_code: CURRENCY.to_owned(),
             ..DepositRequest::default()
         };
-        let answer = self.link.commands.clone().deposit(request(deposit)).await?.into_inner();
+        let answer = self.connection.commands.clone().deposit(request(deposit)).await?.into_inner();
         Ok(token(&answer.receipt.unwrap()))
     }
 
-    /// The account with the effect of a command.
-    pub(crate) async fn get_with(&self, account_id: &str, token: &str) -> Result<GetAccountResponse, Status> {
+    /// Reads the account as fresh as a token.
+    pub(crate) async fn get_as_fresh_as(&self, account_id: &str, token: &str) -> Result<GetAccountResponse, Status> {
         self.get(account_id, at_least(token)).await
     }
 
-    /// The account as it is known.
+    /// Reads the account without a token.
     pub(crate) async fn get_any(&self, account_id: &str) -> Result<GetAccountResponse, Status> {
         self.get(account_id, None).await
     }
 
     async fn get(&self, account_id: &str, consistency: Option<Consistency>) -> Result<GetAccountResponse, Status> {
-        let question = GetAccountRequest { account_id: account_id.to_owned(), consistency };
-        Ok(self.link.queries.clone().get_account(request(question)).await?.into_inner())
+        let message = GetAccountRequest { account_id: account_id.to_owned(), consistency };
+        Ok(self.connection.queries.clone().get_account(request(message)).await?.into_inner())
     }
 }
 
-/// Asks until the failure says why. It is given a moment before the deadline, and on a busy machine that moment may be too short for its way.
-pub(crate) async fn assert_unavailable<T: std::fmt::Debug>(reasons: &[&str], ask: impl AsyncFn() -> Result<T, Status>) {
-    let mut status = ask().await.unwrap_err();
-    for _ in 0..LOST_MAX {
+/// Asserts that a call fails as unavailable with one of these reasons. The product answers shortly before the deadline,
+/// which may be too late on a busy machine; then the call is repeated.
+pub(crate) async fn assert_unavailable<T: std::fmt::Debug>(
+    reasons: &[&str],
+    call: impl AsyncFn() -> Result<T, Status>,
+) {
+    let mut status = call().await.unwrap_err();
+    for _ in 0..LATE_ANSWERS_MAX {
         if !matches!(status.code(), Code::Cancelled | Code::DeadlineExceeded) {
             break;
         }
-        status = ask().await.unwrap_err();
+        status = call().await.unwrap_err();
     }
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert!(reasons.contains(&reason(&status).as_str()), "{status:?} has none of {reasons:?}");
-    assert!(retry_delay(&status).is_some(), "{status:?} does not say when to ask again");
+    assert!(retry_delay(&status).is_some(), "{status:?} has no retry delay");
 }
 
-/// Up to when an answer is complete, in nanoseconds.
-pub(crate) fn complete_up_to(answer: &GetAccountResponse) -> i128 {
+/// The time up to which an answer is complete, in nanoseconds since 1970.
+pub(crate) fn complete_up_to_nanos(answer: &GetAccountResponse) -> i128 {
     let time = answer.read_at.as_ref().and_then(|read_at| read_at.complete_up_to_time).unwrap();
     i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos)
 }
 
-fn request<Q>(question: Q) -> Request<Q> {
-    let mut request = Request::new(question);
+fn request<Q>(message: Q) -> Request<Q> {
+    let mut request = Request::new(message);
     request.set_timeout(DEADLINE);
     request
 }

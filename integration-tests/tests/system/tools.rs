@@ -1,13 +1,13 @@
-//! What people use to try things: curl and grpcurl.
+//! Calls by curl and grpcurl.
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::installation::Installation;
+use crate::installation::StackInstallation;
 
-/// An account opened and read by curl as JSON, and paid into by grpcurl, which learns the services by reflection.
-pub(crate) async fn curl_and_grpcurl(installation: &Installation) {
+/// Opens and reads an account by curl with JSON, and deposits by grpcurl, which uses reflection.
+pub(crate) async fn curl_and_grpcurl(installation: &StackInstallation) {
     let (address, account) = (installation.address(), format!("tools-{}", Uuid::new_v4().simple()));
     let url = |path: &str| format!("http://{address}/v1/accounts{path}");
 
@@ -21,8 +21,9 @@ pub(crate) async fn curl_and_grpcurl(installation: &Installation) {
         "request_id": Uuid::new_v4().to_string(), "account_id": account, "amount_minor": 1050, "currency_code": "EUR",
     });
     let method = "ledger.command.v1.CommandService/Deposit";
-    let paid = grpcurl(installation, &deposit, method).await;
-    let token = paid["receipt"]["writtenAt"]["value"].as_str().unwrap_or_else(|| panic!("no token: {paid:#}"));
+    let deposited = grpcurl(installation, &deposit, method).await;
+    let token =
+        deposited["receipt"]["writtenAt"]["value"].as_str().unwrap_or_else(|| panic!("no token: {deposited:#}"));
 
     let query = format!("/{account}?consistency.at_least_as_fresh.value={token}");
     let read = get_json(&url(&query), installation.token()).await;
@@ -33,8 +34,8 @@ pub(crate) async fn curl_and_grpcurl(installation: &Installation) {
     });
     let refused = post_json(&url(&format!("/{account}:withdraw")), installation.token(), &withdraw).await;
     assert_eq!(refused["details"][0]["reason"], "INSUFFICIENT_FUNDS", "{refused:#}");
-    let stranger = get_json(&url(&format!("/{account}")), "nonsense").await;
-    assert_eq!(stranger["code"], 16, "{stranger:#}");
+    let unauthenticated = get_json(&url(&format!("/{account}")), "nonsense").await;
+    assert_eq!(unauthenticated["code"], 16, "{unauthenticated:#}");
 }
 
 pub(crate) async fn get_json(url: &str, token: &str) -> Value {
@@ -52,7 +53,7 @@ async fn curl(arguments: &[&str], token: &str) -> Value {
     json_of(&mut command).await
 }
 
-async fn grpcurl(installation: &Installation, request: &Value, method: &str) -> Value {
+async fn grpcurl(installation: &StackInstallation, request: &Value, method: &str) -> Value {
     let authorization = format!("authorization: Bearer {}", installation.token());
     let mut command = Command::new(installation.stack.tools().grpcurl().unwrap());
     command.args(["-plaintext", "-H", &authorization, "-d", &request.to_string(), installation.address(), method]);

@@ -1,8 +1,8 @@
-//! One call is one trace, from the edge to the row and the cache.
+//! Every call is one trace, from the edge to the row and the cache.
 
 use std::time::Duration;
 
-use diptych_integration_tests::spans::{Caller, Tree, below_deposit};
+use diptych_integration_tests::spans::{Caller, SpanTree, below_deposit};
 use diptych_ledger::views::ACCOUNTS;
 use diptych_proto::ledger::{
     command::v1::{DepositRequest, OpenAccountRequest},
@@ -12,28 +12,28 @@ use diptych_runtime::testing::{OtlpReceiver, Span};
 use tonic::Request;
 use uuid::Uuid;
 
-use crate::{admin, installation::Installation, traffic::Link};
+use crate::{admin, installation::StackInstallation, traffic::EdgeConnection};
 
 const DEPOSIT: &str = "ledger.command.v1.CommandService/Deposit";
 const GET_ACCOUNT: &str = "ledger.query.v1.QueryService/GetAccount";
 const TOPIC: &str = "diptych.events";
-/// Edge and gateway have two spans each: for the call and for its try.
-const SPANS_OF_ENVOY: usize = 4;
+/// Edge and gateway have two spans each: for the call and for the attempt.
+const ENVOY_SPANS: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(20);
 
-pub(crate) async fn one_call_is_one_trace(installation: &Installation, collector: &OtlpReceiver) {
-    let calls = Calls(Link::to(installation));
-    let account_id = calls.open().await;
+pub(crate) async fn one_call_is_one_trace(installation: &StackInstallation, otlp_receiver: &OtlpReceiver) {
+    let client = TracedClient(EdgeConnection::to(installation));
+    let account_id = client.open().await;
 
     let caller = Caller::sampled();
-    calls.deposit(&caller, &account_id).await;
-    let spans = collector.trace(&caller.trace_id, |spans| {
-        has(spans, &format!("process {TOPIC}"), 1) && has(spans, &format!("/{DEPOSIT}"), SPANS_OF_ENVOY)
+    client.deposit(&caller, &account_id).await;
+    let spans = otlp_receiver.trace(&caller.trace_id, |spans| {
+        has_at_least(spans, &format!("process {TOPIC}"), 1) && has_at_least(spans, &format!("/{DEPOSIT}"), ENVOY_SPANS)
     });
-    let tree = Tree::of(spans.await, &caller.span_id);
+    let tree = SpanTree::of(spans.await, &caller.span_id);
     assert_eq!(tree.edges(), through_envoy(DEPOSIT, below_deposit(DEPOSIT, TOPIC)));
 
-    // So that the row must be read.
+    // Flush the cache, so that the row must be read.
     admin::flush_cache(installation).await;
     let read_row = vec![
         format!("{GET_ACCOUNT} > get (client)"),
@@ -42,20 +42,21 @@ pub(crate) async fn one_call_is_one_trace(installation: &Installation, collector
     ];
     for below in [read_row, vec![format!("{GET_ACCOUNT} > get (client)")]] {
         let caller = Caller::sampled();
-        calls.get_account(&caller, &account_id).await;
-        let is_whole =
-            |spans: &[Span]| has(spans, &format!("/{GET_ACCOUNT}"), SPANS_OF_ENVOY) && has(spans, GET_ACCOUNT, 1);
-        let tree = Tree::of(collector.trace(&caller.trace_id, is_whole).await, &caller.span_id);
+        client.get_account(&caller, &account_id).await;
+        let is_complete = |spans: &[Span]| {
+            has_at_least(spans, &format!("/{GET_ACCOUNT}"), ENVOY_SPANS) && has_at_least(spans, GET_ACCOUNT, 1)
+        };
+        let tree = SpanTree::of(otlp_receiver.trace(&caller.trace_id, is_complete).await, &caller.span_id);
         assert_eq!(tree.edges(), through_envoy(GET_ACCOUNT, below));
     }
     println!("one Deposit and two GetAccount, one from the row and one from the cache, are one trace each");
 }
 
-fn has(spans: &[Span], name: &str, count: usize) -> bool {
+fn has_at_least(spans: &[Span], name: &str, count: usize) -> bool {
     spans.iter().filter(|span| span.name == name).count() >= count
 }
 
-/// The edges from the caller to the service, and those below it.
+/// The edges from the caller to the service, and the given ones below it.
 fn through_envoy(method: &str, below: Vec<String>) -> Vec<String> {
     let mut edges = vec![
         format!("caller > /{method} (server)"),
@@ -69,10 +70,10 @@ fn through_envoy(method: &str, below: Vec<String>) -> Vec<String> {
     edges
 }
 
-/// Calls of the edge that bring a trace along, and must succeed.
-struct Calls(Link);
+/// Client of the edge whose calls have a trace context and must succeed.
+struct TracedClient(EdgeConnection);
 
-impl Calls {
+impl TracedClient {
     async fn open(&self) -> String {
         let account_id = format!("traced-{}", Uuid::new_v4().simple());
         let open = OpenAccountRequest {

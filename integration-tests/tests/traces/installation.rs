@@ -1,5 +1,5 @@
-//! An installation on the embedded adapters, and its callers.
-#![allow(dead_code, reason = "every test uses a part of it")]
+//! An installation of the whole pipeline on the embedded adapters.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,13 +37,13 @@ use uuid::Uuid;
 
 const PARTITIONS: u16 = 4;
 
-/// Everything that runs, as its callers see it, and what it keeps.
-pub(crate) struct Installation {
+/// A running pipeline and its stores.
+pub(crate) struct EmbeddedInstallation {
     address: String,
     pub(crate) stores: Embedded,
 }
 
-impl Installation {
+impl EmbeddedInstallation {
     fn channel(&self) -> Channel {
         Endpoint::from_shared(self.address.clone()).unwrap().connect_lazy()
     }
@@ -56,7 +56,7 @@ impl Installation {
         QueryServiceClient::new(self.channel())
     }
 
-    /// An account of its own, opened by somebody who wants no trace.
+    /// Opens a new account without a trace; returns its id.
     pub(crate) async fn account(&self) -> String {
         let account_id = format!("acct-{}", Uuid::new_v4().simple());
         let open = OpenAccountRequest {
@@ -76,8 +76,9 @@ impl Installation {
     }
 }
 
-/// Starts all stages and both services. The projector's cache is not the reader's, so that a first query always misses.
-pub(crate) async fn serve(tasks: &Tasks) -> Installation {
+/// Starts all components and both services. The projector and the reader have separate caches, so that a first query
+/// always misses.
+pub(crate) async fn serve(tasks: &Tasks) -> EmbeddedInstallation {
     let partitions = Partitions::new(PARTITIONS).unwrap();
     let stores = Embedded::open(&Storage::Memory, partitions, Arc::new(SystemClock)).unwrap();
     let Embedded { events, log, views, cache } = stores.clone();
@@ -101,7 +102,7 @@ pub(crate) async fn serve(tasks: &Tasks) -> Installation {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let mounted = server.build().await.unwrap();
     tasks.spawn_fallible("grpc", mounted.serve(listener, tasks.shutdown(), Duration::from_secs(5)));
-    Installation { address, stores }
+    EmbeddedInstallation { address, stores }
 }
 
 pub(crate) fn deposit(account_id: &str) -> DepositRequest {

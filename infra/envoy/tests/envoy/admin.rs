@@ -1,11 +1,11 @@
-//! The administration is for whoever runs the process, and even there for little.
+//! The admin port is restricted to a few paths.
 
-use super::{curl::curl, site::Site};
+use super::{curl::curl, harness::EnvoyHarness};
 
 #[tokio::test]
-async fn the_administration_is_locked() {
-    let Some(site) = Site::start().await else { return };
-    for envoy in [&site.edge, &site.gateways[0]] {
+async fn the_admin_port_allows_few_paths() {
+    let Some(harness) = EnvoyHarness::start().await else { return };
+    for envoy in [&harness.edge, &harness.gateways[0]] {
         for path in ["/config_dump", "/certs", "/runtime", "/server_info", "/memory", "/"] {
             assert_eq!(envoy.admin("GET", path).status, 403, "{path}");
         }

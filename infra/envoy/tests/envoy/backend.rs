@@ -1,4 +1,4 @@
-//! An instance of both services, as the product serves them, with answers that tell who gave them.
+//! A stub instance of both services, served by the product's own server, whose answers name the instance.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,16 +22,16 @@ use tokio::{
 };
 use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap};
 
-/// An account that makes every call about it last until its caller gives up.
+/// Calls about this account are never answered.
 pub(crate) const SLOW: &str = "slow";
-/// An account that every command about is refused for.
+/// Commands about this account are refused.
 pub(crate) const POOR: &str = "poor";
-/// An account that no instance can say anything of, but each thinks that another may.
-pub(crate) const AWAY: &str = "away";
-/// An account that no instance can say anything of, and each knows that no other can.
-pub(crate) const BEHIND: &str = "behind";
+/// Calls about this account fail with an error that another instance may not have.
+pub(crate) const RETRYABLE: &str = "retryable";
+/// Calls about this account fail with an error that every instance has.
+pub(crate) const NOT_RETRYABLE: &str = "not-retryable";
 
-/// One instance, in a runtime of its own, so that it can be killed. Ready when it has started.
+/// One instance, in a runtime of its own, so that it can be killed. Ready after its start.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     pub(crate) stub: Stub,
@@ -44,14 +44,14 @@ pub(crate) struct Backend {
 impl Backend {
     pub(crate) fn start(name: &'static str) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (stub, shutdown) = (Stub { name, seen: Arc::default() }, Shutdown::new());
+        let (stub, shutdown) = (Stub { name, received: Arc::default() }, Shutdown::new());
         let limits = Limits::default();
         let bytes_max = limits.message_received_bytes_max;
         let server = ServerBuilder::new(limits)
             .add_service(CommandServiceServer::new(stub.clone()).max_decoding_message_size(bytes_max))
             .add_service(QueryServiceServer::new(stub.clone()).max_decoding_message_size(bytes_max));
         let (listener, mounted) = std::thread::scope(|scope| {
-            // Not in the test's own runtime, where nothing may block.
+            // On another thread, because the test's own runtime must not block.
             let bind = async { (TcpListener::bind("127.0.0.1:0").await.unwrap(), server.build().await.unwrap()) };
             scope.spawn(|| runtime.block_on(bind)).join().unwrap()
         });
@@ -64,7 +64,7 @@ impl Backend {
         Self { address, stub, health, shutdown, serving, runtime: Some(runtime) }
     }
 
-    /// Stops as the product does: says that it is not ready, takes no new connections, answers what it has.
+    /// Stops as the product does: reports not ready, accepts no new connections, answers the calls that it has.
     pub(crate) async fn stop(&mut self) {
         self.health.not_ready().await;
         self.shutdown.begin();
@@ -72,12 +72,12 @@ impl Backend {
         self.kill();
     }
 
-    /// Says that calls should go elsewhere, and goes on.
+    /// Reports not ready, and goes on serving.
     pub(crate) async fn not_ready(&self) {
         self.health.not_ready().await;
     }
 
-    /// Ends at once, with all connections.
+    /// Ends at once, and closes all connections.
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -91,15 +91,15 @@ impl Drop for Backend {
     }
 }
 
-/// The services. Remembers what came.
+/// The services. Records received calls.
 #[derive(Clone)]
 pub(crate) struct Stub {
     name: &'static str,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    received: Arc<Mutex<Vec<ReceivedCall>>>,
 }
 
-/// A call that came.
-pub(crate) struct Seen {
+/// A received call.
+pub(crate) struct ReceivedCall {
     pub(crate) account_id: String,
     pub(crate) metadata: MetadataMap,
 }
@@ -107,16 +107,16 @@ pub(crate) struct Seen {
 impl Stub {
     /// The calls about this account, in order.
     pub(crate) fn calls(&self, account_id: &str) -> Vec<MetadataMap> {
-        let seen = self.seen.lock();
-        seen.iter().filter(|call| call.account_id == account_id).map(|call| call.metadata.clone()).collect()
+        let received = self.received.lock();
+        received.iter().filter(|call| call.account_id == account_id).map(|call| call.metadata.clone()).collect()
     }
 
     async fn answer(&self, metadata: &MetadataMap, account_id: &str, request_id: &str) -> Result<Receipt, Status> {
-        self.seen.lock().push(Seen { account_id: account_id.to_owned(), metadata: metadata.clone() });
+        self.received.lock().push(ReceivedCall { account_id: account_id.to_owned(), metadata: metadata.clone() });
         match account_id {
             SLOW => std::future::pending().await,
-            AWAY => Err(Failure::WriteUnavailable.into()),
-            BEHIND => Err(Failure::OutcomeUnknown.into()),
+            RETRYABLE => Err(Failure::WriteUnavailable.into()),
+            NOT_RETRYABLE => Err(Failure::OutcomeUnknown.into()),
             POOR => Err(Failure::Refused(DomainRefusal {
                 domain: "ledger.command.v1",
                 reason: "INSUFFICIENT_FUNDS",
@@ -129,14 +129,14 @@ impl Stub {
         }
     }
 
-    /// A receipt with the name of this instance for a stream.
+    /// A receipt whose stream id is the name of this instance.
     fn receipt(&self, request_id: &str) -> Receipt {
         let stream = StreamVersion { stream_id: self.name.to_owned(), version: 1 };
         Receipt { request_id: request_id.to_owned(), streams: vec![stream], ..Receipt::default() }
     }
 }
 
-/// The command service: every command is answered by a receipt.
+/// Implements the command service: every command is answered with a receipt.
 macro_rules! command_service {
     ($($method:ident($request:ident) -> $response:ident about $account:ident;)*) => {
         #[tonic::async_trait]
@@ -147,7 +147,10 @@ macro_rules! command_service {
                 Ok(Response::new($response { receipt: Some(receipt), repeated: false }))
             })*
 
-            async fn get_receipt(&self, request: Request<GetReceiptRequest>) -> Result<Response<GetReceiptResponse>, Status> {
+            async fn get_receipt(
+                &self,
+                request: Request<GetReceiptRequest>,
+            ) -> Result<Response<GetReceiptResponse>, Status> {
                 let receipt = Some(self.receipt(&request.into_inner().request_id));
                 Ok(Response::new(GetReceiptResponse { receipt }))
             }

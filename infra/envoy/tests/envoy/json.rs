@@ -1,21 +1,21 @@
-//! JSON over HTTP, as curl sends it.
+//! Calls with JSON over HTTP.
 
 use super::{
     curl::curl,
-    site::{ALL, Site},
+    harness::{ALL, EnvoyHarness},
 };
 
 #[tokio::test]
-async fn commands_and_queries_are_json_too() {
-    let Some(site) = Site::start().await else { return };
-    let token = site.header(&ALL);
-    let url = |path: &str| site.edge.url(path);
+async fn commands_and_queries_can_be_sent_as_json() {
+    let Some(harness) = EnvoyHarness::start().await else { return };
+    let token = harness.header(&ALL);
+    let url = |path: &str| harness.edge.url(path);
     let deposit =
         r#"{"requestId": "7b0e4a52-6a3b-4d0c-9d0b-6f6f2a1f5b01", "amountMinor": "1050", "currencyCode": "EUR"}"#;
     let answer = curl(&["-H", &token, "-d", deposit, &url("/v1/accounts/alice:deposit")]);
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json()["receipt"]["requestId"], "7b0e4a52-6a3b-4d0c-9d0b-6f6f2a1f5b01");
-    assert_eq!(answer.json()["repeated"], false, "what is false or zero is said");
+    assert_eq!(answer.json()["repeated"], false, "default values are included");
 
     let answer = curl(&["-H", &token, &url("/v1/accounts/alice")]);
     assert_eq!(answer.json()["account"]["accountId"], "alice");
@@ -25,10 +25,10 @@ async fn commands_and_queries_are_json_too() {
 }
 
 #[tokio::test]
-async fn errors_have_code_reason_and_details() {
-    let Some(site) = Site::start().await else { return };
-    let token = site.header(&ALL);
-    let url = |path: &str| site.edge.url(path);
+async fn json_errors_have_code_reason_and_details() {
+    let Some(harness) = EnvoyHarness::start().await else { return };
+    let token = harness.header(&ALL);
+    let url = |path: &str| harness.edge.url(path);
     let refused = curl(&["-H", &token, "-d", "{}", &url("/v1/accounts/poor:withdraw")]);
     let error = refused.json();
     assert_eq!((refused.status, &error["code"]), (400, &9.into()));
@@ -37,16 +37,16 @@ async fn errors_have_code_reason_and_details() {
     assert_eq!(error["details"][0]["reason"], "INSUFFICIENT_FUNDS");
     assert_eq!(error["details"][0]["metadata"]["account_id"], "poor");
 
-    let away = curl(&["-H", &token, &url("/v1/accounts/away")]);
-    assert_eq!((away.status, &away.json()["code"]), (503, &14.into()));
-    assert_eq!(away.json()["details"][1]["retryDelay"], "1s", "{away:?}");
+    let unavailable = curl(&["-H", &token, &url("/v1/accounts/retryable")]);
+    assert_eq!((unavailable.status, &unavailable.json()["code"]), (503, &14.into()));
+    assert_eq!(unavailable.json()["details"][1]["retryDelay"], "1s", "{unavailable:?}");
 }
 
-/// What Envoy itself refuses is `google.rpc.Status` too.
+/// Errors that Envoy itself returns are `google.rpc.Status` too.
 #[tokio::test]
-async fn refusals_of_the_gateway_look_like_those_of_the_services() {
-    let Some(site) = Site::start().await else { return };
-    let (all, none) = (site.header(&ALL), site.header(&[]));
+async fn errors_of_the_gateway_have_the_form_of_the_services_errors() {
+    let Some(harness) = EnvoyHarness::start().await else { return };
+    let (all, none) = (harness.header(&ALL), harness.header(&[]));
     let cases: [(&[&str], &str, u16, i32); 10] = [
         (&[], "/v1/accounts/alice", 401, 16),
         (&["-H", &none], "/v1/accounts/alice", 403, 7),
@@ -60,22 +60,22 @@ async fn refusals_of_the_gateway_look_like_those_of_the_services() {
         (&["-H", &all], "/ledger.query.v1.QueryService/GetAccount", 404, 5),
     ];
     for (args, path, status, code) in cases {
-        let answer = curl(&[args, &[&site.edge.url(path)]].concat());
+        let answer = curl(&[args, &[&harness.edge.url(path)]].concat());
         let error = answer.json();
         assert_eq!((answer.status, &error["code"]), (status, &code.into()), "{path} {answer:?}");
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{path} {answer:?}");
     }
     let file = large_file();
     let large_body = format!("@{}", file.path().to_str().unwrap());
-    let answer = curl(&["-H", &all, "--data-binary", &large_body, &site.edge.url("/v1/accounts")]);
+    let answer = curl(&["-H", &all, "--data-binary", &large_body, &harness.edge.url("/v1/accounts")]);
     assert_eq!((answer.status, &answer.json()["code"]), (413, &3.into()));
     assert_eq!(answer.json()["details"][0]["reason"], "FIELD_TOO_LONG");
 }
 
 #[tokio::test]
-async fn garbage_goes_nowhere() {
-    let Some(site) = Site::start().await else { return };
-    let token = site.header(&ALL);
+async fn invalid_paths_and_headers_are_refused() {
+    let Some(harness) = EnvoyHarness::start().await else { return };
+    let token = harness.header(&ALL);
     for path in [
         "/%2e%2e/%2e%2e/etc/passwd",
         "/v1/accounts/a%2Fb",
@@ -85,16 +85,16 @@ async fn garbage_goes_nowhere() {
         "/config_dump",
         "/stats",
     ] {
-        let answer = curl(&["-H", &token, &site.edge.url(path)]);
+        let answer = curl(&["-H", &token, &harness.edge.url(path)]);
         assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
     }
-    // Two spellings of one path are one path.
-    let answer = curl(&["-H", &token, &site.edge.url("/v1//x/../accounts/alice")]);
+    // Paths are normalised.
+    let answer = curl(&["-H", &token, &harness.edge.url("/v1//x/../accounts/alice")]);
     assert_eq!(answer.json()["account"]["accountId"], "alice");
-    let answer = curl(&["-H", &token, "-H", "some_header: 1", &site.edge.url("/v1/accounts/alice")]);
+    let answer = curl(&["-H", &token, "-H", "some_header: 1", &harness.edge.url("/v1/accounts/alice")]);
     assert_eq!(answer.status, 400, "underscores and dashes must not be confused");
     let long = format!("x-long: {}", "a".repeat(13 * 1024));
-    let answer = curl(&["-H", &token, "-H", &long, &site.edge.url("/v1/accounts/alice")]);
+    let answer = curl(&["-H", &token, "-H", &long, &harness.edge.url("/v1/accounts/alice")]);
     assert_eq!(answer.status, 431);
 }
 

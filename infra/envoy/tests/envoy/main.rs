@@ -1,6 +1,6 @@
-//! The rendered configurations in the real Envoy: an edge over two gateways, over two instances of the services.
+//! The rendered configurations in a real Envoy: an edge, two gateways, and two instances of the services.
 //!
-//! They need the binary: `DIPTYCH_TEST_ENVOY` says where it is. Without it they are skipped, except under CI.
+//! `DIPTYCH_TEST_ENVOY` is the path of the binary. Without it the tests are skipped, except in CI.
 #![cfg(test)]
 
 mod admin;
@@ -8,11 +8,11 @@ mod backend;
 mod calls;
 mod curl;
 mod drain;
+mod harness;
 mod hashing;
 mod json;
 mod limits;
 mod process;
-mod site;
 mod traces;
 mod validate;
 mod web;

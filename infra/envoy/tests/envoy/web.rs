@@ -1,4 +1,4 @@
-//! Calls from web pages: gRPC-Web, and CORS.
+//! Calls from web pages: gRPC-Web and CORS.
 
 use std::fs;
 
@@ -6,18 +6,18 @@ use diptych_proto::ledger::query::v1::{GetAccountRequest, GetAccountResponse};
 use prost::Message;
 
 use super::{
-    curl::{Answer, curl},
-    site::{ALL, Site},
+    curl::{HttpResponse, curl},
+    harness::{ALL, EnvoyHarness},
 };
 
 const ORIGIN: &str = "https://app.example";
 
-async fn site() -> Option<Site> {
-    Site::start_with(|gateway| gateway.cors_origins = vec![ORIGIN.to_owned()], |_| ()).await
+async fn start() -> Option<EnvoyHarness> {
+    EnvoyHarness::start_with(|gateway| gateway.cors_origins = vec![ORIGIN.to_owned()], |_| ()).await
 }
 
-/// A call as grpc-web clients send it.
-fn call(site: &Site, token: &str) -> Answer {
+/// Calls as gRPC-Web clients do.
+fn call(harness: &EnvoyHarness, token: &str) -> HttpResponse {
     let message = GetAccountRequest { account_id: "alice".to_owned(), ..GetAccountRequest::default() }.encode_to_vec();
     let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
     frame.extend(message);
@@ -35,14 +35,14 @@ fn call(site: &Site, token: &str) -> Answer {
         &format!("origin: {ORIGIN}"),
         "--data-binary",
         &body,
-        &site.edge.url("/ledger.query.v1.QueryService/GetAccount"),
+        &harness.edge.url("/ledger.query.v1.QueryService/GetAccount"),
     ])
 }
 
 #[tokio::test]
-async fn a_web_page_calls() {
-    let Some(site) = site().await else { return };
-    let answer = call(&site, &site.header(&ALL));
+async fn a_web_page_can_call() {
+    let Some(harness) = start().await else { return };
+    let answer = call(&harness, &harness.header(&ALL));
     assert_eq!(answer.header("access-control-allow-origin"), Some(ORIGIN));
     let length = usize::from(answer.bytes[4]);
     let message = GetAccountResponse::decode(&answer.bytes[5..5 + length]).unwrap();
@@ -50,28 +50,37 @@ async fn a_web_page_calls() {
     let trailers = String::from_utf8_lossy(&answer.bytes[5 + length + 5..]);
     assert!(answer.bytes[5 + length] == 0x80 && trailers.contains("grpc-status:0"), "{answer:?}");
 
-    let denied = call(&site, &site.header(&[]));
+    let denied = call(&harness, &harness.header(&[]));
     assert_eq!(denied.header("grpc-status"), Some("7"), "{denied:?}");
-    assert_eq!(denied.header("access-control-allow-origin"), Some(ORIGIN), "else the page could not read why");
+    assert_eq!(
+        denied.header("access-control-allow-origin"),
+        Some(ORIGIN),
+        "without it the page could not read the error"
+    );
 }
 
 #[tokio::test]
-async fn browsers_ask_first() {
-    let Some(site) = site().await else { return };
-    let ask = |origin: &str, path: &str| {
+async fn preflight_requests_are_answered() {
+    let Some(harness) = start().await else { return };
+    let preflight = |origin: &str, path: &str| {
         let origin = format!("origin: {origin}");
         let method = "access-control-request-method: POST";
-        curl(&["-X", "OPTIONS", "-H", &origin, "-H", method, &site.edge.url(path)])
+        curl(&["-X", "OPTIONS", "-H", &origin, "-H", method, &harness.edge.url(path)])
     };
     for path in ["/ledger.query.v1.QueryService/GetAccount", "/v1/accounts/alice:deposit"] {
-        let yes = ask(ORIGIN, path);
-        assert_eq!((yes.status, yes.header("access-control-allow-origin")), (200, Some(ORIGIN)), "{path}");
-        let allowed = yes.header("access-control-allow-headers").unwrap();
-        assert!(["authorization", "x-grpc-web", "grpc-timeout"].iter().all(|name| allowed.contains(name)), "{allowed}");
-        let no = ask("https://evil.example", path);
-        assert_eq!(no.header("access-control-allow-origin"), None, "{path}");
+        let allowed = preflight(ORIGIN, path);
+        assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, Some(ORIGIN)), "{path}");
+        let headers = allowed.header("access-control-allow-headers").unwrap();
+        assert!(["authorization", "x-grpc-web", "grpc-timeout"].iter().all(|name| headers.contains(name)), "{headers}");
+        let denied = preflight("https://evil.example", path);
+        assert_eq!(denied.header("access-control-allow-origin"), None, "{path}");
     }
-    let json =
-        curl(&["-H", &format!("origin: {ORIGIN}"), "-H", &site.header(&ALL), &site.edge.url("/v1/accounts/alice")]);
+    let json = curl(&[
+        "-H",
+        &format!("origin: {ORIGIN}"),
+        "-H",
+        &harness.header(&ALL),
+        &harness.edge.url("/v1/accounts/alice"),
+    ]);
     assert_eq!(json.header("access-control-allow-origin"), Some(ORIGIN));
 }

@@ -1,4 +1,4 @@
-//! What becomes of the records of an append.
+//! Delivery reports of the records of one append.
 
 use std::{
     pin::pin,
@@ -19,96 +19,100 @@ use rdkafka::{
 };
 use tokio::sync::{Notify, futures::Notified};
 
-use super::{is_thrown_away, leaves_open};
-use crate::{context::Talk, ends::Tails};
+use crate::{
+    client_context::ClientLog,
+    end_offsets::TailSummaries,
+    error::{is_known_not_done, is_purged},
+};
 
-/// The records of one append.
+/// Counts the delivery reports of the records of one append.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    outcome: Mutex<Outcome>,
+pub(super) struct AppendBatch {
+    outcome: Mutex<AppendOutcome>,
     changed: Notify,
 }
 
-/// How far a batch has come.
+/// Progress of an [`AppendBatch`].
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) handed_over: usize,
+pub(super) struct AppendOutcome {
+    pub(super) enqueued: usize,
     pub(super) delivered: usize,
     failed: usize,
-    /// The code of the first failure; of one that is a cause, if there is any.
+    /// The code of the first failure. A code that is a cause takes precedence over one of a purged record.
     pub(super) failure: Option<RDKafkaErrorCode>,
-    /// One of those that failed may be there all the same.
+    /// One of the failed records may be stored all the same.
     pub(super) is_unknown: bool,
 }
 
-impl Outcome {
-    fn is_settled(&self) -> bool {
-        self.delivered + self.failed >= self.handed_over
+impl AppendOutcome {
+    fn is_complete(&self) -> bool {
+        self.delivered + self.failed >= self.enqueued
     }
 }
 
-impl Batch {
-    /// One more record will have an outcome.
-    pub(super) fn handed_over(&self) {
-        self.outcome.lock().handed_over += 1;
+impl AppendBatch {
+    /// Expects one more delivery report.
+    pub(super) fn record_enqueued(&self) {
+        self.outcome.lock().enqueued += 1;
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> AppendOutcome {
         self.outcome.lock().clone()
     }
 
-    /// Returns when every record that was handed over has an outcome.
-    pub(super) async fn settled(&self) {
-        self.until(Outcome::is_settled).await;
+    /// Waits until every enqueued record has a delivery report.
+    pub(super) async fn completed(&self) {
+        self.until(AppendOutcome::is_complete).await;
     }
 
-    /// Returns when every record that was handed over has an outcome, or one has failed: then those behind it wait for ever.
-    pub(super) async fn settled_or_failed(&self) {
-        self.until(|outcome| outcome.failure.is_some() || outcome.is_settled()).await;
+    /// Waits until every enqueued record has a delivery report, or one has failed: the records behind a failed one are
+    /// never sent, so their reports come only after a purge.
+    pub(super) async fn completed_or_failed(&self) {
+        self.until(|outcome| outcome.failure.is_some() || outcome.is_complete()).await;
     }
 
-    async fn until(&self, is_so: impl Fn(&Outcome) -> bool) {
+    async fn until(&self, condition: impl Fn(&AppendOutcome) -> bool) {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            if is_so(&self.outcome.lock()) {
+            if condition(&self.outcome.lock()) {
                 return;
             }
             changed.await;
         }
     }
 
-    fn settle(&self, result: Result<(), RDKafkaErrorCode>) {
+    fn record_delivery(&self, result: Result<(), RDKafkaErrorCode>) {
         let mut outcome = self.outcome.lock();
         match result {
             Ok(()) => outcome.delivered += 1,
             Err(code) => {
                 outcome.failed += 1;
-                // What is thrown away because of a failure may be heard of before it.
-                if outcome.failure.is_none_or(is_thrown_away) {
+                // The report of a record that was purged because of a failure may arrive before that of the failure.
+                if outcome.failure.is_none_or(is_purged) {
                     outcome.failure = Some(code);
                 }
-                outcome.is_unknown |= leaves_open(code);
+                outcome.is_unknown |= !is_known_not_done(code);
             }
         }
-        let is_news = outcome.failure.is_some() || outcome.is_settled();
+        let wakes_waiters = outcome.failure.is_some() || outcome.is_complete();
         drop(outcome);
-        if is_news {
+        if wakes_waiters {
             self.changed.notify_waiters();
         }
     }
 }
 
-/// Goes with a record and comes back with its outcome.
+/// Opaque that librdkafka carries with a record and returns with its delivery report.
 #[derive(Debug)]
-pub(super) struct Ticket {
-    batch: Arc<Batch>,
-    /// The position, where it is an event.
+pub(super) struct DeliveryOpaque {
+    batch: Arc<AppendBatch>,
+    /// The position, if the record is an event.
     event: Option<Position>,
 }
 
-impl Ticket {
-    pub(super) fn new(batch: &Arc<Batch>, entry: &LogEntry) -> Self {
+impl DeliveryOpaque {
+    pub(super) fn new(batch: &Arc<AppendBatch>, entry: &LogEntry) -> Self {
         let event = match entry {
             LogEntry::Event(event) => Some(event.position),
             LogEntry::Watermark(..) => None,
@@ -117,61 +121,61 @@ impl Ticket {
     }
 }
 
-/// Hears of every delivery, on the thread that polls the producer.
+/// Context of the producer: receives its delivery reports, on the thread that polls it.
 #[derive(Debug)]
 pub(super) struct DeliveryContext {
-    talk: Talk,
-    tails: Arc<Tails>,
-    room: Notify,
-    is_broken: AtomicBool,
+    client_log: ClientLog,
+    tails: Arc<TailSummaries>,
+    queue_space: Notify,
+    has_failed: AtomicBool,
 }
 
 impl DeliveryContext {
-    pub(super) fn new(tails: Arc<Tails>) -> Self {
-        Self { talk: Talk::default(), tails, room: Notify::new(), is_broken: AtomicBool::new(false) }
+    pub(super) fn new(tails: Arc<TailSummaries>) -> Self {
+        Self { client_log: ClientLog::default(), tails, queue_space: Notify::new(), has_failed: AtomicBool::new(false) }
     }
 
     /// Completes when a record has left the queue.
-    pub(super) fn room(&self) -> Notified<'_> {
-        self.room.notified()
+    pub(super) fn queue_space(&self) -> Notified<'_> {
+        self.queue_space.notified()
     }
 
-    /// A record has failed, so nothing more may be sent.
-    pub(super) fn is_broken(&self) -> bool {
-        self.is_broken.load(Ordering::SeqCst)
+    /// Returns whether a record has failed, so that nothing more may be sent.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::SeqCst)
     }
 }
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.talk.log(level, facility, message);
+        self.client_log.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.talk.error(&error, reason);
+        self.client_log.error(&error, reason);
     }
 
     fn stats(&self, _: Statistics) {}
 }
 
 impl ProducerContext for DeliveryContext {
-    type DeliveryOpaque = Box<Ticket>;
+    type DeliveryOpaque = Box<DeliveryOpaque>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Box<DeliveryOpaque>) {
         let result = match result {
             Ok(record) => {
                 if let (Ok(partition), Ok(offset)) = (u16::try_from(record.partition()), u64::try_from(record.offset()))
                 {
-                    self.tails.acknowledged(Partition::new(partition), offset, ticket.event);
+                    self.tails.record_acknowledged(Partition::new(partition), offset, opaque.event);
                 }
                 Ok(())
             }
             Err((error, _)) => {
-                self.is_broken.store(true, Ordering::SeqCst);
+                self.has_failed.store(true, Ordering::SeqCst);
                 Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))
             }
         };
-        ticket.batch.settle(result);
-        self.room.notify_waiters();
+        opaque.batch.record_delivery(result);
+        self.queue_space.notify_waiters();
     }
 }

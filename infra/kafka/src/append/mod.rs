@@ -1,13 +1,14 @@
-//! Appending.
+//! Appends entries to the topic.
 //!
-//! All entries of a call are handed to one idempotent producer, in order, and then awaited together. **Of each partition a first part is
-//! there whatever happens**: the broker takes a producer's requests in their order only, librdkafka never gives up a record by itself
-//! (see the properties in `client`), and when one fails, or time is up, the whole producer is given up: what it still has is thrown away
-//! before the caller hears of the failure. The next append begins with a new producer. What was on its way to a broker at that moment may
-//! still arrive, in its order, after records of the new producer: repeats with positions that readers know.
+//! All entries of a call are handed to one idempotent producer, in order, and then awaited together. **A failed append
+//! leaves, in each partition, a prefix of its entries**: the broker accepts a producer's requests only in order,
+//! librdkafka never drops a record by itself (see the properties in `client_config`), and when one fails or times out,
+//! the whole producer is abandoned: its undelivered records are purged before the caller gets the error. The next
+//! append starts a new producer. A request that was on its way to a broker at that moment may still arrive, in order,
+//! after records of the new producer: these are repeats, with positions that readers already know.
 
 mod delivery;
-mod producer;
+mod idempotent_producer;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,27 +24,27 @@ use tokio::{
 };
 
 use self::{
-    delivery::{Batch, Outcome, Ticket},
-    producer::{Lane, Record},
+    delivery::{AppendBatch, AppendOutcome, DeliveryOpaque},
+    idempotent_producer::{IdempotentProducer, ProducerRecord},
 };
 use crate::{
     config::KafkaConfig,
-    ends::Tails,
-    error::{advice, is_known_not_done},
-    record::{bytes_max, check_time, draft},
+    end_offsets::TailSummaries,
+    error::{advice, is_purged},
+    record::{check_time, encode, encoded_bytes_max},
 };
 
-/// So many entries are handed over before other tasks get their turn.
-const ENTRIES_PER_TURN: usize = 128;
+/// Entries that are enqueued before the task yields to others.
+const ENTRIES_PER_YIELD: usize = 128;
 
-/// How long records that were thrown away may take to say so.
-const GIVE_UP_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long to wait for the delivery reports of purged records.
+const PURGE_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// Puts entries on the topic. Holds a producer from the first append on.
+/// Appends entries to the topic. Holds a producer from the first append on.
 pub(crate) struct Appender {
     config: Arc<KafkaConfig>,
-    tails: Arc<Tails>,
-    lane: Mutex<Option<Arc<Lane>>>,
+    tails: Arc<TailSummaries>,
+    producer: Mutex<Option<Arc<IdempotentProducer>>>,
 }
 
 impl fmt::Debug for Appender {
@@ -52,57 +53,59 @@ impl fmt::Debug for Appender {
     }
 }
 
-/// Why handing over came to an end before all entries were.
-enum Stop {
-    /// It was refused, or an earlier one has failed.
+/// Why not all entries could be enqueued.
+enum EnqueueFailure {
+    /// The record was refused, or an earlier one has failed.
     Code(RDKafkaErrorCode),
-    /// Time is up, and there is no room yet.
+    /// The queue was still full when the timeout passed.
     QueueFull,
 }
 
 impl Appender {
-    pub(crate) fn new(config: Arc<KafkaConfig>, tails: Arc<Tails>) -> Self {
-        Self { config, tails, lane: Mutex::new(None) }
+    pub(crate) fn new(config: Arc<KafkaConfig>, tails: Arc<TailSummaries>) -> Self {
+        Self { config, tails, producer: Mutex::new(None) }
     }
 
-    /// Puts entries on the topic, and returns when all are acknowledged.
+    /// Appends entries, and returns when all are acknowledged.
     pub(crate) async fn append(&self, entries: &[LogEntry], partitions: Partitions) -> PortResult<()> {
         if entries.is_empty() {
             return Ok(());
         }
         self.check(entries, partitions)?;
         let deadline = Instant::now() + self.config.append_wait_max;
-        let lane = self.lane().await?;
-        let batch = Arc::new(Batch::default());
-        let stop = self.hand_over(&lane, &batch, entries, deadline).await?;
-        let is_settled = timeout_at(deadline, batch.settled_or_failed()).await.is_ok();
+        let producer = self.working_producer().await?;
+        let batch = Arc::new(AppendBatch::default());
+        let enqueue_failure = self.enqueue_all(&producer, &batch, entries, deadline).await?;
+        let is_in_time = timeout_at(deadline, batch.completed_or_failed()).await.is_ok();
         let outcome = batch.outcome();
-        if stop.is_none() && is_settled && outcome.failure.is_none() {
+        if enqueue_failure.is_none() && is_in_time && outcome.failure.is_none() {
             return Ok(());
         }
-        if matches!(stop, Some(Stop::QueueFull)) && outcome.handed_over == 0 {
+        if matches!(enqueue_failure, Some(EnqueueFailure::QueueFull)) && outcome.enqueued == 0 {
             return Err(queue_full(&self.config));
         }
-        self.give_up(&lane).await?;
-        // What was thrown away says so at once; what does not is not known.
-        let is_known = timeout(GIVE_UP_WAIT_MAX, batch.settled()).await.is_ok();
-        Err(failure(&self.config, stop.as_ref(), is_known, &batch.outcome(), entries.len()))
+        self.abandon(&producer).await?;
+        // A purged record gets its report at once; the outcome of a record without a report is unknown.
+        let is_known = timeout(PURGE_WAIT_MAX, batch.completed()).await.is_ok();
+        Err(append_error(&self.config, enqueue_failure.as_ref(), is_known, &batch.outcome(), entries.len()))
     }
 
-    /// Refuses what can never be put there, before anything is.
+    /// Rejects entries that can never be appended, before any entry is.
     fn check(&self, entries: &[LogEntry], partitions: Partitions) -> PortResult<()> {
         let KafkaConfig { topic, ce_source, record_bytes_max, .. } = &*self.config;
         for entry in entries {
             let partition = entry.partition();
             if partition.number() >= partitions.count() {
                 let count = partitions.count();
-                return Err(PortError::operator(format!("topic {topic} has {count} partitions, none {partition}")));
+                return Err(PortError::operator(format!(
+                    "topic {topic} has {count} partitions, so there is no partition {partition}"
+                )));
             }
-            let bytes = bytes_max(entry, ce_source);
+            let bytes = encoded_bytes_max(entry, ce_source);
             if u32::try_from(bytes).map_or(true, |bytes| bytes > *record_bytes_max) {
                 return Err(PortError::operator(format!(
-                    "a record of partition {partition} has up to {bytes} bytes, and record_bytes_max is {record_bytes_max}: raise it, \
-                     and the topic's max.message.bytes"
+                    "a record of partition {partition} has up to {bytes} bytes, and record_bytes_max is \
+                     {record_bytes_max}: raise it, and max.message.bytes of topic {topic}"
                 )));
             }
             check_time(entry)?;
@@ -110,77 +113,79 @@ impl Appender {
         Ok(())
     }
 
-    /// The producer of the moment, or a new one where there is none that works.
-    async fn lane(&self) -> PortResult<Arc<Lane>> {
-        let mut lane = self.lane.lock().await;
-        if let Some(lane) = lane.as_ref().filter(|lane| !lane.is_broken()) {
-            return Ok(Arc::clone(lane));
+    /// Returns the current producer, or a new one if there is none or it has failed.
+    async fn working_producer(&self) -> PortResult<Arc<IdempotentProducer>> {
+        let mut current = self.producer.lock().await;
+        if let Some(producer) = current.as_ref().filter(|producer| !producer.has_failed()) {
+            return Ok(Arc::clone(producer));
         }
-        // Stays where it is until nothing of it can be sent any more, also if this caller stops waiting.
-        if let Some(broken) = lane.as_ref() {
-            broken.throw_away().await?;
+        // The failed producer stays in place until it is purged, so that cancelling this call cannot skip the purge.
+        if let Some(failed) = current.as_ref() {
+            failed.purge().await?;
         }
-        let new = Arc::new(Lane::open(Arc::clone(&self.config), Arc::clone(&self.tails)).await?);
-        *lane = Some(Arc::clone(&new));
+        let new = Arc::new(IdempotentProducer::open(Arc::clone(&self.config), Arc::clone(&self.tails)).await?);
+        *current = Some(Arc::clone(&new));
         Ok(new)
     }
 
-    /// Ends a producer together with everything that it has not delivered.
-    async fn give_up(&self, failed: &Arc<Lane>) -> PortResult<()> {
-        let mut lane = self.lane.lock().await;
-        failed.throw_away().await?;
-        lane.take_if(|lane| Arc::ptr_eq(lane, failed));
+    /// Purges a failed producer and stops using it.
+    async fn abandon(&self, failed: &Arc<IdempotentProducer>) -> PortResult<()> {
+        let mut current = self.producer.lock().await;
+        failed.purge().await?;
+        current.take_if(|producer| Arc::ptr_eq(producer, failed));
         Ok(())
     }
 
-    /// Hands entries over until all are, or one cannot be.
-    async fn hand_over(
+    /// Enqueues entries until all are, or one cannot be.
+    async fn enqueue_all(
         &self,
-        lane: &Lane,
-        batch: &Arc<Batch>,
+        producer: &IdempotentProducer,
+        batch: &Arc<AppendBatch>,
         entries: &[LogEntry],
         deadline: Instant,
-    ) -> PortResult<Option<Stop>> {
+    ) -> PortResult<Option<EnqueueFailure>> {
         for (index, entry) in entries.iter().enumerate() {
-            if index % ENTRIES_PER_TURN == ENTRIES_PER_TURN - 1 {
+            if index % ENTRIES_PER_YIELD == ENTRIES_PER_YIELD - 1 {
                 yield_now().await;
             }
-            if let Some(stop) = self.hand_over_one(lane, batch, entry, deadline).await? {
-                return Ok(Some(stop));
+            if let Some(failure) = self.enqueue(producer, batch, entry, deadline).await? {
+                return Ok(Some(failure));
             }
         }
         Ok(None)
     }
 
-    async fn hand_over_one(
+    async fn enqueue(
         &self,
-        lane: &Lane,
-        batch: &Arc<Batch>,
+        producer: &IdempotentProducer,
+        batch: &Arc<AppendBatch>,
         entry: &LogEntry,
         deadline: Instant,
-    ) -> PortResult<Option<Stop>> {
+    ) -> PortResult<Option<EnqueueFailure>> {
         let partition = entry.partition();
-        let draft = draft(entry, &self.config.ce_source, self.tails.of(partition))?;
-        let mut record: Record<'_> = Record::with_opaque_to(&self.config.topic, Box::new(Ticket::new(batch, entry)))
+        let encoded = encode(entry, &self.config.ce_source, self.tails.of(partition))?;
+        let opaque = Box::new(DeliveryOpaque::new(batch, entry));
+        let mut record: ProducerRecord<'_> = ProducerRecord::with_opaque_to(&self.config.topic, opaque)
             .partition(i32::from(partition.number()))
-            .headers(draft.headers);
-        record.key = draft.key;
-        record.payload = draft.payload;
+            .headers(encoded.headers);
+        record.key = encoded.key;
+        record.payload = encoded.payload;
         loop {
-            // Registered before the attempt, so that room made in between is not missed.
-            let room = lane.room();
-            match lane.send(record) {
+            // Registered before the attempt, so that a record that leaves the queue in between is not missed.
+            let queue_space = producer.queue_space();
+            match producer.enqueue(record) {
                 Ok(()) => {
-                    batch.handed_over();
+                    batch.record_enqueued();
                     return Ok(None);
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => record = returned,
                 Err((error, _)) => {
-                    return Ok(Some(Stop::Code(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fatal))));
+                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fatal);
+                    return Ok(Some(EnqueueFailure::Code(code)));
                 }
             }
-            if timeout_at(deadline, room).await.is_err() {
-                return Ok(Some(Stop::QueueFull));
+            if timeout_at(deadline, queue_space).await.is_err() {
+                return Ok(Some(EnqueueFailure::QueueFull));
             }
         }
     }
@@ -188,43 +193,44 @@ impl Appender {
 
 fn queue_full(config: &KafkaConfig) -> PortError {
     PortError::not_done(format!(
-        "no room for a record of topic {} within {:?}: {} records or {} KiB wait to be acknowledged",
-        config.topic, config.append_wait_max, config.queue_records_max, config.queue_kib_max
+        "the producer's queue for topic {} stayed full for {:?}: {} records or {} KiB are not acknowledged by {}; \
+         check that these brokers (kafka.bootstrap_servers) are up",
+        config.topic, config.append_wait_max, config.queue_records_max, config.queue_kib_max, config.bootstrap_servers
     ))
 }
 
-/// What the caller hears: whether any of it may be there, and whether a person has to do something.
-fn failure(config: &KafkaConfig, stop: Option<&Stop>, is_known: bool, outcome: &Outcome, asked: usize) -> PortError {
+/// The error of a failed append: whether any of it may be stored, and whether an operator has to act.
+fn append_error(
+    config: &KafkaConfig,
+    enqueue_failure: Option<&EnqueueFailure>,
+    is_known: bool,
+    outcome: &AppendOutcome,
+    entries_count: usize,
+) -> PortError {
     let (topic, servers) = (&config.topic, &config.bootstrap_servers);
-    let stopped = match stop {
-        Some(Stop::Code(code)) => Some(*code),
-        Some(Stop::QueueFull) | None => None,
+    let enqueue_code = match enqueue_failure {
+        Some(EnqueueFailure::Code(code)) => Some(*code),
+        Some(EnqueueFailure::QueueFull) | None => None,
     };
-    // The first failure is the cause; those behind it were thrown away because of it.
-    let cause = outcome.failure.filter(|code| !is_thrown_away(*code)).or(stopped);
-    let why = match cause {
+    // The first failure is the cause; the records behind it were purged because of it.
+    let cause = outcome.failure.filter(|code| !is_purged(*code)).or(enqueue_code);
+    let reason = match cause {
         Some(code) => code.to_string(),
-        None => format!("not acknowledged within {:?}", config.append_wait_max),
+        None => format!(
+            "not acknowledged within {:?}; check that these brokers (kafka.bootstrap_servers) are up",
+            config.append_wait_max
+        ),
     };
     let advice = cause.and_then(advice);
     let hint = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
     let delivered = outcome.delivered;
-    let message =
-        format!("{delivered} of {asked} records were acknowledged by topic {topic} at {servers}: {why}{hint}");
-    let is_nothing_there = is_known && delivered == 0 && !outcome.is_unknown;
+    let message = format!(
+        "{delivered} of {entries_count} records were acknowledged for topic {topic} by {servers}: {reason}{hint}"
+    );
+    let is_nothing_stored = is_known && delivered == 0 && !outcome.is_unknown;
     match advice {
-        Some(_) if is_nothing_there => PortError::operator(message),
-        _ if is_nothing_there => PortError::not_done(message),
+        Some(_) if is_nothing_stored => PortError::operator(message),
+        _ if is_nothing_stored => PortError::not_done(message),
         _ => PortError::unknown(message),
     }
-}
-
-/// Codes of records that were given up because of another one, or because time was up.
-fn is_thrown_away(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
-}
-
-/// Whether a record that failed so may be there all the same.
-fn leaves_open(code: RDKafkaErrorCode) -> bool {
-    !is_known_not_done(code)
 }

@@ -1,4 +1,4 @@
-//! Records as entries.
+//! Decoding of records.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,46 +13,50 @@ use diptych_kernel::{
 use rdkafka::message::{Headers, Message};
 use uuid::Uuid;
 
-use super::{Tail, WATERMARK_TYPE, name, time};
+use super::{
+    header::{self, WATERMARK_TYPE},
+    tail_summary::TailSummary,
+    time,
+};
 
-/// What a record turned out to be.
+/// Result of decoding a record.
 #[derive(Debug)]
 pub(crate) enum Decoded {
-    /// One of ours.
+    /// An entry of the log.
     Entry(LogEntry),
-    /// A stranger's: it has no position.
+    /// A record of another program: it has no position.
     Foreign,
-    /// One of ours that cannot be read, and why.
-    Garbled(String),
+    /// A record of Diptych that cannot be decoded, with the reason.
+    Unreadable(String),
 }
 
-/// What can be seen of a record without reading it whole.
+/// What the search for the last event needs to know of a record.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Glimpse {
+pub(crate) enum RecordSummary {
     Event(Position),
-    Watermark(Option<Tail>),
+    Watermark(Option<TailSummary>),
     Foreign,
-    Garbled(String),
+    Unreadable(String),
 }
 
-/// Reads a record.
+/// Decodes a record.
 pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut EventTypeInterner) -> Decoded {
     let Some(fields) = record.headers().and_then(Fields::of) else { return Decoded::Foreign };
     let Some(position) = fields.position else { return Decoded::Foreign };
     let mut read = || -> Result<LogEntry, String> {
-        let position = position_of(name::POSITION, position)?;
-        let (event_type, at) = (text(name::TYPE, fields.event_type)?, time_of(fields.time)?);
+        let position = position_of(header::POSITION, position)?;
+        let (event_type, at) = (text(header::TYPE, fields.event_type)?, time_of(fields.time)?);
         if event_type == WATERMARK_TYPE {
-            let last_event = position_of(name::LAST_EVENT, required(name::LAST_EVENT, fields.last_event)?)?;
+            let last_event = position_of(header::LAST_EVENT, required(header::LAST_EVENT, fields.last_event)?)?;
             return Ok(LogEntry::Watermark(partition, Watermark { position, as_of: at, last_event }));
         }
-        let subject = text(name::SUBJECT, fields.subject)?;
-        let stream_id = StreamId::new(subject).map_err(|error| garbled(name::SUBJECT, subject, error))?;
-        let version = text(name::VERSION, fields.version)?;
-        let version = version.parse().map_err(|error| garbled(name::VERSION, version, error))?;
-        let request_id = text(name::REQUEST_ID, fields.request_id)?;
-        let request_id = Uuid::try_parse(request_id).map_err(|error| garbled(name::REQUEST_ID, request_id, error))?;
-        let traceparent = fields.traceparent.map(|value| text(name::TRACEPARENT, Some(value))).transpose()?;
+        let subject = text(header::SUBJECT, fields.subject)?;
+        let stream_id = StreamId::new(subject).map_err(|error| invalid(header::SUBJECT, subject, error))?;
+        let version = text(header::VERSION, fields.version)?;
+        let version = version.parse().map_err(|error| invalid(header::VERSION, version, error))?;
+        let request_id = text(header::REQUEST_ID, fields.request_id)?;
+        let request_id = Uuid::try_parse(request_id).map_err(|error| invalid(header::REQUEST_ID, request_id, error))?;
+        let traceparent = fields.traceparent.map(|value| text(header::TRACEPARENT, Some(value))).transpose()?;
         Ok(LogEntry::Event(RecordedEvent {
             position,
             partition,
@@ -67,25 +71,31 @@ pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut Ev
     };
     match read() {
         Ok(entry) => Decoded::Entry(entry),
-        Err(why) => Decoded::Garbled(why),
+        Err(reason) => Decoded::Unreadable(reason),
     }
 }
 
-/// Looks at what the search for the last event needs.
-pub(crate) fn glimpse(record: &impl Message) -> Glimpse {
-    let Some(fields) = record.headers().and_then(Fields::of) else { return Glimpse::Foreign };
-    let Some(position) = fields.position else { return Glimpse::Foreign };
+/// Decodes only what the search for the last event needs.
+pub(crate) fn summarize(record: &impl Message) -> RecordSummary {
+    let Some(fields) = record.headers().and_then(Fields::of) else { return RecordSummary::Foreign };
+    let Some(position) = fields.position else { return RecordSummary::Foreign };
     if fields.event_type == Some(WATERMARK_TYPE.as_bytes()) {
-        let tail = fields.tail.and_then(|tail| std::str::from_utf8(tail).ok()).and_then(Tail::parse);
-        return Glimpse::Watermark(tail);
+        let tail = fields.tail.and_then(|tail| std::str::from_utf8(tail).ok()).and_then(TailSummary::parse);
+        return RecordSummary::Watermark(tail);
     }
-    match position_of(name::POSITION, position) {
-        Ok(position) => Glimpse::Event(position),
-        Err(why) => Glimpse::Garbled(why),
+    match position_of(header::POSITION, position) {
+        Ok(position) => RecordSummary::Event(position),
+        Err(reason) => RecordSummary::Unreadable(reason),
     }
 }
 
-/// The headers that mean something here, as they are. Where one is there twice, the last counts.
+/// Partition and offset of a record; `None` if they are out of range.
+pub(crate) fn partition_and_offset(record: &impl Message) -> Option<(Partition, u64)> {
+    let partition = Partition::new(u16::try_from(record.partition()).ok()?);
+    Some((partition, u64::try_from(record.offset()).ok()?))
+}
+
+/// The known headers, undecoded. If a header is repeated, the last one counts.
 #[derive(Default)]
 struct Fields<'a> {
     event_type: Option<&'a [u8]>,
@@ -100,7 +110,8 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// None where the headers cannot even be listed: rdkafka panics over a name that is not UTF-8, and only a stranger writes such a name.
+    /// `None` if the headers cannot be iterated: rdkafka panics on a name that is not UTF-8, and only another program
+    /// writes such a name.
     fn of(headers: &'a impl Headers) -> Option<Self> {
         catch_unwind(AssertUnwindSafe(|| Self::collect(headers))).ok()
     }
@@ -109,15 +120,15 @@ impl<'a> Fields<'a> {
         let mut fields = Self::default();
         for header in headers.iter() {
             let field = match header.key {
-                name::TYPE => &mut fields.event_type,
-                name::TIME => &mut fields.time,
-                name::SUBJECT => &mut fields.subject,
-                name::POSITION => &mut fields.position,
-                name::VERSION => &mut fields.version,
-                name::REQUEST_ID => &mut fields.request_id,
-                name::LAST_EVENT => &mut fields.last_event,
-                name::TAIL => &mut fields.tail,
-                name::TRACEPARENT => &mut fields.traceparent,
+                header::TYPE => &mut fields.event_type,
+                header::TIME => &mut fields.time,
+                header::SUBJECT => &mut fields.subject,
+                header::POSITION => &mut fields.position,
+                header::VERSION => &mut fields.version,
+                header::REQUEST_ID => &mut fields.request_id,
+                header::LAST_EVENT => &mut fields.last_event,
+                header::TAIL => &mut fields.tail,
+                header::TRACEPARENT => &mut fields.traceparent,
                 _ => continue,
             };
             *field = header.value;
@@ -131,22 +142,22 @@ fn required<'a>(name: &str, value: Option<&'a [u8]>) -> Result<&'a [u8], String>
 }
 
 fn text<'a>(name: &str, value: Option<&'a [u8]>) -> Result<&'a str, String> {
-    std::str::from_utf8(required(name, value)?).map_err(|error| format!("its header {name} is no text: {error}"))
+    std::str::from_utf8(required(name, value)?).map_err(|error| format!("its header {name} is not UTF-8: {error}"))
 }
 
 fn position_of(name: &str, value: &[u8]) -> Result<Position, String> {
     let text = text(name, Some(value))?;
-    let number: i64 = text.parse().map_err(|error| garbled(name, text, error))?;
-    Position::from_i64(number).map_err(|error| garbled(name, text, error))
+    let number: i64 = text.parse().map_err(|error| invalid(name, text, error))?;
+    Position::from_i64(number).map_err(|error| invalid(name, text, error))
 }
 
 fn time_of(value: Option<&[u8]>) -> Result<Timestamp, String> {
-    let text = text(name::TIME, value)?;
-    time::parse(text).ok_or_else(|| garbled(name::TIME, text, "is no time such as 2025-11-26T10:04:05.000000Z"))
+    let text = text(header::TIME, value)?;
+    time::parse(text).ok_or_else(|| invalid(header::TIME, text, "expected a time such as 2025-11-26T10:04:05.000000Z"))
 }
 
-fn garbled(name: &str, value: &str, why: impl std::fmt::Display) -> String {
-    format!("its header {name} is {value:?}: {why}")
+fn invalid(name: &str, value: &str, reason: impl std::fmt::Display) -> String {
+    format!("its header {name} is {value:?}: {reason}")
 }
 
 #[cfg(test)]
@@ -154,7 +165,7 @@ mod tests {
     use rdkafka::message::{Header, OwnedHeaders, OwnedMessage, Timestamp as KafkaTimestamp};
 
     use super::*;
-    use crate::record::draft;
+    use crate::record::encode::encode;
 
     fn partition() -> Partition {
         Partition::new(3)
@@ -184,13 +195,13 @@ mod tests {
         OwnedMessage::new(payload, key, "topic".into(), KafkaTimestamp::NotAvailable, 3, 0, headers)
     }
 
-    fn record(entry: &LogEntry, tail: Option<Tail>) -> OwnedMessage {
-        let draft = draft(entry, "/test", tail).unwrap();
-        message(draft.key, draft.payload, Some(draft.headers))
+    fn record(entry: &LogEntry, tail: Option<TailSummary>) -> OwnedMessage {
+        let encoded = encode(entry, "/test", tail).unwrap();
+        message(encoded.key, encoded.payload, Some(encoded.headers))
     }
 
     #[test]
-    fn an_entry_survives_its_record() {
+    fn decode_reverses_encode() {
         for entry in [event(), watermark()] {
             let decoded = decode(&record(&entry, None), partition(), &mut EventTypeInterner::default());
             assert!(matches!(&decoded, Decoded::Entry(read) if *read == entry), "{decoded:?}");
@@ -198,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn a_glimpse_tells_events_from_watermarks() {
-        let tail = Tail { below: 9, last_event: None };
-        assert_eq!(glimpse(&record(&event(), None)), Glimpse::Event(Position::from_i64(77).unwrap()));
-        assert_eq!(glimpse(&record(&watermark(), Some(tail))), Glimpse::Watermark(Some(tail)));
-        assert_eq!(glimpse(&record(&watermark(), None)), Glimpse::Watermark(None));
-        assert_eq!(glimpse(&message(None, Some(b"x"), None)), Glimpse::Foreign);
+    fn a_summary_distinguishes_events_from_watermarks() {
+        let tail = TailSummary { end_exclusive: 9, last_event: None };
+        assert_eq!(summarize(&record(&event(), None)), RecordSummary::Event(Position::from_i64(77).unwrap()));
+        assert_eq!(summarize(&record(&watermark(), Some(tail))), RecordSummary::Watermark(Some(tail)));
+        assert_eq!(summarize(&record(&watermark(), None)), RecordSummary::Watermark(None));
+        assert_eq!(summarize(&message(None, Some(b"x"), None)), RecordSummary::Foreign);
     }
 
-    /// Leaves a header out, or gives it another value.
+    /// Removes a header, or replaces its value.
     fn changed(entry: &LogEntry, name: &str, value: Option<&[u8]>) -> OwnedMessage {
         let original = record(entry, None);
         let mut headers = OwnedHeaders::new();
@@ -220,43 +231,46 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
-        let all = [name::TYPE, name::TIME, name::SUBJECT, name::VERSION, name::REQUEST_ID];
+    fn a_missing_or_invalid_header_is_named() {
+        let all = [header::TYPE, header::TIME, header::SUBJECT, header::VERSION, header::REQUEST_ID];
         let values: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"\xff"), Some(b"no such value")];
         for name in all {
             for value in values {
-                let is_any_text_right = name == name::TYPE && value.is_some_and(|value| value.is_ascii());
+                let is_any_text_valid = name == header::TYPE && value.is_some_and(|value| value.is_ascii());
                 let decoded = decode(&changed(&event(), name, value), partition(), &mut EventTypeInterner::default());
                 match decoded {
-                    Decoded::Garbled(why) => assert!(why.contains(name), "{why}"),
-                    other => assert!(is_any_text_right, "{name} as {value:?}: {other:?}"),
+                    Decoded::Unreadable(reason) => assert!(reason.contains(name), "{reason}"),
+                    other => assert!(is_any_text_valid, "{name} as {value:?}: {other:?}"),
                 }
             }
         }
         let decoded =
-            decode(&changed(&event(), name::POSITION, Some(b"7x")), partition(), &mut EventTypeInterner::default());
-        assert!(matches!(&decoded, Decoded::Garbled(why) if why.contains("ce_position is \"7x\"")), "{decoded:?}");
+            decode(&changed(&event(), header::POSITION, Some(b"7x")), partition(), &mut EventTypeInterner::default());
+        assert!(
+            matches!(&decoded, Decoded::Unreadable(reason) if reason.contains("ce_position is \"7x\"")),
+            "{decoded:?}"
+        );
         let decoded =
-            decode(&changed(&watermark(), name::LAST_EVENT, None), partition(), &mut EventTypeInterner::default());
-        assert!(matches!(decoded, Decoded::Garbled(_)), "{decoded:?}");
+            decode(&changed(&watermark(), header::LAST_EVENT, None), partition(), &mut EventTypeInterner::default());
+        assert!(matches!(decoded, Decoded::Unreadable(_)), "{decoded:?}");
     }
 
     #[test]
-    fn a_record_without_a_position_is_a_strangers() {
+    fn a_record_without_a_position_is_foreign() {
         for record in [
             message(None, None, None),
             message(Some("key"), Some(b"payload"), Some(OwnedHeaders::new())),
-            changed(&event(), name::POSITION, None),
+            changed(&event(), header::POSITION, None),
         ] {
             let decoded = decode(&record, partition(), &mut EventTypeInterner::default());
             assert!(matches!(decoded, Decoded::Foreign), "{decoded:?}");
         }
     }
 
-    /// Headers as rdkafka gives them where a name is not UTF-8.
-    struct Unlistable;
+    /// Headers that panic like those of rdkafka with a name that is not UTF-8.
+    struct PanickingHeaders;
 
-    impl Headers for Unlistable {
+    impl Headers for PanickingHeaders {
         fn count(&self) -> usize {
             1
         }
@@ -267,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_cannot_be_listed_are_a_strangers() {
-        assert!(Fields::of(&Unlistable).is_none());
+    fn headers_that_cannot_be_iterated_are_foreign() {
+        assert!(Fields::of(&PanickingHeaders).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Entries as records.
+//! Encoding of log entries as records.
 
 use diptych_kernel::{
     RecordedEvent, Timestamp,
@@ -6,22 +6,26 @@ use diptych_kernel::{
 };
 use rdkafka::message::{Header, OwnedHeaders};
 
-use super::{Tail, WATERMARK_TYPE, name, time};
+use super::{
+    header::{self, WATERMARK_TYPE},
+    tail_summary::TailSummary,
+    time,
+};
 
-/// What a record has beside key, payload, type, source and trace context, at most: the other headers, all lengths.
+/// Maximum size of a record without key, payload, type, source and trace context: the other headers and all lengths.
 const OTHER_BYTES_MAX: usize = 600;
 
-/// An entry, ready to be sent.
-pub(crate) struct Draft<'a> {
+/// Key, payload and headers of a record.
+pub(crate) struct EncodedRecord<'a> {
     pub(crate) key: Option<&'a str>,
     pub(crate) payload: Option<&'a [u8]>,
     pub(crate) headers: OwnedHeaders,
 }
 
-/// How large the record of an entry can be.
-pub(crate) fn bytes_max(entry: &LogEntry, source: &str) -> usize {
+/// Upper bound of the size of the record of an entry.
+pub(crate) fn encoded_bytes_max(entry: &LogEntry, source: &str) -> usize {
     let variable = match entry {
-        // The name of the stream is there twice: as the key and as the subject.
+        // The stream id is there twice: as the key and as the subject.
         LogEntry::Event(event) => {
             let traceparent = event.metadata.traceparent.as_deref().unwrap_or_default();
             2 * event.stream_id.as_str().len() + event.event_type.len() + event.payload.len() + traceparent.len()
@@ -31,7 +35,7 @@ pub(crate) fn bytes_max(entry: &LogEntry, source: &str) -> usize {
     source.len() + variable + OTHER_BYTES_MAX
 }
 
-/// Whether the time of an entry can be written.
+/// Checks that the time of an entry can be encoded.
 pub(crate) fn check_time(entry: &LogEntry) -> PortResult<()> {
     let at = match entry {
         LogEntry::Event(event) => event.recorded_at,
@@ -40,54 +44,60 @@ pub(crate) fn check_time(entry: &LogEntry) -> PortResult<()> {
     time::is_in_range(at).then_some(()).ok_or_else(|| out_of_range(at))
 }
 
-/// Makes a record of an entry. `tail` goes into watermarks.
-pub(crate) fn draft<'a>(entry: &'a LogEntry, source: &str, tail: Option<Tail>) -> PortResult<Draft<'a>> {
+/// Encodes an entry. `tail` is written into watermarks.
+pub(crate) fn encode<'a>(
+    entry: &'a LogEntry,
+    source: &str,
+    tail: Option<TailSummary>,
+) -> PortResult<EncodedRecord<'a>> {
     match entry {
-        LogEntry::Event(event) => draft_event(event, source),
+        LogEntry::Event(event) => encode_event(event, source),
         LogEntry::Watermark(partition, watermark) => {
             let position = watermark.position.to_string();
             let as_of = time::format(watermark.as_of).ok_or_else(|| out_of_range(watermark.as_of))?;
-            // CloudEvents wants the id to be unique within its source, also from those of events.
+            // CloudEvents requires ids that are unique within the source, so also different from those of events.
             let id = format!("watermark-{partition}-{position}-{}", watermark.as_of.as_micros());
             let mut headers = common(source, WATERMARK_TYPE, &id, &as_of, &position);
-            headers = with(headers, name::LAST_EVENT, &watermark.last_event.to_string());
+            headers = with(headers, header::LAST_EVENT, &watermark.last_event.to_string());
             if let Some(tail) = tail {
-                headers = with(headers, name::TAIL, &tail.to_string());
+                headers = with(headers, header::TAIL, &tail.to_string());
             }
-            Ok(Draft { key: None, payload: None, headers })
+            Ok(EncodedRecord { key: None, payload: None, headers })
         }
     }
 }
 
-fn draft_event<'a>(event: &'a RecordedEvent, source: &str) -> PortResult<Draft<'a>> {
+fn encode_event<'a>(event: &'a RecordedEvent, source: &str) -> PortResult<EncodedRecord<'a>> {
     let position = event.position.to_string();
     let at = time::format(event.recorded_at).ok_or_else(|| out_of_range(event.recorded_at))?;
     let stream_id = event.stream_id.as_str();
     let mut headers = common(source, &event.event_type, &position, &at, &position);
-    headers = with(headers, name::SUBJECT, stream_id);
-    headers = with(headers, name::VERSION, &event.version.to_string());
-    headers = with(headers, name::REQUEST_ID, &event.request_id.to_string());
-    headers = with(headers, name::CONTENT_TYPE, "application/protobuf");
+    headers = with(headers, header::SUBJECT, stream_id);
+    headers = with(headers, header::VERSION, &event.version.to_string());
+    headers = with(headers, header::REQUEST_ID, &event.request_id.to_string());
+    headers = with(headers, header::CONTENT_TYPE, "application/protobuf");
     if let Some(traceparent) = &event.metadata.traceparent {
-        headers = with(headers, name::TRACEPARENT, traceparent);
+        headers = with(headers, header::TRACEPARENT, traceparent);
     }
-    Ok(Draft { key: Some(stream_id), payload: Some(&event.payload), headers })
+    Ok(EncodedRecord { key: Some(stream_id), payload: Some(&event.payload), headers })
 }
 
 fn out_of_range(time: Timestamp) -> PortError {
     let micros = time.as_micros();
-    PortError::operator(format!("{micros} microseconds since 1970 is a time outside the years -9999 to 9999"))
+    PortError::operator(format!(
+        "time out of range: {micros} microseconds since 1970 is not in the years -9999 to 9999"
+    ))
 }
 
-/// The headers that every record has.
+/// Headers of every record.
 fn common(source: &str, event_type: &str, id: &str, at: &str, position: &str) -> OwnedHeaders {
     let all = [
-        (name::SPEC_VERSION, "1.0"),
-        (name::ID, id),
-        (name::SOURCE, source),
-        (name::TYPE, event_type),
-        (name::TIME, at),
-        (name::POSITION, position),
+        (header::SPEC_VERSION, "1.0"),
+        (header::ID, id),
+        (header::SOURCE, source),
+        (header::TYPE, event_type),
+        (header::TIME, at),
+        (header::POSITION, position),
     ];
     all.into_iter().fold(OwnedHeaders::new_with_capacity(11), |headers, (key, value)| with(headers, key, value))
 }

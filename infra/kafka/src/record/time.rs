@@ -1,8 +1,8 @@
-//! Times as CloudEvents writes them (RFC 3339), to the microsecond.
+//! Timestamps in RFC 3339, as CloudEvents requires, to the microsecond.
 
 use diptych_kernel::Timestamp;
 
-/// `None` for times outside the years -9999 to 9999.
+/// Formats a time. `None` for times outside the years -9999 to 9999.
 pub(super) fn format(time: Timestamp) -> Option<String> {
     Some(format!("{:.6}", jiff::Timestamp::from_microsecond(time.as_micros()).ok()?))
 }
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_survives_its_text() {
+    fn parse_reverses_format() {
         for micros in [0, 1, -1, 1_000_000, 1_764_151_445_123_456] {
             let time = Timestamp::from_micros(micros);
             assert_eq!(parse(&format(time).unwrap()), Some(time));

@@ -1,11 +1,11 @@
-//! What only shows against a real Kafka, beside the suite. `DIPTYCH_TEST_KAFKA` says where it is.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
+//! Behaviour against a real Kafka, in addition to the conformance suite. `DIPTYCH_TEST_KAFKA` has its address.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
-mod ends;
-mod foreign;
-mod headers;
-mod members;
+mod end_offsets;
+mod foreign_records;
+mod group_members;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod producers;
-#[path = "../site/mod.rs"]
-mod site;
+mod record_headers;
 mod topic;

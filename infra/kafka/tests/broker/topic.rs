@@ -1,4 +1,4 @@
-//! Making the topic, and finding it.
+//! Creation and look-up of the topic.
 
 use diptych_kafka::{KafkaEventLog, ensure_topic};
 use diptych_kernel::{
@@ -13,9 +13,9 @@ use rdkafka::{
 };
 use std::time::Duration;
 
-use crate::site;
+use crate::harness;
 
-fn assert_for_a_person(error: &PortError, parts: &[&str]) {
+fn assert_operator_error(error: &PortError, parts: &[&str]) {
     assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator), "{error}");
     for part in parts {
         assert!(error.to_string().contains(part), "{part} is missing in: {error}");
@@ -27,14 +27,14 @@ fn admin(servers: &str) -> AdminClient<DefaultClientContext> {
 }
 
 #[tokio::test]
-async fn a_topic_is_made_once_as_it_is_configured() {
-    let Some(servers) = site::servers() else { return };
-    let mut config = site::config(&servers);
+async fn a_topic_is_created_once_as_configured() {
+    let Some(servers) = harness::servers() else { return };
+    let mut config = harness::config(&servers);
     config.retention = Duration::from_hours(48);
-    let made = join_all((0..3).map(|_| ensure_topic(&config, site::partitions()))).await;
-    assert!(made.iter().all(Result::is_ok), "{made:?}");
-    ensure_topic(&config, site::partitions()).await.unwrap();
-    assert_eq!(KafkaEventLog::open(config.clone()).await.unwrap().partitions(), site::partitions());
+    let results = join_all((0..3).map(|_| ensure_topic(&config, harness::partitions()))).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    ensure_topic(&config, harness::partitions()).await.unwrap();
+    assert_eq!(KafkaEventLog::open(config.clone()).await.unwrap().partitions(), harness::partitions());
 
     let topic = ResourceSpecifier::Topic(&config.topic);
     let mut described = admin(&servers).describe_configs([&topic], &AdminOptions::new()).await.unwrap();
@@ -48,54 +48,56 @@ async fn a_topic_is_made_once_as_it_is_configured() {
 
 #[tokio::test]
 async fn another_number_of_partitions_is_refused() {
-    let Some(servers) = site::servers() else { return };
-    let config = site::config(&servers);
+    let Some(servers) = harness::servers() else { return };
+    let config = harness::config(&servers);
     ensure_topic(&config, Partitions::new(3).unwrap()).await.unwrap();
-    let error = ensure_topic(&config, site::partitions()).await.unwrap_err();
-    assert_for_a_person(&error, &["has 3 partitions", "has 4", "Name another topic"]);
+    let error = ensure_topic(&config, harness::partitions()).await.unwrap_err();
+    assert_operator_error(&error, &["has 3 partitions", "has 4", "Set another kafka.topic"]);
 }
 
 #[tokio::test]
 async fn a_compacted_topic_is_refused() {
-    let Some(servers) = site::servers() else { return };
-    let config = site::config(&servers);
-    let topic = NewTopic::new(&config.topic, i32::from(site::PARTITIONS), TopicReplication::Fixed(1))
+    let Some(servers) = harness::servers() else { return };
+    let config = harness::config(&servers);
+    let topic = NewTopic::new(&config.topic, i32::from(harness::PARTITIONS), TopicReplication::Fixed(1))
         .set("cleanup.policy", "compact");
     admin(&servers).create_topics([&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
-    let error = ensure_topic(&config, site::partitions()).await.unwrap_err();
-    assert_for_a_person(&error, &["cleanup.policy=compact", "set it to delete"]);
+    let error = ensure_topic(&config, harness::partitions()).await.unwrap_err();
+    assert_operator_error(&error, &["cleanup.policy=compact", "set it to delete"]);
 }
 
 #[tokio::test]
-async fn a_missing_topic_says_how_to_make_it() {
-    let Some(servers) = site::servers() else { return };
-    let error = KafkaEventLog::open(site::config(&servers)).await.unwrap_err();
-    assert_for_a_person(&error, &["there is no topic", "diptych migrate"]);
+async fn a_missing_topic_error_says_how_to_create_it() {
+    let Some(servers) = harness::servers() else { return };
+    let error = KafkaEventLog::open(harness::config(&servers)).await.unwrap_err();
+    assert_operator_error(&error, &["does not exist", "diptych migrate"]);
 }
 
 #[tokio::test]
 async fn more_replicas_than_brokers_are_refused() {
-    let Some(servers) = site::servers() else { return };
-    let mut config = site::config(&servers);
+    let Some(servers) = harness::servers() else { return };
+    let mut config = harness::config(&servers);
     config.replication_factor = 5;
-    let error = ensure_topic(&config, site::partitions()).await.unwrap_err();
-    assert_for_a_person(&error, &["cannot be made", "fewer brokers than the replication factor"]);
+    let error = ensure_topic(&config, harness::partitions()).await.unwrap_err();
+    assert_operator_error(&error, &["cannot create topic", "fewer brokers than kafka.replication_factor"]);
 }
 
 #[tokio::test]
-async fn a_broker_that_is_not_there_can_be_asked_again() {
-    let mut config = site::config("127.0.0.1:1");
-    config.answer_wait_max = Duration::from_millis(300);
+async fn an_unreachable_broker_is_a_retryable_error_with_its_address() {
+    let mut config = harness::config("127.0.0.1:1");
+    config.request_timeout = Duration::from_millis(300);
     let error = KafkaEventLog::open(config).await.unwrap_err();
     assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Retry), "{error}");
-    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    for part in ["127.0.0.1:1", "kafka.bootstrap_servers"] {
+        assert!(error.to_string().contains(part), "{part} is missing in: {error}");
+    }
 }
 
 #[tokio::test]
-async fn a_property_that_does_not_exist_is_named_without_its_value() {
-    let mut config = site::config("127.0.0.1:1");
+async fn an_unknown_property_is_named_without_its_value() {
+    let mut config = harness::config("127.0.0.1:1");
     config.extra.insert("sasl.pasword".into(), "open sesame".into());
     let error = KafkaEventLog::open(config).await.unwrap_err();
-    assert_for_a_person(&error, &["sasl.pasword"]);
+    assert_operator_error(&error, &["sasl.pasword"]);
     assert!(!error.to_string().contains("sesame"), "{error}");
 }

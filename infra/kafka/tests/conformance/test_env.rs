@@ -1,4 +1,4 @@
-//! Fresh topics of a real Kafka.
+//! Test environment: a new topic of a real Kafka.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -9,28 +9,28 @@ use diptych_kernel::{
     testing::TestEnv,
 };
 
-use crate::site;
+use crate::harness;
 
-/// A topic of its own.
+/// A topic of its own on the Kafka under test.
 pub(crate) struct KafkaTestEnv {
     config: KafkaConfig,
 }
 
 impl KafkaTestEnv {
     pub(crate) async fn new(servers: &str) -> Self {
-        let config = site::config(servers);
-        ensure_topic(&config, site::partitions()).await.unwrap();
+        let config = harness::config(servers);
+        ensure_topic(&config, harness::partitions()).await.unwrap();
         Self { config }
     }
 }
 
-/// The log, with groups that no other place on the broker has: groups are not bound to a topic.
-pub(crate) struct PlacedLog {
+/// The log, with group names that are unique on the broker: groups are not bound to a topic.
+pub(crate) struct UniqueGroupsLog {
     log: KafkaEventLog,
     topic: String,
 }
 
-impl EventLog for PlacedLog {
+impl EventLog for UniqueGroupsLog {
     type Consumer = KafkaConsumer;
 
     fn partitions(&self) -> Partitions {
@@ -51,11 +51,11 @@ impl EventLog for PlacedLog {
 }
 
 impl TestEnv for KafkaTestEnv {
-    type Handle = PlacedLog;
+    type Handle = UniqueGroupsLog;
 
-    async fn handle(&self) -> Arc<PlacedLog> {
+    async fn handle(&self) -> Arc<UniqueGroupsLog> {
         let log = KafkaEventLog::open(self.config.clone()).await.unwrap();
-        Arc::new(PlacedLog { log, topic: self.config.topic.clone() })
+        Arc::new(UniqueGroupsLog { log, topic: self.config.topic.clone() })
     }
 
     async fn advance(&self, by: Duration) {
@@ -67,7 +67,7 @@ impl TestEnv for KafkaTestEnv {
     }
 
     fn session_timeout(&self) -> Duration {
-        self.config.session
+        self.config.session_timeout
     }
 
     fn wait_max(&self) -> Duration {

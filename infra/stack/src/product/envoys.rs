@@ -9,8 +9,8 @@ use std::{
 };
 
 use diptych_envoy::{
-    DESCRIPTOR_SET, DevelopmentKey, EdgeSettings, Endpoint, GatewaySettings, Identity, Jwks, Process, RenderError,
-    scope,
+    DESCRIPTOR_SET, DevelopmentKey, EdgeSettings, Endpoint, GatewaySettings, Jwks, JwtSettings, ProcessSettings,
+    RenderError, scope,
 };
 
 use super::{ProductConfig, services::GRPC};
@@ -68,7 +68,7 @@ pub(super) fn token_file(stack: &Stack) -> PathBuf {
 /// One Envoy process: what it is called and where it listens.
 struct Site {
     name: String,
-    process: Process,
+    process: ProcessSettings,
     ports: std::collections::BTreeMap<String, u16>,
     admin: u16,
 }
@@ -78,7 +78,7 @@ impl Site {
         let ports = stack.ports(&name, &[CALLS, ADMIN])?;
         let port = |service: &str| ports.get(service).copied().unwrap_or(0);
         let admin = port(ADMIN);
-        let mut process = Process::new(&name, port(CALLS), admin);
+        let mut process = ProcessSettings::new(&name, port(CALLS), admin);
         process.tracing.clone_from(&config.tracing);
         Ok(Self { name, process, ports, admin })
     }
@@ -100,7 +100,7 @@ impl Site {
 
 /// Whose tokens the gateways accept: those of a key that is made once for the stack. The key is in the gateways' configuration; the token
 /// for callers is in a file beside.
-fn identity(stack: &Stack) -> StackResult<Identity> {
+fn identity(stack: &Stack) -> StackResult<JwtSettings> {
     let (keys, token) = (stack.folder().path().join("jwks.json"), token_file(stack));
     if !keys.exists() || !token.exists() {
         let key = DevelopmentKey::generate();
@@ -109,7 +109,7 @@ fn identity(stack: &Stack) -> StackResult<Identity> {
         write(&token, key.token("developer", &all, TOKEN_VALID_FOR).as_bytes())?;
     }
     let jwks = fs::read_to_string(&keys).map_err(StackError::io(format!("read {}", keys.display())))?;
-    Ok(Identity {
+    Ok(JwtSettings {
         jwt_issuer: DevelopmentKey::ISSUER.to_owned(),
         jwt_audience: DevelopmentKey::AUDIENCE.to_owned(),
         jwks: Jwks::Inline(jwks),

@@ -1,8 +1,8 @@
-//! Callers, through Envoy, for as long as a test lasts: writers, each with accounts of his own and somebody who looks at what he wrote, and
-//! onlookers.
+//! Continuous traffic through Envoy: writers, each with its own accounts and a reader of its writes, and readers
+//! without tokens.
 
-mod journal;
-mod link;
+mod call_log;
+mod connection;
 mod readers;
 mod requests;
 mod writer;
@@ -16,116 +16,117 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub(crate) use journal::{Journal, Kind};
-pub(crate) use link::{Link, at_least, insist, reason, retry_delay};
+pub(crate) use call_log::{CallKind, CallLog};
+pub(crate) use connection::{EdgeConnection, at_least, call_with_retries, reason, retry_delay};
 pub(crate) use readers::{get_account, list_entries};
+pub(crate) use requests::CURRENCY;
 
 use self::{
-    readers::{Checker, Onlooker},
+    readers::{EventualReader, OwnWriteReader},
     writer::Writer,
 };
 use crate::{
+    account_model::AccountModel,
     admin,
-    installation::{Installation, PATIENCE},
-    model::Book,
+    installation::{StackInstallation, WAIT_MAX},
 };
 
-/// A currency that nobody else uses: ISO 4217 keeps it for tests.
-pub(crate) const CURRENCY: &str = "XTS";
-
 const WRITERS: u64 = 8;
-const ACCOUNTS_OF_EACH: u64 = 3;
-const ONLOOKERS: u64 = 2;
-/// How many successes of every caller and kind tell that all is well.
-const SUCCESSES: usize = 3;
+const ACCOUNTS_PER_WRITER: u64 = 3;
+const EVENTUAL_READERS: u64 = 2;
+/// Number of successes of every caller and kind that count as recovered.
+const SUCCESSES_MIN: usize = 3;
 
-/// Callers at work.
+/// Running callers.
 pub(crate) struct Traffic {
-    pub(crate) journal: Journal,
-    pub(crate) book: Book,
+    pub(crate) call_log: CallLog,
+    pub(crate) model: AccountModel,
     tasks: Tasks,
     stop: Shutdown,
 }
 
 impl Traffic {
-    /// Returns when every caller has succeeded.
-    pub(crate) async fn start(installation: &Installation, seed: u64) -> Self {
-        let names = |writer: u64| (1..=ACCOUNTS_OF_EACH).map(move |account| format!("traffic-{writer}-{account}"));
-        let book = Book::new((1..=WRITERS).flat_map(names));
-        let traffic = Self { journal: Journal::new(), book, tasks: Tasks::new(Shutdown::new()), stop: Shutdown::new() };
+    /// Starts all callers, and returns when each has succeeded.
+    pub(crate) async fn start(installation: &StackInstallation, seed: u64) -> Self {
+        let names = |writer: u64| (1..=ACCOUNTS_PER_WRITER).map(move |account| format!("traffic-{writer}-{account}"));
+        let model = AccountModel::new((1..=WRITERS).flat_map(names));
+        let traffic =
+            Self { call_log: CallLog::new(), model, tasks: Tasks::new(Shutdown::new()), stop: Shutdown::new() };
         for writer in 1..=WRITERS {
-            traffic.begin_writing(installation, names(writer).collect(), seed.wrapping_add(writer));
+            traffic.start_writer(installation, names(writer).collect(), seed.wrapping_add(writer));
         }
         traffic.until_all_succeed(Instant::now()).await;
         // From here on every account is open.
-        for onlooker in 1..=ONLOOKERS {
-            traffic.begin_looking(installation, seed.wrapping_sub(onlooker));
+        for eventual_reader in 1..=EVENTUAL_READERS {
+            traffic.start_eventual_reader(installation, seed.wrapping_sub(eventual_reader));
         }
         traffic.until_all_succeed(Instant::now()).await;
         traffic
     }
 
-    fn begin_writing(&self, installation: &Installation, account_ids: Vec<String>, seed: u64) {
-        let (link, book) = (Link::to(installation), self.book.clone());
-        let (sender, written) = mpsc::unbounded_channel();
+    fn start_writer(&self, installation: &StackInstallation, account_ids: Vec<String>, seed: u64) {
+        let (connection, model) = (EdgeConnection::to(installation), self.model.clone());
+        let (sender, acknowledged) = mpsc::unbounded_channel();
         let writer = Writer {
-            link: link.clone(),
-            pen: self.journal.pen(Kind::Command),
-            book: book.clone(),
+            connection: connection.clone(),
+            recorder: self.call_log.recorder(CallKind::Command),
+            model: model.clone(),
             account_ids,
-            dice: SmallRng::seed_from_u64(seed),
-            written: sender,
+            rng: SmallRng::seed_from_u64(seed),
+            acknowledged: sender,
         };
         self.tasks.spawn("writer", writer.run(self.stop.clone()));
-        let (pen, dice) = (self.journal.pen(Kind::OwnWrite), SmallRng::seed_from_u64(seed));
-        self.tasks.spawn("checker", Checker { link, pen, book, dice, written }.run());
+        let (recorder, rng) = (self.call_log.recorder(CallKind::OwnWrite), SmallRng::seed_from_u64(seed));
+        self.tasks.spawn("checker", OwnWriteReader { connection, recorder, model, rng, acknowledged }.run());
     }
 
-    fn begin_looking(&self, installation: &Installation, seed: u64) {
-        let (link, book) = (Link::to(installation), self.book.clone());
-        let (pen, dice) = (self.journal.pen(Kind::Query), SmallRng::seed_from_u64(seed));
-        self.tasks.spawn("onlooker", Onlooker { link, pen, book, dice }.run(self.stop.clone()));
+    fn start_eventual_reader(&self, installation: &StackInstallation, seed: u64) {
+        let (connection, model) = (EdgeConnection::to(installation), self.model.clone());
+        let (recorder, rng) = (self.call_log.recorder(CallKind::Query), SmallRng::seed_from_u64(seed));
+        self.tasks.spawn("eventual_reader", EventualReader { connection, recorder, model, rng }.run(self.stop.clone()));
     }
 
-    /// Returns when every caller has had a few successes with what he wanted after a time.
+    /// Waits until every caller has had a few successes with calls that were requested since a time.
     pub(crate) async fn until_all_succeed(&self, since: Instant) {
-        self.until_these_succeed(&Kind::ALL, since).await;
+        self.until_kinds_succeed(&CallKind::ALL, since).await;
     }
 
-    /// The same for some kinds of calls, while others may fail.
-    pub(crate) async fn until_these_succeed(&self, kinds: &[Kind], since: Instant) {
-        let succeed = self.journal.until_all_succeed(kinds, SUCCESSES, since);
-        self.while_all_is_right(&format!("every caller is answered ({kinds:?})"), succeed).await;
+    /// Waits for some kinds of calls only, while others may fail.
+    pub(crate) async fn until_kinds_succeed(&self, kinds: &[CallKind], since: Instant) {
+        let succeed = self.call_log.until_all_succeed(kinds, SUCCESSES_MIN, since);
+        self.wait_while_correct(&format!("every caller is answered ({kinds:?})"), succeed).await;
     }
 
-    /// Returns when everything is in use again and every caller is answered, from now on.
-    pub(crate) async fn until_all_are_fine(&self, installation: &Installation) {
-        self.while_all_is_right("Envoy uses everything", admin::until_all_are_in_use(installation)).await;
+    /// Waits until all instances are healthy and every caller has new successes.
+    pub(crate) async fn until_recovered(&self, installation: &StackInstallation) {
+        self.wait_while_correct("all instances are healthy", admin::until_all_healthy(installation)).await;
         self.until_all_succeed(Instant::now()).await;
     }
 
-    /// Waits for something while calls go on, for a bounded time. Fails when a caller has found something wrong.
-    pub(crate) async fn while_all_is_right<T>(&self, what: &str, until: impl Future<Output = T>) -> T {
-        let wrong = self.tasks.shutdown();
-        let waited = timeout(PATIENCE, async {
+    /// Waits for a future while callers run, for a bounded time. Fails when a caller has got a wrong answer.
+    pub(crate) async fn wait_while_correct<T>(&self, what: &str, until: impl Future<Output = T>) -> T {
+        let caller_failed = self.tasks.shutdown();
+        let waited = timeout(WAIT_MAX, async {
             tokio::select! {
                 biased;
-                () = wrong.begun() => panic!("a caller has found something wrong: the panic above has it"),
-                come = until => come,
+                () = caller_failed.begun() => panic!("a caller got a wrong answer: see the panic above"),
+                output = until => output,
             }
         });
         let began_at = Instant::now();
-        let failures = || self.journal.failures(began_at).into_iter().rev().take(20).collect::<Vec<_>>();
+        let failures = || self.call_log.failures(began_at).into_iter().rev().take(20).collect::<Vec<_>>();
         match waited.await {
-            Ok(come) => come,
-            Err(_elapsed) => panic!("waited {PATIENCE:?} until {what}; failures: {:#?}", failures()),
+            Ok(output) => output,
+            Err(_elapsed) => {
+                panic!("timed out after {WAIT_MAX:?} waiting until {what}; failed calls: {:#?}", failures())
+            }
         }
     }
 
-    /// Lets everybody finish what he has begun: every command is acknowledged, and its effect was seen.
-    pub(crate) async fn stop(self) -> (Book, Journal) {
+    /// Stops after every started command is acknowledged and its effect was read.
+    pub(crate) async fn stop(self) -> (AccountModel, CallLog) {
         self.stop.begin();
-        self.tasks.finish(PATIENCE + Duration::from_secs(10)).await.unwrap();
-        (self.book, self.journal)
+        self.tasks.finish(WAIT_MAX + Duration::from_secs(10)).await.unwrap();
+        (self.model, self.call_log)
     }
 }

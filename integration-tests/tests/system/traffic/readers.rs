@@ -1,4 +1,4 @@
-//! Those who look: at what was just written, and at anything.
+//! Readers of recent writes, and readers without tokens.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,109 +15,109 @@ use tokio::{
 use tonic::Status;
 
 use super::{
-    journal::Pen,
-    link::{Link, at_least, insist},
-    writer::Written,
+    call_log::CallRecorder,
+    connection::{EdgeConnection, at_least, call_with_retries},
+    writer::AcknowledgedWrite,
 };
-use crate::model::Book;
+use crate::account_model::AccountModel;
 
-/// How long the last written account is left alone before it is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How long from one query to the next.
+/// Wait for a new write before the last one is read again.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Pause between two queries.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Looks at the effect of every command of one writer, with the command's token (G6). On its own, so that commands do not wait for it: what is
-/// out of order with commands and with own writes is told apart.
-pub(super) struct Checker {
-    pub(super) link: Link,
-    pub(super) pen: Pen,
-    pub(super) book: Book,
-    pub(super) dice: SmallRng,
-    pub(super) written: UnboundedReceiver<Written>,
+/// Reads the effect of every command of one writer, with the command's token (G6). A separate caller, so that commands
+/// do not wait for it, and pauses of commands and of reads are measured separately.
+pub(super) struct OwnWriteReader {
+    pub(super) connection: EdgeConnection,
+    pub(super) recorder: CallRecorder,
+    pub(super) model: AccountModel,
+    pub(super) rng: SmallRng,
+    pub(super) acknowledged: UnboundedReceiver<AcknowledgedWrite>,
 }
 
-impl Checker {
-    /// Until the writer is gone and everything was looked at.
+impl OwnWriteReader {
+    /// Runs until the writer has ended and all of its writes were read.
     pub(super) async fn run(mut self) {
-        let mut last: Option<Written> = None;
+        let mut last: Option<AcknowledgedWrite> = None;
         loop {
-            let written = match (timeout(LOOK_AGAIN, self.written.recv()).await, &last) {
-                (Ok(Some(written)), _) => written,
+            let acknowledged = match (timeout(POLL_INTERVAL, self.acknowledged.recv()).await, &last) {
+                (Ok(Some(acknowledged)), _) => acknowledged,
                 (Ok(None), _) => return,
                 (Err(_nothing_new), Some(last)) => last.clone(),
                 (Err(_nothing_new), None) => continue,
             };
-            self.look(&written).await;
-            last = Some(written);
+            self.check(&acknowledged).await;
+            last = Some(acknowledged);
         }
     }
 
-    async fn look(&mut self, written: &Written) {
-        let Written { account_id, version, token, acknowledged_at } = written;
-        if self.dice.random_bool(0.125) {
+    async fn check(&mut self, acknowledged: &AcknowledgedWrite) {
+        let AcknowledgedWrite { account_id, version, token, acknowledged_at } = acknowledged;
+        if self.rng.random_bool(0.125) {
             let entries = self.entries(account_id, at_least(token)).await;
-            self.book.assert_lists(account_id, &entries, *version);
+            self.model.assert_lists(account_id, &entries, *version);
         } else {
-            let account = get_account(&self.link, &self.pen, account_id, at_least(token)).await.unwrap();
-            self.book.assert_shows(&account, *version);
+            let account = get_account(&self.connection, &self.recorder, account_id, at_least(token)).await.unwrap();
+            self.model.assert_shows(&account, *version);
         }
-        self.pen.succeeded(*acknowledged_at);
+        self.recorder.succeeded(*acknowledged_at);
     }
 
     async fn entries(&self, account_id: &str, consistency: Option<Consistency>) -> Vec<Entry> {
-        let list =
+        let request =
             ListEntriesRequest { account_id: account_id.to_owned(), page_size: 10, consistency, ..Default::default() };
-        list_entries(&self.link, &self.pen, &list).await.unwrap().0
+        list_entries(&self.connection, &self.recorder, &request).await.unwrap().0
     }
 }
 
-/// Looks at any account, and takes whatever answer is fastest. It may be old, but not older than the one before (G7).
-pub(super) struct Onlooker {
-    pub(super) link: Link,
-    pub(super) pen: Pen,
-    pub(super) book: Book,
-    pub(super) dice: SmallRng,
+/// Reads any account, without a token. The answer may be old, but not older than the previous one (G7).
+pub(super) struct EventualReader {
+    pub(super) connection: EdgeConnection,
+    pub(super) recorder: CallRecorder,
+    pub(super) model: AccountModel,
+    pub(super) rng: SmallRng,
 }
 
-impl Onlooker {
+impl EventualReader {
     pub(super) async fn run(mut self, stop: Shutdown) {
-        let account_ids: Vec<String> = self.book.account_ids().cloned().collect();
-        let mut seen: BTreeMap<String, i64> = BTreeMap::new();
+        let account_ids: Vec<String> = self.model.account_ids().cloned().collect();
+        let mut versions: BTreeMap<String, i64> = BTreeMap::new();
         while !stop.has_begun() {
-            let account_id = account_ids.choose(&mut self.dice).unwrap();
+            let account_id = account_ids.choose(&mut self.rng).unwrap();
             let began_at = Instant::now();
-            let account = get_account(&self.link, &self.pen, account_id, None).await.unwrap();
-            self.book.assert_shows(&account, *seen.get(account_id).unwrap_or(&1));
-            seen.insert(account_id.clone(), account.version);
-            self.pen.succeeded(began_at);
+            let account = get_account(&self.connection, &self.recorder, account_id, None).await.unwrap();
+            self.model.assert_shows(&account, *versions.get(account_id).unwrap_or(&1));
+            versions.insert(account_id.clone(), account.version);
+            self.recorder.succeeded(began_at);
             pause(PACE).await;
         }
     }
 }
 
 pub(crate) async fn get_account(
-    link: &Link,
-    pen: &Pen,
+    connection: &EdgeConnection,
+    recorder: &CallRecorder,
     account_id: &str,
     consistency: Option<Consistency>,
 ) -> Result<Account, Status> {
-    let question = GetAccountRequest { account_id: account_id.to_owned(), consistency };
+    let message = GetAccountRequest { account_id: account_id.to_owned(), consistency };
     let call = |request| {
-        let mut queries = link.queries.clone();
+        let mut queries = connection.queries.clone();
         async move { queries.get_account(request).await }
     };
-    insist(pen, &question, call).await.map(|answer| answer.account.unwrap())
+    call_with_retries(recorder, &message, call).await.map(|answer| answer.account.unwrap())
 }
 
-/// A page, and the token of the next.
+/// Returns a page of entries, and the token of the next page.
 pub(crate) async fn list_entries(
-    link: &Link,
-    pen: &Pen,
-    question: &ListEntriesRequest,
+    connection: &EdgeConnection,
+    recorder: &CallRecorder,
+    message: &ListEntriesRequest,
 ) -> Result<(Vec<Entry>, String), Status> {
     let call = |request| {
-        let mut queries = link.queries.clone();
+        let mut queries = connection.queries.clone();
         async move { queries.list_entries(request).await }
     };
-    insist(pen, question, call).await.map(|answer| (answer.entries, answer.next_page_token))
+    call_with_retries(recorder, message, call).await.map(|answer| (answer.entries, answer.next_page_token))
 }

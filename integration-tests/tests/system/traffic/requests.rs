@@ -1,11 +1,12 @@
-//! What a writer asks for, each with a request id of its own.
+//! Requests of writers, each with a new request id.
 
 use diptych_proto::ledger::command::v1::{DepositRequest, OpenAccountRequest, TransferRequest, WithdrawRequest};
 use uuid::Uuid;
 
-use super::CURRENCY;
+/// A currency of this traffic only: ISO 4217 reserves it for tests.
+pub(crate) const CURRENCY: &str = "XTS";
 
-/// What can be asked for.
+/// A command of a writer.
 #[derive(Clone)]
 pub(super) enum Command {
     Open(OpenAccountRequest),

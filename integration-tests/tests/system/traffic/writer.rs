@@ -1,4 +1,4 @@
-//! A caller who changes his accounts, one command after another.
+//! A caller that changes its accounts, one command after another.
 
 use std::time::Duration;
 
@@ -14,20 +14,19 @@ use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use super::{
-    CURRENCY,
-    journal::Pen,
-    link::{Link, insist, reason},
-    requests::{Command, deposit, transfer, withdraw},
+    call_log::CallRecorder,
+    connection::{EdgeConnection, call_with_retries, reason},
+    requests::{CURRENCY, Command, deposit, transfer, withdraw},
 };
-use crate::model::{Book, Posting};
+use crate::account_model::{AccountModel, Posting};
 
-/// How long from one command to the next: callers keep the product busy, and leave it the time to be killed and to start.
+/// Pause between two commands: callers keep the product busy, and leave it time to restart.
 const PACE: Duration = Duration::from_millis(100);
 const AMOUNT_MAX_MINOR: i64 = 10_000;
 
-/// A command that was acknowledged, and what it made of an account.
+/// An acknowledged command, and the version of an account that it created.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
+pub(super) struct AcknowledgedWrite {
     pub(super) account_id: String,
     pub(super) version: i64,
     pub(super) token: String,
@@ -35,23 +34,23 @@ pub(super) struct Written {
 }
 
 pub(super) struct Writer {
-    pub(super) link: Link,
-    pub(super) pen: Pen,
-    pub(super) book: Book,
+    pub(super) connection: EdgeConnection,
+    pub(super) recorder: CallRecorder,
+    pub(super) model: AccountModel,
     pub(super) account_ids: Vec<String>,
-    pub(super) dice: SmallRng,
-    /// To the one who looks whether it shows.
-    pub(super) written: UnboundedSender<Written>,
+    pub(super) rng: SmallRng,
+    /// Acknowledged commands, for the reader of own writes.
+    pub(super) acknowledged: UnboundedSender<AcknowledgedWrite>,
 }
 
 impl Writer {
-    /// Opens the accounts, then posts until it is told to stop; everything that was asked for is acknowledged then.
+    /// Opens the accounts, then posts until it is stopped; then every requested command is acknowledged.
     pub(super) async fn run(mut self, stop: Shutdown) {
         for account_id in self.account_ids.clone() {
             self.open(account_id).await;
         }
         while !stop.has_begun() {
-            match self.dice.random_range(0..20) {
+            match self.rng.random_range(0..20) {
                 0 => self.overdraw().await,
                 _ => self.post().await,
             }
@@ -64,32 +63,32 @@ impl Writer {
         let owner_id = "traffic".to_owned();
         let (id, currency_code) = (account_id.clone(), CURRENCY.to_owned());
         let open = OpenAccountRequest { request_id, account_id: id, owner_id, currency_code, overdraft_limit_minor: 0 };
-        let (receipt, _) = self.insist(&Command::Open(open)).await.unwrap();
-        self.note(&receipt, account_id, 1);
+        let (receipt, _) = self.execute(&Command::Open(open)).await.unwrap();
+        self.record(&receipt, account_id, 1);
     }
 
-    /// More than there is: refused, with the balance that there is (G8).
+    /// Withdraws more than the balance: refused, with the current balance (G8).
     async fn overdraw(&mut self) {
         let account_id = self.any_account();
-        let balance_minor = self.book.balance_minor(&account_id);
+        let balance_minor = self.model.balance_minor(&account_id);
         let withdraw = withdraw(&account_id, balance_minor + 1);
         let began_at = Instant::now();
-        let status = self.insist(&Command::Withdraw(withdraw)).await.unwrap_err();
+        let status = self.execute(&Command::Withdraw(withdraw)).await.unwrap_err();
         let balance = status.get_details_error_info().and_then(|info| info.metadata.get("balance_minor").cloned());
-        let told = (status.code(), reason(&status), balance.as_deref().map(str::to_owned));
+        let actual = (status.code(), reason(&status), balance.as_deref().map(str::to_owned));
         let expected = (Code::FailedPrecondition, "INSUFFICIENT_FUNDS".to_owned(), Some(balance_minor.to_string()));
-        assert_eq!(told, expected, "{status:?}");
-        self.pen.succeeded(began_at);
+        assert_eq!(actual, expected, "{status:?}");
+        self.recorder.succeeded(began_at);
     }
 
-    /// A deposit, a withdrawal or a transfer that no rule speaks against.
+    /// Sends a deposit, a withdrawal or a transfer that no rule refuses.
     async fn post(&mut self) {
-        let (command, postings) = self.draw();
+        let (command, postings) = self.random_posting();
         let began_at = Instant::now();
         let versions: Vec<i64> =
-            postings.iter().map(|(account_id, posting)| self.book.expect(account_id, posting.clone())).collect();
-        let (receipt, _) = self.insist(&command).await.unwrap_or_else(|status| panic!("refused: {status:?}"));
-        self.pen.succeeded(began_at);
+            postings.iter().map(|(account_id, posting)| self.model.expect(account_id, posting.clone())).collect();
+        let (receipt, _) = self.execute(&command).await.unwrap_or_else(|status| panic!("refused: {status:?}"));
+        self.recorder.succeeded(began_at);
         let expected: Vec<(String, i64)> = postings
             .iter()
             .zip(&versions)
@@ -97,26 +96,27 @@ impl Writer {
             .collect();
         assert_eq!(streams(&receipt), expected, "{receipt:?}");
         for ((account_id, _), version) in postings.into_iter().zip(versions) {
-            self.note(&receipt, account_id, version);
+            self.record(&receipt, account_id, version);
         }
-        // Asked again, it is not done again.
-        if self.dice.random_bool(0.1) {
-            // Whether it was stored before is not always known: while a commit is in doubt, it counts as that of the call that asks.
-            let (again, _) = self.insist(&command).await.unwrap();
+        // A repeated request is not executed again.
+        if self.rng.random_bool(0.1) {
+            // `repeated` is not checked: while the outcome of a commit is unknown, it counts as the commit of the call
+            // that asks.
+            let (again, _) = self.execute(&command).await.unwrap();
             assert_eq!(again, receipt, "the same request gets the same receipt");
         }
     }
 
-    fn draw(&mut self) -> (Command, Vec<(String, Posting)>) {
+    fn random_posting(&mut self) -> (Command, Vec<(String, Posting)>) {
         let account_id = self.any_account();
-        let balance_minor = self.book.balance_minor(&account_id);
-        if balance_minor == 0 || self.dice.random_bool(0.5) {
-            let amount = self.dice.random_range(1..=AMOUNT_MAX_MINOR);
+        let balance_minor = self.model.balance_minor(&account_id);
+        if balance_minor == 0 || self.rng.random_bool(0.5) {
+            let amount = self.rng.random_range(1..=AMOUNT_MAX_MINOR);
             let request = deposit(&account_id, amount);
             let posting = Posting::new(&request.request_id, amount, false);
             return (Command::Deposit(request), vec![(account_id, posting)]);
         }
-        let amount = self.dice.random_range(1..=balance_minor.min(AMOUNT_MAX_MINOR));
+        let amount = self.rng.random_range(1..=balance_minor.min(AMOUNT_MAX_MINOR));
         let other_id = self.any_account();
         if other_id == account_id {
             let request = withdraw(&account_id, amount);
@@ -129,26 +129,30 @@ impl Writer {
     }
 
     fn any_account(&mut self) -> String {
-        self.account_ids.choose(&mut self.dice).unwrap().clone()
+        self.account_ids.choose(&mut self.rng).unwrap().clone()
     }
 
-    fn note(&self, receipt: &Receipt, account_id: String, version: i64) {
+    fn record(&self, receipt: &Receipt, account_id: String, version: i64) {
         let token = receipt.written_at.as_ref().unwrap().value.clone();
         assert_eq!(receipt.outcome(), Outcome::Committed, "{receipt:?}");
-        self.book.acknowledge(&account_id, version, &token);
-        // Nobody listens any more where the one who looks has found something wrong.
-        let _ = self.written.send(Written { account_id, version, token, acknowledged_at: Instant::now() });
+        self.model.acknowledge(&account_id, version, &token);
+        // The reader has ended if it got a wrong answer.
+        let _ =
+            self.acknowledged.send(AcknowledgedWrite { account_id, version, token, acknowledged_at: Instant::now() });
     }
 
-    /// Sends it with the same request id until it is acknowledged or refused. Returns the receipt, and whether it had been stored before.
-    async fn insist(&self, command: &Command) -> Result<(Receipt, bool), Status> {
+    /// Sends a command with the same request id until it is acknowledged or refused. Returns the receipt, and whether
+    /// it had been stored before.
+    async fn execute(&self, command: &Command) -> Result<(Receipt, bool), Status> {
         macro_rules! send {
             ($request:expr, $method:ident) => {{
                 let call = |request| {
-                    let mut commands = self.link.commands.clone();
+                    let mut commands = self.connection.commands.clone();
                     async move { commands.$method(request).await }
                 };
-                insist(&self.pen, $request, call).await.map(|answer| (answer.receipt.unwrap(), answer.repeated))
+                call_with_retries(&self.recorder, $request, call)
+                    .await
+                    .map(|answer| (answer.receipt.unwrap(), answer.repeated))
             }};
         }
         match command {

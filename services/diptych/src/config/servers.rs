@@ -45,10 +45,10 @@ pub(crate) struct Kafka {
     /// More than there are copies counts as all of them.
     min_insync_replicas: Count<1, 32>,
     retention: Span<MINUTE, { 3_650 * DAY }>,
-    pub(super) session: Span<SECOND, { 30 * MINUTE }>,
+    pub(super) session_timeout: Span<SECOND, { 30 * MINUTE }>,
     pub(super) revoke_wait_max: Span<100, { 30 * MINUTE }>,
     append_wait_max: Span<SECOND, ANSWER_MAX>,
-    answer_wait_max: Span<SECOND, ANSWER_MAX>,
+    request_timeout: Span<SECOND, ANSWER_MAX>,
     /// Further properties of librdkafka, such as those of SASL.
     extra: Properties,
 }
@@ -145,10 +145,10 @@ impl Default for Kafka {
             replication_factor: Count::near(kafka.replication_factor.into()),
             min_insync_replicas: Count::near(kafka.min_insync_replicas.into()),
             retention: Span::near(kafka.retention),
-            session: Span::near(kafka.session),
+            session_timeout: Span::near(kafka.session_timeout),
             revoke_wait_max: Span::near(kafka.revoke_wait_max),
             append_wait_max: Span::near(kafka.append_wait_max),
-            answer_wait_max: Span::near(kafka.answer_wait_max),
+            request_timeout: Span::near(kafka.request_timeout),
             extra: Properties::default(),
         }
     }
@@ -160,10 +160,10 @@ impl From<&Kafka> for KafkaConfig {
             replication_factor: kafka.replication_factor.u16(),
             min_insync_replicas: kafka.min_insync_replicas.u16().min(kafka.replication_factor.u16()),
             retention: kafka.retention.duration(),
-            session: kafka.session.duration(),
+            session_timeout: kafka.session_timeout.duration(),
             revoke_wait_max: kafka.revoke_wait_max.duration(),
             append_wait_max: kafka.append_wait_max.duration(),
-            answer_wait_max: kafka.answer_wait_max.duration(),
+            request_timeout: kafka.request_timeout.duration(),
             extra: kafka.extra.revealed(),
             ..Self::new(kafka.bootstrap_servers.to_string(), kafka.topic.clone())
         }

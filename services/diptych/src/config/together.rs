@@ -41,8 +41,8 @@ fn rules(config: &Config) -> [(&'static str, bool, &'static str); 8] {
         ),
         (
             "kafka.revoke_wait_max",
-            kafka.revoke_wait_max.duration() < kafka.session.duration(),
-            "choose less than kafka.session: the group would lose who is still finishing",
+            kafka.revoke_wait_max.duration() < kafka.session_timeout.duration(),
+            "choose less than kafka.session_timeout: the group would drop a member that is still finishing its work",
         ),
         ("scylla.keyspace", is_keyspace(&scylla.keyspace), "write 1 to 48 of a-z, 0-9, '_', a letter first"),
         (

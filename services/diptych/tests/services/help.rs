@@ -44,14 +44,14 @@ fn one_file_does_for_all() {
 fn mistakes_are_told_by_every_service_before_it_starts() {
     for role in SERVICES.iter().chain(&["migrate", "verify"]) {
         let mut command = diptych(&[role, "--postgres", "nowhere"]);
-        command.env("DIPTYCH_SCYLLA__KEYSPACE", "No").env("DIPTYCH_KAFKA__SESION", "1s");
+        command.env("DIPTYCH_SCYLLA__KEYSPACE", "No").env("DIPTYCH_KAFKA__SESION_TIMEOUT", "1s");
         let (status, out, errors) = ended(command.output().unwrap());
         assert_eq!((status, out.as_str()), (2, ""), "{role}: {errors}");
         assert!(errors.starts_with("3 mistakes in the configuration:"), "{role}: {errors}");
         for part in [
             "postgres.url = \"***\"\n    from flag --postgres\n",
             "scylla.keyspace = \"No\"\n    from environment variable DIPTYCH_SCYLLA__KEYSPACE\n",
-            "did you mean kafka.session?",
+            "did you mean kafka.session_timeout?",
         ] {
             assert!(errors.contains(part), "{role}: {part}: {errors}");
         }

@@ -1,0 +1,63 @@
+//! Final check: every acknowledged command is visible.
+
+use diptych_proto::ledger::query::v1::{GetTotalsRequest, ListEntriesRequest};
+
+use crate::{
+    account_model::{AccountModel, Totals},
+    installation::StackInstallation,
+    traffic::{CURRENCY, CallKind, CallLog, EdgeConnection, at_least, call_with_retries, get_account, list_entries},
+};
+
+/// Asserts that every acknowledged command is visible once: in the balance, the version and the statement of every
+/// account, and in the totals. Then compares the views with the events.
+pub(crate) async fn assert_all_commands_visible(
+    installation: &StackInstallation,
+    model: &AccountModel,
+    call_log: &CallLog,
+) {
+    let (connection, recorder) = (EdgeConnection::to(installation), call_log.recorder(CallKind::Query));
+    let mut tokens = Vec::new();
+    for account_id in model.account_ids() {
+        let (version, token) = model.acknowledged(account_id);
+        let account = get_account(&connection, &recorder, account_id, at_least(&token)).await.unwrap();
+        assert_eq!(account.version, version, "{account:?}");
+        model.assert_shows(&account, version);
+        let mut request = ListEntriesRequest {
+            account_id: account_id.clone(),
+            page_size: 100,
+            consistency: at_least(&token),
+            ..Default::default()
+        };
+        let mut entries = Vec::new();
+        loop {
+            let (page, next) = list_entries(&connection, &recorder, &request).await.unwrap();
+            entries.extend(page);
+            if next.is_empty() {
+                break;
+            }
+            request.page_token = next;
+        }
+        assert_eq!(i64::try_from(entries.len()).unwrap(), version - 1, "entries of {account_id}");
+        model.assert_lists(account_id, &entries, version);
+        tokens.push(token);
+    }
+    assert_eq!(totals(&connection, call_log, &tokens.join(",")).await, model.totals());
+    installation.assert_verified().await;
+}
+
+async fn totals(connection: &EdgeConnection, call_log: &CallLog, token: &str) -> Totals {
+    let request = GetTotalsRequest { currency_code: CURRENCY.to_owned(), consistency: at_least(token) };
+    let call = |request| {
+        let mut queries = connection.queries.clone();
+        async move { queries.get_totals(request).await }
+    };
+    let totals = call_with_retries(&call_log.recorder(CallKind::Query), &request, call).await.unwrap().totals.unwrap();
+    Totals {
+        balance_minor: totals.balance_minor.parse().unwrap(),
+        deposits_minor: totals.deposits_minor.parse().unwrap(),
+        withdrawals_minor: totals.withdrawals_minor.parse().unwrap(),
+        transfers_minor: totals.transfers_minor.parse().unwrap(),
+        accounts_opened_count: totals.accounts_opened_count,
+        entry_count: totals.entry_count,
+    }
+}
