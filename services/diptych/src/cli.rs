@@ -1,16 +1,21 @@
 //! The command line.
 
+use clap::{
+    CommandFactory, Parser,
+    error::{ContextKind, ContextValue, Error, ErrorKind},
+};
 use clap_complete::Shell;
+use strsim::damerau_levenshtein;
 
 use crate::{
     bench, dev, explain, import, migrate,
     services::{all, command, projector, query, relay},
-    verify,
+    settings, verify,
 };
 
-/// Commands in over gRPC, committed once, projected into read tables, answered over gRPC: with no event lost, none applied twice, and
-/// every caller able to read its own writes.
-#[derive(Debug, clap::Parser)]
+/// A CQRS backend: takes commands over gRPC, commits their events, projects them into read tables, and answers queries
+/// over gRPC. No event is lost or applied twice, and every client can read its own writes.
+#[derive(Debug, Parser)]
 #[command(name = "diptych", version, max_term_width = 120, after_long_help = AFTER_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -30,23 +35,25 @@ pub(crate) enum Subcommand {
     Verify(verify::Args),
     Bench(bench::Args),
     Explain(explain::Args),
-    /// Prints what makes a shell complete this program's flags.
+    Settings(settings::Args),
+    /// Print a completion script for a shell.
     #[command(after_long_help = COMPLETIONS_HELP)]
     Completions {
-        /// The shell.
+        /// The shell to complete in.
         shell: Shell,
     },
 }
 
 const AFTER_HELP: &str = "\
 Start here:
-  diptych dev                        everything in one process, in memory
-  diptych dev --data ./data          the same, kept in a folder
-  diptych all --config FILE.toml     in one process, on Postgres, Kafka, ScyllaDB and Memcached
-  diptych import FILE.csv --to URL   a bank's transactions in
-  diptych verify --data ./data       every event replayed, every row compared
+  diptych dev                        run everything in one process, in memory
+  diptych dev --data ./data          the same, stored in a folder
+  diptych all --config FILE.toml     run everything in one process, on Postgres, Kafka, ScyllaDB and Memcached
+  diptych import FILE.csv --to URL   import a bank's transactions
+  diptych verify --data ./data       replay every event and compare every row
+  diptych settings                   list all settings
 
-An error names its reason; `diptych explain REASON` says what led to it and what to do.";
+A gRPC error has a reason; `diptych explain REASON` describes its cause and what to do.";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:
@@ -54,11 +61,31 @@ Examples:
   diptych completions zsh > ~/.zfunc/_diptych
   diptych completions fish > ~/.config/fish/completions/diptych.fish";
 
+/// Parses the command line. Exits with a message where it is invalid, or asks for help.
+pub(crate) fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| suggested(error).exit())
+}
+
+/// Adds the nearest subcommand to the error for an unknown one: clap itself suggests none for short names such as "dv".
+fn suggested(mut error: Error) -> Error {
+    if error.kind() != ErrorKind::InvalidSubcommand || error.get(ContextKind::SuggestedSubcommand).is_some() {
+        return error;
+    }
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let command = Cli::command();
+    let names = command.get_subcommands().map(|command| command.get_name().to_owned());
+    let nearest = names.map(|name| (damerau_levenshtein(unknown, &name), name)).min();
+    if let Some((edits, name)) = nearest
+        && edits <= 2
+    {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![name]));
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -66,7 +93,17 @@ mod tests {
     }
 
     #[test]
-    fn every_command_teaches_by_examples() {
+    fn a_misspelt_subcommand_is_answered_with_the_nearest() {
+        for (misspelt, name) in [("dv", "dev"), ("migate", "migrate"), ("al", "all")] {
+            let text = suggested(Cli::try_parse_from(["diptych", misspelt]).unwrap_err()).to_string();
+            assert!(text.contains(&format!("'{name}'")), "{text}");
+        }
+        let text = suggested(Cli::try_parse_from(["diptych", "frobnicate"]).unwrap_err()).to_string();
+        assert!(!text.contains("similar"), "{text}");
+    }
+
+    #[test]
+    fn every_subcommand_has_a_description_and_examples() {
         for command in Cli::command().get_subcommands_mut() {
             let help = command.render_long_help().to_string();
             assert!(help.contains(&format!("  diptych {}", command.get_name())), "{help}");

@@ -1,23 +1,24 @@
-//! `diptych explain`: what the reason of an error means.
+//! `diptych explain`: the meaning of an error reason.
 
 use std::{fmt::Write, process::ExitCode};
 
 use diptych_runtime::reasons::{self, Explanation};
 
-/// The exit status where there is no such reason.
+/// The exit status for an unknown reason.
 const EXIT_UNKNOWN: u8 = 2;
 
-/// Says what led to an error, and what to do: for the reason that stands in google.rpc.ErrorInfo. Without a reason, lists all.
+/// Describe the cause of a gRPC error and what to do, by the reason in its google.rpc.ErrorInfo. Without a reason, list
+/// all.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The reason, such as VERSION_MISMATCH.
+    /// Reason of the error, such as VERSION_MISMATCH.
     reason: Option<String>,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
-  diptych explain                      all reasons with their codes
+  diptych explain                      list all reasons with their codes
   diptych explain VERSION_MISMATCH
   diptych explain error-reason-overloaded";
 
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let found = reasons::explain(reason)?;
     if found.is_empty() {
-        eprintln!("there is no reason {reason:?}; `diptych explain` lists all");
+        eprintln!("unknown reason {reason:?}; `diptych explain` lists all");
         return Ok(ExitCode::from(EXIT_UNKNOWN));
     }
     let texts: Vec<_> = found.iter().map(explained).collect();

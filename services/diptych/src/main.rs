@@ -1,7 +1,7 @@
 //! Diptych: a CQRS backend that you install.
 //!
-//! The boot story: read the command line, then do one thing. What serves goes on in [`process`]; only this crate names both ports and
-//! adapters, the embedded ones in [`dev`], the real ones in [`servers`].
+//! Reads the command line, and runs one subcommand. Processes that serve share [`process`]. Only this crate names both
+//! ports and adapters: the embedded ones in [`dev`], those of real servers in [`servers`].
 
 mod bench;
 mod cli;
@@ -15,21 +15,19 @@ mod parts;
 mod process;
 mod servers;
 mod services;
+mod settings;
 mod verify;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use tokio::runtime::{Builder, Runtime};
+use clap::CommandFactory;
 
 use cli::{Cli, Subcommand};
+use process::run_tool;
 use services::{all, command, projector, query, relay};
 
-/// How many threads a command has that only talks to a server, or only reads files.
-const TOOL_THREADS: usize = 2;
-
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(cli::parse()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -47,22 +45,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Subcommand::Projector(args) => projector::main(args),
         Subcommand::Query(args) => query::main(args),
         Subcommand::Migrate(args) => migrate::main(args),
-        Subcommand::Import(args) => tool(import::run(args)),
-        Subcommand::Verify(args) => tool(verify::run(args)),
-        Subcommand::Bench(args) => tool(bench::run(args)),
+        Subcommand::Import(args) => run_tool(import::run(args)),
+        Subcommand::Verify(args) => run_tool(verify::run(args)),
+        Subcommand::Bench(args) => run_tool(bench::run(args)),
         Subcommand::Explain(args) => explain::run(&args),
+        Subcommand::Settings(args) => settings::run(&args),
         Subcommand::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "diptych", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Runs a command that ends by itself; Ctrl-C ends it as usual.
-fn tool(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    runtime(TOOL_THREADS)?.block_on(work)
-}
-
-fn runtime(worker_threads: usize) -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(worker_threads).thread_name("diptych").enable_all().build()
 }

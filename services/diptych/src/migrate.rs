@@ -1,6 +1,6 @@
-//! `diptych migrate`: makes what the servers must have before the services can start.
+//! `diptych migrate`: creates the tables, topic and keyspace that the services need.
 
-use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt, process::ExitCode, time::Duration};
 
 use diptych_kernel::{
     Partitions,
@@ -12,48 +12,47 @@ use diptych_scylla::ScyllaViewStore;
 use tokio::time::Instant;
 
 use crate::{
-    config::{Config, Flag, Sources},
+    config::{Config, Flag},
     parts,
-    process::{self, ServerFlags},
-    servers,
+    process::{self, KafkaFlag, PostgresFlag, ScyllaFlag, SettingsFlags},
+    servers::{self, Server},
 };
 
-/// The exit status where only a person can help.
+/// The exit status where an operator must act.
 const EXIT_OPERATOR: u8 = 3;
 
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Makes the tables in Postgres, the topic in Kafka, and the keyspace and the tables of all views in ScyllaDB, or brings them up to
-/// date.
+/// Create or update the tables in Postgres, the topic in Kafka, and the keyspace and tables of the views in ScyllaDB.
 ///
-/// What is there already is left as it is, so it can be repeated, and several may run at the same time. The number of partitions is
-/// fixed by the first run, and checked by every later one.
+/// What exists is left as it is, so that it can be repeated, also by several processes at the same time. The number of
+/// partitions is fixed by the first run, and checked by every later one.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// How many partitions a new installation gets, 1 to 256. Fixed from then on. Default 16.
+    /// Partitions of a new installation, 1 to 256; fixed once it exists. Default: 16.
     #[arg(long, value_name = "COUNT")]
     partitions: Option<String>,
 
-    /// How many seconds to go on while a server cannot be reached, 0 to 86,400.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
-    patience: u64,
-
-    /// A TOML file with settings.
-    #[arg(long, value_name = "FILE", env = "DIPTYCH_CONFIG")]
-    config: Option<PathBuf>,
-
-    /// What is logged on standard error. Default info.
-    #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
-
-    /// Prints the settings as they are now, with where each comes from, and ends.
-    #[arg(long)]
-    dump_config: bool,
+    /// Seconds to retry while a server cannot be reached, 0 to 86,400.
+    #[arg(
+        long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(..=86_400)
+    )]
+    timeout: u64,
 
     #[command(flatten)]
-    servers: ServerFlags,
+    settings: SettingsFlags,
+
+    #[command(flatten)]
+    postgres: PostgresFlag,
+
+    #[command(flatten)]
+    kafka: KafkaFlag,
+
+    #[command(flatten)]
+    scylla: ScyllaFlag,
 }
 
 const AFTER_HELP: &str = "\
@@ -62,17 +61,17 @@ Examples:
   diptych migrate --postgres postgres://diptych@db/diptych --kafka kafka:9092 --scylla scylla:9042 --partitions 32
   DIPTYCH_KAFKA__REPLICATION_FACTOR=1 DIPTYCH_SCYLLA__REPLICATION_FACTOR=1 diptych migrate      one node of each
 
-The database itself must be there (CREATE DATABASE). Replication is that of
-kafka.replication_factor and scylla.replication_factor where topic and
-keyspace are made, and is left as it is where they are there.
+The database itself must exist (CREATE DATABASE). A new topic and a new
+keyspace get kafka.replication_factor and scylla.replication_factor; existing
+ones keep theirs.
 
-Exit status: 0 all is up to date; 1 a server could not be reached or did not
-finish within --patience: run it again; 2 a mistake in flags or settings,
-nothing was done; 3 only a person can help, standard error says what to do.";
+Exit status: 0 everything is up to date; 1 a server could not be reached, or
+did not finish, within --timeout: run it again; 2 invalid flags or settings,
+nothing was done; 3 an operator must act: standard error says how.";
 
-/// Something that a server must have.
+/// A step of the migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum MigrationStep {
     /// The tables of the write database.
     Postgres,
     /// The topic of the events.
@@ -83,14 +82,23 @@ pub(crate) enum Step {
     Views,
 }
 
-impl Step {
-    /// In the order of the data.
+impl MigrationStep {
+    /// All steps, in order.
     pub(crate) const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Keyspace, Self::Views];
 
-    /// Does it, where it is not done yet; returns what was done.
+    /// The server that it changes.
+    pub(crate) fn server(self) -> Server {
+        match self {
+            Self::Postgres => Server::Postgres,
+            Self::Kafka => Server::Kafka,
+            Self::Keyspace | Self::Views => Server::Scylla,
+        }
+    }
+
+    /// Runs the step unless it is done already; returns what was done.
     ///
     /// # Errors
-    /// As its adapter says.
+    /// Those of the server's adapter.
     pub(crate) async fn run(self, config: &Config) -> PortResult<String> {
         let count = config.partitions.u16();
         let partitions = Partitions::new(count).map_err(|error| PortError::operator(error.to_string()))?;
@@ -101,20 +109,20 @@ impl Step {
                 Ok(done(migrated.applied, migrated.version))
             }
             Self::Kafka => {
-                diptych_kafka::ensure_topic(&(&config.kafka).into(), partitions).await?;
-                Ok(format!("{} is there with {count} partitions", config.kafka.topic))
+                diptych_kafka::ensure_topic(&config.kafka.adapter(), partitions).await?;
+                Ok(format!("{} exists with {count} partitions", config.kafka.topic))
             }
             Self::Keyspace => {
-                let migrated = diptych_scylla::migrate(&(&config.scylla).into(), partitions).await?;
+                let migrated = diptych_scylla::migrate(&config.scylla.adapter(), partitions).await?;
                 Ok(done(migrated.applied, migrated.version))
             }
             Self::Views => {
-                let views = ScyllaViewStore::open((&config.scylla).into(), partitions).await?;
+                let views = ScyllaViewStore::open(config.scylla.adapter(), partitions).await?;
                 let mut ids = parts::view_ids();
                 ids.push(STREAM_VERSIONS);
                 views.ensure_views(&ids).await?;
                 let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                Ok(format!("{} are there", names.join(", ")))
+                Ok(format!("{} exist", names.join(", ")))
             }
         }
     }
@@ -128,7 +136,7 @@ fn done(applied: usize, version: usize) -> String {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for MigrationStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Postgres => "tables in Postgres",
@@ -139,57 +147,53 @@ impl fmt::Display for Step {
     }
 }
 
-/// Does all steps, each until it is done or patience is at its end.
+/// Runs all steps, each retried until it is done or the timeout is over.
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let (dump_config, patience) = (args.dump_config, Duration::from_secs(args.patience));
-    let config = match process::configuration(args.into_sources(), dump_config)? {
+    let (dumps_config, timeout) = (args.settings.dumps_config(), Duration::from_secs(args.timeout));
+    let partitions = Flag::new("partitions", "--partitions", args.partitions);
+    let flags = [args.postgres.setting(), args.kafka.setting(), args.scylla.setting(), partitions];
+    let config = match process::configuration(args.settings.into_sources(flags), dumps_config)? {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
     telemetry::install_logs(&config.log.settings(vec![("role", "migrate".to_owned())]))?;
-    crate::tool(run(config, patience))
+    process::run_tool(run(config, timeout))
 }
 
-async fn run(config: Config, patience: Duration) -> anyhow::Result<ExitCode> {
-    let until = Instant::now() + patience;
-    for step in Step::ALL {
-        match with_patience(step, &config, until).await {
+async fn run(config: Config, timeout: Duration) -> anyhow::Result<ExitCode> {
+    let deadline = Instant::now() + timeout;
+    for step in MigrationStep::ALL {
+        match run_with_retries(step, &config, deadline).await {
             Ok(done) => println!("{:<22}{done}", step.to_string()),
             Err(error) => {
-                eprintln!("error: {step}: {error}");
-                let needs_person = error.remedy() == Remedy::Operator;
-                return Ok(if needs_person { ExitCode::from(EXIT_OPERATOR) } else { ExitCode::FAILURE });
+                eprintln!("error: {step}: {}", step.server().failure(&config, &error));
+                let needs_operator = error.remedy() == Remedy::Operator;
+                return Ok(if needs_operator { ExitCode::from(EXIT_OPERATOR) } else { ExitCode::FAILURE });
             }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Repeats a step while its server cannot be reached: also when its effect is unknown, as what is done is not done again.
-async fn with_patience(step: Step, config: &Config, until: Instant) -> PortResult<String> {
+/// Runs a step, retried until the deadline while its server cannot be reached. A step whose outcome is unknown is
+/// retried too: each step is idempotent.
+async fn run_with_retries(step: MigrationStep, config: &Config, deadline: Instant) -> PortResult<String> {
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
-    let mut is_told = false;
+    let mut is_logged = false;
     loop {
         let error = match step.run(config).await {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
         let delay = backoff.next_delay();
-        if error.remedy() == Remedy::Operator || Instant::now() + delay > until {
+        if error.remedy() == Remedy::Operator || Instant::now() + delay > deadline {
             return Err(error);
         }
-        if !is_told {
-            is_told = true;
-            tracing::warn!(what = %step, reason = %error, "trying again");
+        if !is_logged {
+            is_logged = true;
+            let address = step.server().address(config);
+            tracing::warn!(what = %step, address, reason = %error, "step failed, retrying");
         }
         pause(delay).await;
-    }
-}
-
-impl Args {
-    fn into_sources(self) -> Sources {
-        let own =
-            [Flag::given("partitions", "--partitions", self.partitions), Flag::given("log.filter", "--log", self.log)];
-        Sources::of_process(self.config, self.servers.into_flags().chain(own).flatten())
     }
 }

@@ -1,6 +1,6 @@
-//! The parts, from the write side to the read side, started on ports: whatever stands behind them.
+//! The parts of the product, from the write side to the read side, started on any implementation of the ports.
 //!
-//! `dev` and `all` start all of them in one process; each of the four services starts its own.
+//! `dev` and `all` start all parts in one process; each of the four services starts its own.
 
 use std::sync::Arc;
 
@@ -21,19 +21,16 @@ use diptych_proto::ledger::{
     query::v1_encoded::query_service_server::QueryServiceServer,
 };
 use diptych_query::{QueryConfig, Reader};
-use diptych_runtime::{
-    Failure,
-    grpc::{Limits, ServerBuilder},
-};
+use diptych_runtime::{Failure, grpc::ServerBuilder};
 
-use crate::process::{Later, Process};
+use crate::process::{DeferredService, ProcessContext};
 
 /// The command service.
 pub(crate) type Commands = CommandServiceServer<LedgerCommandService>;
 /// The query service.
 pub(crate) type Queries<V, C> = QueryServiceServer<LedgerQueryService<V, V, C>>;
 
-/// The systems that data goes through.
+/// The systems that data flows through.
 pub(crate) struct Stores<S, L, V, C> {
     /// The write database.
     pub(crate) events: Arc<S>,
@@ -43,92 +40,99 @@ pub(crate) struct Stores<S, L, V, C> {
     pub(crate) views: Arc<V>,
     /// The cache in front of it.
     pub(crate) cache: Arc<C>,
-    /// The consumer group of the projectors that fill these views: on a log that several installations share, none but theirs.
+    /// The consumer group of the projectors of these views; unique on a Kafka cluster that several installations share.
     pub(crate) group: String,
 }
 
-/// Both services of a process that has all parts.
+/// The gRPC services of a process that has all parts.
 pub(crate) struct Services<V, C> {
-    commands: Later<Commands>,
-    queries: Later<Queries<V, C>>,
+    commands: DeferredService<Commands>,
+    queries: DeferredService<Queries<V, C>>,
 }
 
 impl<V: ViewStore + ProgressStore, C: ViewCache> Services<V, C> {
-    /// Two services that say that they are not there yet.
+    /// Services that fail every call until [`Services::start`].
     pub(crate) fn new() -> Self {
-        Self { commands: commands_later(), queries: queries_later() }
+        Self { commands: deferred_commands(), queries: deferred_queries() }
     }
 
-    /// Adds both to a server.
+    /// Mounts both on a server.
     pub(crate) fn add_to(&self, builder: ServerBuilder) -> ServerBuilder {
         builder.add_service(self.commands.clone()).add_service(self.queries.clone())
     }
 
-    /// Starts all parts. Queries can be answered once the reader is ready.
+    /// Starts all parts. Queries are answered once the reader is ready.
     pub(crate) fn start<S: EventStore + RelayState, L: EventLog>(
         &self,
-        process: &Process,
+        process: &ProcessContext,
         stores: &Stores<S, L, V, C>,
         (projector, query): (ProjectorConfig, QueryConfig),
     ) -> Reader<V, V, C> {
-        self.commands.set(start_write_side(process, &stores.events));
+        self.commands.set(start_commands(process, &stores.events));
         start_relay(process, &stores.events, &stores.log);
         start_projector(process, stores, projector);
         let partitions = stores.events.partitions();
-        let (reader, queries) = start_read_side(process, &stores.views, &stores.cache, partitions, query);
+        let (reader, queries) = start_queries(process, &stores.views, &stores.cache, partitions, query);
         self.queries.set(queries);
         reader
     }
 }
 
-/// The command service before the write database is there.
-pub(crate) fn commands_later() -> Later<Commands> {
-    Later::new(Failure::WriteUnavailable)
+/// The command service before the write database is open.
+pub(crate) fn deferred_commands() -> DeferredService<Commands> {
+    DeferredService::new(Failure::WriteUnavailable)
 }
 
-/// The query service before the read database is there.
-pub(crate) fn queries_later<V, C>() -> Later<Queries<V, C>> {
-    Later::new(Failure::ReadUnavailable)
+/// The query service before the read database is open.
+pub(crate) fn deferred_queries<V, C>() -> DeferredService<Queries<V, C>> {
+    DeferredService::new(Failure::ReadUnavailable)
 }
 
-/// Starts what decides and commits commands; returns its service.
-pub(crate) fn start_write_side<S: EventStore>(process: &Process, events: &Arc<S>) -> Commands {
-    let Process { config, stages, clock, .. } = process;
+/// Starts deciding and committing commands; returns the command service.
+pub(crate) fn start_commands<S: EventStore>(process: &ProcessContext, events: &Arc<S>) -> Commands {
+    let ProcessContext { config, phases, clock, .. } = process;
     diptych_command::describe_metrics();
-    let keep = config.command.request_ids_kept.duration();
-    let shutdown = stages.write.shutdown();
-    let forget = diptych_command::forget_old_requests(Arc::clone(events), Arc::clone(clock), keep, shutdown);
-    stages.write.tasks().spawn("forget old requests", forget);
+    let retention = config.command.request_id_retention.duration();
+    let shutdown = phases.command.shutdown();
+    let forget = diptych_command::forget_old_requests(Arc::clone(events), Arc::clone(clock), retention, shutdown);
+    phases.command.tasks().spawn("forget old requests", forget);
     let commands: CommandHandle<Ledger> =
-        diptych_command::start(Arc::clone(events), (&config.command).into(), stages.write.tasks());
-    let limits = Limits::from(&config.grpc);
-    CommandServiceServer::new(LedgerCommandService::new(commands, stages.server.shutdown()))
+        diptych_command::start(Arc::clone(events), config.command.part(), phases.command.tasks());
+    let limits = config.grpc.part();
+    CommandServiceServer::new(LedgerCommandService::new(commands, phases.grpc.shutdown()))
         .max_decoding_message_size(limits.message_received_bytes_max)
         .max_encoding_message_size(limits.message_sent_bytes_max)
 }
 
-/// Starts what brings events onto the log.
-pub(crate) fn start_relay<S: EventStore + RelayState, L: EventLog>(process: &Process, events: &Arc<S>, log: &Arc<L>) {
-    let Process { config, stages, instance, .. } = process;
+/// Starts publishing events to the log.
+pub(crate) fn start_relay<S: EventStore + RelayState, L: EventLog>(
+    process: &ProcessContext,
+    events: &Arc<S>,
+    log: &Arc<L>,
+) {
+    let ProcessContext { config, phases, instance, .. } = process;
     let settings = config.relay.named(instance);
-    let relay = diptych_relay::run(Arc::clone(events), Arc::clone(log), settings, stages.relay.shutdown());
-    stages.relay.tasks().spawn_fallible("relay", relay);
+    let relay = diptych_relay::run(Arc::clone(events), Arc::clone(log), settings, phases.relay.shutdown());
+    phases.relay.tasks().spawn_fallible("relay", relay);
 }
 
-/// The settings of this process's projector.
-pub(crate) fn projector_config<S, L, V, C>(process: &Process, stores: &Stores<S, L, V, C>) -> ProjectorConfig {
+/// The configuration of this process's projector.
+pub(crate) fn projector_config<S, L, V, C>(process: &ProcessContext, stores: &Stores<S, L, V, C>) -> ProjectorConfig {
     process.config.projector.named(&stores.group, &process.instance)
 }
 
-/// Starts what folds events into rows.
-pub(crate) fn start_projector<S, L, V, C>(process: &Process, stores: &Stores<S, L, V, C>, config: ProjectorConfig)
-where
+/// Starts applying events to the rows of the views.
+pub(crate) fn start_projector<S, L, V, C>(
+    process: &ProcessContext,
+    stores: &Stores<S, L, V, C>,
+    config: ProjectorConfig,
+) where
     S: EventStore,
     L: EventLog,
     V: ViewStore + ProgressStore,
     C: ViewCache,
 {
-    let stages = &process.stages;
+    let phases = &process.phases;
     let ports = diptych_projector::Ports {
         events: Arc::clone(&stores.events),
         log: Arc::clone(&stores.log),
@@ -136,22 +140,22 @@ where
         progress: Arc::clone(&stores.views),
         cache: Arc::clone(&stores.cache),
     };
-    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, stages.project.shutdown());
-    stages.project.tasks().spawn_fallible("projector", projector);
+    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, phases.projector.shutdown());
+    phases.projector.tasks().spawn_fallible("projector", projector);
 }
 
-/// Starts what reads rows; returns it and its service.
-pub(crate) fn start_read_side<V: ViewStore + ProgressStore, C: ViewCache>(
-    process: &Process,
+/// Starts the reader of rows; returns it and the query service.
+pub(crate) fn start_queries<V: ViewStore + ProgressStore, C: ViewCache>(
+    process: &ProcessContext,
     views: &Arc<V>,
     cache: &Arc<C>,
     partitions: Partitions,
     query: QueryConfig,
 ) -> (Reader<V, V, C>, Queries<V, C>) {
-    let Process { config, stages, .. } = process;
+    let ProcessContext { config, phases, .. } = process;
     let (rows, progress, cache) = (Arc::clone(views), Arc::clone(views), Arc::clone(cache));
-    let reader = Reader::start(rows, progress, cache, view_ids(), partitions, query, stages.read.tasks());
-    let limits = Limits::from(&config.grpc);
+    let reader = Reader::start(rows, progress, cache, view_ids(), partitions, query, phases.query.tasks());
+    let limits = config.grpc.part();
     let queries = QueryServiceServer::new(LedgerQueryService::new(reader.clone(), partitions))
         .max_decoding_message_size(limits.message_received_bytes_max)
         .max_encoding_message_size(limits.message_sent_bytes_max);

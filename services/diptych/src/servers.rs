@@ -1,77 +1,157 @@
-//! The real servers: each opened by its adapter, from the configuration, and waited for until it is there.
+//! The real servers: each opened by its adapter from the configuration, retried until it is available.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
+use anyhow::anyhow;
 use diptych_kafka::KafkaEventLog;
 use diptych_kernel::{
     Partitions,
-    ports::{EventStore, PortResult, ViewStore},
+    ports::{EventStore, PortError, PortResult, Remedy, ViewStore},
 };
 use diptych_memcached::MemcachedViewCache;
 use diptych_postgres::{PostgresConfig, PostgresEventStore};
 use diptych_scylla::ScyllaViewStore;
 
 use crate::{
-    config::Config,
+    config::{Config, variable},
     parts::{self, Stores},
-    process::{Process, until_there},
+    process::{ProcessContext, open_with_retries},
 };
 
-/// All stores on the real servers.
+/// All stores on real servers.
 pub(crate) type ServerStores = Stores<PostgresEventStore, KafkaEventLog, ScyllaViewStore, MemcachedViewCache>;
 
-/// What tells this program's connections apart from others in the server's activity view.
+/// A kind of server, as messages name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    Postgres,
+    Kafka,
+    Scylla,
+    Memcached,
+}
+
+impl Server {
+    /// The configured address, without secrets.
+    pub(crate) fn address(self, config: &Config) -> String {
+        match self {
+            Self::Postgres => config.postgres.url.hosts().to_owned(),
+            Self::Kafka => config.kafka.bootstrap_servers.to_string(),
+            Self::Scylla => config.scylla.contact_points.to_string(),
+            Self::Memcached => config.memcached.servers.to_string(),
+        }
+    }
+
+    /// The key of the setting for its address, and the flag for it.
+    fn setting(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Postgres => ("postgres.url", "--postgres"),
+            Self::Kafka => ("kafka.bootstrap_servers", "--kafka"),
+            Self::Scylla => ("scylla.contact_points", "--scylla"),
+            Self::Memcached => ("memcached.servers", "--memcached"),
+        }
+    }
+
+    /// The server and its address, for log lines.
+    fn described(self, config: &Config) -> String {
+        format!("{self} at {}", self.address(config))
+    }
+
+    /// An error of its adapter, for a subcommand that ends with it: names the address and, where a retry may help, what
+    /// to do.
+    pub(crate) fn failure(self, config: &Config, error: &PortError) -> anyhow::Error {
+        let address = self.address(config);
+        let (key, flag) = self.setting();
+        match error.remedy() {
+            Remedy::Operator => anyhow!("{self} at {address}: {error}"),
+            Remedy::Retry => anyhow!(
+                "cannot use {self} at {address}: {error}\nStart it, or set its address with {flag}, {} or {key} in the \
+                 settings file",
+                variable(key)
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres => "the write database (Postgres)",
+            Self::Kafka => "the event log (Kafka)",
+            Self::Scylla => "the read database (ScyllaDB)",
+            Self::Memcached => "the cache (Memcached)",
+        })
+    }
+}
+
+/// The adapter's configuration. The name tells this process's connections apart in the server's activity view.
 pub(crate) fn postgres_config(config: &Config, name: &str) -> PostgresConfig {
-    config.postgres.adapter(&format!("diptych {name}"), config.command.request_ids_kept.duration())
+    config.postgres.adapter(&format!("diptych {name}"), config.command.request_id_retention.duration())
 }
 
-/// The write database.
-pub(crate) async fn events(process: &Process) -> Arc<PostgresEventStore> {
-    let config = postgres_config(&process.config, &process.instance);
-    Arc::new(
-        until_there("the write database (Postgres)", async || PostgresEventStore::open(config.clone()).await).await,
-    )
+/// Opens the write database.
+pub(crate) async fn open_events(process: &ProcessContext) -> Arc<PostgresEventStore> {
+    let adapter = postgres_config(&process.config, &process.instance);
+    let what = Server::Postgres.described(&process.config);
+    Arc::new(open_with_retries(&what, async || PostgresEventStore::open(adapter.clone()).await).await)
 }
 
-/// The event log.
-pub(crate) async fn log(process: &Process) -> Arc<KafkaEventLog> {
-    let kafka = &process.config.kafka;
-    Arc::new(until_there("the event log (Kafka)", async || KafkaEventLog::open(kafka.into()).await).await)
+/// Opens the event log.
+pub(crate) async fn open_log(process: &ProcessContext) -> Arc<KafkaEventLog> {
+    let what = Server::Kafka.described(&process.config);
+    let open = async || KafkaEventLog::open(process.config.kafka.adapter()).await;
+    Arc::new(open_with_retries(&what, open).await)
 }
 
-/// The read database of an installation with so many partitions, with the tables of all views. Of one whose write database is none of this
-/// process's, it says itself how many.
-pub(crate) async fn views(process: &Process, partitions: Option<Partitions>) -> Arc<ScyllaViewStore> {
+/// Opens the read database of an installation with this number of partitions, with the tables of all views. Without a
+/// number it is read from the database, for a process that does not use the write database.
+pub(crate) async fn open_views(process: &ProcessContext, partitions: Option<Partitions>) -> Arc<ScyllaViewStore> {
     let scylla = &process.config.scylla;
     let open = async || {
         let views = match partitions {
-            Some(partitions) => ScyllaViewStore::open(scylla.into(), partitions).await?,
-            None => ScyllaViewStore::open_with_stored_partitions(scylla.into()).await?,
+            Some(partitions) => ScyllaViewStore::open(scylla.adapter(), partitions).await?,
+            None => ScyllaViewStore::open_with_stored_partitions(scylla.adapter()).await?,
         };
-        has_tables(&views).await?;
+        check_tables(&views).await?;
         Ok(views)
     };
-    Arc::new(until_there("the read database (ScyllaDB)", open).await)
+    Arc::new(open_with_retries(&Server::Scylla.described(&process.config), open).await)
 }
 
-/// The cache. A server that cannot be reached is none to wait for: its rows are misses.
-pub(crate) async fn cache(process: &Process) -> Arc<MemcachedViewCache> {
-    let memcached = &process.config.memcached;
-    Arc::new(until_there("the cache (Memcached)", async || MemcachedViewCache::open(memcached.into()).await).await)
+/// Opens the cache. Its servers need not be reachable: their rows are cache misses.
+pub(crate) async fn open_cache(process: &ProcessContext) -> Arc<MemcachedViewCache> {
+    let what = Server::Memcached.described(&process.config);
+    let open = async || MemcachedViewCache::open(process.config.memcached.adapter()).await;
+    Arc::new(open_with_retries(&what, open).await)
 }
 
-/// All of them, for a process that has all parts.
-pub(crate) async fn all(process: &Process) -> ServerStores {
-    let (events, log) = tokio::join!(events(process), log(process));
-    let (views, cache) = tokio::join!(views(process, Some(events.partitions())), cache(process));
+/// Opens all of them, for a process that has all parts.
+pub(crate) async fn open_all(process: &ProcessContext) -> ServerStores {
+    let (events, log) = tokio::join!(open_events(process), open_log(process));
+    let (views, cache) = tokio::join!(open_views(process, Some(events.partitions())), open_cache(process));
     Stores { events, log, views, cache, group: format!("{}.projector", process.config.kafka.topic) }
 }
 
-/// Fails while a table of a view is missing: one that this version is the first to have, before it was migrated to.
-async fn has_tables(views: &ScyllaViewStore) -> PortResult<()> {
+/// Fails while the table of a view is missing: a view that is new in this version has none before `diptych migrate`.
+async fn check_tables(views: &ScyllaViewStore) -> PortResult<()> {
     for view in parts::view_ids() {
-        // A group that no row is in.
+        // A partition key without rows.
         views.scan(view, "-", None, 1).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_address_and_how_to_set_it() {
+        let config = Config::default();
+        let text = Server::Postgres.failure(&config, &PortError::not_done("connection refused")).to_string();
+        assert!(text.starts_with("cannot use the write database (Postgres) at 127.0.0.1:5432: "), "{text}");
+        assert!(text.contains("connection refused\nStart it, or set its address with --postgres, "), "{text}");
+        assert!(text.ends_with(" DIPTYCH_POSTGRES__URL or postgres.url in the settings file"), "{text}");
+        let text = Server::Scylla.failure(&config, &PortError::operator("run `diptych migrate`")).to_string();
+        assert!(text.contains("127.0.0.1:9042") && !text.contains("Start it"), "{text}");
+    }
 }

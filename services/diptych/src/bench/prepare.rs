@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::workload::Workload;
-use crate::client::{Connection, Link, Target, failure::Failure, tokens::Tokens, tokens::token_of};
+use crate::client::{
+    Connection, Connections, Target, call_error::CallError, tokens::JoinedTokens, tokens::receipt_token,
+};
 
 /// How long to go on while no account can be opened.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,7 +25,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Connections, used in turn.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    links: Vec<Link>,
+    links: Vec<Connections>,
 }
 
 impl Channels {
@@ -37,17 +39,17 @@ impl Channels {
     }
 
     /// So many clients, spread over the connections.
-    pub(crate) fn clients<C>(&self, count: u64, new: impl Fn(&Link) -> C) -> anyhow::Result<Vec<C>> {
+    pub(crate) fn clients<C>(&self, count: u64, new: impl Fn(&Connections) -> C) -> anyhow::Result<Vec<C>> {
         Ok(self.links.iter().cycle().take(usize::try_from(count)?).map(new).collect())
     }
 
     /// The first of them.
-    pub(crate) fn first(&self) -> anyhow::Result<Link> {
+    pub(crate) fn first(&self) -> anyhow::Result<Connections> {
         self.links.first().cloned().ok_or_else(|| anyhow!("there is no connection"))
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> &[Link] {
+    pub(crate) fn all(&self) -> &[Connections] {
         &self.links
     }
 }
@@ -56,7 +58,7 @@ impl Channels {
 pub(crate) async fn open_accounts(channels: &Channels, workload: &Workload) -> anyhow::Result<Vec<String>> {
     let mut opening = Opening {
         commands: workload.accounts().iter().map(|account_id| workload.opening(account_id)).collect(),
-        tokens: Tokens::default(),
+        tokens: JoinedTokens::default(),
     };
     let mut client = CommandServiceClient::new(channels.first()?.commands);
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
@@ -68,7 +70,7 @@ pub(crate) async fn open_accounts(channels: &Channels, workload: &Workload) -> a
             opened_at = Instant::now();
             backoff.reset();
         }
-        if failure.is_final_for_call() || !failure.is_passing_for_question() || opened_at.elapsed() >= PATIENCE {
+        if failure.is_final() || !failure.is_retryable_query() || opened_at.elapsed() >= PATIENCE {
             bail!("cannot open the accounts: {}: {}", failure.reason, failure.message);
         }
         pause(backoff.next_delay()).await;
@@ -80,12 +82,12 @@ pub(crate) async fn open_accounts(channels: &Channels, workload: &Workload) -> a
 struct Opening {
     /// What has no receipt yet. Sending one of them again is safe: its request id stays the same.
     commands: Vec<OpenAccountRequest>,
-    tokens: Tokens,
+    tokens: JoinedTokens,
 }
 
 impl Opening {
     /// Sends what has no receipt yet, once. Fails with the last failure where something stays without.
-    async fn over_one_stream(&mut self, client: &mut CommandServiceClient<Connection>) -> Result<(), Failure> {
+    async fn over_one_stream(&mut self, client: &mut CommandServiceClient<Connection>) -> Result<(), CallError> {
         let commands = std::mem::take(&mut self.commands);
         let requests = commands
             .clone()
@@ -94,13 +96,13 @@ impl Opening {
         let mut unanswered = commands.into_iter();
         let ended = match client.execute_commands(stream::iter(requests)).await {
             Ok(call) => self.take(call.into_inner(), &mut unanswered).await,
-            Err(status) => Err(Failure::from(&status)),
+            Err(status) => Err(CallError::from(&status)),
         };
         let before = self.commands.len();
         self.commands.extend(unanswered);
         match ended {
             Ok(()) if self.commands.len() > before => {
-                Err(Failure::from(&Status::unavailable("the server ended the stream")))
+                Err(CallError::from(&Status::unavailable("the server ended the stream")))
             }
             ended => ended,
         }
@@ -110,19 +112,19 @@ impl Opening {
         &mut self,
         mut answers: Streaming<ExecuteCommandsResponse>,
         unanswered: &mut impl Iterator<Item = OpenAccountRequest>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CallError> {
         let mut last = Ok(());
-        while let Some(answer) = answers.message().await.map_err(|status| Failure::from(&status))? {
+        while let Some(answer) = answers.message().await.map_err(|status| CallError::from(&status))? {
             let Some(command) = unanswered.next() else { break };
             let failure = match answer.result {
                 Some(execute_commands_response::Result::Receipt(receipt)) => {
-                    match self.tokens.add(token_of(&receipt)) {
+                    match self.tokens.add(receipt_token(&receipt)) {
                         Ok(()) => continue,
-                        Err(error) => Failure::from(&Status::data_loss(format!("{error:#}"))),
+                        Err(error) => CallError::from(&Status::data_loss(format!("{error:#}"))),
                     }
                 }
-                Some(execute_commands_response::Result::Error(status)) => Failure::from(&status),
-                None => Failure::from(&Status::data_loss("the answer is empty")),
+                Some(execute_commands_response::Result::Error(status)) => CallError::from(&status),
+                None => CallError::from(&Status::data_loss("the answer is empty")),
             };
             self.commands.push(command);
             last = Err(failure);

@@ -13,7 +13,7 @@ use super::{
     report::{Report, Setting},
     workload::{Workload, reason, with_deadline},
 };
-use crate::client::{ask::Ask, tokens::at_least};
+use crate::client::{retry::QueryRetry, tokens::at_least_as_fresh};
 
 /// How long one kind of call is made before it is the other's turn: short, so that both see the same machine.
 const SLICE: Duration = Duration::from_millis(500);
@@ -70,12 +70,12 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
 async fn wait_until_readable(channels: &Channels, workload: &Workload, tokens: &[String]) -> anyhow::Result<()> {
     let client = QueryServiceClient::new(channels.first()?.queries);
     for token in tokens {
-        let request = GetAccountRequest { account_id: workload.account(0), consistency: at_least(token) };
+        let request = GetAccountRequest { account_id: workload.account(0), consistency: at_least_as_fresh(token) };
         let call = |request| {
             let mut client = client.clone();
             async move { client.get_account(request).await }
         };
-        Ask::new(READABLE_PATIENCE).until_answered(request, call).await?;
+        QueryRetry::new(READABLE_PATIENCE).call(request, call).await?;
     }
     Ok(())
 }

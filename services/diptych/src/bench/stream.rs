@@ -22,7 +22,7 @@ use super::{
     prepare::Channels,
     workload::{Workload, reason},
 };
-use crate::client::{Connection, failure::Failure};
+use crate::client::{Connection, call_error::CallError};
 
 /// Answers that have arrived together are taken together, so that their successors leave together.
 const ANSWERS_TOGETHER_MAX: usize = 256;
@@ -118,7 +118,7 @@ impl OneStream<'_> {
         let mut measured = self.measured.borrow_mut();
         match result {
             Some(execute_commands_response::Result::Receipt(_)) => measured.answered(now - sent_at),
-            Some(execute_commands_response::Result::Error(status)) => measured.failed(Failure::from(&status).reason),
+            Some(execute_commands_response::Result::Error(status)) => measured.failed(CallError::from(&status).reason),
             None => measured.failed("EMPTY_ANSWER"),
         }
     }

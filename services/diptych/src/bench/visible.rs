@@ -17,8 +17,8 @@ use super::{
     workload::{Workload, reason, version_of, with_deadline},
 };
 use crate::client::{
-    Connection, Link,
-    tokens::{at_least, token_of},
+    Connection, Connections,
+    tokens::{at_least_as_fresh, receipt_token},
 };
 
 /// What is asked after a command.
@@ -106,7 +106,7 @@ pub(crate) struct Shown {
 }
 
 impl Both {
-    pub(crate) fn new(link: &Link) -> Self {
+    pub(crate) fn new(link: &Connections) -> Self {
         Self {
             commands: CommandServiceClient::new(link.commands.clone()),
             queries: QueryServiceClient::new(link.queries.clone()),
@@ -136,14 +136,14 @@ impl Both {
     }
 
     async fn shows_account(&mut self, account_id: String, receipt: &Receipt) -> Result<bool, Status> {
-        let request = GetAccountRequest { account_id, consistency: at_least(token_of(receipt)) };
+        let request = GetAccountRequest { account_id, consistency: at_least_as_fresh(receipt_token(receipt)) };
         let answer = self.queries.get_account(with_deadline(request)).await?.into_inner();
         let wanted = version_of(receipt);
         Ok(wanted > 0 && answer.account.is_some_and(|account| account.version >= wanted))
     }
 
     async fn shows_entry(&mut self, account_id: String, receipt: &Receipt) -> Result<bool, Status> {
-        let consistency = at_least(token_of(receipt));
+        let consistency = at_least_as_fresh(receipt_token(receipt));
         let request = ListEntriesRequest { account_id, page_size: 0, page_token: String::new(), consistency };
         let answer = self.queries.list_entries(with_deadline(request)).await?.into_inner();
         // A page holds as many of the newest entries as lanes may write at once to one account, unless someone else writes too.

@@ -10,7 +10,7 @@ use rand::Rng;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-use crate::client::failure::Failure;
+use crate::client::call_error::CallError;
 
 const CURRENCY_CODE: &str = "EUR";
 /// The deadline of every call: how long a command may wait for its commit, and a query for its token.
@@ -82,7 +82,7 @@ pub(crate) fn version_of(receipt: &Receipt) -> i64 {
 
 /// Why a call failed, in one word.
 pub(crate) fn reason(status: &Status) -> String {
-    Failure::from(status).reason
+    CallError::from(status).reason
 }
 
 /// A call that ends, whatever happens to it on the way.

@@ -1,4 +1,4 @@
-//! Connecting, with an error that says what to do.
+//! Connections to the services.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -10,90 +10,89 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-/// Where `diptych dev` listens when it is told nothing else.
+/// The default address of `diptych dev`.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7400";
 
-/// A server and who calls it: the flags of every subcommand that talks to one.
+/// The services to call, and the token to send: the flags of every client subcommand.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Target {
-    /// The server, or a gateway in front of it.
+    /// URL of the services, or of a gateway in front of them.
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
     to: String,
 
-    /// The query service, where it is not at the same address.
+    /// URL of the query service, where it differs from --to.
     #[arg(long, value_name = "URL")]
     queries: Option<String>,
 
-    /// The token that a gateway asks for (a JWT), sent with every call. Everybody on the machine sees flags: better by DIPTYCH_TOKEN.
+    /// Token that a gateway requires (a JWT). Other users of the machine can see flags; prefer DIPTYCH_TOKEN.
     #[arg(long, value_name = "TOKEN", env = "DIPTYCH_TOKEN", hide_env_values = true)]
-    token: Option<Bearer>,
+    token: Option<BearerToken>,
 }
 
-/// A connection, which is made again when it is lost, and who calls over it.
-pub(crate) type Connection = InterceptedService<Channel, Caller>;
+/// A connection that reconnects by itself, and sends the token.
+pub(crate) type Connection = InterceptedService<Channel, TokenInterceptor>;
 
-/// Connections to both services; the same one where they are at the same address.
+/// Connections to both services; one connection where they have the same address.
 #[derive(Clone, Debug)]
-pub(crate) struct Link {
+pub(crate) struct Connections {
     pub(crate) commands: Connection,
     pub(crate) queries: Connection,
 }
 
-/// Says with every call who calls, where that is known.
+/// Adds the token, if there is one, to every call.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Caller {
-    token: Option<Bearer>,
+pub(crate) struct TokenInterceptor {
+    token: Option<BearerToken>,
 }
 
-/// `Bearer TOKEN`. Not shown.
+/// The value of an `authorization` header: "Bearer TOKEN". Its debug form is redacted.
 #[derive(Clone)]
-struct Bearer(MetadataValue<Ascii>);
+struct BearerToken(MetadataValue<Ascii>);
 
-/// How long to wait for the other side to take a connection.
+/// The longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Many small messages travel at once; the defaults of HTTP/2 (64 KiB) would stop them now and then.
+/// Larger than the default of HTTP/2 (64 KiB), at which many small messages in flight would stall.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 22;
-/// How often a silent connection is asked whether it still lives, and how long it may take to say so: a machine in between may have
-/// forgotten it.
+/// Interval and timeout of keepalive pings, as a router may silently drop an idle connection.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Target {
-    /// Connects. Connections are made again by themselves when they are lost.
+    /// Connects to both services.
     ///
     /// # Errors
-    /// When a URL is not one, or nothing answers there.
-    pub(crate) async fn connect(&self) -> anyhow::Result<Link> {
+    /// When a URL is invalid, or no server answers there.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Connections> {
         let commands = self.connect_to("--to", &self.to).await?;
         let queries = match &self.queries {
             Some(queries) => self.connect_to("--queries", queries).await?,
             None => commands.clone(),
         };
-        Ok(Link { commands, queries })
+        Ok(Connections { commands, queries })
     }
 
     async fn connect_to(&self, flag: &str, url: &str) -> anyhow::Result<Connection> {
         match endpoint(flag, url)?.connect().await {
-            Ok(channel) => Ok(InterceptedService::new(channel, Caller { token: self.token.clone() })),
+            Ok(channel) => Ok(InterceptedService::new(channel, TokenInterceptor { token: self.token.clone() })),
             Err(error) => bail!(
-                "nothing answers at {url}: {}\nStart a server first (`diptych dev`), or name another one with {flag} URL",
+                "cannot connect to {url}: {}\nStart a server first (`diptych dev`), or give another address with {flag} URL",
                 innermost(&error)
             ),
         }
     }
 }
 
-impl Interceptor for Caller {
+impl Interceptor for TokenInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(Bearer(token)) = &self.token {
+        if let Some(BearerToken(token)) = &self.token {
             request.metadata_mut().insert("authorization", token.clone());
         }
         Ok(request)
     }
 }
 
-impl std::str::FromStr for Bearer {
+impl std::str::FromStr for BearerToken {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -104,7 +103,7 @@ impl std::str::FromStr for Bearer {
     }
 }
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Bearer ***")
     }
@@ -114,7 +113,7 @@ fn endpoint(flag: &str, url: &str) -> anyhow::Result<Endpoint> {
     let with_scheme = match url.split_once("://") {
         None => format!("http://{url}"),
         Some(("http", _)) => url.to_owned(),
-        Some((scheme, _)) => bail!("{flag} {url}: {scheme} is not possible here; give a URL such as {DEFAULT_URL}"),
+        Some((scheme, _)) => bail!("{flag} {url}: {scheme} is not supported; give a URL such as {DEFAULT_URL}"),
     };
     let endpoint = Endpoint::from_shared(with_scheme)
         .with_context(|| format!("{flag} {url} is not a URL; give one such as {DEFAULT_URL}"))?;
@@ -131,7 +130,7 @@ fn endpoint(flag: &str, url: &str) -> anyhow::Result<Endpoint> {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES))
 }
 
-/// The cause at the bottom, such as "Connection refused": what tonic wraps around it says only "transport error".
+/// The root cause, such as "Connection refused": tonic wraps it in a plain "transport error".
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -155,23 +154,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_without_a_server_is_told_with_what_to_do() {
+    async fn an_error_without_a_server_says_what_to_do() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let target = Target { to: format!("http://{free}"), queries: None, token: None };
         let error = target.connect().await.unwrap_err().to_string();
-        assert!(error.contains("nothing answers at http://127.0.0.1:"), "{error}");
+        assert!(error.contains("cannot connect to http://127.0.0.1:"), "{error}");
         assert!(error.contains("refused") && error.contains("`diptych dev`"), "{error}");
     }
 
     #[test]
-    fn a_token_is_sent_and_never_shown() {
-        let token: Bearer = " abc.def\n".parse().unwrap();
-        let mut caller = Caller { token: Some(token) };
-        assert!(!format!("{caller:?}").contains("abc"), "{caller:?}");
-        let request = caller.call(Request::new(())).unwrap();
+    fn a_token_is_sent_and_never_displayed() {
+        let token: BearerToken = " abc.def\n".parse().unwrap();
+        let mut interceptor = TokenInterceptor { token: Some(token) };
+        assert!(!format!("{interceptor:?}").contains("abc"), "{interceptor:?}");
+        let request = interceptor.call(Request::new(())).unwrap();
         assert_eq!(request.metadata().get("authorization").unwrap().as_bytes(), b"Bearer abc.def");
         assert!(!format!("{request:?}").contains("abc"), "{request:?}");
-        assert!(Caller::default().call(Request::new(())).unwrap().metadata().is_empty());
-        assert!("a\nb".parse::<Bearer>().is_err());
+        assert!(TokenInterceptor::default().call(Request::new(())).unwrap().metadata().is_empty());
+        assert!("a\nb".parse::<BearerToken>().is_err());
     }
 }

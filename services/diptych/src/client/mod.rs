@@ -1,11 +1,11 @@
-//! What every subcommand that talks to a server shares: connecting, reading errors, joining tokens, printing results.
+//! What all client subcommands share: connecting, reading errors, retrying queries, joining tokens, printing results.
 
-pub(crate) mod ask;
+pub(crate) mod call_error;
 pub(crate) mod connect;
-pub(crate) mod failure;
+pub(crate) mod retry;
 pub(crate) mod table;
 pub(crate) mod tokens;
 
-pub(crate) use connect::{Connection, Link, Target};
+pub(crate) use connect::{Connection, Connections, Target};
 pub(crate) use table::Output;
-pub(crate) use tokens::Tokens;
+pub(crate) use tokens::JoinedTokens;

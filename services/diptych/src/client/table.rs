@@ -1,4 +1,4 @@
-//! Printing results: a table for people, JSON for programs.
+//! Results: a table for people, JSON for programs.
 
 use std::{
     io::{self, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-/// How results are printed.
+/// The form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Output {
     /// A table for people.
@@ -35,7 +35,7 @@ impl Output {
     }
 }
 
-/// Lines of cells. The first column is for names and stands to the left, the others to the right.
+/// A text table. The first column is left-aligned, for names; the others are right-aligned.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     lines: Vec<Line>,
@@ -54,13 +54,13 @@ impl Table {
         self
     }
 
-    /// Adds a line of text that is as wide as it is.
+    /// Adds a line of text that does not widen the columns.
     pub(crate) fn note(&mut self, text: impl Into<String>) -> &mut Self {
         self.lines.push(Line::Note(text.into()));
         self
     }
 
-    /// All lines, with columns aligned.
+    /// Returns all lines, with columns aligned.
     pub(crate) fn render(&self) -> String {
         let mut widths: Vec<usize> = Vec::new();
         for line in &self.lines {
@@ -93,7 +93,7 @@ fn aligned(cells: &[String], widths: &[usize]) -> String {
     line.trim_end().to_owned()
 }
 
-/// 1234567 as `1,234,567`.
+/// Returns a number with separators: 1234567 as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -106,7 +106,7 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// How many of something per second, rounded to a whole number.
+/// Returns a rate per second, rounded to a whole number.
 pub(crate) fn per_second(count: u64, seconds: f64) -> u64 {
     if seconds <= 0.0 {
         return 0;
@@ -121,7 +121,7 @@ pub(crate) fn per_second(count: u64, seconds: f64) -> u64 {
     rate
 }
 
-/// Seconds with three digits after the point: more would be noise.
+/// Returns seconds, rounded to milliseconds.
 pub(crate) fn rounded_to_millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000.0).round() / 1_000.0
 }

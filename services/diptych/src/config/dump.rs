@@ -1,24 +1,69 @@
-//! The configuration as a file that would give it.
+//! Printed settings: as a settings file, as a Markdown table, and as text.
 
-use super::Loaded;
+use std::fmt::Write;
 
-/// TOML that reads back as this configuration. Whatever is not a default says where it came from.
+use super::{
+    Config,
+    declare::{Describe, Reference, SettingInfo},
+    load::Loaded,
+    origins::variable,
+};
+
+/// Returns a settings file that reads back as this configuration. Each setting has its meaning as a comment above it,
+/// and its source behind it unless it is the default.
 ///
 /// # Errors
-/// When a value has no form in TOML, which none of this product's has.
+/// When a value has no TOML form, which no setting type lacks.
 pub(crate) fn dump(loaded: &Loaded) -> Result<String, toml::ser::Error> {
-    let mut group = String::new();
     let mut text = String::new();
-    for line in toml::to_string(&loaded.config)?.lines() {
-        text.push_str(line);
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            group = format!("{name}.");
-        } else if let Some((name, _)) = line.split_once(" = ")
-            && let Some(source) = loaded.source(&format!("{group}{name}"))
-        {
-            text.push_str(&format!("  # from {source}"));
+    for group in described(&loaded.config)?.groups {
+        if !group.name.is_empty() {
+            let _ = write!(text, "\n# {}\n[{}]\n", group.meaning, group.name);
         }
-        text.push('\n');
+        for SettingInfo { name, key, meaning, value, .. } in group.settings {
+            let source = loaded.source(&key).map(|source| format!("  # from {source}")).unwrap_or_default();
+            let _ = writeln!(text, "# {meaning}\n{name} = {value}{source}");
+        }
     }
     Ok(text)
+}
+
+/// Returns the settings reference: a Markdown table of the settings of each section.
+///
+/// # Errors
+/// As [`dump`].
+pub(crate) fn reference() -> Result<String, toml::ser::Error> {
+    let mut text = String::new();
+    for group in described(&Config::default())?.groups {
+        if !group.name.is_empty() {
+            let _ = write!(text, "\n`[{}]`: {}\n\n", group.name, group.meaning);
+        }
+        text.push_str("| key | environment variable | default | allowed | meaning |\n|---|---|---|---|---|\n");
+        for SettingInfo { key, meaning, allowed, value, .. } in group.settings {
+            let variable = variable(&key);
+            let _ = writeln!(text, "| `{key}` | `{variable}` | `{value}` | {allowed} | {meaning} |");
+        }
+    }
+    Ok(text)
+}
+
+/// Returns a description of each setting whose key contains this text.
+///
+/// # Errors
+/// As [`dump`].
+pub(crate) fn table(part: &str) -> Result<String, toml::ser::Error> {
+    let settings = described(&Config::default())?.groups.into_iter().flat_map(|group| group.settings);
+    let mut text = String::new();
+    for SettingInfo { key, meaning, allowed, value, .. } in settings.filter(|setting| setting.key.contains(part)) {
+        let variable = variable(&key);
+        let _ =
+            write!(text, "{key}\n  {meaning}\n  default   {value}\n  allowed   {allowed}\n  variable  {variable}\n");
+    }
+    Ok(text)
+}
+
+fn described(config: &Config) -> Result<Reference, toml::ser::Error> {
+    let mut reference = Reference::default();
+    config.describe("", "", &mut reference)?;
+    Ok(reference)
 }

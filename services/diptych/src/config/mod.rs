@@ -1,88 +1,79 @@
 //! The configuration: what can be set, and how it is read.
 //!
-//! Defaults, then a TOML file, then variables of the environment (`DIPTYCH_`, with `__` between the parts of a key), then flags; the later
-//! one wins. Every mistake in all of them is found before anything is started.
+//! Sources in order: defaults, a TOML file, environment variables (`DIPTYCH_`, with `__` between section and setting),
+//! and flags; a later source wins. All problems of all sources are reported together, before anything is started.
 
+mod declare;
 mod dump;
 mod load;
-mod mistake;
+mod origins;
+mod problem;
+mod rules;
 mod sections;
 mod servers;
 mod sources;
 #[cfg(test)]
 mod tests;
-mod together;
 mod unknown;
 mod values;
 
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-pub(crate) use dump::dump;
+pub(crate) use dump::{dump, reference, table};
 pub(crate) use load::{Loaded, load};
-pub(crate) use sections::{Cache, Command, Grpc, Log, Projector, Query, Relay, Telemetry};
-pub(crate) use servers::{Kafka, Memcached, Postgres, Scylla};
+pub(crate) use origins::variable;
 pub(crate) use sources::{Flag, Sources};
-pub(crate) use values::{
-    Count, Data, Instance, List, Listen, PostgresUrl, Properties, Secret, Share, Size, Span, Switch,
+pub(crate) use values::{InstanceName, ListenAddress};
+
+use self::{
+    declare::settings,
+    sections::{Cache, Command, Grpc, Log, Projector, Query, Relay, Telemetry},
+    servers::{Kafka, Memcached, Postgres, Scylla},
+    values::{Count, DataLocation, TimeSpan},
 };
 
-/// Everything that can be set, for all subcommands: each uses what concerns it, so that one file does for all. Field names are the keys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Config {
-    /// Where gRPC is served.
-    pub(crate) listen: Listen,
-    /// Where metrics are served, at /metrics.
-    pub(crate) metrics_listen: Listen,
-    /// The name of the process: its own, and the same after a restart.
-    pub(crate) instance: Instance,
-    /// Where `dev` keeps its data: "memory", or a folder.
-    pub(crate) data: Data,
-    /// How many partitions a new installation gets. Fixed from then on.
-    pub(crate) partitions: Count<1, 256>,
-    /// How many threads run the tasks.
-    pub(crate) worker_threads: Count<1, 64>,
-    /// How long calls are still taken after readiness has said no, so that who sends them notices first.
-    pub(crate) drain_delay: Span<0, 600_000>,
-    /// How long shutdown may take after that.
-    pub(crate) shutdown_timeout: Span<100, 600_000>,
-    pub(crate) log: Log,
-    pub(crate) telemetry: Telemetry,
-    pub(crate) grpc: Grpc,
-    pub(crate) command: Command,
-    pub(crate) relay: Relay,
-    pub(crate) projector: Projector,
-    pub(crate) query: Query,
-    pub(crate) cache: Cache,
-    pub(crate) postgres: Postgres,
-    pub(crate) kafka: Kafka,
-    pub(crate) scylla: Scylla,
-    pub(crate) memcached: Memcached,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: Listen(([127, 0, 0, 1], 7_400).into()),
-            metrics_listen: Listen(([127, 0, 0, 1], 7_401).into()),
-            instance: Instance::default(),
-            data: Data(diptych_embedded::Storage::Memory),
-            partitions: Count::near(16),
-            worker_threads: Count::near(2),
-            drain_delay: Span::near(std::time::Duration::ZERO),
-            shutdown_timeout: Span::near(std::time::Duration::from_secs(10)),
-            log: Log::default(),
-            telemetry: Telemetry::default(),
-            grpc: Grpc::default(),
-            command: Command::default(),
-            relay: Relay::default(),
-            projector: Projector::default(),
-            query: Query::default(),
-            cache: Cache::default(),
-            postgres: Postgres::default(),
-            kafka: Kafka::default(),
-            scylla: Scylla::default(),
-            memcached: Memcached::default(),
-        }
+settings! {
+    /// All settings of all subcommands. Each subcommand uses those that concern it, so one file serves all.
+    pub(crate) struct Config {
+        /// Address that gRPC is served at; a host name is resolved, port 0 takes a free port.
+        pub(crate) listen: ListenAddress = ListenAddress::local(7_400),
+        /// Address that metrics are served at, under /metrics.
+        pub(crate) metrics_listen: ListenAddress = ListenAddress::local(7_401),
+        /// Name of the process, unique and the same after a restart; auto is host name, role and port.
+        pub(crate) instance: InstanceName = InstanceName::default(),
+        /// Where `diptych dev` keeps its data: memory, or a folder.
+        pub(crate) data: DataLocation = DataLocation(diptych_embedded::Storage::Memory),
+        /// Partitions of a new installation; fixed once it exists.
+        pub(crate) partitions: Count<1, 256> = Count::clamped(16),
+        /// Threads that run the process's tasks.
+        pub(crate) worker_threads: Count<1, 64> = Count::clamped(2),
+        /// How long calls are still accepted after readiness turned false at shutdown, so that load balancers notice.
+        pub(crate) drain_delay: TimeSpan<0, 600_000> = TimeSpan::clamped(Duration::ZERO),
+        /// Longest time for shutdown after drain_delay.
+        pub(crate) shutdown_timeout: TimeSpan<100, 600_000> = TimeSpan::clamped(Duration::from_secs(10)),
+        /// Logs, on standard error.
+        pub(crate) log: Log = Log::default(),
+        /// Export of traces.
+        pub(crate) telemetry: Telemetry = Telemetry::default(),
+        /// Limits of the gRPC server.
+        pub(crate) grpc: Grpc = Grpc::default(),
+        /// Write path: deciding and committing commands.
+        pub(crate) command: Command = Command::default(),
+        /// Relay: from the write database to the event log.
+        pub(crate) relay: Relay = Relay::default(),
+        /// Projector: from the event log to the views.
+        pub(crate) projector: Projector = Projector::default(),
+        /// Query path.
+        pub(crate) query: Query = Query::default(),
+        /// The cache of `diptych dev`.
+        pub(crate) cache: Cache = Cache::default(),
+        /// The write database (Postgres).
+        pub(crate) postgres: Postgres = Postgres::default(),
+        /// The event log (Kafka).
+        pub(crate) kafka: Kafka = Kafka::default(),
+        /// The read database (ScyllaDB or Cassandra).
+        pub(crate) scylla: Scylla = Scylla::default(),
+        /// The cache (Memcached) in front of the read database.
+        pub(crate) memcached: Memcached = Memcached::default(),
     }
 }

@@ -1,4 +1,4 @@
-//! The groups of settings. Their defaults are those of the parts that they set.
+//! The sections of settings for the services. Defaults are those of the parts that they configure.
 
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use diptych_runtime::{
     telemetry::{LogFormat, LogSettings, TraceSettings},
     trace::Systems,
 };
-use serde::{Deserialize, Serialize};
 
-use super::{Count, Share, Size, Span};
+use super::{
+    declare::settings,
+    values::{ByteSize, Count, LogFilter, OtlpEndpoint, PartValue, Ratio, TimeSpan, choices},
+};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -21,321 +23,186 @@ const DAY: u64 = 24 * 60 * MINUTE;
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
 
-/// Logs, on standard error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Log {
-    /// What is logged, in the form of RUST_LOG.
-    pub(crate) filter: String,
-    /// How it looks.
-    pub(crate) format: Format,
+settings! {
+    /// Logs, on standard error.
+    pub(crate) struct Log {
+        /// Which log lines are written, in the syntax of RUST_LOG, such as "info,diptych_relay=debug".
+        filter: LogFilter = LogFilter::known("info"),
+        /// Form of log lines: text, json, or auto for text on a terminal and json otherwise.
+        format: LineFormat = LineFormat::Auto,
+    }
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// Lines for people.
-    Text,
-    /// One JSON object per line.
-    Json,
+choices! {
+    /// Form of log lines.
+    pub(crate) enum LineFormat for LogFormat {
+        /// Text on a terminal, JSON otherwise.
+        Auto = "auto",
+        /// Text for people.
+        Text = "text",
+        /// One JSON object per line.
+        Json = "json",
+    }
 }
 
-/// Traces. See [`TraceSettings`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Telemetry {
-    /// The collector, by OTLP over gRPC: "http://127.0.0.1:4317". Empty where traces go nowhere.
-    pub(super) otlp_endpoint: String,
-    /// What the process is called in traces; "auto" is "diptych-" and the role.
-    service_name: String,
-    /// Which share of the traces that begin here is exported; of others their caller says.
-    sampling_ratio: Share,
-    export_interval: Span<100, MINUTE>,
-    export_timeout: Span<100, { 10 * MINUTE }>,
+settings! {
+    /// Export of traces. See [`TraceSettings`].
+    pub(crate) struct Telemetry for (TraceSettings = TraceSettings::new("", "")) {
+        /// URL of the OTLP collector (gRPC) that receives traces, such as "http://127.0.0.1:4317"; empty exports none.
+        otlp_endpoint: OtlpEndpoint = OtlpEndpoint::default(),
+        /// Service name in traces; auto is "diptych-" and the role.
+        service_name: String = "auto".to_owned(),
+        /// Share of traces exported, of those that begin here; for others the caller's `traceparent` decides.
+        sampling_ratio: Ratio = Ratio::ONE,
+        /// Longest time between two exports.
+        export_interval: TimeSpan<100, MINUTE>,
+        /// Longest time for one export with its retries, after which its spans are dropped.
+        export_timeout: TimeSpan<100, { 10 * MINUTE }>,
+    }
 }
 
-/// The gRPC server. See [`Limits`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Grpc {
-    message_received_max: Size<KIB, { 4 * MIB }>,
-    message_sent_max: Size<KIB, { 16 * MIB }>,
-    connections_max: Count<1, 65_536>,
-    calls_per_connection_max: Count<1, 65_536>,
-    calls_in_flight_max: Count<1, 1_000_000>,
-    call_duration_max: Span<100, { 10 * MINUTE }>,
-    keepalive_interval: Span<SECOND, { 60 * MINUTE }>,
-    keepalive_timeout: Span<SECOND, { 10 * MINUTE }>,
-    connection_age_max: Span<SECOND, { 30 * DAY }>,
+settings! {
+    /// Limits of the gRPC server. See [`Limits`].
+    pub(crate) struct Grpc for (Limits = Limits::default()) {
+        /// Largest message that a client may send.
+        message_received_max: ByteSize<KIB, { 4 * MIB }> as message_received_bytes_max,
+        /// Largest message that is sent to a client.
+        message_sent_max: ByteSize<KIB, { 16 * MIB }> as message_sent_bytes_max,
+        /// Most connections open at once; more wait to be accepted.
+        connections_max: Count<1, 65_536>,
+        /// Most calls open on one connection; more wait in the client.
+        calls_per_connection_max: Count<1, 65_536>,
+        /// Most calls worked on at once, over all connections; more are answered OVERLOADED.
+        calls_in_flight_max: Count<1, 1_000_000>,
+        /// Longest time until a call's first answer; an earlier deadline of the client applies first.
+        call_duration_max: TimeSpan<100, { 10 * MINUTE }>,
+        /// Time without traffic after which a connection is checked by a keepalive ping.
+        keepalive_interval: TimeSpan<SECOND, { 60 * MINUTE }>,
+        /// Longest wait for the answer to a keepalive ping before the connection is closed.
+        keepalive_timeout: TimeSpan<SECOND, { 10 * MINUTE }>,
+        /// Age at which a connection is asked to close, so that clients spread over new servers; open calls finish.
+        connection_age_max: TimeSpan<SECOND, { 30 * DAY }>,
+    }
 }
 
-/// The write path. See [`SequencerConfig`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Command {
-    queue_commands_max: Count<1, 1_048_576>,
-    batch_commands_max: Count<1, 1_048_576>,
-    batch_events_max: Count<1_024, 1_048_575>,
-    cached_states_max: Count<1, 10_000_000>,
-    snapshot_every_events: Count<1, 1_000_000>,
-    conflict_retries_max: Count<0, 1_000>,
-    commit_timeout: Span<10, { 10 * MINUTE }>,
-    /// How long a request id is known, and its command not done a second time.
-    pub(crate) request_ids_kept: Span<MINUTE, { 3_650 * DAY }>,
+settings! {
+    /// Write path: deciding and committing commands. See [`SequencerConfig`].
+    pub(crate) struct Command for (SequencerConfig = SequencerConfig::default()) {
+        /// Most commands waiting to be decided; more are answered OVERLOADED.
+        queue_commands_max: Count<1, 1_048_576>,
+        /// Most commands decided and committed together.
+        batch_commands_max: Count<1, 1_048_576>,
+        /// Most events committed together.
+        batch_events_max: Count<1_024, 1_048_575>,
+        /// Most stream states cached between batches; the least recently used go first.
+        cached_states_max: Count<1, 10_000_000>,
+        /// Number of events of a stream after which a snapshot of its state is stored.
+        snapshot_every_events: Count<1, 1_000_000>,
+        /// Most retries of a batch after version conflicts with other processes; then its commands fail with
+        /// CONTENTION.
+        conflict_retries_max: Count<0, 1_000>,
+        /// Longest time to commit a batch, retries included; then its commands fail.
+        commit_timeout: TimeSpan<10, { 10 * MINUTE }>,
+        /// How long a request id is remembered, so that repeating its command has no second effect.
+        pub(crate) request_id_retention: TimeSpan<MINUTE, { 3_650 * DAY }> =
+            TimeSpan::clamped(Duration::from_millis(30 * DAY)),
+    }
 }
 
-/// From the write database to the log. See [`RelayConfig`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Relay {
-    lease_duration: Span<SECOND, { 10 * MINUTE }>,
-    read_events_max: Count<1, 100_000>,
-    idle_before_watermark: Span<10, MINUTE>,
+settings! {
+    /// Relay: from the write database to the event log. See [`RelayConfig`].
+    pub(crate) struct Relay for (RelayConfig = RelayConfig::new("")) {
+        /// How long leadership lasts without renewal; a standby relay takes over after it.
+        lease_duration: TimeSpan<SECOND, { 10 * MINUTE }>,
+        /// Most events read and published at once.
+        read_events_max: Count<1, 100_000>,
+        /// How long a partition is idle before it gets a watermark record, and the interval of further ones.
+        idle_before_watermark: TimeSpan<10, MINUTE>,
+    }
 }
 
-/// From the log to the views. See [`ProjectorConfig`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Projector {
-    batch_records_max: Count<1, 100_000>,
-    hot_rows_max: Count<1, 10_000_000>,
-    parked_streams_max: Count<1, 1_000_000>,
-    park_retry_interval: Span<100, DAY>,
-    progress_interval: Span<0, SECOND>,
+settings! {
+    /// Projector: from the event log to the views. See [`ProjectorConfig`].
+    pub(crate) struct Projector for (ProjectorConfig = ProjectorConfig::new("", "")) {
+        /// Most records taken from the event log at once.
+        batch_records_max: Count<1, 100_000>,
+        /// Most view rows kept in memory, over all views and partitions.
+        hot_rows_max: Count<1, 10_000_000>,
+        /// Most parked streams of a partition in a view; with more, the partition halts.
+        parked_streams_max: Count<1, 1_000_000>,
+        /// Interval at which parked streams and halted views are retried.
+        park_retry_interval: TimeSpan<100, DAY>,
+        /// Longest time between announcing progress through the cache and saving it; 0ms saves it with every batch.
+        progress_interval: TimeSpan<0, SECOND>,
+    }
 }
 
-/// The query path. See [`QueryConfig`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Query {
-    wait_default: Span<1, { 10 * MINUTE }>,
-    wait_max: Span<1, { 10 * MINUTE }>,
-    pending_waits_max: Count<1, 1_000_000>,
-    pending_reads_max: Count<1, 1_000_000>,
-    cached_age_max: Span<10, DAY>,
-    progress_poll_interval: Span<1, MINUTE>,
-    progress_poll_interval_while_waiting: Span<1, MINUTE>,
-    announcement_poll_interval: Span<1, SECOND>,
+settings! {
+    /// Query path. See [`QueryConfig`].
+    pub(crate) struct Query for (QueryConfig = QueryConfig::default()) {
+        /// Longest time for a call that has no deadline of its own.
+        wait_default: TimeSpan<1, { 10 * MINUTE }>,
+        /// Longest time for any call, whatever its deadline.
+        wait_max: TimeSpan<1, { 10 * MINUTE }>,
+        /// Most calls waiting for progress at once; more are refused.
+        pending_waits_max: Count<1, 1_000_000>,
+        /// Most reads of the read database in flight at once; more are refused.
+        pending_reads_max: Count<1, 1_000_000>,
+        /// How far a cached row may be behind its view's progress before it is read again.
+        cached_age_max: TimeSpan<10, DAY>,
+        /// Interval at which progress is read when no change is signalled.
+        progress_poll_interval: TimeSpan<1, MINUTE>,
+        /// The same while a call waits for progress and the cache announces none.
+        progress_poll_interval_while_waiting: TimeSpan<1, MINUTE>,
+        /// Interval at which the cache is polled for announced progress while a call waits.
+        announcement_poll_interval: TimeSpan<1, SECOND>,
+    }
 }
 
-/// The cache in front of the views.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Cache {
-    /// How many bytes of rows it may hold.
-    pub(crate) size_max: Size<{ 64 * KIB }, { 64 * 1_024 * MIB }>,
+settings! {
+    /// The cache of `diptych dev`, in front of the views.
+    pub(crate) struct Cache {
+        /// Most bytes of rows that it holds.
+        pub(crate) size_max: ByteSize<{ 64 * KIB }, { 64 * 1_024 * MIB }> =
+            ByteSize::clamped(diptych_embedded::CACHE_BYTES_DEFAULT),
+    }
 }
 
-/// What is told of drivers by their own names: nothing, unless it is asked for. They tell of every try; the adapters tell what matters.
-const QUIET_DRIVERS: &str = "scylla=off";
+/// Log targets that are off unless the filter names them: the driver logs every retry; the adapter logs what matters.
+const DRIVERS_OFF: &str = "scylla=off";
 
 impl Log {
     /// The settings for a process with these fields in every JSON line.
     pub(crate) fn settings(&self, process: Vec<(&'static str, String)>) -> LogSettings {
-        // A directive for the same target that was given comes later, and wins.
-        let filter = format!("{QUIET_DRIVERS},{}", self.filter);
-        LogSettings { filter, format: self.format.into(), process }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { filter: "info".to_owned(), format: Format::Auto }
-    }
-}
-
-impl Default for Telemetry {
-    fn default() -> Self {
-        let traces = TraceSettings::new("", "");
-        Self {
-            otlp_endpoint: String::new(),
-            service_name: "auto".to_owned(),
-            sampling_ratio: Share::WHOLE,
-            export_interval: Span::near(traces.export_interval),
-            export_timeout: Span::near(traces.export_timeout),
-        }
+        // A later directive for the same target wins.
+        let filter = format!("{DRIVERS_OFF},{}", self.filter);
+        LogSettings { filter, format: self.format.to_part(), process }
     }
 }
 
 impl Telemetry {
-    /// How a process in this role, beside these systems, exports its traces; `None` where it does not.
+    /// How a process in this role, beside these systems, exports its traces; `None` where it exports none.
     pub(crate) fn traces(&self, role: &str, systems: Systems) -> Option<TraceSettings> {
         let service_name = match self.service_name.as_str() {
             "auto" => format!("diptych-{role}"),
             name => name.to_owned(),
         };
-        (!self.otlp_endpoint.is_empty()).then(|| TraceSettings {
-            sampling_ratio: self.sampling_ratio.f64(),
-            export_interval: self.export_interval.duration(),
-            export_timeout: self.export_timeout.duration(),
-            systems,
-            ..TraceSettings::new(self.otlp_endpoint.clone(), service_name)
-        })
-    }
-}
-
-impl From<Format> for LogFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Auto => Self::Auto,
-            Format::Text => Self::Text,
-            Format::Json => Self::Json,
-        }
-    }
-}
-
-impl Default for Grpc {
-    fn default() -> Self {
-        let limits = Limits::default();
-        Self {
-            message_received_max: Size::near(limits.message_received_bytes_max),
-            message_sent_max: Size::near(limits.message_sent_bytes_max),
-            connections_max: Count::near(limits.connections_max),
-            calls_per_connection_max: Count::near(
-                usize::try_from(limits.calls_per_connection_max).unwrap_or(usize::MAX),
-            ),
-            calls_in_flight_max: Count::near(limits.calls_in_flight_max),
-            call_duration_max: Span::near(limits.call_duration_max),
-            keepalive_interval: Span::near(limits.keepalive_interval),
-            keepalive_timeout: Span::near(limits.keepalive_timeout),
-            connection_age_max: Span::near(limits.connection_age_max),
-        }
-    }
-}
-
-impl From<&Grpc> for Limits {
-    fn from(grpc: &Grpc) -> Self {
-        Self {
-            message_received_bytes_max: grpc.message_received_max.usize(),
-            message_sent_bytes_max: grpc.message_sent_max.usize(),
-            connections_max: grpc.connections_max.usize(),
-            calls_per_connection_max: grpc.calls_per_connection_max.u32(),
-            calls_in_flight_max: grpc.calls_in_flight_max.usize(),
-            call_duration_max: grpc.call_duration_max.duration(),
-            keepalive_interval: grpc.keepalive_interval.duration(),
-            keepalive_timeout: grpc.keepalive_timeout.duration(),
-            connection_age_max: grpc.connection_age_max.duration(),
-        }
-    }
-}
-
-impl Default for Command {
-    fn default() -> Self {
-        let sequencer = SequencerConfig::default();
-        Self {
-            queue_commands_max: Count::near(sequencer.queue_commands_max),
-            batch_commands_max: Count::near(sequencer.batch_commands_max),
-            batch_events_max: Count::near(sequencer.batch_events_max),
-            cached_states_max: Count::near(sequencer.cached_states_max),
-            snapshot_every_events: Count::near(sequencer.snapshot_every_events),
-            conflict_retries_max: Count::near(sequencer.conflict_retries_max),
-            commit_timeout: Span::near(sequencer.commit_timeout),
-            request_ids_kept: Span::near(Duration::from_millis(30 * DAY)),
-        }
-    }
-}
-
-impl From<&Command> for SequencerConfig {
-    fn from(command: &Command) -> Self {
-        Self {
-            queue_commands_max: command.queue_commands_max.usize(),
-            batch_commands_max: command.batch_commands_max.usize(),
-            batch_events_max: command.batch_events_max.usize(),
-            cached_states_max: command.cached_states_max.usize(),
-            snapshot_every_events: command.snapshot_every_events.usize(),
-            conflict_retries_max: command.conflict_retries_max.usize(),
-            commit_timeout: command.commit_timeout.duration(),
-        }
-    }
-}
-
-impl Default for Relay {
-    fn default() -> Self {
-        let relay = RelayConfig::new("");
-        Self {
-            lease_duration: Span::near(relay.lease_duration),
-            read_events_max: Count::near(relay.read_events_max),
-            idle_before_watermark: Span::near(relay.idle_before_watermark),
-        }
+        let endpoint = self.otlp_endpoint.to_string();
+        let sampling_ratio = self.sampling_ratio.f64();
+        (!endpoint.is_empty()).then(|| TraceSettings { endpoint, service_name, sampling_ratio, systems, ..self.part() })
     }
 }
 
 impl Relay {
-    /// The settings of a relay with this name.
+    /// The configuration of a relay with this name.
     pub(crate) fn named(&self, owner: &str) -> RelayConfig {
-        RelayConfig {
-            lease_duration: self.lease_duration.duration(),
-            read_events_max: self.read_events_max.usize(),
-            idle_before_watermark: self.idle_before_watermark.duration(),
-            ..RelayConfig::new(owner)
-        }
-    }
-}
-
-impl Default for Projector {
-    fn default() -> Self {
-        let projector = ProjectorConfig::new("", "");
-        Self {
-            batch_records_max: Count::near(projector.batch_records_max),
-            hot_rows_max: Count::near(projector.hot_rows_max),
-            parked_streams_max: Count::near(projector.parked_streams_max),
-            park_retry_interval: Span::near(projector.park_retry_interval),
-            progress_interval: Span::near(projector.progress_interval),
-        }
+        RelayConfig { owner: owner.to_owned(), ..self.part() }
     }
 }
 
 impl Projector {
-    /// The settings of a projector with this name in this group.
+    /// The configuration of a projector with this name in this consumer group.
     pub(crate) fn named(&self, group: &str, member: &str) -> ProjectorConfig {
-        ProjectorConfig {
-            batch_records_max: self.batch_records_max.usize(),
-            hot_rows_max: self.hot_rows_max.usize(),
-            parked_streams_max: self.parked_streams_max.usize(),
-            park_retry_interval: self.park_retry_interval.duration(),
-            progress_interval: self.progress_interval.duration(),
-            ..ProjectorConfig::new(group, member)
-        }
-    }
-}
-
-impl Default for Query {
-    fn default() -> Self {
-        let query = QueryConfig::default();
-        Self {
-            wait_default: Span::near(query.wait_default),
-            wait_max: Span::near(query.wait_max),
-            pending_waits_max: Count::near(query.pending_waits_max),
-            pending_reads_max: Count::near(query.pending_reads_max),
-            cached_age_max: Span::near(query.cached_age_max),
-            progress_poll_interval: Span::near(query.progress_poll_interval),
-            progress_poll_interval_while_waiting: Span::near(query.progress_poll_interval_while_waiting),
-            announcement_poll_interval: Span::near(query.announcement_poll_interval),
-        }
-    }
-}
-
-impl From<&Query> for QueryConfig {
-    fn from(query: &Query) -> Self {
-        Self {
-            wait_default: query.wait_default.duration(),
-            wait_max: query.wait_max.duration(),
-            pending_waits_max: query.pending_waits_max.usize(),
-            pending_reads_max: query.pending_reads_max.usize(),
-            cached_age_max: query.cached_age_max.duration(),
-            progress_poll_interval: query.progress_poll_interval.duration(),
-            progress_poll_interval_while_waiting: query.progress_poll_interval_while_waiting.duration(),
-            announcement_poll_interval: query.announcement_poll_interval.duration(),
-            ..Self::default()
-        }
-    }
-}
-
-impl Default for Cache {
-    fn default() -> Self {
-        Self { size_max: Size::near(usize::try_from(diptych_embedded::CACHE_BYTES_DEFAULT).unwrap_or(usize::MAX)) }
+        ProjectorConfig { group: group.to_owned(), member: member.to_owned(), ..self.part() }
     }
 }

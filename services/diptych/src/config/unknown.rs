@@ -1,87 +1,153 @@
-//! Keys that are no settings.
+//! Unknown keys, and the known key that was probably meant.
 
 use figment::value::{Dict, Value};
+use strsim::damerau_levenshtein;
 
-use super::{load::Origins, mistake::Mistake};
+use super::{
+    origins::{Origins, variable},
+    problem::ConfigProblem,
+    sources::NO_SETTINGS,
+};
 
-/// Takes out what is no setting, or a group in the place of a setting, or the other way round.
-pub(super) fn remove_unknown(
-    origins: &Origins,
-    tree: &mut Dict,
-    known: &Dict,
-    path: &mut Vec<String>,
-    mistakes: &mut Vec<Mistake>,
-) {
-    tree.retain(|name, value| {
-        path.push(name.clone());
-        let keep = match (value, known.get(name)) {
-            (Value::Dict(_, group), Some(Value::Dict(_, known))) => {
-                remove_unknown(origins, group, known, path, mistakes);
-                true
-            }
-            (_, Some(Value::Dict(_, known))) => {
-                let keys: Vec<_> = known.keys().map(|key| format!("{name}.{key}")).collect();
-                mistakes.push(origins.mistake(path, format!("this is a group of settings: {}", keys.join(", "))));
-                false
-            }
-            (value @ Value::Dict(..), Some(_)) => {
-                for leaf in leaves(value, path) {
-                    mistakes.push(origins.mistake(&leaf, format!("{} is a single value, not a group", path.join("."))));
+/// Removes every value that is not a setting from the tree, and puts the default of every setting without a value in.
+/// Returns a problem for each value removed.
+pub(super) fn remove_unknown(origins: &Origins, tree: &mut Dict, defaults: &Dict) -> Vec<ConfigProblem> {
+    let keys = leaves(defaults, &[]).iter().map(|path| path.join(".")).collect();
+    let mut unknown = UnknownKeys { origins, sections: sections(defaults), keys, problems: Vec::new() };
+    unknown.remove(tree, defaults, &mut Vec::new());
+    unknown.problems
+}
+
+struct UnknownKeys<'a> {
+    origins: &'a Origins,
+    /// The names of all sections.
+    sections: Vec<String>,
+    /// The keys of all settings.
+    keys: Vec<String>,
+    problems: Vec<ConfigProblem>,
+}
+
+impl UnknownKeys<'_> {
+    fn remove(&mut self, tree: &mut Dict, defaults: &Dict, path: &mut Vec<String>) {
+        tree.retain(|name, value| {
+            path.push(name.clone());
+            let keep = match (value, defaults.get(name)) {
+                (Value::Dict(_, section), Some(Value::Dict(_, defaults))) => {
+                    self.remove(section, defaults, path);
+                    true
                 }
-                false
-            }
-            (value, None) => {
-                let instead = no_such_setting(path, known);
-                mistakes.extend(leaves(value, path).iter().map(|leaf| origins.mistake(leaf, instead.clone())));
-                false
-            }
-            (_, Some(_)) => true,
+                (_, Some(Value::Dict(_, defaults))) => {
+                    let keys: Vec<_> = defaults.keys().map(|key| self.spelt(path, &format!("{name}.{key}"))).collect();
+                    self.add(path, format!("this is a section with the settings {}", keys.join(", ")));
+                    false
+                }
+                (Value::Dict(_, section), Some(_)) => {
+                    for leaf in leaves(section, path) {
+                        self.add(&leaf, format!("{} is a single value, not a section", path.join(".")));
+                    }
+                    false
+                }
+                (Value::Dict(_, section), None) => {
+                    for leaf in leaves(section, path) {
+                        let remedy = self.unknown_setting(&leaf);
+                        self.add(&leaf, remedy);
+                    }
+                    false
+                }
+                (_, None) => {
+                    let remedy = self.unknown_setting(path);
+                    self.add(path, remedy);
+                    false
+                }
+                (_, Some(_)) => true,
+            };
+            path.pop();
+            keep
+        });
+        for (name, value) in defaults {
+            tree.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+
+    fn add(&mut self, path: &[String], remedy: String) {
+        self.problems.push(self.origins.problem(path, remedy));
+    }
+
+    /// A key as it is written where the value at this path came from: an environment variable, or a key of a file.
+    fn spelt(&self, path: &[String], key: &str) -> String {
+        if self.origins.is_from_environment(&path.join(".")) { variable(key) } else { key.to_owned() }
+    }
+
+    /// Suggests the settings that were probably meant; else lists what the section has.
+    fn unknown_setting(&self, path: &[String]) -> String {
+        let is_variable = self.origins.is_from_environment(&path.join("."));
+        let nearest = self.nearest(path, is_variable);
+        if !nearest.is_empty() {
+            let nearest: Vec<_> = nearest.iter().map(|key| self.spelt(path, key)).collect();
+            return format!("unknown setting; did you mean {}?", nearest.join(" or "));
+        }
+        let section = match path {
+            [section, _, ..] => Some(section),
+            // A variable with one underscore after its section.
+            [name] => self.sections.iter().find(|section| name.starts_with(&format!("{section}_"))),
+            [] => None,
         };
-        path.pop();
-        keep
-    });
-    for (name, value) in known {
-        tree.entry(name.clone()).or_insert_with(|| value.clone());
+        let of_section = |section: &String| {
+            let keys = self.keys.iter().filter(|key| key.starts_with(&format!("{section}.")));
+            let keys: Vec<_> = keys.map(|key| self.spelt(path, key)).collect();
+            format!("unknown setting; the section {section} has {}", keys.join(", "))
+        };
+        match section {
+            Some(section) if self.sections.contains(section) => of_section(section),
+            Some(section) => match near(section, &self.sections).first() {
+                Some(known) => format!("unknown section; did you mean {known}? `diptych settings` lists all settings"),
+                None => format!(
+                    "unknown section; the sections are {}; `diptych settings` lists all settings",
+                    self.sections.join(", ")
+                ),
+            },
+            None => "unknown setting; `diptych settings` lists all settings".to_owned(),
+        }
+    }
+
+    /// The keys with the nearest spelling; else those with the same name in another section.
+    fn nearest(&self, path: &[String], is_variable: bool) -> Vec<String> {
+        let others = NO_SETTINGS.iter().filter(|_| is_variable).map(|name| name.to_lowercase());
+        let candidates: Vec<_> = self.keys.iter().cloned().chain(others).collect();
+        let nearest = near(&path.join("."), &candidates);
+        if !nearest.is_empty() {
+            return nearest;
+        }
+        let name = path.last().map(String::as_str).unwrap_or_default();
+        let is_same_name = |key: &&String| key.rsplit('.').next() == Some(name);
+        self.keys.iter().filter(is_same_name).cloned().collect()
     }
 }
 
-/// The paths of all single values in a value.
-fn leaves(value: &Value, path: &[String]) -> Vec<Vec<String>> {
-    let Value::Dict(_, group) = value else { return vec![path.to_vec()] };
-    group.iter().flat_map(|(name, inner)| leaves(inner, &[path, std::slice::from_ref(name)].concat())).collect()
+/// The candidates with the smallest number of edits, if that is small for the length of the text. Separators do not
+/// count.
+fn near(text: &str, candidates: &[String]) -> Vec<String> {
+    let edits_max = (text.len() / 6).max(2);
+    let edits = |candidate: &String| damerau_levenshtein(&without_separators(text), &without_separators(candidate));
+    let fewest = candidates.iter().map(edits).min().filter(|edits| *edits <= edits_max);
+    candidates.iter().filter(|candidate| fewest == Some(edits(candidate))).cloned().collect()
 }
 
-/// Says what there is instead: the nearest name of the same group, or all of them.
-fn no_such_setting(path: &[String], known: &Dict) -> String {
-    let name = path.last().map(String::as_str).unwrap_or_default();
-    let nearest = known.keys().map(|key| (distance(name, key), key)).min();
-    match nearest {
-        Some((steps, key)) if steps <= 2 => {
-            let group = path.iter().rev().skip(1).rev().map(|part| format!("{part}.")).collect::<String>();
-            format!("there is no such setting; did you mean {group}{key}?")
-        }
-        _ => {
-            let names: Vec<_> = known.keys().map(String::as_str).collect();
-            format!("there is no such setting; here are {}", names.join(", "))
-        }
-    }
+fn without_separators(key: &str) -> String {
+    key.chars().filter(|letter| !matches!(letter, '.' | '_')).collect()
 }
 
-/// How many letters must be put in, taken out or changed to get from one name to the other (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, letter) in from.bytes().enumerate() {
-        let mut previous = index;
-        let mut left = index + 1;
-        for (cell, other) in row.iter_mut().skip(1).zip(to.bytes()) {
-            let changed = previous + usize::from(letter != other);
-            previous = *cell;
-            *cell = changed.min(left + 1).min(previous + 1);
-            left = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = index + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
+fn sections(defaults: &Dict) -> Vec<String> {
+    defaults.iter().filter(|(_, value)| matches!(value, Value::Dict(..))).map(|(name, _)| name.clone()).collect()
+}
+
+/// The paths of all single values of a section.
+fn leaves(section: &Dict, path: &[String]) -> Vec<Vec<String>> {
+    let inner = section.iter().map(|(name, value)| (value, [path, std::slice::from_ref(name)].concat()));
+    inner
+        .flat_map(|(value, path)| match value {
+            Value::Dict(_, section) => leaves(section, &path),
+            _ => vec![path],
+        })
+        .collect()
 }

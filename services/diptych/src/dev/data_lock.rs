@@ -1,4 +1,4 @@
-//! One `dev` per folder.
+//! The lock of a data folder: one `diptych dev` per folder.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -11,20 +11,20 @@ use diptych_embedded::Storage;
 
 const FILE: &str = "dev.lock";
 
-/// Holds a folder for this process. The system gives it back when the process ends, however it ends.
+/// Locks a folder for this process. The operating system releases it when the process ends, also by a crash.
 #[derive(Debug)]
 pub(super) struct DataLock {
     _file: Option<File>,
 }
 
 impl DataLock {
-    /// Takes the folder, which is made where it is missing. Memory needs no lock.
+    /// Locks the folder, which is created if it does not exist. Memory needs no lock.
     ///
     /// # Errors
-    /// When another process has it, or the folder cannot be written to.
-    pub(super) fn take(place: &Storage) -> anyhow::Result<Self> {
-        let Storage::Directory(folder) = place else { return Ok(Self { _file: None }) };
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    /// When another process has locked it, or the folder cannot be written to.
+    pub(super) fn acquire(storage: &Storage) -> anyhow::Result<Self> {
+        let Storage::Directory(folder) = storage else { return Ok(Self { _file: None }) };
+        fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let path = folder.join(FILE);
         let mut file = open(&path).with_context(|| format!("cannot write to {}", path.display()))?;
         match file.try_lock() {
@@ -32,13 +32,13 @@ impl DataLock {
             Err(TryLockError::WouldBlock) => bail!(
                 "the folder {} is in use by another `diptych dev`{}: stop it, or choose another folder with --data DIR",
                 folder.display(),
-                holder(&mut file)
+                lock_owner(&mut file)
             ),
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        // Only for the message above.
+        // Only read by the message above.
         file.set_len(0)?;
         write!(file, "{}", std::process::id())?;
         Ok(Self { _file: Some(file) })
@@ -49,8 +49,8 @@ fn open(path: &Path) -> std::io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).open(path)
 }
 
-/// Who has it, as far as it says so.
-fn holder(file: &mut File) -> String {
+/// The process that has locked the file, for a message; empty where it cannot be read.
+fn lock_owner(file: &mut File) -> String {
     let mut text = String::new();
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(20).read_to_string(&mut text));
     match text.parse::<u32>() {
@@ -64,23 +64,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_held_by_one() {
+    fn a_folder_is_locked_by_one_process() {
         let parent = tempfile::tempdir().unwrap();
-        let place = Storage::Directory(parent.path().join("data"));
-        let first = DataLock::take(&place).unwrap();
-        let error = DataLock::take(&place).unwrap_err().to_string();
+        let storage = Storage::Directory(parent.path().join("data"));
+        let first = DataLock::acquire(&storage).unwrap();
+        let error = DataLock::acquire(&storage).unwrap_err().to_string();
         assert!(error.contains("in use by another `diptych dev`") && error.contains("--data DIR"), "{error}");
         assert!(error.contains(&format!("(process {})", std::process::id())), "{error}");
         drop(first);
-        DataLock::take(&place).unwrap();
-        DataLock::take(&Storage::Memory).unwrap();
-        DataLock::take(&Storage::Memory).unwrap();
+        DataLock::acquire(&storage).unwrap();
+        DataLock::acquire(&Storage::Memory).unwrap();
+        DataLock::acquire(&Storage::Memory).unwrap();
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn a_folder_that_cannot_be_created_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = DataLock::take(&Storage::Directory(file.path().join("data"))).unwrap_err();
-        assert!(format!("{error:#}").contains("cannot make the folder"), "{error:#}");
+        let error = DataLock::acquire(&Storage::Directory(file.path().join("data"))).unwrap_err();
+        assert!(format!("{error:#}").contains("cannot create the folder"), "{error:#}");
     }
 }

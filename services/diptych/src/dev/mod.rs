@@ -1,4 +1,4 @@
-//! `diptych dev`: the whole way of the data in one process, on embedded stores.
+//! `diptych dev`: all parts in one process, on embedded stores.
 
 mod args;
 mod data_lock;
@@ -17,44 +17,44 @@ pub(crate) use args::Args;
 use data_lock::DataLock;
 
 use crate::{
-    config::Config,
+    config::{Config, Flag},
     parts::{Services, Stores, projector_config},
-    process::{self, Process, Role, Running, banner},
+    process::{ProcessContext, Role, Running},
 };
 
-/// The consumer group. A folder has one log, and one installation.
+/// The consumer group. A folder has one event log and one installation.
 const GROUP: &str = "projector";
-/// How long to wait until queries can be answered.
-const READY_MAX: Duration = Duration::from_secs(10);
+/// The longest wait until queries can be answered.
+const READY_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Runs everything until a signal comes.
+/// Runs all parts until a signal comes.
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let dumps_config = args.dumps_config();
-    process::main(Role::Dev, args.into_sources(), dumps_config, start)
+    let Args { data, partitions, flags } = args;
+    let own = [Flag::new("data", "--data", data), Flag::new("partitions", "--partitions", partitions)];
+    flags.run(Role::Dev, own, start)
 }
 
-async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
+async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let config = &process.config;
-    let lock = DataLock::take(&config.data.0)?;
+    let lock = DataLock::acquire(&config.data.0)?;
     let stores = open(process)?;
     let services = Services::new();
     let health = process.serve(listener, |builder| services.add_to(builder).with_json()).await?;
 
-    let query = QueryConfig::from(&config.query);
-    // The stores are in this process, and tell of every change.
+    let query = config.query.part();
+    // The stores are in this process, and signal every change.
     let query = QueryConfig { progress_poll_interval_while_waiting: query.progress_poll_interval, ..query };
     let projector = ProjectorConfig { progress_interval: Duration::ZERO, ..projector_config(process, &stores) };
     let reader = services.start(process, &stores, (projector, query));
-    let trim = upkeep::trim_log(Arc::clone(&stores.log), process.stages.relay.shutdown());
-    process.stages.relay.tasks().spawn("trim the log", trim);
+    let trim = upkeep::trim_log(Arc::clone(&stores.log), process.phases.relay.shutdown());
+    process.phases.relay.tasks().spawn("trim the log", trim);
 
-    match timeout(READY_MAX, reader.ready()).await {
+    match timeout(READY_WAIT_MAX, reader.ready()).await {
         Ok(()) if reader.is_ready() => {}
-        _ => bail!("queries cannot be answered, the log has the story"),
+        _ => bail!("the query service is not ready after {READY_WAIT_MAX:?}; see the log for the cause"),
     }
-    let running = Running::ready(health).await.keeping(lock);
-    banner::print(&banner::text(process, &[("Data", kept_in(config))]));
-    Ok(running)
+    let facts = [("Data", data_fact(config)), ("Partitions", config.partitions.u16().to_string())];
+    Ok(Running::ready(health).await.with_banner(process, &facts).keeping(lock))
 }
 
 type EmbeddedStores = Stores<
@@ -64,19 +64,20 @@ type EmbeddedStores = Stores<
     EmbeddedViewCache,
 >;
 
-fn open(process: &Process) -> anyhow::Result<EmbeddedStores> {
-    let Process { config, clock, .. } = process;
-    let place = &config.data.0;
+fn open(process: &ProcessContext) -> anyhow::Result<EmbeddedStores> {
+    let ProcessContext { config, clock, .. } = process;
+    let storage = &config.data.0;
     let partitions = Partitions::new(config.partitions.u16())?;
-    let Embedded { events, log, views, .. } =
-        Embedded::open(place, partitions, Arc::clone(clock)).with_context(|| format!("cannot open data in {place}"))?;
+    let Embedded { events, log, views, .. } = Embedded::open(storage, partitions, Arc::clone(clock))
+        .with_context(|| format!("cannot open data in {storage}"))?;
     let cache = Arc::new(EmbeddedViewCache::new(config.cache.size_max.bytes()));
     Ok(Stores { events, log, views, cache, group: GROUP.to_owned() })
 }
 
-fn kept_in(config: &Config) -> String {
+/// Where data is kept, for the banner.
+fn data_fact(config: &Config) -> String {
     match &config.data.0 {
-        Storage::Memory => "in memory, gone when this process ends (--data DIR keeps it)".to_owned(),
+        Storage::Memory => "in memory, lost when this process ends (--data DIR stores it)".to_owned(),
         Storage::Directory(folder) => format!("{} (events.db, log.db, views.db)", folder.display()),
     }
 }

@@ -1,4 +1,4 @@
-//! What the embedded log needs now and then: room.
+//! Periodic trimming of the embedded event log.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,32 +6,32 @@ use diptych_embedded::EmbeddedEventLog;
 use diptych_runtime::{Shutdown, pause};
 use tracing::{debug, warn};
 
-/// How many records of each partition stay, read or not: enough to see what went on lately.
+/// Records of each partition that are kept, read or not, for inspection.
 const RECORDS_KEPT_MIN: u64 = 1_000;
-/// How many records go at a time, so that nobody waits long for the log.
+/// The most records deleted by one call, so that other users of the log are not blocked for long.
 const RECORDS_PER_CALL_MAX: usize = 1_000;
-/// Between rounds.
-const ROUND_EVERY: Duration = Duration::from_secs(30);
-/// Between the calls of a round.
-const CALL_EVERY: Duration = Duration::from_millis(50);
+/// Time between two rounds.
+const ROUND_INTERVAL: Duration = Duration::from_secs(30);
+/// Time between two calls of a round.
+const CALL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Deletes records that the projector has read past, until shutdown: they are events of the write database, which keeps them.
+/// Deletes records that the projector has processed, until shutdown. Their events stay in the write database.
 pub(super) async fn trim_log(log: Arc<EmbeddedEventLog>, shutdown: Shutdown) {
-    let mut until_next = ROUND_EVERY;
+    let mut until_next = ROUND_INTERVAL;
     loop {
         tokio::select! {
             () = shutdown.begun() => return,
             () = pause(until_next) => {}
         }
         until_next = match log.trim(RECORDS_KEPT_MIN, RECORDS_PER_CALL_MAX).await {
-            Ok(trimmed) if trimmed >= RECORDS_PER_CALL_MAX => CALL_EVERY,
+            Ok(trimmed) if trimmed >= RECORDS_PER_CALL_MAX => CALL_INTERVAL,
             Ok(trimmed) => {
                 debug!(trimmed, "trimmed the log");
-                ROUND_EVERY
+                ROUND_INTERVAL
             }
             Err(error) => {
-                warn!(%error, "could not trim the log, trying again later");
-                ROUND_EVERY
+                warn!(%error, "cannot trim the log, retrying in the next round");
+                ROUND_INTERVAL
             }
         };
     }

@@ -34,7 +34,7 @@ use self::{
     survey::Survey,
     tally::Tally,
 };
-use crate::client::{Link, Output, Target};
+use crate::client::{Connections, Output, Target};
 
 /// The exit status of a file or flag with a mistake: nothing was sent.
 const EXIT_MISTAKE: u8 = 2;
@@ -126,7 +126,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Sends and checks.
-async fn transfer(args: &Args, terms: &Terms, survey: &mut Survey, link: Link) -> anyhow::Result<Report> {
+async fn transfer(args: &Args, terms: &Terms, survey: &mut Survey, link: Connections) -> anyhow::Result<Report> {
     let steps = Steps::new(terms, survey, file::open(&args.file)?);
     let mut tally = Tally::new(survey);
     let patience = Duration::from_secs(args.patience);

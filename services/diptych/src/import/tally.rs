@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diptych_proto::diptych::v1::Receipt;
 
 use super::{steps::Step, survey::Survey};
-use crate::client::{failure::Failure, tokens::token_of};
+use crate::client::{call_error::CallError, tokens::receipt_token};
 
 /// What came of the commands so far.
 #[derive(Debug, Default)]
@@ -61,12 +61,12 @@ impl Tally {
         };
         *count += 1;
         if let Some(token) = self.tokens.get_mut(step.account as usize) {
-            *token = token_of(receipt).into();
+            *token = receipt_token(receipt).into();
         }
     }
 
     /// Counts a refusal.
-    pub(crate) fn refused(&mut self, step: &Step, survey: &Survey, failure: &Failure) {
+    pub(crate) fn refused(&mut self, step: &Step, survey: &Survey, failure: &CallError) {
         let by_reason = match step.line {
             Some(_) => &mut self.rows_refused,
             None => &mut self.accounts_refused,

@@ -1,59 +1,62 @@
-//! What is printed when all runs in one process: where it is, what is kept, and calls to try.
+//! The banner of a process that has all parts: addresses, where data is kept, and calls to copy.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+};
 
 use tracing::warn;
 use uuid::Uuid;
 
-use super::Process;
+/// Calls to copy into a shell: the third reads what the second wrote, by its token.
+const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
 
-/// The text, with lines of its own between the addresses and the number of partitions. Request ids and the account are new each time, so
-/// that the calls work each time.
-pub(crate) fn text(process: &Process, own: &[(&str, String)]) -> String {
-    let Process { grpc_address, metrics_address, config, .. } = process;
-    let mut facts = vec![
-        ("gRPC", format!("{grpc_address}  (with reflection and health; JSON over HTTP too)")),
-        ("Metrics", format!("http://{metrics_address}/metrics")),
+/// Returns the banner. The facts are one line each.
+pub(super) fn text(grpc: SocketAddr, metrics: SocketAddr, facts: &[(&str, String)]) -> String {
+    let addresses = [
+        ("gRPC", format!("{grpc}  (with reflection and health; JSON over HTTP too)")),
+        ("Metrics", format!("http://{metrics}/metrics")),
     ];
-    facts.extend_from_slice(own);
-    facts.push(("Partitions", config.partitions.u16().to_string()));
-    let facts: String = facts.iter().map(|(name, fact)| format!("  {name:<10}  {fact}\n")).collect();
+    let facts: String = addresses.iter().chain(facts).map(|(name, fact)| format!("  {name:<10}  {fact}\n")).collect();
+    let calls = calls(&grpc.to_string());
     format!(
-        "Diptych {}\n\n{facts}\n{}\nCtrl-C stops it.\n",
-        env!("CARGO_PKG_VERSION"),
-        calls(&grpc_address.to_string(), &account_id())
+        "Diptych {}\n\n{facts}\nTry it, in another terminal:\n\n{calls}\nCtrl-C stops it.\n",
+        env!("CARGO_PKG_VERSION")
     )
 }
 
-/// Three calls, as they can be pasted into a shell: the third reads what the second wrote, by its token.
-fn calls(address: &str, account: &str) -> String {
-    let (open, deposit) = (Uuid::new_v4(), Uuid::new_v4());
-    format!(
-        r#"Try it, in another terminal:
-
-  grpcurl -plaintext -d '{{"request_id": "{open}", "account_id": "{account}",
-    "owner_id": "me", "currency_code": "EUR"}}' {address} ledger.command.v1.CommandService/OpenAccount
-
-  TOKEN=$(grpcurl -plaintext -d '{{"request_id": "{deposit}", "account_id": "{account}",
-    "amount_minor": 1050, "currency_code": "EUR"}}' {address} ledger.command.v1.CommandService/Deposit |
-    tee /dev/stderr | sed -n '/writtenAt/,/}}/s/.*"value": "\(.*\)".*/\1/p')
-
-  grpcurl -plaintext -d '{{"account_id": "{account}", "consistency": {{"at_least_as_fresh": {{"value": "'$TOKEN'"}}}}}}' \
-    {address} ledger.query.v1.QueryService/GetAccount
-"#
-    )
-}
-
-fn account_id() -> String {
+/// The calls with this address. Request ids and the account are new each time, so that the calls always work.
+fn calls(address: &str) -> String {
     let mut number = Uuid::new_v4().simple().to_string();
     number.truncate(6);
-    format!("demo-{number}")
+    [
+        ("{{address}}", address),
+        ("{{header}}", ""),
+        ("{{id}}", &format!("demo-{number}")),
+        ("{{uuid 1}}", &Uuid::new_v4().to_string()),
+        ("{{uuid 2}}", &Uuid::new_v4().to_string()),
+    ]
+    .iter()
+    .fold(CALLS.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
-/// Prints it on standard output. Nobody there to read it is no reason to stop.
-pub(crate) fn print(text: &str) {
+/// Prints the banner on standard output. A closed standard output does not stop the process.
+pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        warn!(%error, "cannot print what runs where on standard output");
+        warn!(%error, "cannot print the banner on standard output");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_are_complete_and_write_no_file() {
+        let text = text(([127, 0, 0, 1], 7_400).into(), ([127, 0, 0, 1], 7_401).into(), &[]);
+        assert_eq!(text.matches(" 127.0.0.1:7400 ledger.").count(), 3, "{text}");
+        // `tee /dev/stderr` truncates a log that standard error is redirected to.
+        assert!(!text.contains("{{") && !text.contains("/dev/") && !text.contains("tee "), "{text}");
     }
 }

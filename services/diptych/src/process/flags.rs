@@ -1,129 +1,177 @@
-//! The flags that every process which serves has.
+//! Flags that several subcommands share.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
+use tokio::net::TcpListener;
+
+use super::{ProcessContext, Role, Running};
 use crate::config::{Flag, Sources};
 
-/// Where it listens, what it is called, and where its settings come from.
+/// Where the settings come from.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Flags {
-    /// Where gRPC is served. Default 127.0.0.1:7400; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
-
-    /// Where metrics are served, at /metrics. Default 127.0.0.1:7401.
-    #[arg(long, value_name = "ADDRESS")]
-    metrics: Option<String>,
-
-    /// What is logged, such as "info" or "info,diptych_relay=debug". Default info.
-    #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
-
-    /// A TOML file with settings.
-    #[arg(long, value_name = "FILE", env = "DIPTYCH_CONFIG")]
+pub(crate) struct SettingsFlags {
+    /// TOML file with settings.
+    #[arg(long, value_name = "FILE", env = "DIPTYCH_CONFIG", help_heading = SETTINGS)]
     config: Option<PathBuf>,
 
-    /// Prints the settings as they are now, with where each comes from, and ends. What is printed is a file for --config.
-    #[arg(long)]
+    /// Log filter, such as "info" or "info,diptych_relay=debug". Default: info.
+    #[arg(long, value_name = "FILTER", help_heading = SETTINGS)]
+    log: Option<String>,
+
+    /// Print all settings with their meaning, value and source, and exit. The output is a file for --config.
+    #[arg(long, help_heading = SETTINGS)]
     dump_config: bool,
 }
 
-/// The flags of a process beside real servers.
+/// The flags of every process that serves.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProcessFlags {
+    /// Address to serve gRPC at. Default: 127.0.0.1:7400; port 0 takes a free port.
+    #[arg(long, value_name = "HOST:PORT", help_heading = PROCESS)]
+    listen: Option<String>,
+
+    /// Address to serve metrics at, under /metrics. Default: 127.0.0.1:7401.
+    #[arg(long, value_name = "HOST:PORT", help_heading = PROCESS)]
+    metrics: Option<String>,
+
+    #[command(flatten)]
+    settings: SettingsFlags,
+}
+
+/// The flags of a process that uses servers.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServiceFlags {
     #[command(flatten)]
-    flags: Flags,
+    process: ProcessFlags,
 
-    /// The name of this process: its own, and the same after a restart. Default: the machine, the role and the port.
-    #[arg(long, value_name = "NAME")]
+    /// Name of this process, unique and the same after a restart. Default: host name, role and port.
+    #[arg(long, value_name = "NAME", help_heading = PROCESS)]
     instance: Option<String>,
-
-    #[command(flatten)]
-    servers: ServerFlags,
 }
 
-/// Where the servers are.
+/// The flag for Postgres.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ServerFlags {
-    /// Postgres: postgres://user:password@host:5432/database. Everybody on the machine sees flags: a password is better given by
-    /// DIPTYCH_POSTGRES__URL or in a file.
+pub(crate) struct PostgresFlag {
+    /// Postgres: postgres://user:password@host:5432/database. Other users of the machine can see flags; give a password
+    /// by DIPTYCH_POSTGRES__URL or in a settings file.
     #[arg(long, value_name = "URL", help_heading = SERVERS)]
     postgres: Option<String>,
+}
 
+/// The flag for Kafka.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KafkaFlag {
     /// Kafka: host:port of a broker, several separated by commas.
     #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
     kafka: Option<String>,
+}
 
+/// The flag for ScyllaDB.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScyllaFlag {
     /// ScyllaDB: host:port of a node, several separated by commas.
     #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
     scylla: Option<String>,
+}
 
+/// The flag for Memcached.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MemcachedFlag {
     /// Memcached: host:port of every server, separated by commas.
     #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
     memcached: Option<String>,
 }
 
+const PROCESS: &str = "Process";
 const SERVERS: &str = "Servers";
+const SETTINGS: &str = "Settings";
 
-const SETTINGS: &str = "\
-Settings come from defaults, then the file, then variables of the
-environment (DIPTYCH_, with __ between the parts of a key), then flags; the
-later one wins. All mistakes are told at once. One file does for all
-subcommands: each reads what concerns it.";
+const HELP_ON_SETTINGS: &str = "\
+Settings come from defaults, the settings file, environment variables
+(DIPTYCH_GRPC__CONNECTIONS_MAX for grpc.connections_max) and flags; a later
+source wins. All problems are reported together. One file serves all
+subcommands. `diptych settings` lists every setting with its meaning.";
 
-const ENDING: &str = "\
+const HELP_ON_EXIT: &str = "\
 The log goes to standard error: text on a terminal, JSON otherwise.
 
-Stops in order on SIGINT (Ctrl-C) or SIGTERM: takes no new calls, answers
-those it has, and closes. A second signal exits at once.
+SIGINT (Ctrl-C) or SIGTERM stops the process gracefully: it takes no new
+calls, answers those in flight, and closes. A second signal exits at once.
 
-Exit status: 0 stopped in order; 1 something failed; 2 a mistake in flags or
-settings, nothing was started; 130 cut off by a second signal.";
+Exit status: 0 stopped gracefully; 1 something failed; 2 invalid flags or
+settings, nothing was started; 130 stopped by a second signal.";
 
-/// The end of the help of a process that serves: examples and what belongs to this one, then what is the same for all.
+/// The end of the help of a process that serves: its own examples and facts, then what is common to all.
 pub(crate) fn after_help(own: &str) -> String {
-    format!("{own}\n\n{SETTINGS}\n\n{ENDING}")
+    format!("{own}\n\n{HELP_ON_SETTINGS}\n\n{HELP_ON_EXIT}")
 }
 
-impl Flags {
-    /// Whether the settings are only to be printed.
+impl SettingsFlags {
+    /// Returns whether the settings are only to be printed.
     pub(crate) fn dumps_config(&self) -> bool {
         self.dump_config
     }
 
-    /// What the configuration is read from, with the flags that a subcommand has beside these.
+    /// The sources of the configuration, with further flags of the subcommand.
     pub(crate) fn into_sources(self, others: impl IntoIterator<Item = Option<Flag>>) -> Sources {
-        let own = [
-            Flag::given("listen", "--listen", self.listen),
-            Flag::given("metrics_listen", "--metrics", self.metrics),
-            Flag::given("log.filter", "--log", self.log),
-        ];
-        Sources::of_process(self.config, own.into_iter().chain(others).flatten())
+        let log = Flag::new("log.filter", "--log", self.log);
+        Sources::of_process(self.config, others.into_iter().chain([log]).flatten())
+    }
+}
+
+impl ProcessFlags {
+    /// Runs what `start` starts until a signal comes, configured by these and further flags.
+    pub(crate) fn run(
+        self,
+        role: Role,
+        others: impl IntoIterator<Item = Option<Flag>>,
+        start: impl AsyncFnOnce(&ProcessContext, TcpListener) -> anyhow::Result<Running>,
+    ) -> anyhow::Result<ExitCode> {
+        let own =
+            [Flag::new("listen", "--listen", self.listen), Flag::new("metrics_listen", "--metrics", self.metrics)];
+        let dumps_config = self.settings.dumps_config();
+        let sources = self.settings.into_sources(own.into_iter().chain(others));
+        super::main(role, sources, dumps_config, start)
     }
 }
 
 impl ServiceFlags {
-    /// Whether the settings are only to be printed.
-    pub(crate) fn dumps_config(&self) -> bool {
-        self.flags.dumps_config()
-    }
-
-    /// What the configuration is read from, with the flags that a subcommand has beside these.
-    pub(crate) fn into_sources(self, others: impl IntoIterator<Item = Option<Flag>>) -> Sources {
-        let instance = Flag::given("instance", "--instance", self.instance);
-        self.flags.into_sources(self.servers.into_flags().chain([instance]).chain(others))
+    /// As [`ProcessFlags::run`].
+    pub(crate) fn run(
+        self,
+        role: Role,
+        others: impl IntoIterator<Item = Option<Flag>>,
+        start: impl AsyncFnOnce(&ProcessContext, TcpListener) -> anyhow::Result<Running>,
+    ) -> anyhow::Result<ExitCode> {
+        let instance = Flag::new("instance", "--instance", self.instance);
+        self.process.run(role, others.into_iter().chain([instance]), start)
     }
 }
 
-impl ServerFlags {
-    /// The settings that they are.
-    pub(crate) fn into_flags(self) -> impl Iterator<Item = Option<Flag>> {
-        [
-            Flag::given("postgres.url", "--postgres", self.postgres),
-            Flag::given("kafka.bootstrap_servers", "--kafka", self.kafka),
-            Flag::given("scylla.contact_points", "--scylla", self.scylla),
-            Flag::given("memcached.servers", "--memcached", self.memcached),
-        ]
-        .into_iter()
+impl PostgresFlag {
+    /// The setting, where the flag was used.
+    pub(crate) fn setting(self) -> Option<Flag> {
+        Flag::new("postgres.url", "--postgres", self.postgres)
+    }
+}
+
+impl KafkaFlag {
+    /// The setting, where the flag was used.
+    pub(crate) fn setting(self) -> Option<Flag> {
+        Flag::new("kafka.bootstrap_servers", "--kafka", self.kafka)
+    }
+}
+
+impl ScyllaFlag {
+    /// The setting, where the flag was used.
+    pub(crate) fn setting(self) -> Option<Flag> {
+        Flag::new("scylla.contact_points", "--scylla", self.scylla)
+    }
+}
+
+impl MemcachedFlag {
+    /// The setting, where the flag was used.
+    pub(crate) fn setting(self) -> Option<Flag> {
+        Flag::new("memcached.servers", "--memcached", self.memcached)
     }
 }

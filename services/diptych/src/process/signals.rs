@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that ask a process to end. From [`Signals::install`] on they do nothing by themselves.
+/// The signals that ask a process to stop. From [`Signals::install`] on they no longer end it by themselves.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -13,7 +13,7 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Returns the name of the next one.
+    /// Waits for the next signal, and returns its name.
     pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",

@@ -1,30 +1,33 @@
-//! `diptych all`: all services in one process, on the real servers.
+//! `diptych all`: all services in one process, on real servers.
 
 use std::process::ExitCode;
 
-use diptych_kernel::ports::PortResult;
 use tokio::net::TcpListener;
 
+use super::flags::AllServerFlags;
 use crate::{
     config::{Config, Flag},
     migrate,
     parts::{Services, projector_config},
-    process::{self, Process, Role, Running, ServiceFlags, after_help, banner, until_there},
+    process::{ProcessContext, Role, Running, ServiceFlags, after_help, open_with_retries},
     servers,
 };
 
-/// Runs all services in one process, on Postgres, Kafka, ScyllaDB and Memcached: a single node.
+/// Run all services in one process, on Postgres, Kafka, ScyllaDB and Memcached.
 ///
-/// Makes and migrates what is missing first, as `diptych migrate` does, and waits for servers that are not there yet.
+/// First creates and migrates what is missing, as `diptych migrate` does. Waits for servers that are not reachable yet.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {
-    /// How many partitions a new installation gets, 1 to 256. Fixed from then on. Default 16.
+    /// Partitions of a new installation, 1 to 256; fixed once it exists. Default: 16.
     #[arg(long, value_name = "COUNT")]
     partitions: Option<String>,
 
     #[command(flatten)]
     flags: ServiceFlags,
+
+    #[command(flatten)]
+    servers: AllServerFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -33,41 +36,39 @@ Examples:
   diptych all --config diptych.toml --listen 0.0.0.0:7400
   DIPTYCH_KAFKA__REPLICATION_FACTOR=1 DIPTYCH_SCYLLA__REPLICATION_FACTOR=1 diptych all
 
-Servers that it uses: all of them, by default on this machine at their usual ports.";
+Servers used: all of them, by default on this machine at their usual ports. Sections used: all but cache.";
 
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let dumps_config = args.flags.dumps_config();
-    let partitions = Flag::given("partitions", "--partitions", args.partitions);
-    process::main(Role::All, args.flags.into_sources([partitions]), dumps_config, start)
+    let partitions = Flag::new("partitions", "--partitions", args.partitions);
+    args.flags.run(Role::All, args.servers.settings().into_iter().chain([partitions]), start)
 }
 
-async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
+async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let services = Services::new();
     let health = process.serve(listener, |builder| services.add_to(builder).with_json()).await?;
     migrate_all(&process.config).await;
-    let stores = servers::all(process).await;
+    let stores = servers::open_all(process).await;
     let projector = projector_config(process, &stores);
-    let reader = services.start(process, &stores, (projector, (&process.config.query).into()));
+    let reader = services.start(process, &stores, (projector, process.config.query.part()));
     reader.ready().await;
-    let running = Running::ready(health).await;
-    banner::print(&banner::text(process, &places(&process.config)));
-    Ok(running)
+    Ok(Running::ready(health).await.with_banner(process, &data_facts(&process.config)))
 }
 
 async fn migrate_all(config: &Config) {
-    for step in migrate::Step::ALL {
-        let what = step.to_string();
-        let done: String = until_there(&what, async || -> PortResult<String> { step.run(config).await }).await;
-        tracing::info!(what, done);
+    for step in migrate::MigrationStep::ALL {
+        let what = format!("{step} at {}", step.server().address(config));
+        let result: String = open_with_retries(&what, async || step.run(config).await).await;
+        tracing::info!(what, result, "migrated");
     }
 }
 
-/// What data is kept where, for the banner.
-fn places(config: &Config) -> [(&'static str, String); 4] {
+/// Where data is kept, for the banner.
+fn data_facts(config: &Config) -> [(&'static str, String); 5] {
     [
         ("Postgres", config.postgres.url.to_string()),
         ("Kafka", format!("{}, topic {}", config.kafka.bootstrap_servers, config.kafka.topic)),
         ("ScyllaDB", format!("{}, keyspace {}", config.scylla.contact_points, config.scylla.keyspace)),
         ("Memcached", config.memcached.servers.to_string()),
+        ("Partitions", config.partitions.u16().to_string()),
     ]
 }

@@ -1,4 +1,4 @@
-//! `diptych command`: takes commands, and commits them to Postgres.
+//! `diptych command`: takes commands, and commits their events to Postgres.
 
 use std::process::ExitCode;
 
@@ -6,19 +6,23 @@ use tokio::net::TcpListener;
 
 use crate::{
     parts,
-    process::{self, Process, Role, Running, ServiceFlags, after_help},
+    process::{PostgresFlag, ProcessContext, Role, Running, ServiceFlags, after_help},
     servers,
 };
 
-/// Takes commands over gRPC, decides them, and commits their events to Postgres.
+/// Take commands over gRPC, decide them, and commit their events to Postgres.
 ///
-/// Ready when Postgres was reached and has its tables (`diptych migrate` makes them). While Postgres is away later, commands are
-/// answered UNAVAILABLE. Several may run at the same time: whoever loses a race decides again.
+/// Ready once Postgres is reachable and has its tables (`diptych migrate` creates them). While Postgres is down,
+/// commands are answered UNAVAILABLE. Several can run at the same time: when two change the same stream, one of them
+/// decides again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: ServiceFlags,
+
+    #[command(flatten)]
+    postgres: PostgresFlag,
 }
 
 const EXAMPLES: &str = "\
@@ -27,17 +31,16 @@ Examples:
   diptych command --postgres postgres://diptych@db-1,db-2/diptych --listen 0.0.0.0:7400
   DIPTYCH_POSTGRES__URL=postgres://diptych:secret@db/diptych diptych command
 
-Servers that it uses: Postgres. Settings: command, grpc, postgres.";
+Servers used: Postgres. Sections used: command, grpc, postgres, log, telemetry.";
 
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let dumps_config = args.flags.dumps_config();
-    process::main(Role::Command, args.flags.into_sources([]), dumps_config, start)
+    args.flags.run(Role::Command, [args.postgres.setting()], start)
 }
 
-async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
-    let commands = parts::commands_later();
+async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
+    let commands = parts::deferred_commands();
     let health = process.serve(listener, |builder| builder.add_service(commands.clone())).await?;
-    let events = servers::events(process).await;
-    commands.set(parts::start_write_side(process, &events));
+    let events = servers::open_events(process).await;
+    commands.set(parts::start_commands(process, &events));
     Ok(Running::ready(health).await)
 }

@@ -1,9 +1,10 @@
-//! The services as processes of their own, on the real servers; and all of them in one process.
+//! The services as separate processes on real servers, and all of them in one process.
 //!
-//! Each tells its own story: mount what it serves, wait for what it needs, start its part, say that it is ready.
+//! Each mounts its gRPC service, opens the servers that it uses, starts its part, and reports readiness.
 
 pub(crate) mod all;
 pub(crate) mod command;
+mod flags;
 pub(crate) mod projector;
 pub(crate) mod query;
 pub(crate) mod relay;

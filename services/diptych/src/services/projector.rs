@@ -1,25 +1,30 @@
-//! `diptych projector`: from Kafka to ScyllaDB and Memcached.
+//! `diptych projector`: applies events from Kafka to the views in ScyllaDB and Memcached.
 
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
 
+use super::flags::AllServerFlags;
 use crate::{
     parts,
-    process::{self, Process, Role, Running, ServiceFlags, after_help},
+    process::{ProcessContext, Role, Running, ServiceFlags, after_help},
     servers,
 };
 
-/// Folds events from Kafka into rows of the views in ScyllaDB, and keeps Memcached up to date.
+/// Apply events from Kafka to the rows of the views in ScyllaDB, and keep Memcached up to date.
 ///
-/// Several share the partitions as members of one consumer group. Each needs a name of its own; with the same name after a restart it gets
-/// its partitions back at once. What Kafka no longer has is read from Postgres. Serves health and metrics only. Ready when all of
-/// them were reached and `diptych migrate` was run; Memcached is never waited for.
+/// Several share the partitions as members of one consumer group. Each needs an instance name of its own; with the same
+/// name after a restart it gets its partitions back at once. Events that Kafka no longer has are read from Postgres.
+/// Serves only health and metrics. Ready once Postgres, Kafka and ScyllaDB are reachable and `diptych migrate` has run;
+/// Memcached need not be reachable.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: ServiceFlags,
+
+    #[command(flatten)]
+    servers: AllServerFlags,
 }
 
 const EXAMPLES: &str = "\
@@ -28,16 +33,16 @@ Examples:
   diptych projector --config diptych.toml --instance projector-2 --listen 127.0.0.1:7430 --metrics 127.0.0.1:7431
   DIPTYCH_PROJECTOR__BATCH_RECORDS_MAX=2000 diptych projector --config diptych.toml
 
-Servers that it uses: Postgres, Kafka, ScyllaDB, Memcached. Settings: projector, postgres, kafka, scylla, memcached.";
+Servers used: Postgres, Kafka, ScyllaDB, Memcached.
+Sections used: projector, postgres, kafka, scylla, memcached, grpc, log, telemetry.";
 
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let dumps_config = args.flags.dumps_config();
-    process::main(Role::Projector, args.flags.into_sources([]), dumps_config, start)
+    args.flags.run(Role::Projector, args.servers.settings(), start)
 }
 
-async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
+async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let health = process.serve(listener, |server| server).await?;
-    let stores = servers::all(process).await;
+    let stores = servers::open_all(process).await;
     parts::start_projector(process, &stores, parts::projector_config(process, &stores));
     Ok(Running::ready(health).await)
 }

@@ -1,4 +1,4 @@
-//! `diptych query`: answers from Memcached and ScyllaDB.
+//! `diptych query`: answers queries from Memcached and ScyllaDB.
 
 use std::process::ExitCode;
 
@@ -6,19 +6,25 @@ use tokio::net::TcpListener;
 
 use crate::{
     parts,
-    process::{self, Process, Role, Running, ServiceFlags, after_help},
+    process::{MemcachedFlag, ProcessContext, Role, Running, ScyllaFlag, ServiceFlags, after_help},
     servers,
 };
 
-/// Answers queries over gRPC from Memcached and ScyllaDB, never older than the caller's token.
+/// Answer queries over gRPC from Memcached and ScyllaDB, never older than the caller's consistency token.
 ///
-/// Ready when ScyllaDB was reached, has its tables (`diptych migrate` makes them), and progress was loaded. While ScyllaDB is away later,
-/// rows that are cached are answered with how old they are, and others UNAVAILABLE. Several may run at the same time.
+/// Ready once ScyllaDB is reachable, has its tables (`diptych migrate` creates them), and progress was loaded. While
+/// ScyllaDB is down, cached rows are answered with their age, and others UNAVAILABLE. Several can run at the same time.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {
     #[command(flatten)]
     flags: ServiceFlags,
+
+    #[command(flatten)]
+    scylla: ScyllaFlag,
+
+    #[command(flatten)]
+    memcached: MemcachedFlag,
 }
 
 const EXAMPLES: &str = "\
@@ -27,20 +33,19 @@ Examples:
   diptych query --scylla db-1:9042,db-2:9042 --memcached cache-1:11211,cache-2:11211 --listen 0.0.0.0:7400
   DIPTYCH_QUERY__WAIT_DEFAULT=5s diptych query --config diptych.toml
 
-Servers that it uses: ScyllaDB, Memcached. Settings: query, grpc, scylla, memcached.";
+Servers used: ScyllaDB, Memcached. Sections used: query, grpc, scylla, memcached, log, telemetry.";
 
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let dumps_config = args.flags.dumps_config();
-    process::main(Role::Query, args.flags.into_sources([]), dumps_config, start)
+    args.flags.run(Role::Query, [args.scylla.setting(), args.memcached.setting()], start)
 }
 
-async fn start(process: &Process, listener: TcpListener) -> anyhow::Result<Running> {
-    let later = parts::queries_later();
-    let health = process.serve(listener, |builder| builder.add_service(later.clone())).await?;
-    let (views, cache) = tokio::join!(servers::views(process, None), servers::cache(process));
-    let query = (&process.config.query).into();
-    let (reader, queries) = parts::start_read_side(process, &views, &cache, views.partitions(), query);
-    later.set(queries);
+async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
+    let deferred = parts::deferred_queries();
+    let health = process.serve(listener, |builder| builder.add_service(deferred.clone())).await?;
+    let (views, cache) = tokio::join!(servers::open_views(process, None), servers::open_cache(process));
+    let (reader, queries) =
+        parts::start_queries(process, &views, &cache, views.partitions(), process.config.query.part());
+    deferred.set(queries);
     reader.ready().await;
     Ok(Running::ready(health).await)
 }

@@ -27,8 +27,8 @@ use self::report::Report;
 use crate::{
     client::Output,
     config::{Config, Sources},
-    process::{self, EXIT_MISTAKE, ServerFlags},
-    servers,
+    process::{self, EXIT_NOT_STARTED, PostgresFlag, ScyllaFlag},
+    servers::{self, Server},
 };
 
 /// Both must be there: opening would make what is missing, and find it empty.
@@ -44,7 +44,7 @@ const NAME: &str = "verify";
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// The folder that `diptych dev --data DIR` keeps its databases in, instead of the servers.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["postgres", "kafka", "scylla", "memcached"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["postgres", "scylla"])]
     data: Option<PathBuf>,
 
     /// How many partitions the folder was made with.
@@ -67,7 +67,10 @@ pub(crate) struct Args {
     config: Option<PathBuf>,
 
     #[command(flatten)]
-    servers: ServerFlags,
+    postgres: PostgresFlag,
+
+    #[command(flatten)]
+    scylla: ScyllaFlag,
 }
 
 const AFTER_HELP: &str = "\
@@ -88,8 +91,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report = match &args.data {
         Some(folder) => of_folder(folder, args.partitions, differences_max).await,
         None => {
-            match process::configuration(Sources::of_process(args.config, args.servers.into_flags().flatten()), false)?
-            {
+            let flags = [args.postgres.setting(), args.scylla.setting()];
+            match process::configuration(Sources::of_process(args.config, flags.into_iter().flatten()), false)? {
                 Ok(config) => of_servers(&config, differences_max).await,
                 Err(code) => return Ok(code),
             }
@@ -99,7 +102,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(report) => report,
         Err(error) => {
             eprintln!("nothing was verified: {error:#}");
-            return Ok(ExitCode::from(EXIT_MISTAKE));
+            return Ok(ExitCode::from(EXIT_NOT_STARTED));
         }
     };
     args.output.print(&report, Report::table)?;
@@ -119,8 +122,10 @@ async fn of_folder(folder: &Path, partitions: u16, differences_max: usize) -> an
 }
 
 async fn of_servers(config: &Config, differences_max: usize) -> anyhow::Result<Report> {
-    let events = PostgresEventStore::open(servers::postgres_config(config, NAME)).await?;
-    let views = ScyllaViewStore::open((&config.scylla).into(), events.partitions()).await?;
+    let events = PostgresEventStore::open(servers::postgres_config(config, NAME)).await;
+    let events = events.map_err(|error| Server::Postgres.failure(config, &error))?;
+    let views = ScyllaViewStore::open(config.scylla.adapter(), events.partitions()).await;
+    let views = views.map_err(|error| Server::Scylla.failure(config, &error))?;
     verify(&events, &views, differences_max).await
 }
 

@@ -1,4 +1,4 @@
-//! What is mounted answers.
+//! Calls to the mounted services.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use super::process::{Dev, PATIENCE};
+use super::process::{Dev, TIMEOUT};
 
 pub(crate) async fn channel(dev: &Dev) -> Channel {
     Channel::from_shared(dev.url()).unwrap().connect().await.unwrap()
 }
 
-/// Opens an account and pays in 10.50 by this request id; returns the receipt of the deposit.
+/// Opens an account and deposits 10.50 with this request id; returns the receipt of the deposit.
 pub(crate) async fn deposit(channel: &Channel, account_id: &str, request_id: Uuid) -> Receipt {
     let mut commands = CommandServiceClient::new(channel.clone());
     let open = OpenAccountRequest {
-        // The same each time, so that repeating all of it is one repetition.
+        // Derived from the account, so that a repeated call repeats this request too.
         request_id: Uuid::new_v5(&Uuid::NAMESPACE_OID, account_id.as_bytes()).to_string(),
         account_id: account_id.to_owned(),
         owner_id: "me".to_owned(),
@@ -46,7 +46,7 @@ pub(crate) async fn deposit(channel: &Channel, account_id: &str, request_id: Uui
     commands.deposit(deposit).await.unwrap().into_inner().receipt.unwrap()
 }
 
-/// The balance, as fresh as the receipt.
+/// The balance, at least as fresh as the token.
 pub(crate) async fn balance_minor(channel: &Channel, account_id: &str, token: Option<ConsistencyToken>) -> i64 {
     account(channel, account_id, token).await.unwrap().balance_minor
 }
@@ -59,7 +59,7 @@ pub(crate) async fn account(
 ) -> Result<Account, Status> {
     let consistency = Some(Consistency { at_least_as_fresh: token });
     let mut request = Request::new(GetAccountRequest { account_id: account_id.to_owned(), consistency });
-    request.set_timeout(PATIENCE);
+    request.set_timeout(TIMEOUT);
     let answer = QueryServiceClient::new(channel.clone()).get_account(request).await?;
     Ok(answer.into_inner().account.unwrap())
 }
@@ -81,7 +81,7 @@ async fn a_command_is_read_back_by_its_token() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_kill() {
+async fn acknowledged_commands_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", folder.path().to_str().unwrap()];
     let dev = Dev::start(&data);
@@ -107,7 +107,7 @@ async fn a_large_message_is_refused_with_its_reason() {
     assert_eq!(status.get_details_error_info().unwrap().reason, "FIELD_TOO_LONG");
 }
 
-/// What is measured now.
+/// The metrics page.
 pub(crate) async fn metrics(dev: &Dev) -> String {
     let address = dev.address("http://").trim_end_matches("/metrics");
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,9 +1,9 @@
-//! `diptych dev` as people run it: the real program, on real sockets.
+//! `diptych dev` as a process, on real sockets.
 #![cfg(test)]
 
 mod calls;
+mod invalid;
 mod json;
-mod mistakes;
 #[path = "../support/process.rs"]
 mod process;
 mod shutdown;

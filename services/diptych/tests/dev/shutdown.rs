@@ -1,4 +1,4 @@
-//! Stopping, in order and at once.
+//! Shutdown: graceful, and at once.
 
 use diptych_kernel::{Partition, Position, Token};
 use diptych_proto::{
@@ -11,32 +11,32 @@ use uuid::Uuid;
 
 use super::{
     calls::{account, balance_minor, channel, deposit, metrics},
-    process::{Dev, PATIENCE},
+    process::{Dev, TIMEOUT},
 };
 
 #[tokio::test]
-async fn a_signal_stops_it_in_order() {
+async fn a_signal_runs_the_shutdown_phases_in_order() {
     for signal in ["INT", "TERM"] {
         let folder = tempfile::tempdir().unwrap();
         let dev = Dev::start(&["--data", folder.path().to_str().unwrap()]);
         let client = channel(&dev).await;
         let receipt = deposit(&client, "alice", Uuid::new_v4()).await;
         assert_eq!(balance_minor(&client, "alice", receipt.written_at).await, 1_050);
-        // An idle connection does not hold it up.
+        // An idle connection does not delay it.
         dev.signal(signal);
         let (status, log) = dev.ended().await;
         assert_eq!(status.code(), Some(0), "{log}");
-        let stages: Vec<_> = log.lines().filter(|line| line.contains("stage stopped")).collect();
-        let order = ["server", "write", "relay", "project", "read", "watch"];
-        assert_eq!(stages.len(), order.len(), "{log}");
-        for (line, stage) in stages.iter().zip(order) {
-            assert!(line.contains(&format!("\"{stage}\"")), "{log}");
+        let phases: Vec<_> = log.lines().filter(|line| line.contains("shutdown phase finished")).collect();
+        let order = ["grpc", "command", "relay", "projector", "query", "metrics"];
+        assert_eq!(phases.len(), order.len(), "{log}");
+        for (line, phase) in phases.iter().zip(order) {
+            assert!(line.contains(&format!("\"{phase}\"")), "{log}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_open_stream_of_commands_is_told_and_ended() {
+async fn an_open_command_stream_is_ended_with_unavailable() {
     let dev = Dev::start(&[]);
     let mut client = CommandServiceClient::new(channel(&dev).await);
     let (_send, requests) = tokio::sync::mpsc::channel::<ExecuteCommandsRequest>(1);
@@ -55,7 +55,7 @@ async fn a_second_signal_exits_at_once() {
     let dev = Dev::start(&[]);
     let client = channel(&dev).await;
     deposit(&client, "alice", Uuid::new_v4()).await;
-    // A query that waits for what will never be: shutdown in order would have to wait for it.
+    // A query for a position that is never reached: graceful shutdown would wait for it.
     let far: Token = (0..16).map(|number| (Partition::new(number), Position::new(1 << 40, 0).unwrap())).collect();
     let query = account(&client, "alice", Some(ConsistencyToken { value: far.encode() }));
     let signals = async {
@@ -63,8 +63,8 @@ async fn a_second_signal_exits_at_once() {
         dev.signal("TERM");
         dev.signal("INT");
     };
-    let (answer, ()) = timeout(PATIENCE, async { tokio::join!(query, signals) }).await.unwrap();
-    assert!(answer.is_err(), "the connection is cut");
+    let (answer, ()) = timeout(TIMEOUT, async { tokio::join!(query, signals) }).await.unwrap();
+    assert!(answer.is_err(), "the connection is broken");
     let (status, log) = dev.ended().await;
     assert_eq!(status.code(), Some(130), "{log}");
 }

@@ -1,7 +1,7 @@
-//! `import` and `bench` through a gateway: with a token, over several connections, and past calls that find no service.
+//! `import` and `bench` through a gateway: with a token, over several connections, and with retries.
 #![cfg(test)]
 
-mod cutter;
+mod cutting_proxy;
 #[path = "../support/gateway.rs"]
 mod gateway;
 #[path = "../support/process.rs"]
@@ -10,14 +10,14 @@ mod process;
 
 use std::{path::Path, process::Output};
 
-use cutter::Cutter;
+use cutting_proxy::CuttingProxy;
 use gateway::Gateway;
 use process::{Dev, diptych};
 use serde_json::Value;
 
 const TOKEN: &str = "abc.def.ghi";
 
-/// Runs the program to its end beside the gateway; returns its exit status, its report and what it said beside.
+/// Runs the program to its end beside the gateway; returns its exit status, its report and its standard error.
 async fn run(args: &[&str], token: &str) -> (i32, Value, String) {
     let mut command = diptych(args);
     command.args(["--output", "json"]).env("DIPTYCH_TOKEN", token);
@@ -37,7 +37,7 @@ async fn gateway(dev: &Dev) -> Gateway {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_is_imported_through_a_gateway_that_asks_for_a_token() {
+async fn a_file_is_imported_through_a_gateway_that_requires_a_token() {
     let dev = Dev::start(&[]);
     let gateway = gateway(&dev).await;
     let (status, report, errors) = run(&["import", &sample(), "--to", &gateway.url], "wrong").await;
@@ -50,34 +50,34 @@ async fn a_file_is_imported_through_a_gateway_that_asks_for_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_find_no_service_are_made_again() {
+async fn calls_without_an_upstream_are_retried() {
     let dev = Dev::start(&[]);
     let gateway = gateway(&dev).await;
     gateway.fail_next(3);
     let (status, report, errors) = run(&["import", &sample(), "--to", &gateway.url], TOKEN).await;
     assert_eq!((status, &report["equal"]), (0, &true.into()), "{report:#} {errors}");
 
-    // The accounts of the run are opened all the same; the calls that are measured are what fails.
+    // Opening the accounts is retried; only measured calls count as failed.
     gateway.fail_next(3);
     let bench = ["bench", "own-writes", "--to", &gateway.url, "--count", "50", "--spread", "8", "--warm-up", "0"];
     let (status, report, errors) = run(&bench, TOKEN).await;
     assert_eq!((status, &report["stale"]), (0, &0.into()), "{report:#} {errors}");
 }
 
-/// What a caller sees of a cut depends on the moment: INTERNAL, UNKNOWN, UNAVAILABLE. None of it is an answer.
+/// A broken connection shows as INTERNAL, UNKNOWN or UNAVAILABLE, depending on the moment. None of them is an answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_are_cut_are_made_again() {
+async fn calls_on_broken_connections_are_retried() {
     let dev = Dev::start(&[]);
-    let cutter = Cutter::start(&dev.url(), 12).await;
-    let (status, report, errors) = run(&["import", &sample(), "--to", &cutter.url], TOKEN).await;
+    let proxy = CuttingProxy::start(&dev.url(), 12).await;
+    let (status, report, errors) = run(&["import", &sample(), "--to", &proxy.url], TOKEN).await;
     assert_eq!((status, &report["equal"]), (0, &true.into()), "{report:#} {errors}");
-    assert!(cutter.cuts() >= 4, "it was cut {} times", cutter.cuts());
+    assert!(proxy.cuts() >= 4, "{} connections were broken", proxy.cuts());
 
-    let cutter = Cutter::start(&dev.url(), 8).await;
-    let bench = ["bench", "commands", "--mode", "stream", "--to", &cutter.url, "--count", "200", "--spread", "64"];
+    let proxy = CuttingProxy::start(&dev.url(), 8).await;
+    let bench = ["bench", "commands", "--mode", "stream", "--to", &proxy.url, "--count", "200", "--spread", "64"];
     let (status, report, errors) = run(&[&bench[..], &["--warm-up", "0"]].concat(), TOKEN).await;
     assert!(report["series"][0]["answered"].as_u64() > Some(0), "{status} {report:#} {errors}");
-    assert!(cutter.cuts() >= 4, "it was cut {} times", cutter.cuts());
+    assert!(proxy.cuts() >= 4, "{} connections were broken", proxy.cuts());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,7 +102,7 @@ async fn a_measurement_spreads_over_its_connections_and_counts_what_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn queries_may_be_answered_at_another_address() {
+async fn queries_can_have_an_address_of_their_own() {
     let dev = Dev::start(&[]);
     let gateway = gateway(&dev).await;
     let (commands, queries) = (dev.url(), gateway.url.clone());

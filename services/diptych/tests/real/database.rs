@@ -1,5 +1,4 @@
-//! A database of one's own. Its name is all that is asked of the server, in the few messages that this takes: a driver is the adapter's to
-//! have.
+//! Creating a database for a test, by a few messages of the Postgres protocol: only the adapter may use a driver.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +8,7 @@ use std::{
 /// Protocol 3.0.
 const PROTOCOL: u32 = 3 << 16;
 
-/// Makes a database on the server of this URL, whose user must need no password; returns the URL of the new one.
+/// Creates a database on the server of this URL, whose user must need no password; returns the URL of the new database.
 pub(crate) fn create(url: &str, name: &str) -> String {
     let (server, database) = url.rsplit_once('/').unwrap_or_else(|| panic!("{url} names no database"));
     let (user, address) = server.split_once("://").unwrap().1.split_once('@').expect("the URL names a user");
@@ -24,13 +23,13 @@ pub(crate) fn create(url: &str, name: &str) -> String {
     format!("{server}/{name}")
 }
 
-/// A message: its length, which counts itself, and its content.
+/// Sends a message: its length, itself included, and its content.
 fn send(stream: &mut TcpStream, content: &[u8]) {
     let length = u32::try_from(content.len() + 4).unwrap();
     stream.write_all(&[&length.to_be_bytes()[..], content].concat()).unwrap();
 }
 
-/// Reads until the server waits for the next statement.
+/// Reads until the server is ready for the next statement.
 fn until_ready(stream: &mut TcpStream) {
     loop {
         let mut head = [0; 5];

@@ -1,15 +1,15 @@
 //! The services on real servers: as four processes, and all in one.
 //!
-//! `DIPTYCH_TEST_POSTGRES_URL`, `DIPTYCH_TEST_KAFKA`, `DIPTYCH_TEST_CQL` and `DIPTYCH_TEST_MEMCACHED` say where the servers are. Every
-//! test has a database, a topic, a keyspace and a key prefix of its own.
+//! The addresses of the servers are `DIPTYCH_TEST_POSTGRES_URL`, `DIPTYCH_TEST_KAFKA`, `DIPTYCH_TEST_CQL` and
+//! `DIPTYCH_TEST_MEMCACHED`. Every test has a database, a topic, a keyspace and a key prefix of its own.
 #![cfg(test)]
 
 mod all;
-mod cluster;
 mod database;
 #[path = "../support/gateway.rs"]
 #[allow(dead_code, reason = "shared with the tests of the gateway, which use more of it")]
 mod gateway;
+mod installation;
 mod migrate;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "shared with the tests of `dev`, which use more of it")]
@@ -17,5 +17,5 @@ mod process;
 #[path = "../support/service.rs"]
 #[allow(dead_code, reason = "shared with the tests without servers, which use more of it")]
 mod service;
+mod service_processes;
 mod services;
-mod site;

@@ -1,11 +1,11 @@
-//! Stopping in order.
+//! Graceful shutdown.
 
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::service::Service;
 
 #[tokio::test]
-async fn who_stops_says_first_that_it_is_not_ready_and_goes_on_for_a_while() {
+async fn shutdown_turns_readiness_off_first_and_keeps_serving_for_the_drain_delay() {
     let mut service = Service::start("dev", &[("DIPTYCH_DRAIN_DELAY", "10m")]);
     service.until_ready();
     for name in ["", "startup", "liveness", "readiness", "ledger.command.v1.CommandService"] {

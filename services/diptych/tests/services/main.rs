@@ -1,4 +1,5 @@
-//! The services as people run them, without the servers that they need: they say what they wait for, live, are not ready, and stop.
+//! The services as processes without their servers: they log what they wait for, are alive, not ready, and stop when
+//! asked.
 #![cfg(test)]
 
 mod draining;
@@ -9,4 +10,4 @@ mod process;
 #[path = "../support/service.rs"]
 #[allow(dead_code, reason = "shared with the tests on real servers, which use more of it")]
 mod service;
-mod waiting;
+mod without_servers;

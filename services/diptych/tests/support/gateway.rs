@@ -1,4 +1,4 @@
-//! What a gateway does, as far as the tests need it: one address for both services, and who has no token is not let in.
+//! A minimal gateway: one address for both services, and authentication by a token.
 
 use std::{
     convert::Infallible,
@@ -21,7 +21,7 @@ use tower::{Service, ServiceExt, service_fn};
 
 /// A gateway in front of a command and a query service.
 pub(crate) struct Gateway {
-    /// Where it listens.
+    /// Its URL.
     pub(crate) url: String,
     counts: Arc<Counts>,
     tasks: Tasks,
@@ -42,7 +42,7 @@ struct Routes {
 }
 
 impl Gateway {
-    /// Routes calls to these addresses. Those that come without the token are turned away.
+    /// Routes calls to these addresses. Calls without the token are refused.
     pub(crate) async fn start(commands: &str, queries: &str, token: Option<&'static str>) -> Self {
         let channel = |url: &str| Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy();
         let counts = Arc::<Counts>::default();
@@ -64,17 +64,17 @@ impl Gateway {
         Self { url, counts, tasks }
     }
 
-    /// How many connections were made to it.
+    /// The number of connections accepted.
     pub(crate) fn connections(&self) -> usize {
         self.counts.connections.load(Ordering::SeqCst)
     }
 
-    /// How many calls came.
+    /// The number of calls received.
     pub(crate) fn calls(&self) -> usize {
         self.counts.calls.load(Ordering::SeqCst)
     }
 
-    /// The next so many calls find no service.
+    /// Answers the next calls, this many, as if no upstream were healthy.
     pub(crate) fn fail_next(&self, calls: usize) {
         self.counts.failing.store(calls, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! The program as people run it.
+//! The program as a process.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,10 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait of a test for anything.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The program, with no settings from the environment of whoever runs the tests.
+/// The program, without the `DIPTYCH_` variables of the environment that the tests run in.
 pub(crate) fn diptych(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_diptych"));
     command.args(args).stdin(Stdio::null());
@@ -22,7 +22,7 @@ pub(crate) fn diptych(args: &[&str]) -> Command {
     command
 }
 
-/// Runs the program to its end; returns its exit status and what it said on standard output and standard error.
+/// Runs the program to its end; returns its exit status, standard output and standard error.
 pub(crate) fn run(args: &[&str]) -> (i32, String, String) {
     ended(diptych(args).output().unwrap())
 }
@@ -41,9 +41,9 @@ pub(crate) fn kill(process: u32, signal: &str) {
 /// `diptych dev`, or `diptych all`, on free ports, killed when dropped.
 pub(crate) struct Dev {
     child: Child,
-    /// What it printed until it said how to stop it.
+    /// Its standard output up to the line on how to stop it.
     pub(crate) banner: String,
-    /// How long that took.
+    /// The time until the banner was complete.
     pub(crate) took: Duration,
     log: Option<thread::JoinHandle<String>>,
 }
@@ -53,7 +53,7 @@ impl Dev {
         Self::start_as("dev", args, &[])
     }
 
-    /// The subcommand with these variables.
+    /// Starts this subcommand with these environment variables.
     pub(crate) fn start_as(subcommand: &str, args: &[&str], settings: &[(&str, &str)]) -> Self {
         let began_at = Instant::now();
         let free = [subcommand, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
@@ -89,12 +89,12 @@ impl Dev {
         kill(self.child.id(), name);
     }
 
-    /// The same beside the test's own connections: one that does not answer holds shutdown up.
+    /// As [`Dev::end`], while the test's own connections are still served: an unresponsive one would delay shutdown.
     pub(crate) async fn ended(self) -> (ExitStatus, String) {
         tokio::task::spawn_blocking(|| self.end()).await.unwrap()
     }
 
-    /// Waits until it ends; returns its exit status and its log.
+    /// Waits for its end; returns its exit status and its log.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let log = self.log.take().unwrap().join().unwrap();
         (self.child.wait().unwrap(), log)

@@ -1,4 +1,4 @@
-//! A running service, and what it logs.
+//! A service process, and its log.
 
 use std::{
     io::{BufRead, BufReader},
@@ -12,26 +12,26 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use super::process::{PATIENCE, diptych, kill};
+use super::process::{TIMEOUT, diptych, kill};
 
-/// A subcommand that serves on free ports, killed when dropped.
+/// A serving subcommand on free ports, killed when dropped.
 pub(crate) struct Service {
     child: Child,
-    /// Where gRPC is served.
+    /// The address of gRPC.
     pub(crate) address: String,
-    /// What it logs, as it comes.
+    /// Log lines not read yet.
     lines: Receiver<Value>,
-    /// What it has logged.
+    /// Log lines read so far.
     pub(crate) log: Vec<Value>,
 }
 
 impl Service {
-    /// Starts it, and waits until it listens.
+    /// Starts it on a free port, and waits until it listens.
     pub(crate) fn start(role: &str, settings: &[(&str, &str)]) -> Self {
         Self::start_at(role, "127.0.0.1:0", settings)
     }
 
-    /// The same at this address.
+    /// Starts it at this address, and waits until it listens.
     pub(crate) fn start_at(role: &str, listen: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = diptych(&[role, "--listen", listen, "--metrics", "127.0.0.1:0"]);
         command.env("DIPTYCH_LOG__FORMAT", "json").envs(settings.iter().copied());
@@ -40,7 +40,7 @@ impl Service {
         let (send, lines) = channel();
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                // What is no JSON is what is told before the log begins, or after it has ended.
+                // A line without JSON was written before the log was installed, or is the final error.
                 let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 if send.send(line).is_err() {
                     return;
@@ -53,9 +53,9 @@ impl Service {
         service
     }
 
-    /// Returns the first line from now on that fits.
+    /// Waits for the next line that matches.
     pub(crate) fn until_logged(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
@@ -84,7 +84,7 @@ impl Service {
         Channel::from_shared(self.url()).unwrap().connect().await.unwrap()
     }
 
-    /// What health says under a name.
+    /// The health status of a name.
     pub(crate) async fn health(&self, name: &str) -> ServingStatus {
         let request = HealthCheckRequest { service: name.to_owned() };
         HealthClient::new(self.channel().await).check(request).await.unwrap().into_inner().status()
@@ -95,12 +95,13 @@ impl Service {
         kill(self.child.id(), name);
     }
 
-    /// The same beside the test's own connections: one that does not answer holds shutdown up.
+    /// As [`Service::end`], while the test's own connections are still served: an unresponsive one would delay
+    /// shutdown.
     pub(crate) async fn ended(self) -> (ExitStatus, Vec<Value>) {
         tokio::task::spawn_blocking(|| self.end()).await.unwrap()
     }
 
-    /// Waits until it ends; returns its exit status and its log.
+    /// Waits for its end; returns its exit status and its log.
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<Value>) {
         let status = self.child.wait().unwrap();
         let mut log = std::mem::take(&mut self.log);

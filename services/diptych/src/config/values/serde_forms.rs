@@ -1,19 +1,25 @@
-//! How values stand in files and variables.
+//! How values are read from and written to files and environment variables.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Count, Data, Instance, List, Listen, PostgresUrl, Properties, Secret, Share, Size, Span, Switch};
+use super::{
+    addresses::{ListenAddress, ServerList},
+    names::{DataLocation, InstanceName, Keyspace, LogFilter, Name, OtlpEndpoint},
+    numbers::{ByteSize, Count, Ratio, Switch, TimeSpan},
+    secrets::{ClientProperties, PostgresUrl, Secret},
+};
 
-/// Any scalar as the text that it was written as: a variable of the environment has no types, so `5` and `"5"` are the same.
-fn scalar<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_any(Scalar)?.parse().map_err(de::Error::custom)
+/// Reads any scalar as the text that it was written as: environment variables have no types, so `5` and `"5"` are
+/// equal.
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(Text)?.parse().map_err(de::Error::custom)
 }
 
-struct Scalar;
+struct Text;
 
-impl de::Visitor<'_> for Scalar {
+impl<'de> de::Visitor<'de> for Text {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +47,7 @@ impl de::Visitor<'_> for Scalar {
     }
 }
 
-/// A list as it stands in a file or, with commas, in a variable.
+/// A list in a file or, with commas, in an environment variable.
 struct Texts;
 
 impl<'de> de::Visitor<'de> for Texts {
@@ -64,16 +70,46 @@ impl<'de> de::Visitor<'de> for Texts {
     }
 }
 
-/// Values that are one text. What they show of a secret is all that is ever serialized of it: the defaults, which have none, and dumps.
-macro_rules! one_text {
-    ($($value:ty),+) => {$(
-        impl<'de> Deserialize<'de> for $value {
+impl<'de> Deserialize<'de> for ServerList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Texts)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Reads values from any scalar.
+macro_rules! read_from_scalar {
+    ($([$($generics:tt)*] $Value:ty),+ $(,)?) => {$(
+        impl<'de, $($generics)*> Deserialize<'de> for $Value {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                scalar(deserializer)
+                parsed(deserializer)
             }
         }
+    )+};
+}
 
-        impl Serialize for $value {
+read_from_scalar!(
+    [const MIN: u64, const MAX: u64] Count<MIN, MAX>,
+    [const MIN: u64, const MAX: u64] ByteSize<MIN, MAX>,
+    [const MIN: u64, const MAX: u64] TimeSpan<MIN, MAX>,
+    [const BYTES_MAX: usize] Name<BYTES_MAX>,
+    [] Ratio,
+    [] Switch,
+    [] ListenAddress,
+    [] DataLocation,
+    [] InstanceName,
+    [] Keyspace,
+    [] LogFilter,
+    [] OtlpEndpoint,
+    [] PostgresUrl,
+    [] Secret,
+    [] ClientProperties,
+);
+
+/// Writes values as they are displayed: a secret is never serialized, neither in defaults, which have none, nor in
+/// dumps.
+macro_rules! write_as_displayed {
+    ($([$($generics:tt)*] $Value:ty),+ $(,)?) => {$(
+        impl<$($generics)*> Serialize for $Value {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
@@ -81,65 +117,25 @@ macro_rules! one_text {
     )+};
 }
 
-one_text!(Listen, Data, PostgresUrl, Secret, Properties, Instance);
-
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Count<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer)
-    }
-}
-
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Size<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer)
-    }
-}
-
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Span<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for List {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Texts)?.parse().map_err(de::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Switch {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer)
-    }
-}
+write_as_displayed!(
+    [const MIN: u64, const MAX: u64] ByteSize<MIN, MAX>,
+    [const MIN: u64, const MAX: u64] TimeSpan<MIN, MAX>,
+    [const BYTES_MAX: usize] Name<BYTES_MAX>,
+    [] ListenAddress,
+    [] ServerList,
+    [] DataLocation,
+    [] InstanceName,
+    [] Keyspace,
+    [] LogFilter,
+    [] OtlpEndpoint,
+    [] PostgresUrl,
+    [] Secret,
+    [] ClientProperties,
+);
 
 impl<const MIN: u64, const MAX: u64> Serialize for Count<MIN, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(self.0)
-    }
-}
-
-impl<const MIN: u64, const MAX: u64> Serialize for Size<MIN, MAX> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<const MIN: u64, const MAX: u64> Serialize for Span<MIN, MAX> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Serialize for List {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 
@@ -149,7 +145,7 @@ impl Serialize for Switch {
     }
 }
 
-impl Serialize for Share {
+impl Serialize for Ratio {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_f64(self.f64())
     }

@@ -16,9 +16,9 @@ use super::{
     tally::Tally,
 };
 use crate::client::{
-    Connection, Tokens,
-    ask::{Ask, Unanswered},
-    tokens::at_least,
+    Connection, JoinedTokens,
+    retry::{QueryFailed, QueryRetry},
+    tokens::at_least_as_fresh,
 };
 
 const ACCOUNTS_PER_CALL: usize = 100;
@@ -61,7 +61,7 @@ pub(crate) async fn check(
     terms: &Terms,
     tally: &Tally,
     patience: Duration,
-) -> Result<Checked, Unanswered> {
+) -> Result<Checked, QueryFailed> {
     let comparison = Comparison {
         names: &terms.names,
         expected: std::mem::take(&mut survey.transactions),
@@ -69,7 +69,7 @@ pub(crate) async fn check(
     };
     let checking = Checking {
         client: QueryServiceClient::new(connection.clone()),
-        ask: Ask::new(patience),
+        queries: QueryRetry::new(patience),
         accounts: &survey.accounts,
         tokens: &tally.tokens,
         comparison: RefCell::new(comparison),
@@ -136,7 +136,7 @@ impl Comparison<'_> {
 
 struct Checking<'a> {
     client: QueryServiceClient<Connection>,
-    ask: Ask,
+    queries: QueryRetry,
     accounts: &'a [AccountFacts],
     /// Of the accounts, in their order.
     tokens: &'a [Box<str>],
@@ -144,7 +144,7 @@ struct Checking<'a> {
 }
 
 impl Checking<'_> {
-    async fn balances(&self) -> Result<(), Unanswered> {
+    async fn balances(&self) -> Result<(), QueryFailed> {
         for (accounts, tokens) in self.accounts.chunks(ACCOUNTS_PER_CALL).zip(self.tokens.chunks(ACCOUNTS_PER_CALL)) {
             let shown = self.shown_balances(accounts, tokens).await?;
             let mut comparison = self.comparison.borrow_mut();
@@ -159,12 +159,13 @@ impl Checking<'_> {
         &self,
         accounts: &[AccountFacts],
         tokens: &[Box<str>],
-    ) -> Result<HashMap<String, i64>, Unanswered> {
+    ) -> Result<HashMap<String, i64>, QueryFailed> {
         let account_ids: Vec<String> = accounts.iter().map(|facts| facts.account_id.clone()).collect();
         let mut shown = HashMap::new();
         for token in joined(tokens.iter().map(AsRef::as_ref)) {
-            let request = BatchGetAccountsRequest { account_ids: account_ids.clone(), consistency: at_least(&token) };
-            let answer = self.ask.until_answered(request, |request| {
+            let request =
+                BatchGetAccountsRequest { account_ids: account_ids.clone(), consistency: at_least_as_fresh(&token) };
+            let answer = self.queries.call(request, |request| {
                 let mut client = self.client.clone();
                 async move { client.batch_get_accounts(request).await }
             });
@@ -174,7 +175,7 @@ impl Checking<'_> {
         Ok(shown)
     }
 
-    async fn statements(&self) -> Result<(), Unanswered> {
+    async fn statements(&self) -> Result<(), QueryFailed> {
         let accounts = (0_u32..).zip(self.accounts.iter().zip(self.tokens));
         stream::iter(accounts)
             .map(|(account, (facts, token))| self.statement(account, facts, token))
@@ -184,22 +185,22 @@ impl Checking<'_> {
     }
 
     /// Compares all entries of an account, page by page. An account that does not exist has none.
-    async fn statement(&self, account: u32, facts: &AccountFacts, token: &str) -> Result<(), Unanswered> {
+    async fn statement(&self, account: u32, facts: &AccountFacts, token: &str) -> Result<(), QueryFailed> {
         let mut page_token = String::new();
         loop {
             let request = ListEntriesRequest {
                 account_id: facts.account_id.clone(),
                 page_size: ENTRIES_PER_PAGE,
                 page_token,
-                consistency: at_least(token),
+                consistency: at_least_as_fresh(token),
             };
-            let answer = self.ask.until_answered(request, |request| {
+            let answer = self.queries.call(request, |request| {
                 let mut client = self.client.clone();
                 async move { client.list_entries(request).await }
             });
             let page = match answer.await {
                 Ok(page) => page,
-                Err(unanswered) if unanswered.failure.reason == "ACCOUNT_NOT_FOUND" => return Ok(()),
+                Err(unanswered) if unanswered.error.reason == "ACCOUNT_NOT_FOUND" => return Ok(()),
                 Err(unanswered) => return Err(unanswered),
             };
             for entry in &page.entries {
@@ -212,11 +213,12 @@ impl Checking<'_> {
         }
     }
 
-    async fn totals(&self, currency_code: &str) -> Result<Option<Totals>, Unanswered> {
+    async fn totals(&self, currency_code: &str) -> Result<Option<Totals>, QueryFailed> {
         let mut totals = None;
         for token in joined(self.tokens.iter().map(AsRef::as_ref)) {
-            let request = GetTotalsRequest { currency_code: currency_code.to_owned(), consistency: at_least(&token) };
-            let answer = self.ask.until_answered(request, |request| {
+            let request =
+                GetTotalsRequest { currency_code: currency_code.to_owned(), consistency: at_least_as_fresh(&token) };
+            let answer = self.queries.call(request, |request| {
                 let mut client = self.client.clone();
                 async move { client.get_totals(request).await }
             });
@@ -228,7 +230,7 @@ impl Checking<'_> {
 
 /// The tokens joined into as few texts as their limit of length allows. A server's tokens that cannot be joined are sent one by one.
 fn joined<'a>(tokens: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
-    let mut sum = Tokens::default();
+    let mut sum = JoinedTokens::default();
     if tokens.clone().all(|token| sum.add(token).is_ok()) { sum.texts() } else { tokens.map(str::to_owned).collect() }
 }
 

@@ -23,7 +23,7 @@ use super::{
     tally::Tally,
     window::{Settled, Verdict, Window},
 };
-use crate::client::{Connection, failure::Failure};
+use crate::client::{Connection, call_error::CallError};
 
 /// Answers that have arrived together are taken together, so that their successors leave together.
 const ANSWERS_TOGETHER_MAX: usize = 128;
@@ -109,7 +109,7 @@ pub(crate) async fn send_all<S: CommandStreams>(
     loop {
         match sending.over_one_stream(streams).await {
             Ok(()) => return Ok(()),
-            Err(Ended::Lost(failure)) if failure.is_final_for_call() => {
+            Err(Ended::Lost(failure)) if failure.is_final() => {
                 return Err(SendError::Rejected { reason: failure.reason, message: failure.message });
             }
             Err(Ended::Lost(failure)) => sending.lost(&failure).await?,
@@ -131,13 +131,13 @@ pub(crate) struct SendOptions<'a> {
 
 /// Why a stream came to its end before the file.
 enum Ended {
-    Lost(Failure),
+    Lost(CallError),
     Failed(SendError),
 }
 
 impl From<Status> for Ended {
     fn from(status: Status) -> Self {
-        Self::Lost(Failure::from(&status))
+        Self::Lost(CallError::from(&status))
     }
 }
 
@@ -229,7 +229,7 @@ impl Sending<'_> {
     }
 
     /// After a stream broke: waits a little, and then everything unanswered goes again.
-    async fn lost(&mut self, failure: &Failure) -> Result<(), SendError> {
+    async fn lost(&mut self, failure: &CallError) -> Result<(), SendError> {
         self.last_problem = described(failure);
         if !self.is_cut_off {
             self.is_cut_off = true;
@@ -259,13 +259,13 @@ impl Sending<'_> {
     }
 }
 
-fn not_done(status: &rpc::Status) -> (Verdict, Receipt, Option<Failure>) {
-    let failure = Failure::from(status);
-    let verdict = if failure.is_passing() { Verdict::Again } else { Verdict::Refused };
+fn not_done(status: &rpc::Status) -> (Verdict, Receipt, Option<CallError>) {
+    let failure = CallError::from(status);
+    let verdict = if failure.is_retryable() { Verdict::Again } else { Verdict::Refused };
     (verdict, Receipt::default(), Some(failure))
 }
 
-fn described(failure: &Failure) -> String {
+fn described(failure: &CallError) -> String {
     match failure.message.as_str() {
         "" => failure.reason.clone(),
         message => format!("{}: {message}", failure.reason),

@@ -1,4 +1,4 @@
-//! Without their servers.
+//! Services whose servers cannot be reached.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -16,11 +16,11 @@ use super::{
     service::Service,
 };
 
-/// How long a process may take to stop that has nothing under way.
+/// The longest time to stop for a process with no work in flight.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// Settings that name servers which are not there. The port was free a moment ago, and nobody takes it.
-fn nowhere() -> Vec<(&'static str, String)> {
+/// Settings with servers that do not exist: a port that was free a moment ago.
+fn unreachable_servers() -> Vec<(&'static str, String)> {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     vec![
         ("DIPTYCH_POSTGRES__URL", format!("postgres://ada:hush@{free}/bank")),
@@ -31,16 +31,17 @@ fn nowhere() -> Vec<(&'static str, String)> {
 }
 
 fn start(role: &str) -> Service {
-    let settings = nowhere();
+    let settings = unreachable_servers();
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     Service::start(role, &settings)
 }
 
-/// It says what it waits for, lives, is not ready, and stops when it is told to.
-async fn waits(role: &str, what: &str, served: &[&str]) -> Service {
+/// Starts a service that waits for a server: it logs that, is alive, and is not ready.
+async fn start_waiting(role: &str, what: &str, served: &[&str]) -> Service {
     let mut service = start(role);
-    let waiting = service.until_logged(|line| line["message"] == "waiting until it can be reached");
-    assert!(waiting["what"].as_str().unwrap().contains(what), "{waiting:#}");
+    let waiting = service.until_logged(|line| line["message"] == "not available, retrying");
+    let logged = waiting["what"].as_str().unwrap();
+    assert!(logged.contains(what) && logged.contains(" at 127.0.0.1:"), "{waiting:#}");
     assert!(!waiting["reason"].as_str().unwrap().is_empty(), "{waiting:#}");
     assert_eq!(service.health("liveness").await, ServingStatus::Serving);
     for name in ["startup", "readiness", ""].iter().chain(served) {
@@ -49,11 +50,11 @@ async fn waits(role: &str, what: &str, served: &[&str]) -> Service {
     service
 }
 
-async fn stops(service: Service) {
-    let told_at = Instant::now();
+async fn assert_stops(service: Service) {
+    let signalled_at = Instant::now();
     service.signal("TERM");
     let (status, log) = service.ended().await;
-    assert!(told_at.elapsed() < STOP_MAX, "{:?}", told_at.elapsed());
+    assert!(signalled_at.elapsed() < STOP_MAX, "{:?}", signalled_at.elapsed());
     assert_eq!(status.code(), Some(0), "{log:#?}");
     assert!(!log.iter().any(|line| line.to_string().contains("hush")), "{log:#?}");
     assert!(log.iter().any(|line| line["message"] == "stopped"), "{log:#?}");
@@ -67,38 +68,38 @@ fn assert_unavailable(status: &Status, reason: &str) {
 
 #[tokio::test]
 async fn the_command_service_waits_for_postgres() {
-    let service = waits("command", "Postgres", &["ledger.command.v1.CommandService"]).await;
+    let service = start_waiting("command", "Postgres", &["ledger.command.v1.CommandService"]).await;
     let deposit = DepositRequest::default();
     let status = CommandServiceClient::new(service.channel().await).deposit(deposit).await.unwrap_err();
     assert_unavailable(&status, "WRITE_UNAVAILABLE");
-    stops(service).await;
+    assert_stops(service).await;
 }
 
 #[tokio::test]
 async fn the_query_service_waits_for_scylla() {
-    let service = waits("query", "ScyllaDB", &["ledger.query.v1.QueryService"]).await;
+    let service = start_waiting("query", "ScyllaDB", &["ledger.query.v1.QueryService"]).await;
     let query = GetAccountRequest::default();
     let status = QueryServiceClient::new(service.channel().await).get_account(query).await.unwrap_err();
     assert_unavailable(&status, "READ_UNAVAILABLE");
-    stops(service).await;
+    assert_stops(service).await;
 }
 
 #[tokio::test]
-async fn relay_and_projector_wait_and_serve_health() {
+async fn relay_and_projector_serve_health_while_they_wait() {
     for role in ["relay", "projector"] {
-        stops(waits(role, "Postgres", &[]).await).await;
+        assert_stops(start_waiting(role, "Postgres", &[]).await).await;
     }
 }
 
 #[tokio::test]
-async fn all_of_them_wait_in_one_process() {
+async fn all_services_in_one_process_wait_for_postgres() {
     let served = ["ledger.command.v1.CommandService", "ledger.query.v1.QueryService"];
-    stops(waits("all", "Postgres", &served).await).await;
+    assert_stops(start_waiting("all", "Postgres", &served).await).await;
 }
 
 #[test]
-fn who_waits_is_called_by_the_name_that_it_was_given() {
-    let settings = nowhere();
+fn the_configured_instance_name_is_logged() {
+    let settings = unreachable_servers();
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     settings.push(("DIPTYCH_INSTANCE", "relay-7"));
     let service = Service::start("relay", &settings);
@@ -107,16 +108,23 @@ fn who_waits_is_called_by_the_name_that_it_was_given() {
 }
 
 #[test]
-fn a_migration_without_servers_ends_when_patience_does() {
-    let mut command = diptych(&["migrate", "--patience", "0"]);
-    let (status, out, errors) = ended(command.envs(nowhere()).output().unwrap());
+fn a_migration_without_servers_ends_at_the_timeout() {
+    let mut command = diptych(&["migrate", "--timeout", "0"]);
+    let (status, out, errors) = ended(command.envs(unreachable_servers()).output().unwrap());
     assert_eq!((status, out.as_str()), (1, ""), "{errors}");
-    assert!(errors.contains("error: tables in Postgres: ") && !errors.contains("hush"), "{errors}");
+    assert!(
+        errors.contains("error: tables in Postgres: cannot use the write database (Postgres) at 127.0.0.1:"),
+        "{errors}"
+    );
+    assert!(errors.contains("set its address with --postgres, DIPTYCH_POSTGRES__URL or postgres.url"), "{errors}");
+    assert!(!errors.contains("hush"), "{errors}");
 }
 
 #[test]
 fn a_verification_without_servers_verifies_nothing() {
-    let (status, out, errors) = ended(diptych(&["verify"]).envs(nowhere()).output().unwrap());
+    let (status, out, errors) = ended(diptych(&["verify"]).envs(unreachable_servers()).output().unwrap());
     assert_eq!((status, out.as_str()), (2, ""), "{errors}");
-    assert!(errors.starts_with("nothing was verified: ") && !errors.contains("hush"), "{errors}");
+    let named = "nothing was verified: cannot use the write database (Postgres) at 127.0.0.1:";
+    assert!(errors.starts_with(named) && !errors.contains("hush"), "{errors}");
+    assert!(errors.contains("set its address with --postgres, DIPTYCH_POSTGRES__URL or postgres.url"), "{errors}");
 }

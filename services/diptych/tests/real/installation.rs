@@ -1,4 +1,4 @@
-//! A place of one's own on the real servers.
+//! An installation on the real servers that no other test shares.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use super::{database, process::diptych};
 
-/// As many as the tests need, and few enough for tables to be made soon. Told to the migration only: no service may need the setting.
+/// Few, so that tables are created quickly. Only given to the migration: no service may need the setting.
 pub(crate) const PARTITIONS: &str = "4";
 
-/// Names that no other test has, on servers that all share.
-pub(crate) struct Site {
+/// Names on the shared servers that no other test uses.
+pub(crate) struct TestInstallation {
     settings: Vec<(&'static str, String)>,
 }
 
-impl Site {
-    /// A new one, with an empty database; `None` where the servers are not there.
+impl TestInstallation {
+    /// A new one, with an empty database; `None` where the servers are not configured.
     pub(crate) fn new() -> Option<Self> {
         let [postgres, kafka, scylla, memcached] = servers()?;
         let name = format!("diptych_{}", Uuid::new_v4().simple());
@@ -38,7 +38,7 @@ impl Site {
         Some(Self { settings })
     }
 
-    /// What a process is told of it.
+    /// The environment variables for its processes.
     pub(crate) fn settings(&self) -> Vec<(&str, &str)> {
         self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
     }
@@ -55,12 +55,12 @@ impl Site {
         command
     }
 
-    /// The tables of a database, the topic and the keyspace.
+    /// Runs `diptych migrate`.
     pub(crate) fn migrate(&self) -> Output {
         self.diptych(&["migrate", "--partitions", PARTITIONS]).output().unwrap()
     }
 
-    /// Everything replayed and compared. Fails with what differs.
+    /// Runs `diptych verify`; fails with the differences.
     pub(crate) async fn assert_verified(&self) {
         let (status, report, errors) = ended(self.diptych(&["verify", "--output", "json"])).await;
         assert_eq!(status, 0, "{report:#} {errors}");
@@ -68,7 +68,7 @@ impl Site {
     }
 }
 
-/// Runs a program that prints a report to its end, beside what the test itself serves.
+/// Runs a program that prints a report to its end, while the test's own servers keep running.
 pub(crate) async fn ended(mut command: Command) -> (i32, Value, String) {
     let Output { status, stdout, stderr } =
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -76,21 +76,21 @@ pub(crate) async fn ended(mut command: Command) -> (i32, Value, String) {
     (status.code().unwrap(), serde_json::from_slice(&stdout).unwrap_or_default(), errors)
 }
 
-/// Imports a file, which must come out as it went in.
+/// Imports a file, and checks that it reads back as it is.
 pub(crate) async fn import(url: &str, file: &Path, account_prefix: &str) {
     let args = ["import", file.to_str().unwrap(), "--to", url, "--account-prefix", account_prefix, "--output", "json"];
     let (status, report, errors) = ended(diptych(&args)).await;
     assert_eq!((status, &report["equal"]), (0, &true.into()), "{report:#} {errors}");
 }
 
-/// Deposits, each followed by a query that must show it.
+/// Deposits, each followed by a query that must include it.
 pub(crate) async fn assert_own_writes(url: &str, count: &str) {
     let args = ["bench", "own-writes", "--to", url, "--count", count, "--spread", "16", "--warm-up", "0"];
     let (status, report, errors) = ended(diptych(&[&args[..], &["--output", "json"]].concat())).await;
     assert_eq!((status, &report["stale"]), (0, &0.into()), "{report:#} {errors}");
 }
 
-/// The made-up sample, and the real bank's file where it lies beside the checkout.
+/// The synthetic sample, and the file of a real bank where it exists beside the checkout.
 pub(crate) fn files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let real = root.join("../shared/data/czech-bank/transactions.csv.gz");
@@ -99,7 +99,7 @@ pub(crate) fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Where the servers are. Where one is not named, the test cannot run: said on a laptop, a failure in CI.
+/// The addresses of the servers. Without one of them a test is skipped with a message; in CI it fails.
 fn servers() -> Option<[String; 4]> {
     let names = ["DIPTYCH_TEST_POSTGRES_URL", "DIPTYCH_TEST_KAFKA", "DIPTYCH_TEST_CQL", "DIPTYCH_TEST_MEMCACHED"];
     let found = names.map(|name| std::env::var(name).ok());

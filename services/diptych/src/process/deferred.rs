@@ -1,4 +1,4 @@
-//! A service that is mounted before what it needs is there.
+//! A gRPC service that is mounted before it can be started.
 
 use std::{
     convert::Infallible,
@@ -13,37 +13,37 @@ use http::{Request, Response};
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
-/// Stands in for a service until that is there, and answers its calls with a failure meanwhile. Every clone is the same service.
-pub(crate) struct Later<S> {
+/// A gRPC service that fails every call until the real service is set. Clones share it.
+pub(crate) struct DeferredService<S> {
     service: Arc<OnceLock<S>>,
-    until_then: Failure,
+    failure_until_set: Failure,
 }
 
-impl<S> Later<S> {
-    /// Answers every call with this failure until the service is there.
-    pub(crate) fn new(until_then: Failure) -> Self {
-        Self { service: Arc::default(), until_then }
+impl<S> DeferredService<S> {
+    /// Answers every call with this failure until the service is set.
+    pub(crate) fn new(failure_until_set: Failure) -> Self {
+        Self { service: Arc::default(), failure_until_set }
     }
 
-    /// Another instance may be further.
-    fn not_yet(&self) -> Status {
-        let mut status = Status::from(self.until_then.clone());
+    /// The failure, marked for a gateway to try another instance, which may be ready.
+    fn failure(&self) -> Status {
+        let mut status = Status::from(self.failure_until_set.clone());
         mark_try_elsewhere(&mut status);
         status
     }
 
-    /// From now on the service answers. The first one stays.
+    /// Answers all calls from now on by this service. Only the first one set counts.
     pub(crate) fn set(&self, service: S) {
-        // Nobody sets a second one.
+        // Set once, at start.
         let _ = self.service.set(service);
     }
 }
 
-impl<S: NamedService> NamedService for Later<S> {
+impl<S: NamedService> NamedService for DeferredService<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for Later<S>
+impl<S> Service<Request<Body>> for DeferredService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
@@ -59,15 +59,15 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.service.get() {
             Some(service) => Either::Left(service.clone().call(request)),
-            None => Either::Right(ready(Ok(self.not_yet().into_http()))),
+            None => Either::Right(ready(Ok(self.failure().into_http()))),
         }
     }
 }
 
-// By hand, as a derive would ask for services that can be cloned.
-impl<S> Clone for Later<S> {
+// By hand, as a derive would require `S: Clone`.
+impl<S> Clone for DeferredService<S> {
     fn clone(&self) -> Self {
-        Self { service: Arc::clone(&self.service), until_then: self.until_then.clone() }
+        Self { service: Arc::clone(&self.service), failure_until_set: self.failure_until_set.clone() }
     }
 }
 
@@ -80,16 +80,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn calls_fail_until_the_service_is_there() {
-        let later = Later::new(Failure::ReadUnavailable);
-        let mounted = later.clone();
+    async fn calls_fail_until_the_service_is_set() {
+        let deferred = DeferredService::new(Failure::ReadUnavailable);
+        let mounted = deferred.clone();
         let call = || mounted.clone().oneshot(Request::new(Body::empty()));
         let early = call().await.unwrap();
         let status = Status::from_header_map(early.headers()).unwrap();
         assert_eq!(status.get_details_error_info().unwrap().reason, "READ_UNAVAILABLE");
-        assert!(status.get_details_retry_info().is_some(), "it says when to come again");
-        assert!(status.metadata().contains_key(TRY_ELSEWHERE), "and that another instance may be further");
-        later.set(service_fn(|_| ready(Ok(Response::new(Body::empty())))));
+        assert!(status.get_details_retry_info().is_some(), "with a delay after which to retry");
+        assert!(status.metadata().contains_key(TRY_ELSEWHERE), "and marked for another instance to be tried");
+        deferred.set(service_fn(|_| ready(Ok(Response::new(Body::empty())))));
         assert!(Status::from_header_map(call().await.unwrap().headers()).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What an error from the server means.
+//! Errors of gRPC calls, as clients act on them.
 
 use diptych_proto::google::rpc;
 use prost::Message;
@@ -6,24 +6,24 @@ use tonic::{Code, Status};
 
 /// The part of an error that a caller acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub(crate) struct CallError {
     /// The gRPC code.
     pub(crate) code: Code,
     /// `ErrorInfo.reason`, such as `INSUFFICIENT_FUNDS`; the name of the code where there is none.
     pub(crate) reason: String,
-    /// What the server says to a person.
+    /// The message for people.
     pub(crate) message: String,
-    /// Whether whoever answered gave the reason: a service, or a gateway for it. Else it comes from the way there: what a cut looks like
-    /// depends on the moment, and INTERNAL and UNKNOWN are among it.
-    pub(crate) is_explained: bool,
+    /// Whether the answer had an `ErrorInfo`: it comes from a service, or a gateway on its behalf. Otherwise the
+    /// network failed: a connection that breaks shows as various codes, INTERNAL and UNKNOWN among them.
+    pub(crate) has_error_info: bool,
 }
 
-/// What to do where somebody on the way asks who calls.
-const WHO_CALLS: &str = "give a token that allows it with --token (DIPTYCH_TOKEN)";
+/// What to do where authentication failed.
+const TOKEN_REMEDY: &str = "give a valid token with --token (DIPTYCH_TOKEN)";
 
-impl Failure {
-    /// Whether sending the same again, with the same request id, may succeed.
-    pub(crate) fn is_passing(&self) -> bool {
+impl CallError {
+    /// Returns whether sending the same command again, with the same request id, may succeed.
+    pub(crate) fn is_retryable(&self) -> bool {
         match self.code {
             Code::Unavailable | Code::ResourceExhausted => true,
             Code::Aborted => self.reason == "CONTENTION",
@@ -31,18 +31,18 @@ impl Failure {
         }
     }
 
-    /// Whether asking the same again may get an answer, for what changes nothing: also after a deadline, or a connection that broke, which
-    /// look different each time.
-    pub(crate) fn is_passing_for_question(&self) -> bool {
-        let is_of_the_way =
+    /// Returns whether sending the same query again may succeed: also after a deadline or a broken connection, which is
+    /// safe as a query changes nothing.
+    pub(crate) fn is_retryable_query(&self) -> bool {
+        let is_network_code =
             matches!(self.code, Code::Unknown | Code::Internal | Code::Cancelled | Code::DeadlineExceeded);
-        self.is_passing() || (is_of_the_way && !self.is_explained)
+        self.is_retryable() || (is_network_code && !self.has_error_info)
     }
 
-    /// Whether a call that ended with this will end so again, however often it is made: because it was answered, and so that it says, or by
-    /// what a cut never looks like.
-    pub(crate) fn is_final_for_call(&self) -> bool {
-        let is_answer = self.is_explained && !self.is_passing();
+    /// Returns whether repeating the call would end in the same error: it was answered by a service with a permanent
+    /// error, or has a code that a broken connection never shows as.
+    pub(crate) fn is_final(&self) -> bool {
+        let is_answer = self.has_error_info && !self.is_retryable();
         is_answer
             || matches!(
                 self.code,
@@ -51,7 +51,7 @@ impl Failure {
     }
 }
 
-impl From<&rpc::Status> for Failure {
+impl From<&rpc::Status> for CallError {
     fn from(status: &rpc::Status) -> Self {
         let code = Code::from_i32(status.code);
         let info = status
@@ -59,17 +59,17 @@ impl From<&rpc::Status> for Failure {
             .iter()
             .filter(|any| any.type_url.ends_with("/google.rpc.ErrorInfo"))
             .find_map(|any| rpc::ErrorInfo::decode(any.value.as_slice()).ok());
-        let is_explained = info.is_some();
+        let has_error_info = info.is_some();
         let reason = info.map_or_else(|| format!("{code:?}"), |info| info.reason);
         let message = match code {
-            Code::Unauthenticated | Code::PermissionDenied => format!("{}: {WHO_CALLS}", status.message),
+            Code::Unauthenticated | Code::PermissionDenied => format!("{}: {TOKEN_REMEDY}", status.message),
             _ => status.message.clone(),
         };
-        Self { code, reason, message, is_explained }
+        Self { code, reason, message, has_error_info }
     }
 }
 
-impl From<&Status> for Failure {
+impl From<&Status> for CallError {
     fn from(status: &Status) -> Self {
         let details = rpc::Status::decode(status.details()).map(|decoded| decoded.details).unwrap_or_default();
         Self::from(&rpc::Status { code: i32::from(status.code()), message: status.message().to_owned(), details })
@@ -88,17 +88,14 @@ mod tests {
 
     #[test]
     fn the_reason_is_read_from_the_details() {
-        let failure = Failure::from(&status(Code::Aborted, "CONTENTION"));
-        assert_eq!(
-            (failure.code, failure.reason.as_str(), failure.message.as_str()),
-            (Code::Aborted, "CONTENTION", "no")
-        );
-        assert_eq!(Failure::from(&Status::cancelled("gone")).reason, "Cancelled");
+        let error = CallError::from(&status(Code::Aborted, "CONTENTION"));
+        assert_eq!((error.code, error.reason.as_str(), error.message.as_str()), (Code::Aborted, "CONTENTION", "no"));
+        assert_eq!(CallError::from(&Status::cancelled("gone")).reason, "Cancelled");
     }
 
     #[test]
-    fn only_what_passes_is_sent_again() {
-        for (code, reason, passing) in [
+    fn only_temporary_errors_are_retried() {
+        for (code, reason, is_retryable) in [
             (Code::Unavailable, "WRITE_UNAVAILABLE", true),
             (Code::Unavailable, "OUTCOME_UNKNOWN", true),
             (Code::ResourceExhausted, "OVERLOADED", true),
@@ -108,35 +105,35 @@ mod tests {
             (Code::AlreadyExists, "REQUEST_ID_REUSED", false),
             (Code::Internal, "INTERNAL", false),
         ] {
-            assert_eq!(Failure::from(&status(code, reason)).is_passing(), passing, "{reason}");
+            assert_eq!(CallError::from(&status(code, reason)).is_retryable(), is_retryable, "{reason}");
         }
     }
 
     #[test]
-    fn a_question_is_asked_again_when_it_was_lost_on_the_way() {
+    fn a_query_is_retried_after_a_network_error() {
         for code in [Code::Unknown, Code::Internal, Code::Cancelled, Code::DeadlineExceeded, Code::Unavailable] {
-            let lost = Failure::from(&Status::new(code, "transport error"));
-            assert!(lost.is_passing_for_question(), "{code:?}");
+            let lost = CallError::from(&Status::new(code, "transport error"));
+            assert!(lost.is_retryable_query(), "{code:?}");
         }
-        assert!(!Failure::from(&status(Code::Internal, "INTERNAL")).is_passing_for_question());
+        assert!(!CallError::from(&status(Code::Internal, "INTERNAL")).is_retryable_query());
         for code in [Code::NotFound, Code::InvalidArgument, Code::Unauthenticated] {
-            assert!(!Failure::from(&Status::new(code, "no")).is_passing_for_question(), "{code:?}");
+            assert!(!CallError::from(&Status::new(code, "no")).is_retryable_query(), "{code:?}");
         }
     }
 
     #[test]
-    fn a_call_that_was_cut_is_made_again_and_one_that_was_answered_is_not() {
-        for cut in [
+    fn a_call_is_repeated_after_a_broken_connection_and_not_after_an_answer() {
+        for broken in [
             Status::new(Code::Internal, "h2 protocol error: error reading a body from connection"),
             Status::new(Code::Unknown, "transport error"),
             Status::cancelled("h2 protocol error: http2 error"),
             Status::unavailable("the server ended the stream"),
             Status::deadline_exceeded("took longer"),
         ] {
-            assert!(!Failure::from(&cut).is_final_for_call(), "{cut:?}");
+            assert!(!CallError::from(&broken).is_final(), "{broken:?}");
         }
-        for passing in [status(Code::Unavailable, "SHUTTING_DOWN"), status(Code::ResourceExhausted, "OVERLOADED")] {
-            assert!(!Failure::from(&passing).is_final_for_call(), "{passing:?}");
+        for temporary in [status(Code::Unavailable, "SHUTTING_DOWN"), status(Code::ResourceExhausted, "OVERLOADED")] {
+            assert!(!CallError::from(&temporary).is_final(), "{temporary:?}");
         }
         for answer in [
             status(Code::Internal, "INTERNAL"),
@@ -144,13 +141,13 @@ mod tests {
             Status::unauthenticated("Jwt is missing"),
             Status::unimplemented(""),
         ] {
-            assert!(Failure::from(&answer).is_final_for_call(), "{answer:?}");
+            assert!(CallError::from(&answer).is_final(), "{answer:?}");
         }
     }
 
     #[test]
-    fn who_is_not_let_in_is_told_how() {
-        let failure = Failure::from(&Status::unauthenticated("Jwt is missing"));
-        assert!(failure.message.starts_with("Jwt is missing: ") && failure.message.contains("--token"), "{failure:?}");
+    fn an_authentication_error_says_how_to_give_a_token() {
+        let error = CallError::from(&Status::unauthenticated("Jwt is missing"));
+        assert!(error.message.starts_with("Jwt is missing: ") && error.message.contains("--token"), "{error:?}");
     }
 }
