@@ -14,8 +14,8 @@ use figment::{
 use super::problem::ConfigProblem;
 
 pub(super) const ENVIRONMENT_PREFIX: &str = "DIPTYCH_";
-/// Variables that are not settings: the settings file, the address and token that clients use, and variables of `cargo stack` and
-/// the tests, which `eval "$(cargo stack env)"` sets beside the settings of that stack.
+/// Variables that are not settings: the settings file, the address and the token that clients use, and variables of
+/// `cargo stack` and the tests, which `eval "$(cargo stack env)"` sets beside the settings of that stack.
 pub(super) const NO_SETTINGS: [&str; 7] = ["CONFIG", "ADDRESS", "TOKEN", "STACK", "STACK_TOOLS", "SEED", "SEEDS"];
 /// The prefix of variables with the servers of tests.
 const NO_SETTING_PREFIX: &str = "TEST_";

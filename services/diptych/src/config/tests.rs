@@ -50,6 +50,7 @@ fn variables_of_a_stack_and_of_tests_are_ignored() {
         ("DIPTYCH_TEST_KAFKA", "127.0.0.1:20533"),
         ("DIPTYCH_STACK", "second"),
         ("DIPTYCH_STACK_TOOLS", "/tools"),
+        ("DIPTYCH_ADDRESS", "127.0.0.1:20600"),
         ("DIPTYCH_TOKEN", "abc"),
         ("DIPTYCH_SEEDS", "7"),
     ];
