@@ -18,7 +18,7 @@ use crate::{
     command_history::{CommandAnswer, CommandHistory},
 };
 
-/// How long a reader waits for its own writes: longer than any pause of any component.
+/// Timeout of a reader that waits for its own writes: longer than any pause of any component.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// Poll interval of the audit.

@@ -1,6 +1,6 @@
 //! Errors of rendering a configuration.
 
-/// Why a configuration cannot be rendered.
+/// Reason why a configuration cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
     /// A setting has a value that Envoy would refuse, or that would not have the intended effect.
@@ -8,7 +8,7 @@ pub enum RenderError {
     Setting {
         /// Name of the setting's field; in lists with its index, such as `gateways[1].host`.
         setting: String,
-        /// What is wrong with the value, and what is allowed.
+        /// The invalid value, and what is allowed.
         problem: String,
     },
     /// The template has a placeholder without a setting.

@@ -70,7 +70,7 @@ pub struct ProcessSettings {
     /// Maximum heap size of the process, in bytes: from 95 % on, calls are answered UNAVAILABLE. Default 512 MiB. At
     /// least 64 MiB.
     pub heap_bytes_max: u64,
-    /// How long a call may be idle before it is ended. The only time limit of a stream. Default 5 min. At least 1 ms.
+    /// Idle time after which a call is ended. The only time limit of a stream. Default 5 min. At least 1 ms.
     #[serde(serialize_with = "as_seconds")]
     pub stream_idle_timeout: Duration,
     /// Interval of health checks of each upstream instance. Default 2 s. At least 1 ms.
@@ -89,7 +89,7 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// Which tokens are accepted. Tokens are JSON Web Tokens with the claims `iss`, `aud`, `exp` and `scope` (see
+/// Requirements on callers' tokens. Tokens are JSON Web Tokens with the claims `iss`, `aud`, `exp` and `scope` (see
 /// [`crate::scope`]).
 #[derive(Clone, Debug, Serialize)]
 pub struct JwtSettings {

@@ -8,7 +8,7 @@ use crate::config::KafkaConfig;
 
 /// Heartbeats per session timeout. A member learns of a rebalance with its next heartbeat.
 const HEARTBEATS_PER_SESSION: u32 = 10;
-/// How many session timeouts a member may pass without polling while it processes records.
+/// Maximum time between polls of a member that processes records, in session timeouts.
 const SESSIONS_PER_POLL_INTERVAL: u32 = 4;
 
 /// Maximum wait before a broken connection is opened again. librdkafka's default of 10 seconds would prolong every

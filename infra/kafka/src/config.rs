@@ -41,7 +41,7 @@ const RESERVED: &[&str] = &[
     "session.timeout.ms",
 ];
 
-/// How to reach the Kafka cluster, and the limits of its clients. Every handle enforces these limits itself.
+/// Address of the Kafka cluster, and limits of its clients. Every handle enforces these limits itself.
 #[derive(Clone)]
 pub struct KafkaConfig {
     /// Brokers for the first connection: `host:port`, separated by commas. The rest of the cluster is discovered.
@@ -53,7 +53,7 @@ pub struct KafkaConfig {
     /// Number of brokers that must have a record before it is acknowledged. Only used when the topic is created.
     /// Default: 2, so that an acknowledged record survives the loss of any one broker.
     pub min_insync_replicas: u16,
-    /// How long records are kept. Only used when the topic is created. A consumer that was away for longer reads the
+    /// Retention time of records. Only used when the topic is created. A consumer that was away for longer reads the
     /// missing events from the write database. An idle partition gets a watermark of some 250 bytes a second, which is
     /// 300 MB a month. Default: 14 days.
     pub retention: Duration,
@@ -62,30 +62,31 @@ pub struct KafkaConfig {
     /// after twice this time. The broker bounds it by `group.min.session.timeout.ms` (6 seconds, unless configured) and
     /// `group.max.session.timeout.ms`. Default: 10 seconds.
     pub session_timeout: Duration,
-    /// How long a rebalance waits for a member to drop its [`RevokeGuard`](diptych_kernel::ports::RevokeGuard). Less
-    /// than `session_timeout`. Default: 5 seconds.
+    /// Maximum time that a rebalance waits for a member to drop its
+    /// [`RevokeGuard`](diptych_kernel::ports::RevokeGuard). Less than `session_timeout`. Default: 5 seconds.
     pub revoke_wait_max: Duration,
-    /// How long an append may take, including retries. Then its unacknowledged records are abandoned, and their outcome
+    /// Timeout of an append, including retries. Then its unacknowledged records are abandoned, and their outcome
     /// is unknown. Default: 30 seconds.
     pub append_wait_max: Duration,
     /// Timeout of every other request to the brokers. Default: 10 seconds.
     pub request_timeout: Duration,
-    /// How long a record waits for others to share a request with. 0 sends without waiting. Default: 0.
+    /// Time that a record waits for others to share a request with. 0 sends without waiting. Default: 0.
     pub linger: Duration,
-    /// How many records may wait for their acknowledgement; an append with more waits for room. A waiting record takes
-    /// about 1 KiB in addition to its bytes, for its headers. Default: 16,384.
+    /// Maximum number of records that wait for their acknowledgement; an append with more waits for room. A waiting
+    /// record takes about 1 KiB in addition to its bytes, for its headers. Default: 16,384.
     pub queue_records_max: u32,
-    /// How many KiB of records may wait for their acknowledgement; an append with more waits for room. Default: 16,384.
+    /// Maximum size of the records that wait for their acknowledgement, in KiB; an append with more waits for room.
+    /// Default: 16,384.
     pub queue_kib_max: u32,
     /// Maximum size of a record in bytes, including headers. The topic's `max.message.bytes` must allow it. Default:
     /// 1,000,000.
     pub record_bytes_max: u32,
-    /// How long a broker delays its answer to a member that has read everything. A record that arrives is delivered at
-    /// once all the same; a partition that starts waits up to this long for its first record. Default: 100
+    /// Maximum time that a broker delays its answer to a member that has read everything. A record that arrives is
+    /// delivered at once all the same; a partition that starts waits up to this long for its first record. Default: 100
     /// milliseconds.
     pub fetch_wait_max: Duration,
-    /// How many KiB of records a member prefetches, in addition to one fetch request (up to 1 MiB, compressed).
-    /// Default: 4,096.
+    /// Size of the records that a member prefetches, in KiB, in addition to one fetch request (up to 1 MiB,
+    /// compressed). Default: 4,096.
     pub prefetch_kib_max: u32,
     /// CloudEvents source of the records (`ce_source`): a URI reference without spaces. Default: `/diptych`.
     pub ce_source: String,

@@ -40,7 +40,7 @@ pub(crate) fn is_purged(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
 }
 
-/// What an operator has to do about a code, if a retry would fail in the same way.
+/// Advice for the operator about a code, if a retry would fail in the same way.
 pub(crate) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
     use RDKafkaErrorCode as Code;
     Some(match code {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 /// Expected states of the accounts of all callers. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountModel {
-    accounts: Arc<BTreeMap<String, Mutex<History>>>,
+    accounts: Arc<BTreeMap<String, Mutex<AccountHistory>>>,
 }
 
 /// A posting, as it must appear in the statement.
@@ -29,8 +29,8 @@ impl Posting {
 
 /// The states of an account. The first is the one after its opening, version 1.
 #[derive(Debug)]
-struct History {
-    states: Vec<State>,
+struct AccountHistory {
+    states: Vec<AccountState>,
     /// Version of the last acknowledged command. Later states were requested, and may exist or not.
     acknowledged: i64,
     /// Consistency token of that command.
@@ -38,7 +38,7 @@ struct History {
 }
 
 #[derive(Debug)]
-struct State {
+struct AccountState {
     balance_minor: i64,
     posting: Option<Posting>,
 }
@@ -46,8 +46,8 @@ struct State {
 impl AccountModel {
     /// Creates the model of accounts that are about to be opened.
     pub(crate) fn new(account_ids: impl IntoIterator<Item = String>) -> Self {
-        let opened = || History {
-            states: vec![State { balance_minor: 0, posting: None }],
+        let opened = || AccountHistory {
+            states: vec![AccountState { balance_minor: 0, posting: None }],
             acknowledged: 0,
             token: String::new(),
         };
@@ -74,7 +74,7 @@ impl AccountModel {
     pub(crate) fn expect(&self, account_id: &str, posting: Posting) -> i64 {
         let mut history = self.history(account_id).lock();
         let balance_minor = history.last().balance_minor + posting.amount_minor;
-        history.states.push(State { balance_minor, posting: Some(posting) });
+        history.states.push(AccountState { balance_minor, posting: Some(posting) });
         history.newest_version()
     }
 
@@ -131,7 +131,7 @@ impl AccountModel {
         totals
     }
 
-    fn history(&self, account_id: &str) -> &Mutex<History> {
+    fn history(&self, account_id: &str) -> &Mutex<AccountHistory> {
         self.accounts.get(account_id).unwrap_or_else(|| panic!("unknown account {account_id}"))
     }
 }
@@ -160,16 +160,16 @@ impl Totals {
     }
 }
 
-impl History {
+impl AccountHistory {
     fn newest_version(&self) -> i64 {
         i64::try_from(self.states.len()).unwrap()
     }
 
-    fn last(&self) -> &State {
+    fn last(&self) -> &AccountState {
         self.states.last().unwrap()
     }
 
-    fn state(&self, version: i64) -> &State {
+    fn state(&self, version: i64) -> &AccountState {
         &self.states[usize::try_from(version - 1).unwrap()]
     }
 }

@@ -12,9 +12,9 @@ use diptych_stack::{Product, ProductConfig, Server, Stack, StackConfig, Tools, T
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-/// How long the test waits for anything before it fails.
+/// Timeout of every wait of the test.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(150);
-/// How long an import retries without an answer.
+/// Time that an import retries without an answer, in seconds.
 const IMPORT_WAIT_MAX_SECONDS: &str = "120";
 
 /// The installed program, the stack that it runs on, and the receiver of its traces.

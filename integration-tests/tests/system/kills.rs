@@ -30,7 +30,7 @@ const PROCESSES: [&str; 15] = [
     "postgres",
 ];
 
-/// How often each process is killed: `DIPTYCH_FAULT_ROUNDS`, or once.
+/// Number of kills of each process: `DIPTYCH_FAULT_ROUNDS`, or once.
 pub(crate) fn rounds() -> usize {
     std::env::var("DIPTYCH_FAULT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }

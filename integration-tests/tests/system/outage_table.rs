@@ -12,11 +12,11 @@ const NAMES: [&str; 3] = ["commands", "own writes", "queries"];
 /// Pauses of callers, by killed process.
 #[derive(Debug, Default)]
 pub(crate) struct OutageTable {
-    rows: Vec<Row>,
+    rows: Vec<OutageRow>,
 }
 
 #[derive(Debug)]
-struct Row {
+struct OutageRow {
     process: String,
     /// By round, then by kind.
     pauses: Vec<[Duration; NAMES.len()]>,
@@ -28,7 +28,7 @@ impl OutageTable {
         let pauses = CallKind::ALL.map(|kind| call_log.longest_pause(kind, from));
         match self.rows.iter_mut().find(|row| row.process == process) {
             Some(row) => row.pauses.push(pauses),
-            None => self.rows.push(Row { process: process.to_owned(), pauses: vec![pauses] }),
+            None => self.rows.push(OutageRow { process: process.to_owned(), pauses: vec![pauses] }),
         }
     }
 
@@ -36,7 +36,7 @@ impl OutageTable {
     pub(crate) fn print(&self) {
         let header: String = NAMES.iter().map(|name| format!("{name:>12} {:>8}", "max")).collect();
         println!("{:<14} {:>6}{header}", "killed", "rounds");
-        for Row { process, pauses } in &self.rows {
+        for OutageRow { process, pauses } in &self.rows {
             let cells: String =
                 (0..NAMES.len()).map(|kind| cells(pauses.iter().map(|pauses| pauses[kind]).collect())).collect();
             println!("{process:<14} {:>6}{cells}", pauses.len());

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::curl::{HttpResponse, curl};
 
-/// How long a test waits before it fails.
+/// Timeout of a test's waits.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Path of the binary; `None` if tests that need it are skipped.

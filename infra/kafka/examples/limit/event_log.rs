@@ -9,7 +9,7 @@ use diptych_kernel::{
 };
 use tokio::time::Instant;
 
-use crate::{Latencies, PARTITIONS, PAYLOAD_BYTES, Pace, Workload};
+use crate::{Latencies, PARTITIONS, PAYLOAD_BYTES, Pace, SteadyLoad};
 
 /// Entries per append at full speed, as of a relay that is behind.
 const ENTRIES_PER_APPEND: u64 = 2_000;
@@ -46,7 +46,7 @@ async fn records(consumer: &mut impl Consumer) -> Vec<diptych_kernel::ports::Log
     }
 }
 
-pub(crate) async fn latency(log: &Arc<KafkaEventLog>, work: Workload) -> Latencies {
+pub(crate) async fn latency(log: &Arc<KafkaEventLog>, work: SteadyLoad) -> Latencies {
     let mut consumer = log.join("limit-latency", "ada").await.unwrap();
     // Wait for the partitions, and start the producer.
     while !records(&mut consumer).await.is_empty() {}

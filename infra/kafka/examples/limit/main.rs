@@ -23,12 +23,12 @@ const THROUGHPUT_COUNT: u64 = 500_000;
 
 /// A steady rate of records for some time.
 #[derive(Clone, Copy)]
-struct Workload {
+struct SteadyLoad {
     rate: u64,
     seconds: u64,
 }
 
-impl Workload {
+impl SteadyLoad {
     fn count(&self) -> u64 {
         self.rate * self.seconds
     }
@@ -46,7 +46,7 @@ impl Pace {
         Self { start: Instant::now(), interval: Duration::from_secs(1) / u32::try_from(rate).unwrap(), sent_count: 0 }
     }
 
-    /// How long until the next record is due. `None` if it is due now; it then counts as sent.
+    /// Time until the next record is due. `None` if it is due now; it then counts as sent.
     fn wait(&mut self) -> Option<Duration> {
         let wait = (self.start + self.interval * self.sent_count).saturating_duration_since(Instant::now());
         if wait.is_zero() {
@@ -75,7 +75,7 @@ struct Latencies {
 
 impl Latencies {
     #[allow(clippy::cast_precision_loss, reason = "latencies are far below 2^53 nanoseconds")]
-    fn of(mut latencies: Vec<u64>, work: &Workload) -> Self {
+    fn of(mut latencies: Vec<u64>, work: &SteadyLoad) -> Self {
         // The first second is warm-up.
         latencies.drain(..usize::try_from(work.rate).unwrap());
         latencies.sort_unstable();
@@ -105,7 +105,7 @@ async fn main() {
     let servers = arguments.next().expect("bootstrap servers, such as 127.0.0.1:9092");
     let seconds = arguments.next().map_or(10, |text| text.parse().expect("seconds"));
     let rate = arguments.next().map_or(1_000, |text| text.parse().expect("records per second"));
-    let work = Workload { rate, seconds: seconds + 1 };
+    let work = SteadyLoad { rate, seconds: seconds + 1 };
 
     // The event log first, so that the peak memory is its own.
     let config = topic(&servers).await;
@@ -118,7 +118,7 @@ async fn main() {
     let ends_ms = start.elapsed().as_secs_f64() * 1e3;
     let peak = peak_mib();
 
-    let blocking = |measure: fn(&str, &str, Workload) -> Latencies, topic: String| {
+    let blocking = |measure: fn(&str, &str, SteadyLoad) -> Latencies, topic: String| {
         let servers = servers.clone();
         tokio::task::spawn_blocking(move || measure(&servers, &topic, work))
     };

@@ -9,7 +9,7 @@ use rdkafka::{
 };
 use tokio::time::Instant;
 
-use crate::{Latencies, PARTITIONS, PAYLOAD_BYTES, Pace, Workload};
+use crate::{Latencies, PARTITIONS, PAYLOAD_BYTES, Pace, SteadyLoad};
 
 fn client(servers: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
@@ -45,7 +45,7 @@ fn send(producer: &BaseProducer, topic: &str, number: u64, payload: &[u8]) {
     }
 }
 
-pub(crate) fn latency(servers: &str, topic: &str, work: Workload) -> Latencies {
+pub(crate) fn latency(servers: &str, topic: &str, work: SteadyLoad) -> Latencies {
     let start = Instant::now();
     let (consumer, producer) = (consumer(servers, topic), producer(servers));
     thread::scope(|scope| {

@@ -21,7 +21,7 @@ use tokio::sync::futures::Notified;
 use super::delivery::{DeliveryContext, DeliveryOpaque};
 use crate::{blocking::run_blocking, client_config, config::KafkaConfig, end_offsets::TailSummaries, error};
 
-/// How long the polling thread may run after its producer was dropped. Delivery reports end a poll at once.
+/// Maximum time that the polling thread runs after its producer was dropped. Delivery reports end a poll at once.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// An idempotent producer, and the thread that polls it for delivery reports (`kafka-deliveries`).

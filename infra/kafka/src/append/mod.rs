@@ -37,7 +37,7 @@ use crate::{
 /// Entries that are enqueued before the task yields to others.
 const ENTRIES_PER_YIELD: usize = 128;
 
-/// How long to wait for the delivery reports of purged records.
+/// Maximum wait for the delivery reports of purged records.
 const PURGE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Appends entries to the topic. Holds a producer from the first append on.
@@ -53,7 +53,7 @@ impl fmt::Debug for Appender {
     }
 }
 
-/// Why not all entries could be enqueued.
+/// Reason why not all entries could be enqueued.
 enum EnqueueFailure {
     /// The record was refused, or an earlier one has failed.
     Code(RDKafkaErrorCode),

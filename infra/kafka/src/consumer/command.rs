@@ -13,7 +13,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 /// A command to the thread of a member. The sender may have stopped waiting for the answer.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum MemberCommand {
     /// Poll until there is a signal, or until the deadline.
     Poll { limit: usize, deadline: Instant, reply: oneshot::Sender<PortResult<LogSignal>> },
     /// Stop polling: the caller has stopped waiting for the next signal.
@@ -30,28 +30,28 @@ pub(super) enum Command {
     Leave,
 }
 
-/// Sends [`Command::ReleaseGuard`] when it is dropped.
+/// Sends [`MemberCommand::ReleaseGuard`] when it is dropped.
 #[derive(Debug)]
 pub(super) struct ReleaseGuardOnDrop {
-    pub(super) commands: Sender<Command>,
+    pub(super) commands: Sender<MemberCommand>,
     pub(super) guard_id: u64,
 }
 
 impl Drop for ReleaseGuardOnDrop {
     fn drop(&mut self) {
         // If the thread has ended, there is no revocation to complete.
-        let _ = self.commands.send(Command::ReleaseGuard(self.guard_id));
+        let _ = self.commands.send(MemberCommand::ReleaseGuard(self.guard_id));
     }
 }
 
 /// Commands that were sent and not executed yet.
 pub(super) struct CommandQueue {
-    receiver: Receiver<Command>,
+    receiver: Receiver<MemberCommand>,
     /// Commands that were received while another one was executed.
-    received: VecDeque<Command>,
+    received: VecDeque<MemberCommand>,
 }
 
-/// What the poll loop has to do about a new command.
+/// Effect of a new command on the poll loop.
 pub(super) enum PollInterruption {
     /// There is no command.
     None,
@@ -62,22 +62,22 @@ pub(super) enum PollInterruption {
 }
 
 impl CommandQueue {
-    pub(super) fn new(receiver: Receiver<Command>) -> Self {
+    pub(super) fn new(receiver: Receiver<MemberCommand>) -> Self {
         Self { receiver, received: VecDeque::new() }
     }
 
     /// Waits for the next command; without a deadline for as long as it takes. `None` if none has come by the deadline.
-    pub(super) fn next(&mut self, deadline: Option<Instant>) -> Option<Command> {
+    pub(super) fn next(&mut self, deadline: Option<Instant>) -> Option<MemberCommand> {
         if let Some(command) = self.received.pop_front() {
             return Some(command);
         }
         let Some(deadline) = deadline else {
-            return Some(self.receiver.recv().unwrap_or(Command::Leave));
+            return Some(self.receiver.recv().unwrap_or(MemberCommand::Leave));
         };
         match self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(command) => Some(command),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Command::Leave),
+            Err(RecvTimeoutError::Disconnected) => Some(MemberCommand::Leave),
         }
     }
 
@@ -87,8 +87,8 @@ impl CommandQueue {
             return PollInterruption::Stop;
         }
         match self.receiver.try_recv() {
-            Ok(Command::ReleaseGuard(guard_id)) => PollInterruption::ReleaseGuard(guard_id),
-            Ok(Command::StopPolling) | Err(TryRecvError::Disconnected) => PollInterruption::Stop,
+            Ok(MemberCommand::ReleaseGuard(guard_id)) => PollInterruption::ReleaseGuard(guard_id),
+            Ok(MemberCommand::StopPolling) | Err(TryRecvError::Disconnected) => PollInterruption::Stop,
             Ok(command) => {
                 self.received.push_back(command);
                 PollInterruption::Stop

@@ -40,7 +40,7 @@ use diptych_kernel::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use self::{command::Command, identity::MemberIdentity};
+use self::{command::MemberCommand, identity::MemberIdentity};
 use crate::config::KafkaConfig;
 
 /// Upper bound of the time that one call waits.
@@ -50,7 +50,7 @@ const WAIT_MAX: Duration = Duration::from_hours(24);
 /// session timeout has passed, and are then assigned to others.
 pub struct KafkaConsumer {
     identity: Arc<MemberIdentity>,
-    commands: Sender<Command>,
+    commands: Sender<MemberCommand>,
     /// The answer to the last poll, if it was not received yet.
     pending_poll: Option<oneshot::Receiver<PortResult<LogSignal>>>,
     /// Partitions that were started elsewhere since that poll: its records of them are outdated.
@@ -74,7 +74,7 @@ impl KafkaConsumer {
     }
 
     /// Sends a command to the thread, and waits for the answer.
-    async fn command<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> PortResult<T> {
+    async fn command<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> MemberCommand) -> PortResult<T> {
         let (reply, answer) = oneshot::channel();
         // If the thread has ended, the answer fails.
         let _ = self.commands.send(command(reply));
@@ -88,7 +88,7 @@ impl KafkaConsumer {
             Some(answer) => answer,
             pending_poll => {
                 let (reply, answer) = oneshot::channel();
-                let _ = self.commands.send(Command::Poll { limit, deadline, reply });
+                let _ = self.commands.send(MemberCommand::Poll { limit, deadline, reply });
                 pending_poll.insert(answer)
             }
         };
@@ -135,7 +135,7 @@ impl Consumer for KafkaConsumer {
 
     async fn heartbeat(&mut self) {
         // If the thread has ended, the next call fails.
-        let _ = self.commands.send(Command::Heartbeat);
+        let _ = self.commands.send(MemberCommand::Heartbeat);
     }
 
     async fn seek(&mut self, partition: Partition, offset: Offset) -> PortResult<()> {
@@ -143,32 +143,32 @@ impl Consumer for KafkaConsumer {
         if self.pending_poll.is_some() {
             self.outdated.insert(partition);
         }
-        self.command(|reply| Command::Seek { partition, offset, reply }).await?
+        self.command(|reply| MemberCommand::Seek { partition, offset, reply }).await?
     }
 
     async fn commit(&mut self, offsets: &[(Partition, Offset)]) -> PortResult<CommitOutcome> {
         let offsets = offsets.to_vec();
-        self.command(|reply| Command::Commit { offsets, reply }).await?
+        self.command(|reply| MemberCommand::Commit { offsets, reply }).await?
     }
 }
 
 impl Drop for KafkaConsumer {
     fn drop(&mut self) {
         // The thread closes the consumer. If the thread has ended, there is nothing to close.
-        let _ = self.commands.send(Command::Leave);
+        let _ = self.commands.send(MemberCommand::Leave);
     }
 }
 
 /// Tells the thread to stop polling when the future that waits for the answer is dropped.
 struct StopPollingOnDrop<'a> {
-    commands: &'a Sender<Command>,
+    commands: &'a Sender<MemberCommand>,
     is_answered: bool,
 }
 
 impl Drop for StopPollingOnDrop<'_> {
     fn drop(&mut self) {
         if !self.is_answered {
-            let _ = self.commands.send(Command::StopPolling);
+            let _ = self.commands.send(MemberCommand::StopPolling);
         }
     }
 }

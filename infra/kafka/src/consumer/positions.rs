@@ -25,7 +25,7 @@ pub(super) struct FetchPositions {
     foreign_records_count: u64,
 }
 
-/// What the member does with a fetched record.
+/// Treatment of a fetched record.
 pub(super) enum Fetched {
     /// Delivers it.
     Record(LogRecord),

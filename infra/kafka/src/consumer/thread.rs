@@ -16,14 +16,15 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    command::{Command, CommandQueue},
+    command::{CommandQueue, MemberCommand},
     identity::MemberIdentity,
     positions::FetchPositions,
     rebalance_callback::{RebalanceContext, RebalanceEvent, respond},
 };
 
-/// Starts the thread of a member, and returns when its consumer is subscribed. [`Command::Leave`] ends the thread.
-pub(super) async fn start(identity: Arc<MemberIdentity>) -> PortResult<Sender<Command>> {
+/// Starts the thread of a member, and returns when its consumer is subscribed. [`MemberCommand::Leave`] ends the
+/// thread.
+pub(super) async fn start(identity: Arc<MemberIdentity>) -> PortResult<Sender<MemberCommand>> {
     let (commands, receiver) = mpsc::channel();
     let (reply, subscribed) = oneshot::channel();
     let own_commands = commands.clone();
@@ -64,7 +65,7 @@ pub(super) struct MemberThread {
     pub(super) identity: Arc<MemberIdentity>,
     /// `None` after the session has expired.
     pub(super) consumer: Option<BaseConsumer<RebalanceContext>>,
-    pub(super) commands: Sender<Command>,
+    pub(super) commands: Sender<MemberCommand>,
     pub(super) command_queue: CommandQueue,
     pub(super) positions: FetchPositions,
     /// An event that was not signalled yet, because a look-up for it has failed.
@@ -72,7 +73,7 @@ pub(super) struct MemberThread {
     pub(super) pending_revocation: Option<PendingRevocation>,
     /// An error to return with the next poll.
     pub(super) pending_error: Option<PortError>,
-    /// When the user last asked for a signal or said that it is alive.
+    /// Time of the last poll or heartbeat of the user.
     last_activity: Instant,
     pub(super) last_guard_id: u64,
 }
@@ -81,7 +82,7 @@ impl MemberThread {
     fn new(
         identity: Arc<MemberIdentity>,
         consumer: BaseConsumer<RebalanceContext>,
-        commands: Sender<Command>,
+        commands: Sender<MemberCommand>,
         command_queue: CommandQueue,
     ) -> Self {
         Self {
@@ -105,28 +106,28 @@ impl MemberThread {
             self.close_if_session_expired();
             match command {
                 None => self.complete_overdue_revocation(),
-                Some(Command::Poll { limit, deadline, reply }) => {
+                Some(MemberCommand::Poll { limit, deadline, reply }) => {
                     let signal = self.next_signal(limit, deadline);
                     self.last_activity = Instant::now();
                     // The consumer keeps the receiver until it has the answer, so this fails only after it was dropped.
                     let _ = reply.send(signal);
                 }
-                Some(Command::Seek { partition, offset, reply }) => {
+                Some(MemberCommand::Seek { partition, offset, reply }) => {
                     let _ = reply.send(self.seek(partition, offset));
                 }
-                Some(Command::Commit { offsets, reply }) => {
+                Some(MemberCommand::Commit { offsets, reply }) => {
                     let _ = reply.send(self.commit(&offsets));
                 }
-                Some(Command::ReleaseGuard(guard_id)) => self.complete_revocation(guard_id),
-                Some(Command::Heartbeat) => self.last_activity = Instant::now(),
-                Some(Command::StopPolling) => {}
-                Some(Command::Leave) => break,
+                Some(MemberCommand::ReleaseGuard(guard_id)) => self.complete_revocation(guard_id),
+                Some(MemberCommand::Heartbeat) => self.last_activity = Instant::now(),
+                Some(MemberCommand::StopPolling) => {}
+                Some(MemberCommand::Leave) => break,
             }
         }
         self.close();
     }
 
-    /// When the thread has to act without a command.
+    /// The time at which the thread has to act without a command.
     fn next_deadline(&self) -> Option<Instant> {
         self.consumer.as_ref()?;
         let expires_at = self.last_activity + self.identity.config.session_timeout;

@@ -34,7 +34,7 @@ struct RangeFindings {
     tail: Option<TailSummary>,
 }
 
-/// What the caller has to do next.
+/// Next step of the caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SearchStep {
     /// Read the records of [`LastEventSearch::range`], which starts here.

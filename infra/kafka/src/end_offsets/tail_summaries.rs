@@ -1,4 +1,4 @@
-//! What this process knows about the end of each partition, from acknowledged records and from reads of the ends.
+//! Summaries of the end of each partition, learnt from acknowledged records and from reads of the ends.
 
 use diptych_kernel::{Partition, Partitions, Position};
 use parking_lot::Mutex;

@@ -30,7 +30,7 @@ pub(crate) enum Decoded {
     Unreadable(String),
 }
 
-/// What the search for the last event needs to know of a record.
+/// The part of a record that the search for the last event needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RecordSummary {
     Event(Position),

@@ -1,4 +1,4 @@
-//! What an appender knows about the end of a partition; written into watermarks.
+//! Summary of the end of a partition, as its appender knows it; written into watermarks.
 
 use std::fmt;
 

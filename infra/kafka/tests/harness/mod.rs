@@ -89,7 +89,7 @@ pub(crate) fn position_of(entry: &LogEntry) -> Position {
     }
 }
 
-/// How long a test waits before it fails.
+/// Timeout of a test's waits.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Polls until the condition holds, starting every assigned partition at `from`. Returns the records.

@@ -8,7 +8,7 @@ pub(crate) const CURRENCY: &str = "XTS";
 
 /// A command of a writer.
 #[derive(Clone)]
-pub(super) enum Command {
+pub(super) enum WriterCommand {
     Open(OpenAccountRequest),
     Deposit(DepositRequest),
     Withdraw(WithdrawRequest),

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     call_log::CallRecorder,
     connection::{EdgeConnection, call_with_retries, reason},
-    requests::{CURRENCY, Command, deposit, transfer, withdraw},
+    requests::{CURRENCY, WriterCommand, deposit, transfer, withdraw},
 };
 use crate::account_model::{AccountModel, Posting};
 
@@ -63,7 +63,7 @@ impl Writer {
         let owner_id = "traffic".to_owned();
         let (id, currency_code) = (account_id.clone(), CURRENCY.to_owned());
         let open = OpenAccountRequest { request_id, account_id: id, owner_id, currency_code, overdraft_limit_minor: 0 };
-        let (receipt, _) = self.execute(&Command::Open(open)).await.unwrap();
+        let (receipt, _) = self.execute(&WriterCommand::Open(open)).await.unwrap();
         self.record(&receipt, account_id, 1);
     }
 
@@ -73,7 +73,7 @@ impl Writer {
         let balance_minor = self.model.balance_minor(&account_id);
         let withdraw = withdraw(&account_id, balance_minor + 1);
         let began_at = Instant::now();
-        let status = self.execute(&Command::Withdraw(withdraw)).await.unwrap_err();
+        let status = self.execute(&WriterCommand::Withdraw(withdraw)).await.unwrap_err();
         let balance = status.get_details_error_info().and_then(|info| info.metadata.get("balance_minor").cloned());
         let actual = (status.code(), reason(&status), balance.as_deref().map(str::to_owned));
         let expected = (Code::FailedPrecondition, "INSUFFICIENT_FUNDS".to_owned(), Some(balance_minor.to_string()));
@@ -107,25 +107,25 @@ impl Writer {
         }
     }
 
-    fn random_posting(&mut self) -> (Command, Vec<(String, Posting)>) {
+    fn random_posting(&mut self) -> (WriterCommand, Vec<(String, Posting)>) {
         let account_id = self.any_account();
         let balance_minor = self.model.balance_minor(&account_id);
         if balance_minor == 0 || self.rng.random_bool(0.5) {
             let amount = self.rng.random_range(1..=AMOUNT_MAX_MINOR);
             let request = deposit(&account_id, amount);
             let posting = Posting::new(&request.request_id, amount, false);
-            return (Command::Deposit(request), vec![(account_id, posting)]);
+            return (WriterCommand::Deposit(request), vec![(account_id, posting)]);
         }
         let amount = self.rng.random_range(1..=balance_minor.min(AMOUNT_MAX_MINOR));
         let other_id = self.any_account();
         if other_id == account_id {
             let request = withdraw(&account_id, amount);
             let posting = Posting::new(&request.request_id, -amount, false);
-            return (Command::Withdraw(request), vec![(account_id, posting)]);
+            return (WriterCommand::Withdraw(request), vec![(account_id, posting)]);
         }
         let request = transfer(&account_id, &other_id, amount);
         let [sent, received] = [-amount, amount].map(|amount| Posting::new(&request.request_id, amount, true));
-        (Command::Transfer(request), vec![(account_id, sent), (other_id, received)])
+        (WriterCommand::Transfer(request), vec![(account_id, sent), (other_id, received)])
     }
 
     fn any_account(&mut self) -> String {
@@ -143,7 +143,7 @@ impl Writer {
 
     /// Sends a command with the same request id until it is acknowledged or refused. Returns the receipt, and whether
     /// it had been stored before.
-    async fn execute(&self, command: &Command) -> Result<(Receipt, bool), Status> {
+    async fn execute(&self, command: &WriterCommand) -> Result<(Receipt, bool), Status> {
         macro_rules! send {
             ($request:expr, $method:ident) => {{
                 let call = |request| {
@@ -156,10 +156,10 @@ impl Writer {
             }};
         }
         match command {
-            Command::Open(request) => send!(request, open_account),
-            Command::Deposit(request) => send!(request, deposit),
-            Command::Withdraw(request) => send!(request, withdraw),
-            Command::Transfer(request) => send!(request, transfer),
+            WriterCommand::Open(request) => send!(request, open_account),
+            WriterCommand::Deposit(request) => send!(request, deposit),
+            WriterCommand::Withdraw(request) => send!(request, withdraw),
+            WriterCommand::Transfer(request) => send!(request, transfer),
         }
     }
 }

@@ -61,7 +61,7 @@ settings! {
         /// How long a consumer may be silent before it loses its partitions; within the broker's session timeout
         /// limits.
         pub(super) session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
-        /// Longest time that a rebalance waits for a consumer to finish its work; less than session.
+        /// Longest time that a rebalance waits for a consumer to finish its work; less than session_timeout.
         pub(super) revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
         /// Longest time for an append, retries included; then its outcome is unknown.
         append_wait_max: TimeSpan<SECOND, ANSWER_MAX>,
