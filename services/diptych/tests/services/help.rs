@@ -66,7 +66,7 @@ fn invalid_settings_are_reported_by_every_service_before_it_starts() {
         for part in [
             "postgres.url = \"***\"\n    from environment variable DIPTYCH_POSTGRES__URL\n",
             "scylla.keyspace = \"No\"\n    from environment variable DIPTYCH_SCYLLA__KEYSPACE\n",
-            "did you mean DIPTYCH_KAFKA__SESSION?",
+            "did you mean DIPTYCH_KAFKA__SESSION_TIMEOUT?",
         ] {
             assert!(errors.contains(part), "{role}: {part}: {errors}");
         }
