@@ -12,6 +12,7 @@ mod routes;
 
 use std::{convert::Infallible, sync::Arc};
 
+use futures::future::Either;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use prost_reflect::DescriptorPool;
@@ -124,12 +125,13 @@ where
     S::Future: Send,
 {
     service_fn(move |request: Request<Body>| {
-        let (grpc, transcoder) = (grpc.clone(), transcoder.clone());
-        async move {
-            match transcoder {
-                Some(transcoder) if !is_grpc(request.headers()) => Ok(transcoder.answer(request, grpc).await),
-                _ => grpc.oneshot(request).await,
+        let mut grpc = grpc.clone();
+        match transcoder.clone() {
+            Some(transcoder) if !is_grpc(request.headers()) => {
+                Either::Left(async move { Ok(transcoder.answer(request, grpc).await) })
             }
+            // Called here and not at the first poll: the deadline of the call begins here, and must begin before tonic's own.
+            _ => Either::Right(grpc.call(request)),
         }
     })
 }
