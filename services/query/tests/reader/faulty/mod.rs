@@ -4,7 +4,7 @@
 //!
 //! `DIPTYCH_SEEDS` sets the number of seeds, 200 by default. A failure prints its seed.
 
-mod model;
+mod committed_events;
 mod random_projector;
 mod random_reader;
 
@@ -24,7 +24,7 @@ use diptych_runtime::{Shutdown, Tasks};
 use futures::future::join_all;
 
 use crate::{harness::partitions, switched::SwitchedStore};
-use model::Model;
+use committed_events::CommittedEvents;
 
 const SEEDS_DEFAULT: u64 = 200;
 const READERS: u64 = 4;
@@ -46,7 +46,7 @@ struct Simulation {
     cache: Arc<Cache>,
     reader: Reader<Store, Store, Cache>,
     faults: FaultInjector,
-    model: RefCell<Model>,
+    committed: RefCell<CommittedEvents>,
 }
 
 #[test]
@@ -75,7 +75,7 @@ async fn run(seed: u64) -> random_reader::Counts {
     let config = QueryConfig { cached_age_max: Duration::from_secs(20), jitter_seed: seed, ..QueryConfig::default() };
     let (rows, progress) = (Arc::clone(&store), Arc::clone(&store));
     let reader = Reader::start(rows, progress, Arc::clone(&cache), VIEWS.to_vec(), partitions(), config, &tasks);
-    let simulation = Simulation { store, cache, reader, faults, model: RefCell::default() };
+    let simulation = Simulation { store, cache, reader, faults, committed: RefCell::default() };
 
     let reading = join_all((0..READERS).map(|number| random_reader::read(&simulation, seed * READERS + number)));
     let (counts, ()) = tokio::join!(reading, random_projector::project(&simulation, seed));

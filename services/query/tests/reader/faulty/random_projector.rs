@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{
     ENTRIES, SEATS, Simulation, TOTALS, VIEWS,
-    model::{partition_of, streams},
+    committed_events::{partition_of, streams},
 };
 use crate::harness::{key, partitions, position, time};
 
@@ -39,19 +39,19 @@ pub(crate) async fn project(simulation: &Simulation, seed: u64) {
         pause_up_to(&mut rng, 2).await;
         save(simulation, &mut rng, &events).await;
     }
-    let last = simulation.model.borrow().last();
+    let last = simulation.committed.borrow().last();
     let final_updates = updates(partitions().iter(), last);
     retry_until_done(|| simulation.store.save(&final_updates)).await;
 }
 
 fn commit(simulation: &Simulation, rng: &mut SmallRng) -> (i64, StreamId) {
     let stream = streams().choose(rng).unwrap().clone();
-    let at = simulation.model.borrow_mut().commit(&stream, rng.random_range(1..5));
+    let at = simulation.committed.borrow_mut().commit(&stream, rng.random_range(1..5));
     (at, stream)
 }
 
 fn rows_of(simulation: &Simulation, at: i64, stream: &StreamId) -> Vec<RowWrite> {
-    let count = simulation.model.borrow().count(partition_of(stream), at);
+    let count = simulation.committed.borrow().count(partition_of(stream), at);
     let write = |view: ViewId, key: RowKey, body: String| {
         let row = Row { position: position(at), body: Some(body.into()) };
         RowWrite { view, key, row }
@@ -89,7 +89,7 @@ fn cached(write: &RowWrite) -> CachedRow {
 
 /// Saves progress up to the last event for the partitions that had events, and for others at random.
 async fn save(simulation: &Simulation, rng: &mut SmallRng, events: &[(i64, StreamId)]) {
-    let last = simulation.model.borrow().last();
+    let last = simulation.committed.borrow().last();
     let had_events = |partition: &Partition| events.iter().any(|(_, stream)| partition_of(stream) == *partition);
     let moved = updates(partitions().iter().filter(|p| had_events(p) || rng.random_bool(0.3)), last);
     retry_until_done(|| simulation.store.save(&moved)).await;

@@ -1,4 +1,4 @@
-//! Readers that query at random and check every answer against the model.
+//! Readers that query at random and check every answer against the committed events.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     ENTRIES, SEATS, Simulation, TOTALS,
-    model::{partition_of, streams},
+    committed_events::{partition_of, streams},
     random_projector::total_key,
 };
 use crate::harness::{after, key, partitions, text};
@@ -55,7 +55,7 @@ pub(crate) async fn read(simulation: &Simulation, seed: u64) -> Counts {
     for _ in 0..QUERIES {
         diptych_runtime::pause(Duration::from_millis(rng.random_range(0..=5))).await;
         if rng.random_bool(0.3) {
-            reader.raise(&simulation.model.borrow().token());
+            reader.raise(&simulation.committed.borrow().token());
         }
         reader.deadline = after(rng.random_range(1..40));
         match reader.query(&mut rng).await {
@@ -74,7 +74,7 @@ pub(crate) async fn read(simulation: &Simulation, seed: u64) -> Counts {
 
 /// Reads everything once, with the token of all events.
 pub(crate) async fn read_all(simulation: &Simulation) {
-    let token = simulation.model.borrow().token();
+    let token = simulation.committed.borrow().token();
     let mut reader = RandomReader { simulation, token, seen: HashMap::new(), deadline: after(10_000) };
     for stream in streams() {
         reader.get(&stream).await.unwrap();
@@ -124,7 +124,7 @@ impl RandomReader<'_> {
         for ((partition, _), body) in keys.iter().zip(answer.value) {
             let count = number(body);
             for up_to in [&self.token, &answer.read_at.token] {
-                let least = self.simulation.model.borrow().count(*partition, up_to.position(*partition).as_i64());
+                let least = self.simulation.committed.borrow().count(*partition, up_to.position(*partition).as_i64());
                 assert!(count >= i64::try_from(least).unwrap(), "sum of {partition} is {count}, not {least}");
             }
             self.check_forward(format!("sum-{partition}"), count);
@@ -139,7 +139,7 @@ impl RandomReader<'_> {
         let entries: Vec<_> = answer.value.rows.into_iter().map(|(_, body)| number(Some(body))).collect();
         let required = self.token.position(partition_of(stream)).as_i64();
         for up_to in [required, micros(&answer.read_at) / 1_000_000] {
-            let expected = self.simulation.model.borrow().events_of(stream, up_to);
+            let expected = self.simulation.committed.borrow().events_of(stream, up_to);
             assert!(expected.iter().all(|at| entries.contains(at)), "{stream}: {entries:?} lacks some of {expected:?}");
         }
         self.raise(&answer.read_at.token);
@@ -177,7 +177,7 @@ impl RandomReader<'_> {
     }
 
     fn check_row(&mut self, stream: &StreamId, at: i64, read_at: &ReadAt) {
-        assert_eq!(self.simulation.model.borrow().last_of(stream, at), at, "{stream}: there is no event {at}");
+        assert_eq!(self.simulation.committed.borrow().last_of(stream, at), at, "{stream}: there is no event {at}");
         self.check_up_to(stream, at, self.token.position(partition_of(stream)).as_i64());
         self.check_up_to(stream, at, micros(read_at) / 1_000_000);
         self.check_forward(stream.to_string(), at);
@@ -185,7 +185,7 @@ impl RandomReader<'_> {
 
     /// Checks that the row contains every event of its stream up to a position.
     fn check_up_to(&self, stream: &StreamId, at: i64, up_to: i64) {
-        let least = self.simulation.model.borrow().last_of(stream, up_to);
+        let least = self.simulation.committed.borrow().last_of(stream, up_to);
         assert!(at >= least, "{stream}: the row is at {at}, older than {least}, and should be current up to {up_to}");
     }
 

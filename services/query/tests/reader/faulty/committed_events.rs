@@ -1,4 +1,4 @@
-//! Model of the committed events, against which answers are checked.
+//! Committed events of the test, against which answers are checked.
 
 use diptych_kernel::{Partition, StreamId, Token};
 
@@ -14,12 +14,12 @@ pub(crate) fn partition_of(stream: &StreamId) -> Partition {
 }
 
 #[derive(Default)]
-pub(crate) struct Model {
+pub(crate) struct CommittedEvents {
     /// Ordered by position.
     events: Vec<(i64, StreamId)>,
 }
 
-impl Model {
+impl CommittedEvents {
     pub(crate) fn commit(&mut self, stream: &StreamId, distance: i64) -> i64 {
         let at = self.last() + distance;
         self.events.push((at, stream.clone()));
