@@ -5,9 +5,9 @@
 //! cargo run --release -p diptych-postgres --example postgres-limit -- URL [SECONDS_PER_RUN]
 //! ```
 //!
-//! URL is that of a server, such as `postgres://postgres@127.0.0.1:5432/postgres`. The user must be allowed to create databases: two are created and dropped. Runs alternate, so that other load on the
-//! machine affects both; the output has a row for each batch size, with the median of the runs. Exits with an error if
-//! a ratio is below 0.4.
+//! URL is that of a server, such as `postgres://postgres@127.0.0.1:5432/postgres`. The user must be allowed to create
+//! databases: two are created and dropped. Runs alternate, so that other load on the machine affects both; the output
+//! has a row for each batch size, with the median of the runs. Exits with an error if a ratio is below 0.4.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed measurement has no result")]
 
 use std::{env, process::ExitCode, time::Duration};

@@ -8,7 +8,7 @@ use diptych_kernel::{
 };
 
 use crate::{
-    driver::{Row, StatementError, corrupt_data},
+    driver::{SqlRow, StatementError, corrupt_data},
     events::PostgresEventStore,
 };
 
@@ -63,7 +63,7 @@ impl PostgresEventStore {
     /// Returns `None` if the lease was free when the statement began, and taken before the update.
     async fn try_acquire(&self, owner: &str, duration: Duration) -> Result<Option<LeaseOutcome>, StatementError> {
         let rows = self.writers().session().await?.write(ACQUIRE, &[&owner, &duration.as_secs_f64()]).await?;
-        let row = Row::first(&rows)?;
+        let row = SqlRow::first(&rows)?;
         if row.get("is_held")? {
             let fence: i64 = row.get("fence")?;
             return Ok(Some(LeaseOutcome::Held { fence: Fence(fence.unsigned_abs()), cursor: self.cursor(row)? }));
@@ -74,7 +74,7 @@ impl PostgresEventStore {
         Ok(Some(LeaseOutcome::HeldByOther { owner: row.get("owner")?, expires_at: row.time("expires_at")? }))
     }
 
-    fn cursor(&self, row: Row<'_>) -> Result<RelayCursor, StatementError> {
+    fn cursor(&self, row: SqlRow<'_>) -> Result<RelayCursor, StatementError> {
         let mut cursor = RelayCursor::start(self.partitions());
         cursor.published_up_to = row.position("published_up_to")?;
         if let Some(stored) = row.get::<Option<Vec<i64>>>("last_positions")? {

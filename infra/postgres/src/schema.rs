@@ -9,7 +9,7 @@ use refinery::{Migration, Runner};
 
 use crate::{
     config::PostgresConfig,
-    driver::{ConnectionFactory, Pool, Row, Session, StatementError, corrupt_data},
+    driver::{ConnectionFactory, Pool, Session, SqlRow, StatementError, corrupt_data},
 };
 
 /// The migrations by name. Their numbers count from 1 without gaps.
@@ -53,7 +53,7 @@ pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortRes
     let configured = partitions.count();
     let column = i16::try_from(configured).unwrap_or(i16::MAX);
     let row = connection.client.query_one(CREATE_INSTALLATION, &[&column]).await.map_err(read_error)?;
-    let stored = Row(&row).partition("partitions").map_err(StatementError::into_read_error)?.number();
+    let stored = SqlRow(&row).partition("partitions").map_err(StatementError::into_read_error)?.number();
     if stored != configured {
         return Err(PortError::operator(format!(
             "the write database was created with {stored} partitions, but {configured} are configured: configure \
@@ -77,7 +77,7 @@ pub(crate) async fn check(pool: &Pool) -> PortResult<Partitions> {
         let mut session = pool.session().await?;
         check_version(version(&mut session).await?)?;
         let rows = session.query(INSTALLATION, &[]).await?;
-        match rows.first().map(Row) {
+        match rows.first().map(SqlRow) {
             Some(row) => installation(row),
             None => {
                 Err(PortError::operator("the migration of the write database is incomplete: run `diptych migrate`")
@@ -90,10 +90,10 @@ pub(crate) async fn check(pool: &Pool) -> PortResult<Partitions> {
 
 /// The version of the newest migration that was applied, or 0.
 async fn version(session: &mut Session) -> Result<usize, StatementError> {
-    if !Row::first(&session.query(HAS_VERSION, &[]).await?)?.get::<bool>("has_version")? {
+    if !SqlRow::first(&session.query(HAS_VERSION, &[]).await?)?.get::<bool>("has_version")? {
         return Ok(0);
     }
-    let version: Option<i32> = Row::first(&session.query(VERSION, &[]).await?)?.get("version")?;
+    let version: Option<i32> = SqlRow::first(&session.query(VERSION, &[]).await?)?.get("version")?;
     Ok(usize::try_from(version.unwrap_or_default()).unwrap_or(usize::MAX))
 }
 
@@ -111,7 +111,7 @@ fn check_version(present: usize) -> PortResult<()> {
     }
 }
 
-fn installation(row: Row<'_>) -> Result<Partitions, StatementError> {
+fn installation(row: SqlRow<'_>) -> Result<Partitions, StatementError> {
     let (last_position, base) = (row.position("last_position")?, row.get::<i64>("position_base")?);
     let next = base.saturating_add(row.get("next_transaction_id")?);
     let stored = last_position.as_i64() >> ORDINAL_BITS;

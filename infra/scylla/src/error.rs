@@ -207,8 +207,8 @@ mod tests {
     /// The message is ScyllaDB's; Cassandra, which the tests run against, accepts every timestamp.
     #[test]
     fn a_refused_future_timestamp_names_the_remedy() {
-        let message = "Cannot provide a timestamp more than 3 days into the future. If this was not intended, make sure the timestamp is in \
-                    microseconds";
+        let message = "Cannot provide a timestamp more than 3 days into the future. If this was not intended, make sure \
+                       the timestamp is in microseconds";
         let refused = RequestAttemptError::DbError(DbError::Invalid, message.into());
         let error = write_error("writing a row in table a.b", ExecutionError::LastAttemptError(refused));
         assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator));

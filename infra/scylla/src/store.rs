@@ -19,10 +19,10 @@ use crate::{
 /// The read database on ScyllaDB. Clones share the same session; every call of [`open`](Self::open) makes a new one.
 #[derive(Clone)]
 pub struct ScyllaViewStore {
-    shared: Arc<Shared>,
+    resources: Arc<StoreResources>,
 }
 
-struct Shared {
+struct StoreResources {
     connection: Connection,
     config: ScyllaConfig,
     tables: Tables,
@@ -40,7 +40,7 @@ impl ScyllaViewStore {
     /// schema is missing, older or newer than this program's, or was created with another number of partitions.
     pub async fn open(config: ScyllaConfig, partitions: Partitions) -> PortResult<Self> {
         let store = Self::open_with_stored_partitions(config).await?;
-        migration::check_partitions(&store.shared.config.keyspace, store.partitions(), partitions)?;
+        migration::check_partitions(&store.resources.config.keyspace, store.partitions(), partitions)?;
         Ok(store)
     }
 
@@ -55,29 +55,29 @@ impl ScyllaViewStore {
         let partitions = migration::check(&connection, &config.keyspace).await?;
         let progress = ProgressTable::prepare(&connection).await?;
         let changes = ChangeCounter::new(config.progress_poll_interval);
-        let shared = Shared { connection, config, tables: Tables::default(), progress, changes, partitions };
-        Ok(Self { shared: Arc::new(shared) })
+        let resources = StoreResources { connection, config, tables: Tables::default(), progress, changes, partitions };
+        Ok(Self { resources: Arc::new(resources) })
     }
 
     /// The number of partitions of the installation: recorded by the first migration, and never changed.
     #[must_use]
     pub fn partitions(&self) -> Partitions {
-        self.shared.partitions
+        self.resources.partitions
     }
 }
 
 impl ViewStore for ScyllaViewStore {
     async fn ensure_views(&self, views: &[ViewId]) -> PortResult<()> {
-        let Shared { connection, config, tables, .. } = &*self.shared;
+        let StoreResources { connection, config, tables, .. } = &*self.resources;
         tables.ensure(connection, &config.keyspace, views).await
     }
 
     async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
-        self.shared.tables.write(&self.shared.connection, rows).await
+        self.resources.tables.write(&self.resources.connection, rows).await
     }
 
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
-        self.shared.tables.read(&self.shared.connection, view, keys).await
+        self.resources.tables.read(&self.resources.connection, view, keys).await
     }
 
     async fn scan(
@@ -87,7 +87,7 @@ impl ViewStore for ScyllaViewStore {
         after_exclusive: Option<&[u8]>,
         limit: usize,
     ) -> PortResult<ScanPage> {
-        self.shared.tables.scan(&self.shared.connection, view, partition_key, after_exclusive, limit).await
+        self.resources.tables.scan(&self.resources.connection, view, partition_key, after_exclusive, limit).await
     }
 
     async fn scan_all(
@@ -96,21 +96,21 @@ impl ViewStore for ScyllaViewStore {
         after_exclusive: Option<&RowKey>,
         limit: usize,
     ) -> PortResult<Vec<(RowKey, Row)>> {
-        self.shared.tables.scan_all(&self.shared.connection, view, after_exclusive, limit).await
+        self.resources.tables.scan_all(&self.resources.connection, view, after_exclusive, limit).await
     }
 }
 
 impl ProgressStore for ScyllaViewStore {
     async fn save(&self, updates: &[ProgressUpdate]) -> PortResult<()> {
-        let Shared { connection, progress, changes, .. } = &*self.shared;
+        let StoreResources { connection, progress, changes, .. } = &*self.resources;
         progress.save(connection, changes, updates).await
     }
 
     async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
-        self.shared.progress.load(&self.shared.connection, views).await
+        self.resources.progress.load(&self.resources.connection, views).await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {
-        self.shared.changes.wait(seen, wait_max).await;
+        self.resources.changes.wait(seen, wait_max).await;
     }
 }

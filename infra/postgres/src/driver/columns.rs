@@ -63,9 +63,9 @@ impl<'a> FromSql<'a> for Time {
 
 /// A row of a result, read by column name, so that statements may order their columns freely.
 #[derive(Clone, Copy)]
-pub(crate) struct Row<'a>(pub(crate) &'a tokio_postgres::Row);
+pub(crate) struct SqlRow<'a>(pub(crate) &'a tokio_postgres::Row);
 
-impl<'a> Row<'a> {
+impl<'a> SqlRow<'a> {
     /// The first row of a result that is never empty in a database of this program.
     pub(crate) fn first(rows: &'a [tokio_postgres::Row]) -> Result<Self, StatementError> {
         rows.first().map(Self).ok_or_else(|| corrupt_data("no row in a table that always has one"))

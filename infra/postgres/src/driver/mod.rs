@@ -7,7 +7,7 @@ mod pool;
 mod pool_epoch;
 mod target;
 
-pub(crate) use columns::{Row, Time, Uuid};
+pub(crate) use columns::{SqlRow, Time, Uuid};
 pub(crate) use connection::{ConnectionFactory, DriverConnection};
 pub(crate) use error::{StatementError, corrupt_data, sql_state};
 pub(crate) use pool::{Pool, Session};

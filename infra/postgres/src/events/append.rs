@@ -8,8 +8,8 @@ use diptych_kernel::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::{receipts::RequestReceipts, shared::Shared};
-use crate::driver::{Row, Session, StatementError, Uuid, corrupt_data};
+use super::{receipts::RequestReceipts, resources::StoreResources};
+use crate::driver::{Session, SqlRow, StatementError, Uuid, corrupt_data};
 
 const APPEND: &str = include_str!("../../queries/append.sql");
 const REJECTION_REASONS: &str = include_str!("../../queries/rejection_reasons.sql");
@@ -19,13 +19,17 @@ const REJECTION_REASONS: &str = include_str!("../../queries/rejection_reasons.sq
 const ATTEMPTS_MAX: usize = 8;
 
 /// Stores all units, or none if they conflict with what is stored.
-pub(super) async fn append(shared: &Shared, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
-    let batch = AppendBatch::new(shared, units, snapshots);
+pub(super) async fn append(
+    resources: &StoreResources,
+    units: &[AppendUnit],
+    snapshots: &[Snapshot],
+) -> PortResult<AppendOutcome> {
+    let batch = AppendBatch::new(resources, units, snapshots);
     for _ in 0..ATTEMPTS_MAX {
-        let mut session = shared.writers.session().await.map_err(StatementError::into_write_error)?;
+        let mut session = resources.writers.session().await.map_err(StatementError::into_write_error)?;
         match batch.insert(&mut session).await {
             Ok(Some(stored)) => {
-                shared.notifications.appended(stored.first_position.plus(batch.last_ordinal()));
+                resources.notifications.appended(stored.first_position.plus(batch.last_ordinal()));
                 return Ok(AppendOutcome::Committed(batch.receipts(&stored)));
             }
             Ok(None) => {}
@@ -44,7 +48,7 @@ pub(super) async fn append(shared: &Shared, units: &[AppendUnit], snapshots: &[S
 
 /// A batch as the array parameters of the statement.
 struct AppendBatch<'a> {
-    shared: &'a Shared,
+    resources: &'a StoreResources,
     units: &'a [AppendUnit],
     events: EventColumns<'a>,
     requests: RequestColumns<'a>,
@@ -65,10 +69,10 @@ struct StoredBatch {
 }
 
 impl<'a> AppendBatch<'a> {
-    fn new(shared: &'a Shared, units: &'a [AppendUnit], snapshots: &'a [Snapshot]) -> Self {
-        let events = EventColumns::new(shared, units);
+    fn new(resources: &'a StoreResources, units: &'a [AppendUnit], snapshots: &'a [Snapshot]) -> Self {
+        let events = EventColumns::new(resources, units);
         Self {
-            shared,
+            resources,
             units,
             streams: events.expected_versions(),
             events,
@@ -106,9 +110,9 @@ impl<'a> AppendBatch<'a> {
             &snapshots.states,
         ];
         let rows = session.write(APPEND, &params).await?;
-        let Some(row) = rows.first().map(Row) else { return Ok(None) };
+        let Some(row) = rows.first().map(SqlRow) else { return Ok(None) };
         let first_position = row.position("first_position")?;
-        self.shared.durability.record_commit(first_position, row)?;
+        self.resources.durability.record_commit(first_position, row)?;
         Ok(Some(StoredBatch { first_position, recorded_at: row.time("recorded_at")? }))
     }
 
@@ -119,7 +123,7 @@ impl<'a> AppendBatch<'a> {
             for event in &unit.events {
                 streams.add_event(StreamReceipt {
                     stream_id: event.stream_id.clone(),
-                    partition: self.shared.partitions.of(&event.stream_id),
+                    partition: self.resources.partitions.of(&event.stream_id),
                     version: event.version,
                     position,
                 });
@@ -134,7 +138,7 @@ impl<'a> AppendBatch<'a> {
     async fn rejection_reasons(&self, session: &mut Session) -> Result<Option<AppendOutcome>, StatementError> {
         let rows = session.query(REJECTION_REASONS, &[&self.streams.names, &self.requests.ids]).await?;
         let (mut conflicts, mut receipts) = (Vec::new(), RequestReceipts::default());
-        for row in rows.iter().map(Row) {
+        for row in rows.iter().map(SqlRow) {
             if row.get::<i32>("kind")? != 0 {
                 receipts.add(row)?;
                 continue;
@@ -152,7 +156,7 @@ impl<'a> AppendBatch<'a> {
         if conflicts.is_empty() && done.is_empty() {
             return Ok(None);
         }
-        self.shared.durability.ensure_durable(session, last_position).await?;
+        self.resources.durability.ensure_durable(session, last_position).await?;
         Ok(Some(AppendOutcome::Rejected { conflicts, done }))
     }
 }
@@ -175,12 +179,12 @@ struct EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    fn new(shared: &Shared, units: &'a [AppendUnit]) -> Self {
+    fn new(resources: &StoreResources, units: &'a [AppendUnit]) -> Self {
         let all = units.iter().flat_map(|unit| unit.events.iter().map(move |event| (unit, event)));
         let mut all: Vec<_> = (0..).zip(all).collect();
         all.sort_by_key(|(_, (_, event))| (&event.stream_id, event.version));
         // There are at most 256 partitions.
-        let partition = |stream_id| i16::try_from(shared.partitions.of(stream_id).number()).unwrap_or_default();
+        let partition = |stream_id| i16::try_from(resources.partitions.of(stream_id).number()).unwrap_or_default();
         let events = || all.iter().map(|(_, (_, event))| *event);
         let units = || all.iter().map(|(_, (unit, _))| *unit);
         Self {

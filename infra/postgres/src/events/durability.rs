@@ -3,7 +3,7 @@
 use diptych_kernel::Position;
 use parking_lot::RwLock;
 
-use crate::driver::{Row, Session, StatementError, corrupt_data};
+use crate::driver::{Session, SqlRow, StatementError, corrupt_data};
 
 const COMMIT_BARRIER: &str = include_str!("../../queries/commit_barrier.sql");
 
@@ -16,7 +16,7 @@ pub(super) struct DurabilityTracker(RwLock<VisibleTransactions>);
 
 impl DurabilityTracker {
     /// Records an acknowledged commit that stored events in the transaction of `first_position`.
-    pub(super) fn record_commit(&self, first_position: Position, row: Row<'_>) -> Result<(), StatementError> {
+    pub(super) fn record_commit(&self, first_position: Position, row: SqlRow<'_>) -> Result<(), StatementError> {
         let mut visible = VisibleTransactions::read(row)?;
         visible.add(first_position.transaction_id());
         self.advance(visible);
@@ -34,7 +34,7 @@ impl DurabilityTracker {
             return Ok(());
         }
         let rows = session.write(COMMIT_BARRIER, &[]).await?;
-        self.advance(VisibleTransactions::read(Row::first(&rows)?)?);
+        self.advance(VisibleTransactions::read(SqlRow::first(&rows)?)?);
         Ok(())
     }
 
@@ -61,7 +61,7 @@ impl VisibleTransactions {
     const IN_PROGRESS_ADDED_MAX: u64 = 64;
 
     /// Reads the columns `position_base` and `snapshot`.
-    fn read(row: Row<'_>) -> Result<Self, StatementError> {
+    fn read(row: SqlRow<'_>) -> Result<Self, StatementError> {
         let text: &str = row.get("snapshot")?;
         let base: i64 = row.get("position_base")?;
         Self::parse(text, base.unsigned_abs()).ok_or_else(|| corrupt_data(format_args!("a snapshot {text:?}")))

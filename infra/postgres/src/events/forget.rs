@@ -6,8 +6,8 @@ use diptych_kernel::{
 };
 use tokio_postgres::error::SqlState;
 
-use super::shared::Shared;
-use crate::driver::{Row, Session, StatementError, Time, sql_state};
+use super::resources::StoreResources;
+use crate::driver::{Session, SqlRow, StatementError, Time, sql_state};
 
 const MARK_FORGOTTEN: &str = include_str!("../../queries/requests/mark_forgotten.sql");
 const DELETE_FORGOTTEN: &str = include_str!("../../queries/requests/delete_forgotten.sql");
@@ -19,9 +19,9 @@ const DROP_PARTITION: &str = include_str!("../../queries/requests/drop_partition
 /// In older partitions, requests are forgotten by moving one mark, however many they are, and a partition is dropped
 /// when all of it is below the mark; such requests count up to `limit`. In the newest partition, which matters only if
 /// ids are kept for a short time, rows are deleted, up to `limit`.
-pub(super) async fn forget(shared: &Shared, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
+pub(super) async fn forget(resources: &StoreResources, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut session = shared.writers.session().await.map_err(StatementError::into_write_error)?;
+    let mut session = resources.writers.session().await.map_err(StatementError::into_write_error)?;
     let marked =
         count(&mut session, MARK_FORGOTTEN, recorded_before, limit).await.map_err(StatementError::into_write_error)?;
     let deleted = if marked < limit {
@@ -30,7 +30,7 @@ pub(super) async fn forget(shared: &Shared, recorded_before: Timestamp, limit: u
         0
     };
     drop(session);
-    rotate_request_partitions(shared).await.map_err(StatementError::into_write_error)?;
+    rotate_request_partitions(resources).await.map_err(StatementError::into_write_error)?;
     usize::try_from(marked.saturating_add(deleted))
         .map_err(|_| PortError::unknown("the number of forgotten requests is out of range"))
 }
@@ -42,7 +42,7 @@ async fn count(
     limit: i64,
 ) -> Result<i64, StatementError> {
     let rows = session.write(statement, &[&Time(before), &limit]).await?;
-    Row::first(&rows)?.get("count")
+    SqlRow::first(&rows)?.get("count")
 }
 
 async fn delete(session: &mut Session, before: Timestamp, limit: i64) -> Result<i64, StatementError> {
@@ -51,9 +51,9 @@ async fn delete(session: &mut Session, before: Timestamp, limit: i64) -> Result<
 
 /// Begins a new partition if the newest one is old enough, and drops one that is forgotten. Both need a lock for a
 /// moment, and are skipped until the next call if they do not get it soon.
-async fn rotate_request_partitions(shared: &Shared) -> Result<(), StatementError> {
-    let interval_seconds = shared.request_partition_interval.as_secs_f64();
-    let mut session = shared.writers.session().await?;
+async fn rotate_request_partitions(resources: &StoreResources) -> Result<(), StatementError> {
+    let interval_seconds = resources.request_partition_interval.as_secs_f64();
+    let mut session = resources.writers.session().await?;
     let begun = is_done(session.write(BEGIN_PARTITION, &[&interval_seconds]).await)?;
     let dropped = is_done(session.write(DROP_PARTITION, &[]).await)?;
     if begun || dropped {
@@ -65,7 +65,7 @@ async fn rotate_request_partitions(shared: &Shared) -> Result<(), StatementError
 /// Returns whether the function did something; `false` if another transaction held the lock.
 fn is_done(answer: Result<Vec<tokio_postgres::Row>, StatementError>) -> Result<bool, StatementError> {
     match answer {
-        Ok(rows) => rows.first().map_or(Ok(false), |row| Row(row).get("done")),
+        Ok(rows) => rows.first().map_or(Ok(false), |row| SqlRow(row).get("done")),
         Err(StatementError::Failed(error)) if sql_state(&error) == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(false),
         Err(error) => Err(error),
     }

@@ -6,7 +6,7 @@ use diptych_kernel::{Position, ports::PortResult};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::driver::{Pool, Row, StatementError};
+use crate::driver::{Pool, SqlRow, StatementError};
 
 const OLDEST_WRITER: &str = include_str!("../../queries/oldest_writer.sql");
 
@@ -35,7 +35,7 @@ pub struct OldestWriter {
 pub(super) async fn oldest_writer(readers: &Pool) -> PortResult<Option<OldestWriter>> {
     let read = async {
         let rows = readers.session().await?.query(OLDEST_WRITER, &[]).await?;
-        let Some(row) = rows.first().map(Row) else { return Ok(None) };
+        let Some(row) = rows.first().map(SqlRow) else { return Ok(None) };
         Ok(Some(OldestWriter {
             pid: row.get("pid")?,
             prepared_as: row.get("prepared_as")?,

@@ -5,23 +5,23 @@ use diptych_kernel::{
     ports::{Loaded, PortResult, Snapshot, StreamLoad, StreamSlice},
 };
 
-use super::{receipts::RequestReceipts, shared::Shared};
-use crate::driver::{Row, StatementError, Uuid, corrupt_data};
+use super::{receipts::RequestReceipts, resources::StoreResources};
+use crate::driver::{SqlRow, StatementError, Uuid, corrupt_data};
 
 const LOAD: &str = include_str!("../../queries/load.sql");
 
 /// Loads streams and looks up requests, in one snapshot.
 pub(super) async fn load(
-    shared: &Shared,
+    resources: &StoreResources,
     streams: &[StreamLoad],
     snapshot_format: u32,
     requests: &[RequestId],
 ) -> PortResult<Loaded> {
-    try_load(shared, streams, snapshot_format, requests).await.map_err(StatementError::into_read_error)
+    try_load(resources, streams, snapshot_format, requests).await.map_err(StatementError::into_read_error)
 }
 
 async fn try_load(
-    shared: &Shared,
+    resources: &StoreResources,
     streams: &[StreamLoad],
     snapshot_format: u32,
     requests: &[RequestId],
@@ -29,7 +29,7 @@ async fn try_load(
     let names: Vec<&str> = streams.iter().map(|stream| stream.stream_id.as_str()).collect();
     let known: Vec<i64> = streams.iter().map(|stream| i64::from(stream.known_version.number())).collect();
     let requests: Vec<Uuid> = requests.iter().copied().map(Uuid).collect();
-    let mut session = shared.readers.session().await?;
+    let mut session = resources.readers.session().await?;
     let rows = session.query(LOAD, &[&names, &known, &i64::from(snapshot_format), &requests]).await?;
 
     let empty =
@@ -37,7 +37,7 @@ async fn try_load(
     let mut slices: Vec<StreamSlice> = streams.iter().map(empty).collect();
     let (mut receipts, mut types, mut last_position) =
         (RequestReceipts::default(), EventTypeInterner::default(), Position::START);
-    for row in rows.iter().map(Row) {
+    for row in rows.iter().map(SqlRow) {
         last_position = last_position.max(row.position("position")?);
         let kind: i32 = row.get("kind")?;
         if kind == 2 {
@@ -62,7 +62,7 @@ async fn try_load(
     for (slice, stream) in slices.iter_mut().zip(streams) {
         sort_and_check(slice, stream.known_version)?;
     }
-    shared.durability.ensure_durable(&mut session, last_position).await?;
+    resources.durability.ensure_durable(&mut session, last_position).await?;
     Ok(Loaded { streams: slices, requests: receipts.into_requests() })
 }
 

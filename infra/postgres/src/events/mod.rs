@@ -7,7 +7,7 @@ mod horizon;
 mod load;
 mod read;
 mod receipts;
-mod shared;
+mod resources;
 mod store;
 mod validate;
 

@@ -6,8 +6,8 @@ use diptych_kernel::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::shared::Shared;
-use crate::driver::{Row, StatementError, Time, corrupt_data};
+use super::resources::StoreResources;
+use crate::driver::{SqlRow, StatementError, Time, corrupt_data};
 
 const READ_AFTER: &str = include_str!("../../queries/read_after.sql");
 const READ_PARTITION_AFTER: &str = include_str!("../../queries/read_partition_after.sql");
@@ -15,14 +15,18 @@ const READ_STREAM_AFTER: &str = include_str!("../../queries/read_stream_after.sq
 const LAST_READABLE_POSITION: &str = include_str!("../../queries/last_readable_position.sql");
 
 /// Reads a page of all events.
-pub(super) async fn all_after(shared: &Shared, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
+pub(super) async fn all_after(
+    resources: &StoreResources,
+    cursor_exclusive: Position,
+    limit: usize,
+) -> PortResult<EventPage> {
     let page = async {
-        let mut session = shared.readers.session().await?;
+        let mut session = resources.readers.session().await?;
         let params: [&(dyn ToSql + Sync); 2] = [&cursor_exclusive.as_i64(), &limit_column(limit)];
         TailPage::read(&session.query(READ_AFTER, &params).await?)
     };
     let page = page.await.map_err(StatementError::into_read_error)?;
-    shared.horizon.observe(&shared.readers, page.horizon_exclusive, page.is_held_back(limit)).await;
+    resources.horizon.observe(&resources.readers, page.horizon_exclusive, page.is_held_back(limit)).await;
     let read_at = page.complete_at();
     let complete_up_to = page.events.last().map_or(cursor_exclusive, |event| event.position);
     Ok(EventPage { events: page.events, complete_up_to, read_at })
@@ -30,7 +34,7 @@ pub(super) async fn all_after(shared: &Shared, cursor_exclusive: Position, limit
 
 /// Reads a page of the events of one partition.
 pub(super) async fn partition_after(
-    shared: &Shared,
+    resources: &StoreResources,
     partition: Partition,
     cursor_exclusive: Position,
     limit: usize,
@@ -38,13 +42,13 @@ pub(super) async fn partition_after(
     // A partition that does not exist has no events.
     let number = i16::try_from(partition.number()).unwrap_or(i16::MAX);
     let page = async {
-        let mut session = shared.readers.session().await?;
+        let mut session = resources.readers.session().await?;
         let params: [&(dyn ToSql + Sync); 3] = [&cursor_exclusive.as_i64(), &limit_column(limit), &number];
         let rows = session.query(READ_PARTITION_AFTER, &params).await?;
-        let last_below_horizon = Row::first(&rows)?.get::<Option<i64>>("last_below_horizon")?;
+        let last_below_horizon = SqlRow::first(&rows)?.get::<Option<i64>>("last_below_horizon")?;
         let page = TailPage::read(&rows)?;
         let last_position = page.events.last().map_or(Position::START, |event| event.position);
-        shared.durability.ensure_durable(&mut session, last_position).await?;
+        resources.durability.ensure_durable(&mut session, last_position).await?;
         let last_below_horizon = Position::from_i64(last_below_horizon.unwrap_or_default()).map_err(corrupt_data)?;
         Ok((page, last_below_horizon))
     };
@@ -60,30 +64,30 @@ pub(super) async fn partition_after(
 
 /// Reads events of one stream after a version.
 pub(super) async fn stream_after(
-    shared: &Shared,
+    resources: &StoreResources,
     stream_id: &StreamId,
     version_exclusive: Version,
     limit: usize,
 ) -> PortResult<Vec<RecordedEvent>> {
     let events = async {
-        let mut session = shared.readers.session().await?;
+        let mut session = resources.readers.session().await?;
         let version = i64::from(version_exclusive.number());
         let rows = session.query(READ_STREAM_AFTER, &[&stream_id.as_str(), &version, &limit_column(limit)]).await?;
         let mut types = EventTypeInterner::default();
-        let events = rows.iter().map(|row| Row(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
+        let events = rows.iter().map(|row| SqlRow(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
         let last_position = events.last().map_or(Position::START, |event| event.position);
-        shared.durability.ensure_durable(&mut session, last_position).await?;
+        resources.durability.ensure_durable(&mut session, last_position).await?;
         Ok(events)
     };
     events.await.map_err(StatementError::into_read_error)
 }
 
 /// Reads the position of the last event below the horizon.
-pub(super) async fn last_readable_position(shared: &Shared) -> PortResult<Position> {
+pub(super) async fn last_readable_position(resources: &StoreResources) -> PortResult<Position> {
     let read = async {
-        let mut session = shared.readers.session().await?;
+        let mut session = resources.readers.session().await?;
         let rows = session.query(LAST_READABLE_POSITION, &[]).await?;
-        let last: Option<i64> = Row::first(&rows)?.get("position")?;
+        let last: Option<i64> = SqlRow::first(&rows)?.get("position")?;
         Position::from_i64(last.unwrap_or_default()).map_err(corrupt_data)
     };
     read.await.map_err(StatementError::into_read_error)
@@ -106,7 +110,7 @@ struct TailPage {
 impl TailPage {
     /// Reads the rows: one per event, or a single one without an event.
     fn read(rows: &[tokio_postgres::Row]) -> Result<Self, StatementError> {
-        let first = Row::first(rows)?;
+        let first = SqlRow::first(rows)?;
         let mut page = Self {
             events: Vec::with_capacity(rows.len()),
             horizon_exclusive: first.position("horizon_exclusive")?,
@@ -116,7 +120,7 @@ impl TailPage {
         if first.get::<Option<i64>>("position")?.is_some() {
             let mut types = EventTypeInterner::default();
             for row in rows {
-                page.events.push(Row(row).event(&mut types)?);
+                page.events.push(SqlRow(row).event(&mut types)?);
             }
         }
         // The plan returns them in this order, and sorting a sorted list is cheap.

@@ -6,7 +6,7 @@ use diptych_kernel::{
     Fingerprint, Position, Receipt, ReceiptStreams, RequestId, StreamReceipt, Timestamp, ports::StoredRequest,
 };
 
-use crate::driver::{Row, StatementError};
+use crate::driver::{SqlRow, StatementError};
 
 /// Collects the receipts of requests from rows that come one per event, in no order.
 #[derive(Default)]
@@ -20,7 +20,7 @@ struct RequestEvents {
 
 impl RequestReceipts {
     /// Adds an event of a request: the event's columns, and the request's fingerprint as `payload`.
-    pub(super) fn add(&mut self, row: Row<'_>) -> Result<(), StatementError> {
+    pub(super) fn add(&mut self, row: SqlRow<'_>) -> Result<(), StatementError> {
         let event = StreamReceipt {
             stream_id: row.stream_id("stream_id")?,
             partition: row.partition("partition")?,

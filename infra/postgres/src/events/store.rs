@@ -13,7 +13,7 @@ use super::{
     forget,
     horizon::{self, HorizonMonitor, OldestWriter},
     load, read,
-    shared::Shared,
+    resources::StoreResources,
     validate,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 /// makes new ones.
 #[derive(Clone)]
 pub struct PostgresEventStore {
-    shared: Arc<Shared>,
+    resources: Arc<StoreResources>,
 }
 
 impl PostgresEventStore {
@@ -42,7 +42,7 @@ impl PostgresEventStore {
         let pool = |connections_max| Pool::new(&config, connections.clone(), connections_max);
         let (writers, readers) = (pool(config.write_connections_max)?, pool(config.read_connections_max)?);
         let partitions = schema::check(&readers).await?;
-        let shared = Shared {
+        let resources = StoreResources {
             partitions,
             request_partition_interval: config.request_partition_interval,
             writers,
@@ -51,7 +51,7 @@ impl PostgresEventStore {
             durability: DurabilityTracker::default(),
             horizon: HorizonMonitor::default(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { resources: Arc::new(resources) })
     }
 
     /// The oldest open transaction of the whole server that has written: readers see nothing that was committed after
@@ -61,35 +61,35 @@ impl PostgresEventStore {
     /// # Errors
     /// When the database does not answer.
     pub async fn oldest_writer(&self) -> PortResult<Option<OldestWriter>> {
-        horizon::oldest_writer(&self.shared.readers).await
+        horizon::oldest_writer(&self.resources.readers).await
     }
 
     pub(crate) fn writers(&self) -> &Pool {
-        &self.shared.writers
+        &self.resources.writers
     }
 
     #[cfg(feature = "testing")]
     pub(crate) fn readers(&self) -> &Pool {
-        &self.shared.readers
+        &self.resources.readers
     }
 }
 
 impl EventStore for PostgresEventStore {
     fn partitions(&self) -> Partitions {
-        self.shared.partitions
+        self.resources.partitions
     }
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         validate::validate(units)?;
-        append::append(&self.shared, units, snapshots).await
+        append::append(&self.resources, units, snapshots).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
-        load::load(&self.shared, streams, snapshot_format, requests).await
+        load::load(&self.resources, streams, snapshot_format, requests).await
     }
 
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
-        read::all_after(&self.shared, cursor_exclusive, limit).await
+        read::all_after(&self.resources, cursor_exclusive, limit).await
     }
 
     async fn read_partition_after(
@@ -98,7 +98,7 @@ impl EventStore for PostgresEventStore {
         cursor_exclusive: Position,
         limit: usize,
     ) -> PortResult<EventPage> {
-        read::partition_after(&self.shared, partition, cursor_exclusive, limit).await
+        read::partition_after(&self.resources, partition, cursor_exclusive, limit).await
     }
 
     async fn read_stream_after(
@@ -107,14 +107,17 @@ impl EventStore for PostgresEventStore {
         version_exclusive: Version,
         limit: usize,
     ) -> PortResult<Vec<RecordedEvent>> {
-        read::stream_after(&self.shared, stream_id, version_exclusive, limit).await
+        read::stream_after(&self.resources, stream_id, version_exclusive, limit).await
     }
 
     async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
-        self.shared.notifications.wait(cursor_exclusive, wait_max, || read::last_readable_position(&self.shared)).await;
+        self.resources
+            .notifications
+            .wait(cursor_exclusive, wait_max, || read::last_readable_position(&self.resources))
+            .await;
     }
 
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
-        forget::forget(&self.shared, recorded_before, limit).await
+        forget::forget(&self.resources, recorded_before, limit).await
     }
 }

@@ -8,7 +8,7 @@ use diptych_kernel::{
 };
 
 use crate::{
-    driver::{Row, StatementError, Time},
+    driver::{SqlRow, StatementError, Time},
     events::PostgresEventStore,
 };
 
@@ -38,9 +38,9 @@ impl EventStore for NaiveReader {
             let mut session = self.0.readers().session().await?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             let rows = session.query(READ_WITHOUT_HORIZON, &[&cursor_exclusive.as_i64(), &limit]).await?;
-            let read_at = rows.first().map(|row| Row(row).get::<Time>("read_at")).transpose()?;
+            let read_at = rows.first().map(|row| SqlRow(row).get::<Time>("read_at")).transpose()?;
             let mut types = EventTypeInterner::default();
-            let events = rows.iter().map(|row| Row(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
+            let events = rows.iter().map(|row| SqlRow(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
             let complete_up_to = events.last().map_or(cursor_exclusive, |event| event.position);
             Ok(EventPage { events, complete_up_to, read_at: read_at.map_or_else(Timestamp::default, |time| time.0) })
         };

@@ -4,7 +4,7 @@ use diptych_kernel::ports::EventStore;
 use diptych_postgres::{PostgresConfig, PostgresEventStore};
 
 use crate::support::{
-    Database,
+    Database, HORIZON,
     appends::{append_one, append_rejected, find_request, stream, stream_versions, unit},
     with_database,
 };
@@ -89,6 +89,7 @@ fn commits_of_other_handles_are_made_durable_before_they_are_returned() {
 #[test]
 fn own_commits_make_reads_durable_despite_open_transactions() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         count_barriers(&database).await;
         let handle = open(&database).await;
         // An open transaction holds readers back, but does not matter for durability.

@@ -7,7 +7,7 @@ use diptych_postgres::{PostgresConfig, PostgresEventStore, testing::delay_commit
 use futures::{FutureExt, future::join};
 
 use crate::support::{
-    Database,
+    Database, HORIZON,
     appends::{append_one, append_rejected, find_request, stream_versions, try_append, unit},
     with_database,
 };
@@ -40,6 +40,7 @@ fn assert_outcome_unknown(answer: Result<AppendOutcome, PortError>) {
 #[test]
 fn an_append_whose_session_is_terminated_has_an_unknown_outcome() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         delay_every_commit(&database, LONG).await;
         let handle = database.open().await;
         let killed = unit("killed", 1);
@@ -64,6 +65,7 @@ fn an_append_whose_session_is_terminated_has_an_unknown_outcome() {
 #[test]
 fn a_commit_that_times_out_has_an_unknown_outcome_and_is_not_cancelled() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         delay_every_commit(&database, A_WHILE).await;
         let config = PostgresConfig { answer_timeout: A_WHILE / 5, ..database.config() };
         let with_timeout = PostgresEventStore::open(config).await.unwrap();
@@ -81,6 +83,7 @@ fn a_commit_that_times_out_has_an_unknown_outcome_and_is_not_cancelled() {
 #[test]
 fn a_commit_may_take_longer_than_the_statement_timeout() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         delay_every_commit(&database, A_WHILE).await;
         let config = PostgresConfig { statement_timeout: A_WHILE / 5, ..database.config() };
         let handle = PostgresEventStore::open(config).await.unwrap();
@@ -91,6 +94,7 @@ fn a_commit_may_take_longer_than_the_statement_timeout() {
 #[test]
 fn a_commit_whose_standby_wait_was_cancelled_has_an_unknown_outcome() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         // As the server reports it: a warning between the commit and its answer, which is a success.
         database
             .execute(
@@ -114,6 +118,7 @@ fn a_commit_whose_standby_wait_was_cancelled_has_an_unknown_outcome() {
 #[test]
 fn an_append_without_its_lock_has_no_effect() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         let config = PostgresConfig { lock_timeout: Duration::from_millis(50), ..database.config() };
         let handle = PostgresEventStore::open(config).await.unwrap();
         append_one(&handle, &unit("locked", 1)).await;
@@ -180,6 +185,7 @@ fn reads_and_leases_survive_their_sessions() {
 #[test]
 fn a_dropped_append_does_not_block_other_appends() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         database
             .execute(
                 "CREATE FUNCTION test.hold() RETURNS trigger LANGUAGE plpgsql AS $$

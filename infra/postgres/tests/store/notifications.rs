@@ -7,7 +7,7 @@ use diptych_postgres::{PostgresConfig, PostgresEventStore};
 use futures::future::join;
 
 use crate::support::{
-    Database,
+    Database, HORIZON,
     appends::{append_one, unit},
     with_database,
 };
@@ -33,6 +33,7 @@ async fn wait(handle: &PostgresEventStore, cursor: Position) {
 #[test]
 fn an_append_of_another_handle_wakes_a_waiting_task() {
     with_database(|database| async move {
+        let _guard = HORIZON.write().await;
         let (waiting, appending) = (open_without_polling(&database).await, database.open().await);
         let mut cursor = Position::START;
         for version in 1..=5 {
@@ -74,6 +75,7 @@ fn events_are_found_by_polling_without_notifications() {
 #[test]
 fn a_terminated_listener_reconnects() {
     with_database(|database| async move {
+        let _guard = HORIZON.write().await;
         let (waiting, appending) = (open_without_polling(&database).await, database.open().await);
         let append = async {
             database.wait_until(IS_LISTENING).await;

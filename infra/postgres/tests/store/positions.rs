@@ -11,7 +11,7 @@ use futures::future::join;
 use tokio_postgres::Client;
 
 use crate::support::{
-    Database,
+    Database, HORIZON,
     appends::{append_one, append_rejected, stream, stream_versions, unit},
     with_database,
 };
@@ -36,6 +36,7 @@ async fn insert_uncommitted(database: &Database, stream_id: &str) -> Client {
 #[test]
 fn a_reader_does_not_skip_an_uncommitted_event() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         let handle = database.open().await;
         let before = append_one(&handle, &unit("before", 1)).await.streams[0].position;
         let holder = insert_uncommitted(&database, "held").await;
@@ -66,6 +67,7 @@ fn a_reader_does_not_skip_an_uncommitted_event() {
 #[test]
 fn the_transaction_that_holds_readers_back_is_reported() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         let handle = database.open().await;
         let holder = insert_uncommitted(&database, "held").await;
         let pid: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
@@ -91,6 +93,7 @@ fn the_transaction_that_holds_readers_back_is_reported() {
 #[test]
 fn a_version_is_not_stored_before_its_predecessor_is_committed() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         let handle = database.open().await;
         let holder = insert_uncommitted(&database, "ahead").await;
         let (conflicts, done) = append_rejected(&handle, &unit("ahead", 2)).await;
@@ -119,6 +122,7 @@ const WAITS_FOR_A_TRANSACTION: &str = "SELECT count(*) > 0 FROM pg_stat_activity
 #[test]
 fn a_version_can_be_stored_after_its_first_writer_rolled_back() {
     with_database(|database| async move {
+        let _guard = HORIZON.read().await;
         let handle = database.open().await;
         let holder = insert_uncommitted(&database, "free").await;
         let next = unit("free", 1);

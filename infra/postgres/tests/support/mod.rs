@@ -8,12 +8,17 @@ use std::{env, future::Future, sync::Arc, thread, time::Duration};
 
 use diptych_kernel::{Partitions, testing};
 use diptych_postgres::{PostgresConfig, PostgresEventStore, migrate};
+use tokio::sync::RwLock;
 use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 use uuid::Uuid;
 
 pub(crate) use settled_store::{ReturnWhen, SettledStore};
 
 pub(crate) const PARTITIONS: u16 = 4;
+
+/// Separates the tests of a binary: those that keep a transaction open hold it shared, as their transaction holds back
+/// the readers of all databases, and those that must read an event at once hold it exclusively.
+pub(crate) static HORIZON: RwLock<()> = RwLock::const_new(());
 
 pub(crate) fn partitions() -> Partitions {
     Partitions::new(PARTITIONS).unwrap()

@@ -32,11 +32,11 @@ const HOLDER: &str = include_str!("../../queries/schema/lock_holder.cql");
 pub(crate) struct SchemaLock<'a> {
     connection: &'a Connection,
     holder: Uuid,
-    statements: Statements,
+    statements: LockStatements,
     renewed_at: Instant,
 }
 
-struct Statements {
+struct LockStatements {
     acquire: PreparedStatement,
     renew: PreparedStatement,
     release: PreparedStatement,
@@ -46,7 +46,7 @@ struct Statements {
     holder_serial: PreparedStatement,
 }
 
-impl Statements {
+impl LockStatements {
     async fn prepare(connection: &Connection) -> PortResult<Self> {
         let conditional = async |file: &str| -> PortResult<PreparedStatement> {
             let mut statement = connection.prepare(file).await?;
@@ -71,7 +71,7 @@ impl Statements {
 impl<'a> SchemaLock<'a> {
     /// Acquires the lock, waiting until it is free.
     pub(super) async fn acquire(connection: &'a Connection) -> PortResult<Self> {
-        let statements = Statements::prepare(connection).await?;
+        let statements = LockStatements::prepare(connection).await?;
         let begin = Instant::now();
         let mut lock = Self { connection, holder: Uuid::new_v4(), statements, renewed_at: begin };
         let deadline = begin + ACQUIRE_TIMEOUT;

@@ -15,7 +15,7 @@ use crate::{connection::Connection, error};
 pub(super) type SavedColumn = (i64, i64, i64, i64, Vec<(String, i64, String)>);
 
 /// A row: partition, names of the views, and their progress. A row without progress counts as absent.
-pub(super) type Columns = (i16, String, Option<SavedColumn>);
+pub(super) type ProgressColumns = (i16, String, Option<SavedColumn>);
 
 /// The last save of a view in a partition.
 pub(super) struct SavedProgress {
@@ -40,7 +40,7 @@ impl ProgressCollector {
     }
 
     /// Adds the progress in a row for those of its views that are requested.
-    pub(super) fn add(&mut self, columns: Columns) -> PortResult<()> {
+    pub(super) fn add(&mut self, columns: ProgressColumns) -> PortResult<()> {
         let (partition, names, Some(saved)) = columns else { return Ok(()) };
         let partition =
             u16::try_from(partition).map_err(|_| error::corrupt_data(format_args!("partition {partition}")))?;

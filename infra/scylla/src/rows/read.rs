@@ -10,7 +10,7 @@ use diptych_kernel::{
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    statements::Statements,
+    statements::RowStatements,
     tables::{Tables, row},
 };
 use crate::connection::Connection;
@@ -19,7 +19,7 @@ use crate::connection::Connection;
 const READ_ROWS_MAX: usize = 64;
 
 /// Sort key, position, `is_deleted`, body.
-pub(super) type Columns = (Bytes, i64, bool, Bytes);
+pub(super) type RowColumns = (Bytes, i64, bool, Bytes);
 
 impl Tables {
     /// Reads rows with concurrent requests, one for the rows of a partition key.
@@ -58,18 +58,18 @@ impl Tables {
 /// Reads rows of one partition key.
 async fn read_chunk(
     connection: &Connection,
-    statements: &Statements,
+    statements: &RowStatements,
     keys: &[&RowKey],
 ) -> PortResult<Vec<(RowKey, Row)>> {
     let Some(first) = keys.first() else { return Ok(Vec::new()) };
     let partition_key = &first.partition_key;
-    let columns: Vec<Columns> = if keys.len() == 1 {
+    let columns: Vec<RowColumns> = if keys.len() == 1 {
         connection.read("reading rows", &statements.read_one, (&**partition_key, &first.sort_key[..])).await?
     } else {
         let sort_keys: Vec<_> = keys.iter().map(|key| &key.sort_key[..]).collect();
         connection.read("reading rows", &statements.read_many, (&**partition_key, sort_keys)).await?
     };
-    let keyed = |(sort_key, position, is_deleted, body): Columns| {
+    let keyed = |(sort_key, position, is_deleted, body): RowColumns| {
         let key = RowKey { partition_key: partition_key.clone(), sort_key: Bytes::copy_from_slice(&sort_key) };
         Ok((key, row(position, is_deleted, &body)?))
     };

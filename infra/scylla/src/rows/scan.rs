@@ -9,7 +9,7 @@ use diptych_kernel::{
 };
 
 use super::{
-    read::Columns,
+    read::RowColumns,
     tables::{Tables, row},
 };
 use crate::connection::Connection;
@@ -28,7 +28,7 @@ impl Tables {
         // them may follow each other.
         let page_rows = limit.saturating_add(1);
         let mut page = ScanPage::default();
-        let on_row = |(sort_key, position, is_deleted, body): Columns| {
+        let on_row = |(sort_key, position, is_deleted, body): RowColumns| {
             if is_deleted {
                 return Ok(ControlFlow::Continue(()));
             }

@@ -10,13 +10,13 @@ use diptych_kernel::{
 use scylla::{deserialize::row::DeserializeRow, serialize::row::SerializeRow, statement::prepared::PreparedStatement};
 
 use super::{
-    read::Columns,
+    read::RowColumns,
     tables::{Tables, row},
 };
 use crate::connection::Connection;
 
 /// Partition key, sort key, position, `is_deleted`, body.
-type KeyedColumns = (Arc<str>, Bytes, i64, bool, Bytes);
+type KeyedRowColumns = (Arc<str>, Bytes, i64, bool, Bytes);
 
 impl Tables {
     /// Reads up to `limit` rows after a key. They are sorted by token, partition key and sort key, as bytes: the order
@@ -74,7 +74,7 @@ impl RowPage<'_> {
         values: impl SerializeRow,
     ) -> PortResult<()> {
         let partition_key: Arc<str> = partition_key.into();
-        self.add(statement, values, |(sort_key, position, is_deleted, body): Columns| {
+        self.add(statement, values, |(sort_key, position, is_deleted, body): RowColumns| {
             (Arc::clone(&partition_key), sort_key, position, is_deleted, body)
         })
         .await
@@ -82,14 +82,14 @@ impl RowPage<'_> {
 
     /// Adds the rows of a statement on the table.
     async fn add_table(&mut self, statement: &PreparedStatement, values: impl SerializeRow) -> PortResult<()> {
-        self.add(statement, values, |columns: KeyedColumns| columns).await
+        self.add(statement, values, |columns: KeyedRowColumns| columns).await
     }
 
     async fn add<R>(
         &mut self,
         statement: &PreparedStatement,
         values: impl SerializeRow,
-        keyed: impl Fn(R) -> KeyedColumns,
+        keyed: impl Fn(R) -> KeyedRowColumns,
     ) -> PortResult<()>
     where
         R: for<'frame, 'metadata> DeserializeRow<'frame, 'metadata>,

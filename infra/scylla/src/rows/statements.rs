@@ -11,7 +11,7 @@ pub(super) fn for_table(file: &str, view: ViewId) -> String {
     file.replace("{table}", &format!("\"{view}\""))
 }
 
-pub(super) struct Statements {
+pub(super) struct RowStatements {
     pub(super) write: PreparedStatement,
     pub(super) read_one: PreparedStatement,
     pub(super) read_many: PreparedStatement,
@@ -22,7 +22,7 @@ pub(super) struct Statements {
     pub(super) partition_keys_of_token: PreparedStatement,
 }
 
-impl Statements {
+impl RowStatements {
     pub(super) async fn prepare(connection: &Connection, view: ViewId) -> PortResult<Self> {
         let prepare = async |file: &str| connection.prepare(&for_table(file, view)).await;
         let (

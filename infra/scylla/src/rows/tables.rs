@@ -10,23 +10,23 @@ use diptych_kernel::{
 };
 use parking_lot::RwLock;
 
-use super::statements::Statements;
+use super::statements::RowStatements;
 use crate::{connection::Connection, error};
 
 /// The statements of each table, which are prepared when they are first used.
 #[derive(Default)]
 pub(crate) struct Tables {
-    prepared: RwLock<HashMap<ViewId, Arc<Statements>>>,
+    prepared: RwLock<HashMap<ViewId, Arc<RowStatements>>>,
 }
 
 impl Tables {
-    pub(super) async fn statements(&self, connection: &Connection, view: ViewId) -> PortResult<Arc<Statements>> {
+    pub(super) async fn statements(&self, connection: &Connection, view: ViewId) -> PortResult<Arc<RowStatements>> {
         if let Some(statements) = self.prepared.read().get(&view) {
             return Ok(Arc::clone(statements));
         }
         check_name(view)?;
         // Concurrent callers may both prepare them, which is harmless.
-        let statements = Arc::new(Statements::prepare(connection, view).await?);
+        let statements = Arc::new(RowStatements::prepare(connection, view).await?);
         self.prepared.write().insert(view, Arc::clone(&statements));
         Ok(statements)
     }

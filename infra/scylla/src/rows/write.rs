@@ -12,7 +12,7 @@ use diptych_kernel::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{statements::Statements, tables::Tables};
+use super::{statements::RowStatements, tables::Tables};
 use crate::{connection::Connection, timestamp};
 
 /// The largest number of rows of a partition key in one request.
@@ -26,7 +26,7 @@ type Values<'a> = (&'a str, &'a [u8], i64, bool, &'a [u8], i64);
 
 /// Rows of one partition key that are written by one request.
 struct WriteChunk<'a> {
-    statements: &'a HashMap<ViewId, Arc<Statements>>,
+    statements: &'a HashMap<ViewId, Arc<RowStatements>>,
     rows: &'a [&'a RowWrite],
 }
 

@@ -1,4 +1,4 @@
-//! The state that the clones of an event store share.
+//! Pools and state that the clones of an event store share.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use diptych_kernel::Partitions;
 use super::{durability::DurabilityTracker, horizon::HorizonMonitor};
 use crate::{driver::Pool, notifications::AppendNotifications};
 
-pub(super) struct Shared {
+pub(super) struct StoreResources {
     pub(super) partitions: Partitions,
     pub(super) request_partition_interval: Duration,
     pub(super) writers: Pool,
