@@ -53,7 +53,7 @@ pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortRes
     let configured = partitions.count();
     let column = i16::try_from(configured).unwrap_or(i16::MAX);
     let row = connection.client.query_one(CREATE_INSTALLATION, &[&column]).await.map_err(read_error)?;
-    let stored = SqlSqlRow(&row).partition("partitions").map_err(StatementError::into_read_error)?.number();
+    let stored = SqlRow(&row).partition("partitions").map_err(StatementError::into_read_error)?.number();
     if stored != configured {
         return Err(PortError::operator(format!(
             "the write database was created with {stored} partitions, but {configured} are configured: configure \
