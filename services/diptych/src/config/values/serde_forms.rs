@@ -70,12 +70,6 @@ impl<'de> de::Visitor<'de> for Texts {
     }
 }
 
-impl<'de> Deserialize<'de> for ServerList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Texts)?.parse().map_err(de::Error::custom)
-    }
-}
-
 /// Reads values from any scalar.
 macro_rules! read_from_scalar {
     ($([$($generics:tt)*] $Value:ty),+ $(,)?) => {$(
@@ -87,28 +81,12 @@ macro_rules! read_from_scalar {
     )+};
 }
 
-read_from_scalar!(
-    [const MIN: u64, const MAX: u64] Count<MIN, MAX>,
-    [const MIN: u64, const MAX: u64] ByteSize<MIN, MAX>,
-    [const MIN: u64, const MAX: u64] TimeSpan<MIN, MAX>,
-    [const BYTES_MAX: usize] Name<BYTES_MAX>,
-    [] Ratio,
-    [] Switch,
-    [] ListenAddress,
-    [] DataLocation,
-    [] InstanceName,
-    [] Keyspace,
-    [] LogFilter,
-    [] OtlpEndpoint,
-    [] PostgresUrl,
-    [] Secret,
-    [] ClientProperties,
-);
-
-/// Writes values as they are displayed: a secret is never serialized, neither in defaults, which have none, nor in
-/// dumps.
-macro_rules! write_as_displayed {
+/// Reads values from any scalar, and writes them as they are displayed: a secret is never serialized, neither in defaults,
+/// which have none, nor in dumps.
+macro_rules! read_and_write_as_text {
     ($([$($generics:tt)*] $Value:ty),+ $(,)?) => {$(
+        read_from_scalar!([$($generics)*] $Value);
+
         impl<$($generics)*> Serialize for $Value {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -117,12 +95,11 @@ macro_rules! write_as_displayed {
     )+};
 }
 
-write_as_displayed!(
+read_and_write_as_text!(
     [const MIN: u64, const MAX: u64] ByteSize<MIN, MAX>,
     [const MIN: u64, const MAX: u64] TimeSpan<MIN, MAX>,
     [const BYTES_MAX: usize] Name<BYTES_MAX>,
     [] ListenAddress,
-    [] ServerList,
     [] DataLocation,
     [] InstanceName,
     [] Keyspace,
@@ -132,6 +109,20 @@ write_as_displayed!(
     [] Secret,
     [] ClientProperties,
 );
+
+read_from_scalar!([const MIN: u64, const MAX: u64] Count<MIN, MAX>, [] Ratio, [] Switch);
+
+impl<'de> Deserialize<'de> for ServerList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Texts)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for ServerList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 impl<const MIN: u64, const MAX: u64> Serialize for Count<MIN, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
