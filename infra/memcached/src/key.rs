@@ -175,7 +175,10 @@ mod tests {
 
         #[test]
         fn different_rows_have_different_keys(
-            rows in vec((prop::sample::select(vec!["", "a", "a.b"]), view(), prop_oneof![row_key(3), row_key(255)]), 2..20)
+            rows in vec(
+                (prop::sample::select(vec!["", "a", "a.b"]), view(), prop_oneof![row_key(3), row_key(255)]),
+                2..20,
+            )
         ) {
             let encode = |(prefix, view, key): &(&str, ViewId, RowKey)| Keys::new(prefix).of_row(*view, key);
             for first in &rows {

@@ -133,7 +133,7 @@ where
         match timeout(self.config.poll_wait_max, self.progress.save(&pending)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(%error, "pending progress was not saved; the next owner repeats its batches")
+                tracing::debug!(%error, "pending progress was not saved; the next owner repeats its batches");
             }
             Err(_) => tracing::debug!("pending progress was not saved in time; the next owner repeats its batches"),
         }

@@ -101,6 +101,6 @@ fn describe() {
     describe_gauge!(
         AGE,
         Unit::Seconds,
-        "age of the oldest event received and not in the views, by partition; of the newest stored one while nothing is read"
+        "age of the oldest event received and not in the views; while nothing is read, of the newest in the views"
     );
 }

@@ -17,7 +17,7 @@ use futures::future::join_all;
 
 use crate::{
     config::MemcachedConfig,
-    connection::{CallError, Command, Reply},
+    connection::{CacheCommand, CallError, Reply},
     key::{Key, Keys},
     metrics::CacheMetrics,
     value,
@@ -106,13 +106,13 @@ impl MemcachedViewCache {
         let value = self.value_of(row);
         let cas = lease.into();
         let command = match value {
-            Some(value) => Command::CompareAndSet { key: key.clone(), cas, value, ttl_s: self.settings.ttl_s },
+            Some(value) => CacheCommand::CompareAndSet { key: key.clone(), cas, value, ttl_s: self.settings.ttl_s },
             // Ends the lease if it is valid, so that no other reader waits for the fill.
-            None => Command::Delete { key: key.clone(), cas: Some(cas) },
+            None => CacheCommand::Delete { key: key.clone(), cas: Some(cas) },
         };
         let reply = connection.execute(vec![command]).await?.pop();
         if reply == Some(Reply::Refused) {
-            connection.execute(vec![Command::Delete { key, cas: None }]).await?;
+            connection.execute(vec![CacheCommand::Delete { key, cas: None }]).await?;
         }
         guard.disarm();
         Ok(reply == Some(Reply::Done))

@@ -4,7 +4,7 @@ use diptych_kernel::ports::CacheRead;
 
 use super::settings::ItemSettings;
 use crate::{
-    connection::{CallError, CasToken, Command, Connection, Reply},
+    connection::{CacheCommand, CallError, CasToken, Connection, Reply},
     key::Key,
     metrics::CacheMetrics,
     value,
@@ -26,7 +26,7 @@ pub(super) async fn read(
     metrics: &CacheMetrics,
 ) -> Result<Vec<CacheRead>, CallError> {
     let guard = connection.guard(keys.iter().cloned());
-    let get = |key: &Key| Command::Get { key: key.clone(), vivify_ttl_s: Some(settings.lease_ttl_s) };
+    let get = |key: &Key| CacheCommand::Get { key: key.clone(), vivify_ttl_s: Some(settings.lease_ttl_s) };
     let replies = connection.execute(keys.iter().map(get).collect()).await?;
     let mut reads = Vec::with_capacity(keys.len());
     let (mut retried, mut commands) = (Vec::new(), Vec::new());
@@ -35,7 +35,7 @@ pub(super) async fn read(
             ReadReply::Answer(read) => read,
             ReadReply::Unusable(cas) => {
                 retried.push(index);
-                commands.extend([Command::Delete { key: key.clone(), cas: Some(cas) }, get(key)]);
+                commands.extend([CacheCommand::Delete { key: key.clone(), cas: Some(cas) }, get(key)]);
                 CacheRead::Filling
             }
         });

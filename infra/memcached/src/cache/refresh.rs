@@ -7,7 +7,7 @@ use diptych_kernel::{Position, ports::CachedRow};
 
 use super::{invalidate::invalidate, settings::ItemSettings};
 use crate::{
-    connection::{CallError, CasToken, Command, Connection, Reply},
+    connection::{CacheCommand, CallError, CasToken, Connection, Reply},
     key::Key,
     metrics::CacheMetrics,
     value,
@@ -126,7 +126,7 @@ async fn try_once(
     metrics: &CacheMetrics,
 ) -> Result<Vec<RowRefresh>, CallError> {
     let vivify_ttl_s = settings.refresh_puts_absent.then_some(settings.lease_ttl_s);
-    let gets = rows.iter().map(|row| Command::Get { key: row.key.clone(), vivify_ttl_s });
+    let gets = rows.iter().map(|row| CacheCommand::Get { key: row.key.clone(), vivify_ttl_s });
     let cached = connection.execute(gets.collect()).await?;
     let (mut replaced, mut sets) = (Vec::new(), Vec::new());
     for (row, cached) in rows.into_iter().zip(cached) {
@@ -134,7 +134,7 @@ async fn try_once(
             (RefreshStep::Skip, _) => {}
             (RefreshStep::Replace(cas), Some(value)) => {
                 let (key, value) = (row.key.clone(), value.clone());
-                sets.push(Command::CompareAndSet { key, cas, value, ttl_s: settings.ttl_s });
+                sets.push(CacheCommand::CompareAndSet { key, cas, value, ttl_s: settings.ttl_s });
                 replaced.push(row);
             }
             (RefreshStep::Replace(_) | RefreshStep::Invalidate, _) => to_invalidate.push(row.key),

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use super::{
-    command::Command,
+    command::CacheCommand,
     pending_invalidations::{InvalidationId, PendingInvalidations},
 };
 
@@ -20,7 +20,7 @@ const SET_BYTES_MAX: usize = 512 * 1024;
 /// A command in a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct BatchCommand {
-    pub(crate) command: Command,
+    pub(crate) command: CacheCommand,
     /// The pending invalidation that the command completes; `None` for a caller's command.
     pub(crate) invalidation: Option<InvalidationId>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct BatchCommand {
 /// Takes as many commands as fit into one round trip, at least one if there is any. A key with a pending invalidation
 /// is deleted before it is read.
 pub(crate) fn next(
-    commands: &mut Peekable<impl Iterator<Item = Command>>,
+    commands: &mut Peekable<impl Iterator<Item = CacheCommand>>,
     pending: &PendingInvalidations,
 ) -> Vec<BatchCommand> {
     let mut batch = Vec::with_capacity(commands.size_hint().0.min(COMMANDS_MAX));
@@ -38,14 +38,14 @@ pub(crate) fn next(
         count == 0 || (count < COMMANDS_MAX && bytes <= bytes_max)
     };
     while let Some(command) = commands.next_if(|command| {
-        let reads = has_gets || matches!(command, Command::Get { .. });
+        let reads = has_gets || matches!(command, CacheCommand::Get { .. });
         fits(reads, bytes + command.bytes(), batch.len())
     }) {
         bytes += command.bytes();
-        if let Command::Get { key, .. } = &command {
+        if let CacheCommand::Get { key, .. } = &command {
             has_gets = true;
             if let Some(invalidation) = pending.get(key) {
-                let delete = Command::Delete { key: key.clone(), cas: None };
+                let delete = CacheCommand::Delete { key: key.clone(), cas: None };
                 bytes += delete.bytes();
                 batch.push(BatchCommand { command: delete, invalidation: Some(invalidation) });
             }
@@ -58,7 +58,8 @@ pub(crate) fn next(
 /// A batch that only completes pending invalidations.
 pub(crate) fn of_invalidations(pending: &PendingInvalidations) -> Vec<BatchCommand> {
     let some = pending.list(COMMANDS_MAX / 2).into_iter();
-    some.map(|(key, id)| BatchCommand { command: Command::Delete { key, cas: None }, invalidation: Some(id) }).collect()
+    some.map(|(key, id)| BatchCommand { command: CacheCommand::Delete { key, cas: None }, invalidation: Some(id) })
+        .collect()
 }
 
 #[cfg(test)]
@@ -73,12 +74,12 @@ mod tests {
         format!("key-{number}").into_bytes().into()
     }
 
-    fn get(number: usize) -> Command {
-        Command::Get { key: key(number), vivify_ttl_s: None }
+    fn get(number: usize) -> CacheCommand {
+        CacheCommand::Get { key: key(number), vivify_ttl_s: None }
     }
 
-    fn set(number: usize, bytes: usize) -> Command {
-        Command::CompareAndSet {
+    fn set(number: usize, bytes: usize) -> CacheCommand {
+        CacheCommand::CompareAndSet {
             key: key(number),
             cas: FillLease(1).into(),
             value: Bytes::from(vec![0; bytes]),
@@ -86,12 +87,12 @@ mod tests {
         }
     }
 
-    fn all(numbers: std::ops::Range<usize>, command: impl Fn(usize) -> Command) -> Vec<Command> {
+    fn all(numbers: std::ops::Range<usize>, command: impl Fn(usize) -> CacheCommand) -> Vec<CacheCommand> {
         numbers.map(command).collect()
     }
 
     /// The sizes of the batches made of these commands; asserts that each command is in them once and in order.
-    fn sizes(commands: &[Command]) -> Vec<usize> {
+    fn sizes(commands: &[CacheCommand]) -> Vec<usize> {
         let (mut all, pending) = (commands.iter().cloned().peekable(), PendingInvalidations::default());
         let (mut sizes, mut sent) = (Vec::new(), Vec::new());
         while all.peek().is_some() {
@@ -127,7 +128,7 @@ mod tests {
         pending.add([key(2)], &ConnectionMetrics::new("test"));
         let mut commands = vec![get(1), get(2), set(2, 1)].into_iter().peekable();
         let batch = next(&mut commands, &pending);
-        let delete = Command::Delete { key: key(2), cas: None };
+        let delete = CacheCommand::Delete { key: key(2), cas: None };
         let sent: Vec<_> = batch.iter().map(|item| item.command.clone()).collect();
         assert_eq!(sent, [get(1), delete.clone(), get(2), set(2, 1)]);
         let completes: Vec<_> = batch.iter().map(|item| item.invalidation).collect();

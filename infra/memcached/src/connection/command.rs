@@ -52,7 +52,7 @@ impl CasMask {
 
 /// A command for one key. Nothing is stored unconditionally: every store names the item that it may replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
+pub(crate) enum CacheCommand {
     /// Reads the item.
     Get {
         key: Key,
@@ -98,7 +98,7 @@ pub(crate) struct ReplyContext {
     pub(crate) cas_floor: u64,
 }
 
-impl Command {
+impl CacheCommand {
     pub(crate) fn key(&self) -> &Key {
         match self {
             Self::Get { key, .. } | Self::CompareAndSet { key, .. } | Self::Delete { key, .. } => key,
@@ -173,31 +173,31 @@ mod tests {
 
     const CONTEXT: ReplyContext = ReplyContext { cas_mask: CasMask(0x8000_0000_0000_00f0), cas_floor: 10 };
 
-    fn get() -> Command {
-        Command::Get { key: Key::from(*b"k"), vivify_ttl_s: Some(3) }
+    fn get() -> CacheCommand {
+        CacheCommand::Get { key: Key::from(*b"k"), vivify_ttl_s: Some(3) }
     }
 
-    fn set() -> Command {
+    fn set() -> CacheCommand {
         let (key, cas) = (Key::from(*b"k"), CasToken::new(7, CONTEXT.cas_mask));
-        Command::CompareAndSet { key, cas, value: Bytes::from_static(b"v"), ttl_s: 9 }
+        CacheCommand::CompareAndSet { key, cas, value: Bytes::from_static(b"v"), ttl_s: 9 }
     }
 
-    fn encoded(command: &Command) -> String {
+    fn encoded(command: &CacheCommand) -> String {
         String::from_utf8(command.to_wire(4, CONTEXT.cas_mask).unwrap().encode().unwrap()).unwrap()
     }
 
-    fn reply(command: &Command, header: &str) -> Result<Reply, Error> {
+    fn reply(command: &CacheCommand, header: &str) -> Result<Reply, Error> {
         command.reply(4, CONTEXT, MetaResponse::parse_header(header.as_bytes())?)
     }
 
     #[test]
     fn commands_are_encoded_in_the_meta_protocol() {
         assert_eq!(encoded(&get()), "mg k v c N3 O4\r\n");
-        assert_eq!(encoded(&Command::Get { key: Key::from(*b"k"), vivify_ttl_s: None }), "mg k v c O4\r\n");
+        assert_eq!(encoded(&CacheCommand::Get { key: Key::from(*b"k"), vivify_ttl_s: None }), "mg k v c O4\r\n");
         assert_eq!(encoded(&set()), "ms k 1 T9 C7 O4\r\nv\r\n");
-        assert_eq!(encoded(&Command::Delete { key: Key::from(*b"k"), cas: None }), "md k O4\r\n");
+        assert_eq!(encoded(&CacheCommand::Delete { key: Key::from(*b"k"), cas: None }), "md k O4\r\n");
         let cas = Some(CasToken::new(8, CONTEXT.cas_mask));
-        assert_eq!(encoded(&Command::Delete { key: Key::from(*b"k"), cas }), "md k C8 O4\r\n");
+        assert_eq!(encoded(&CacheCommand::Delete { key: Key::from(*b"k"), cas }), "md k C8 O4\r\n");
     }
 
     #[test]

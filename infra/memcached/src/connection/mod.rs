@@ -18,8 +18,8 @@ mod batch;
 mod command;
 mod error;
 mod pending_invalidations;
-mod shared;
 mod socket;
+mod state;
 mod task;
 
 use std::sync::Arc;
@@ -29,10 +29,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::key::Key;
 
-pub(crate) use command::{CasToken, Command, Reply};
+pub(crate) use command::{CacheCommand, CasToken, Reply};
 pub(crate) use error::CallError;
-pub(crate) use shared::ConnectionSettings;
-use shared::Shared;
+pub(crate) use state::ConnectionSettings;
+use state::ConnectionState;
 use task::{ConnectionTask, Request};
 
 /// The maximum number of queued requests; further callers wait for room.
@@ -40,7 +40,7 @@ const REQUESTS_MAX: usize = 1_024;
 
 /// A handle to the task that owns the socket to one server.
 pub(crate) struct Connection {
-    shared: Arc<Shared>,
+    state: Arc<ConnectionState>,
     requests: mpsc::Sender<Request>,
     _task: AbortOnDropHandle<()>,
 }
@@ -49,34 +49,34 @@ impl Connection {
     /// Begins to connect to a server, on the current runtime.
     pub(crate) fn start(server: &str, settings: ConnectionSettings) -> Self {
         let (requests, queue) = mpsc::channel(REQUESTS_MAX);
-        let shared = Arc::new(Shared::new(server));
-        let connection_task = ConnectionTask::new(Arc::clone(&shared), settings, queue);
+        let state = Arc::new(ConnectionState::new(server));
+        let connection_task = ConnectionTask::new(Arc::clone(&state), settings, queue);
         #[allow(
             clippy::disallowed_methods,
             reason = "the connection owns the task: it ends with it, and callers get an error when it is gone"
         )]
         let task = tokio::spawn(connection_task.run());
-        Self { shared, requests, _task: AbortOnDropHandle::new(task) }
+        Self { state, requests, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Executes commands. On an error any part of them may have been executed.
-    pub(crate) async fn execute(&self, commands: Vec<Command>) -> Result<Vec<Reply>, CallError> {
+    pub(crate) async fn execute(&self, commands: Vec<CacheCommand>) -> Result<Vec<Reply>, CallError> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        if self.shared.is_down() {
-            self.shared.metrics.unreachable.increment(1);
-            return Err(CallError::down(&self.shared.server));
+        if self.state.is_down() {
+            self.state.metrics.unreachable.increment(1);
+            return Err(CallError::down(&self.state.server));
         }
         let (reply_to, replies) = oneshot::channel();
-        let closed = || CallError::closed(&self.shared.server);
+        let closed = || CallError::closed(&self.state.server);
         self.requests.send(Request { commands, reply_to }).await.map_err(|_| closed())?;
         replies.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Returns a guard that invalidates these keys unless the call for them completes.
     pub(crate) fn guard(&self, keys: impl IntoIterator<Item = Key>) -> InvalidationGuard {
-        InvalidationGuard { shared: Arc::clone(&self.shared), keys: keys.into_iter().collect() }
+        InvalidationGuard { state: Arc::clone(&self.state), keys: keys.into_iter().collect() }
     }
 }
 
@@ -84,7 +84,7 @@ impl Connection {
 /// cancelled.
 #[must_use]
 pub(crate) struct InvalidationGuard {
-    shared: Arc<Shared>,
+    state: Arc<ConnectionState>,
     keys: Vec<Key>,
 }
 
@@ -98,7 +98,7 @@ impl InvalidationGuard {
 impl Drop for InvalidationGuard {
     fn drop(&mut self) {
         if !self.keys.is_empty() {
-            self.shared.pending_invalidations.add(self.keys.drain(..), &self.shared.metrics);
+            self.state.pending_invalidations.add(self.keys.drain(..), &self.state.metrics);
         }
     }
 }

@@ -11,10 +11,10 @@ use tracing::{info, warn};
 
 use super::{
     batch::{self, BatchCommand},
-    command::{Command, Reply},
+    command::{CacheCommand, Reply},
     error::CallError,
-    shared::{ConnectionSettings, Shared},
     socket::{Socket, is_hangup, is_refusal},
+    state::{ConnectionSettings, ConnectionState},
 };
 
 /// The number of failed round trips in a row after which the server counts as down.
@@ -29,13 +29,13 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// The commands of one caller.
 pub(super) struct Request {
-    pub(super) commands: Vec<Command>,
+    pub(super) commands: Vec<CacheCommand>,
     pub(super) reply_to: oneshot::Sender<Result<Vec<Reply>, CallError>>,
 }
 
 /// Executes all requests queued so far in as few round trips as possible, again and again.
 pub(super) struct ConnectionTask {
-    shared: Arc<Shared>,
+    state: Arc<ConnectionState>,
     settings: ConnectionSettings,
     requests: mpsc::Receiver<Request>,
     socket: Option<Socket>,
@@ -51,10 +51,14 @@ pub(super) struct ConnectionTask {
 }
 
 impl ConnectionTask {
-    pub(super) fn new(shared: Arc<Shared>, settings: ConnectionSettings, requests: mpsc::Receiver<Request>) -> Self {
+    pub(super) fn new(
+        state: Arc<ConnectionState>,
+        settings: ConnectionSettings,
+        requests: mpsc::Receiver<Request>,
+    ) -> Self {
         let reconnect_delays = settings.reconnect_delays();
         Self {
-            shared,
+            state,
             settings,
             requests,
             socket: None,
@@ -71,12 +75,12 @@ impl ConnectionTask {
         // So that the first caller finds an open socket. If this fails, the server counts as down.
         let _ = self.connected().await;
         loop {
-            if self.shared.is_down() && !self.recover().await {
+            if self.state.is_down() && !self.recover().await {
                 return;
             }
-            if !self.shared.pending_invalidations.is_empty() {
+            if !self.state.pending_invalidations.is_empty() {
                 // Failures are counted, and end in the branch above. Callers are served in between.
-                if self.exchange(&batch::of_invalidations(&self.shared.pending_invalidations)).await.is_ok()
+                if self.exchange(&batch::of_invalidations(&self.state.pending_invalidations)).await.is_ok()
                     && let Ok(request) = self.requests.try_recv()
                 {
                     self.serve(request).await;
@@ -92,7 +96,7 @@ impl ConnectionTask {
                     Some(request) => self.serve(request).await,
                     None => return,
                 },
-                () = self.shared.pending_invalidations.added() => {}
+                () = self.state.pending_invalidations.added() => {}
             }
         }
     }
@@ -116,7 +120,7 @@ impl ConnectionTask {
         let mut replies = Vec::with_capacity(count);
         let mut failure = None;
         while failure.is_none() && commands.peek().is_some() {
-            match self.exchange(&batch::next(&mut commands, &self.shared.pending_invalidations)).await {
+            match self.exchange(&batch::next(&mut commands, &self.state.pending_invalidations)).await {
                 Ok(more) => replies.extend(more),
                 Err(error) => failure = Some(error),
             }
@@ -125,7 +129,7 @@ impl ConnectionTask {
         for (count, reply_to) in waiting.into_iter().zip(reply_to) {
             let own: Vec<_> = replies.by_ref().take(count).collect();
             let is_complete = own.len() == count;
-            let failed = || failure.clone().unwrap_or_else(|| CallError::closed(&self.shared.server));
+            let failed = || failure.clone().unwrap_or_else(|| CallError::closed(&self.state.server));
             // The caller may have gone in the meantime.
             let _ = reply_to.send(if is_complete { Ok(own) } else { Err(failed()) });
         }
@@ -145,7 +149,7 @@ impl ConnectionTask {
                     self.socket = None;
                     may_repeat = false;
                 }
-                Err(error) => return Err(self.record_failure(CallError::interrupted(&self.shared.server, &error))),
+                Err(error) => return Err(self.record_failure(CallError::interrupted(&self.state.server, &error))),
             }
         }
     }
@@ -168,11 +172,11 @@ impl ConnectionTask {
                         continue;
                     }
                     Err(error) if is_refusal(&error) => refusal = error,
-                    Err(error) => return Err(self.record_failure(CallError::interrupted(&self.shared.server, &error))),
+                    Err(error) => return Err(self.record_failure(CallError::interrupted(&self.state.server, &error))),
                 }
                 self.socket = None;
             }
-            self.shared.record_refusal(&refusal);
+            self.state.record_refusal(&refusal);
             replies.push(Reply::Refused);
         }
         Ok(self.complete(batch, replies))
@@ -181,7 +185,7 @@ impl ConnectionTask {
     /// Completes the pending invalidations in a batch and returns the replies to the callers' commands.
     fn complete(&mut self, batch: &[BatchCommand], replies: Vec<Reply>) -> Vec<Reply> {
         self.failures = 0;
-        self.shared.metrics.batch_commands.record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        self.state.metrics.batch_commands.record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         let mut own = Vec::with_capacity(replies.len());
         for (item, reply) in batch.iter().zip(replies) {
             let Some(invalidation) = item.invalidation else {
@@ -190,8 +194,8 @@ impl ConnectionTask {
             };
             // A server that refuses even a delete will refuse it again, so the whole server is distrusted instead.
             self.is_floor_due |= reply == Reply::Refused;
-            self.shared.pending_invalidations.complete(item.command.key(), invalidation);
-            self.shared.metrics.invalidations_completed.increment(1);
+            self.state.pending_invalidations.complete(item.command.key(), invalidation);
+            self.state.metrics.invalidations_completed.increment(1);
         }
         own
     }
@@ -201,13 +205,13 @@ impl ConnectionTask {
         if self.socket.as_ref().is_some_and(|socket| socket.idle_time() > IDLE_MAX) {
             self.socket = None;
         }
-        self.is_floor_due |= self.shared.pending_invalidations.take_overflow();
+        self.is_floor_due |= self.state.pending_invalidations.take_overflow();
         let socket = match self.socket.take() {
             Some(mut socket) => {
                 if self.is_floor_due {
                     let newest_cas = socket.probe(&self.settings.probe_key).await;
                     let newest_cas = newest_cas.map_err(|error| {
-                        let failure = CallError::interrupted(&self.shared.server, &error);
+                        let failure = CallError::interrupted(&self.state.server, &error);
                         self.record_failure(failure)
                     })?;
                     self.raise_floor(newest_cas);
@@ -220,9 +224,9 @@ impl ConnectionTask {
     }
 
     async fn connect(&mut self) -> Result<Socket, CallError> {
-        let gauge = self.shared.metrics.connections.clone();
+        let gauge = self.state.metrics.connections.clone();
         let ConnectionSettings { probe_key, timeouts, .. } = &self.settings;
-        match Socket::open(&self.shared.server, probe_key, *timeouts, gauge).await {
+        match Socket::open(&self.state.server, probe_key, *timeouts, gauge).await {
             Ok((socket, newest_cas)) => {
                 if self.is_floor_due {
                     self.raise_floor(newest_cas);
@@ -233,7 +237,7 @@ impl ConnectionTask {
                 Ok(socket)
             }
             Err(error) => {
-                let failure = self.record_failure(CallError::unreachable(&self.shared.server, &error));
+                let failure = self.record_failure(CallError::unreachable(&self.state.server, &error));
                 self.become_down(&failure);
                 Err(failure)
             }
@@ -247,7 +251,7 @@ impl ConnectionTask {
 
     fn record_failure(&mut self, failure: CallError) -> CallError {
         self.socket = None;
-        self.shared.metrics.failures.increment(1);
+        self.state.metrics.failures.increment(1);
         self.failures += 1;
         if self.failures >= FAILURES_MAX {
             self.become_down(&failure);
@@ -258,7 +262,7 @@ impl ConnectionTask {
     fn become_down(&mut self, failure: &CallError) {
         // Readers that went to the read database meanwhile may have answered with newer rows than the server has.
         self.is_floor_due = true;
-        if self.shared.set_down(true) {
+        if self.state.set_down(true) {
             warn!(%failure, "a cache server is down; its keys are read from the read database");
         }
     }
@@ -275,7 +279,7 @@ impl ConnectionTask {
                 tokio::select! {
                     request = self.requests.recv() => match request {
                         // It was queued before the server was known to be down.
-                        Some(request) => { let _ = request.reply_to.send(Err(CallError::down(&self.shared.server))); }
+                        Some(request) => { let _ = request.reply_to.send(Err(CallError::down(&self.state.server))); }
                         None => return false,
                     },
                     () = sleep_until(next_attempt) => break,
@@ -287,8 +291,8 @@ impl ConnectionTask {
                 // it is down again.
                 self.failures = FAILURES_MAX - 1;
                 self.up_since = Instant::now();
-                self.shared.set_down(false);
-                info!(server = %self.shared.server, after = ?down_since.elapsed(), "a cache server is back");
+                self.state.set_down(false);
+                info!(server = %self.state.server, after = ?down_since.elapsed(), "a cache server is back");
                 return true;
             }
         }

@@ -12,7 +12,7 @@ use crate::{
         SEATS, bare_client_of, cached_position, config, invalidate, key, lease, open, read_one, refresh, row,
         server_key, shared_server, wait_until, wait_until_reachable,
     },
-    server::Server,
+    server::MemcachedServer,
 };
 
 const READERS: usize = 1_000;
@@ -80,7 +80,7 @@ async fn a_fill_after_the_placeholder_was_lost_is_refused() {
 /// A server counts its items from 1 again when it starts, so another placeholder gets the same CAS unique.
 #[tokio::test]
 async fn a_lease_from_before_a_restart_fills_nothing() {
-    let Some(mut server) = Server::start(&[]).await else { return };
+    let Some(mut server) = MemcachedServer::start(&[]).await else { return };
     let config = config(&[&server.address]);
     let (slow, other) = (open(&config).await, open(&config).await);
     wait_until_reachable(&other, 9).await;

@@ -18,15 +18,15 @@ use crate::{
         SEATS, bare_client_of, cached_position, config, key, open, read_one, refresh, row, server_key, wait_until,
         wait_until_down, wait_until_reachable,
     },
-    server::{SHORT_TIMEOUT, Server},
+    server::{MemcachedServer, SHORT_TIMEOUT},
 };
 
 const ROWS: usize = 100;
 
 /// Two servers with a row under each key, and which keys are on each of them.
 struct TwoServers {
-    running: Server,
-    killed: Server,
+    running: MemcachedServer,
+    killed: MemcachedServer,
     cache: MemcachedViewCache,
     kept: Vec<usize>,
     lost: Vec<usize>,
@@ -34,7 +34,7 @@ struct TwoServers {
 
 impl TwoServers {
     async fn start() -> Option<Self> {
-        let (running, killed) = (Server::start(&[]).await?, Server::start(&[]).await?);
+        let (running, killed) = (MemcachedServer::start(&[]).await?, MemcachedServer::start(&[]).await?);
         let config = config(&[&running.address, &killed.address]);
         let cache = open(&config).await;
         let rows: Vec<_> = (0..ROWS).map(|number| (key(number), row(5))).collect();
@@ -114,7 +114,7 @@ async fn a_server_that_comes_back_is_used_again() {
 
 #[tokio::test]
 async fn calls_to_a_server_that_is_down_fail_at_once() {
-    let Some(mut server) = Server::start(&[]).await else { return };
+    let Some(mut server) = MemcachedServer::start(&[]).await else { return };
     let config = MemcachedConfig {
         request_timeout: Duration::from_secs(60),
         reconnect_delay_min: Duration::from_secs(60),
@@ -139,7 +139,7 @@ async fn calls_to_a_server_that_is_down_fail_at_once() {
 
 #[tokio::test]
 async fn a_server_that_is_down_at_start_is_used_once_it_is_up() {
-    let Some(mut server) = Server::start(&[]).await else { return };
+    let Some(mut server) = MemcachedServer::start(&[]).await else { return };
     server.kill();
     let cache = open(&config(&[&server.address])).await;
     let error = cache.read(SEATS, &[key(1)]).await.unwrap_err();
@@ -162,7 +162,7 @@ async fn a_host_name_that_does_not_resolve_makes_reads_fail() {
 
 #[tokio::test]
 async fn a_restart_between_two_calls_is_not_a_failure() {
-    let Some(mut server) = Server::start(&[]).await else { return };
+    let Some(mut server) = MemcachedServer::start(&[]).await else { return };
     let cache = open(&config(&[&server.address])).await;
     refresh(&cache, 1, 5).await;
     server.kill();
@@ -176,7 +176,7 @@ async fn a_restart_between_two_calls_is_not_a_failure() {
 /// A stopped server keeps its rows, and later receives everything sent to it in the meantime.
 #[tokio::test]
 async fn rows_of_a_stopped_server_are_misses_after_it_resumes() {
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = MemcachedServer::start(&[]).await else { return };
     let mut config = config(&[&server.address]);
     config.request_timeout = SHORT_TIMEOUT;
     config.connect_timeout = SHORT_TIMEOUT;
@@ -209,7 +209,7 @@ async fn rows_of_a_stopped_server_are_misses_after_it_resumes() {
 /// The CAS floor below which items count as misses must not outlive the server's item counter.
 #[tokio::test]
 async fn a_server_that_was_stopped_and_then_restarted_is_used_again() {
-    let Some(mut server) = Server::start(&[]).await else { return };
+    let Some(mut server) = MemcachedServer::start(&[]).await else { return };
     let mut config = config(&[&server.address]);
     config.request_timeout = SHORT_TIMEOUT;
     config.connect_timeout = SHORT_TIMEOUT;

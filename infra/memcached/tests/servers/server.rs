@@ -15,14 +15,14 @@ use crate::harness::{is_ci, wait_until};
 const PROGRAM: &str = "memcached";
 
 /// A Memcached process that is killed when dropped.
-pub(crate) struct Server {
+pub(crate) struct MemcachedServer {
     pub(crate) address: String,
     port: u16,
     options: Vec<String>,
     child: Option<Child>,
 }
 
-impl Server {
+impl MemcachedServer {
     /// `None` where the program is not installed.
     pub(crate) async fn start(options: &[&str]) -> Option<Self> {
         let is_there = Command::new(PROGRAM).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
@@ -94,7 +94,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for MemcachedServer {
     fn drop(&mut self) {
         self.kill();
     }

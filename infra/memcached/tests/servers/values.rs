@@ -16,7 +16,7 @@ use crate::{
         SEATS, bare_client_of, cached_position, config, key, lease, open, read_one, refresh, row, row_of, server_key,
         shared_server,
     },
-    server::Server,
+    server::MemcachedServer,
 };
 
 fn body(bytes: usize) -> Bytes {
@@ -26,7 +26,7 @@ fn body(bytes: usize) -> Bytes {
 #[tokio::test]
 async fn bodies_of_every_size_are_read_as_written() {
     // A server of its own, with room for all of them.
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = MemcachedServer::start(&[]).await else { return };
     let config = config(&[&server.address]);
     let (cache, other) = (open(&config).await, open(&config).await);
     let sizes = [0, 1, 25, 26, 27, 8_191, 8_192, 100_000, config.value_bytes_max - 26];
@@ -41,7 +41,7 @@ async fn bodies_of_every_size_are_read_as_written() {
 
 #[tokio::test]
 async fn many_large_rows_are_read_in_one_call() {
-    let Some(server) = Server::start(&[]).await else { return };
+    let Some(server) = MemcachedServer::start(&[]).await else { return };
     let cache = open(&config(&[&server.address])).await;
     let rows: Vec<_> = (0..60).map(|number| (key(number), row_of(3, Some(body(200_000))))).collect();
     cache.refresh(SEATS, &rows).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_row_that_is_too_large_is_not_cached() {
 
 #[tokio::test]
 async fn a_row_that_a_server_refuses_does_not_affect_others() {
-    let Some(server) = Server::start(&["-I", "16k", "-o", "slab_chunk_max=8192"]).await else { return };
+    let Some(server) = MemcachedServer::start(&["-I", "16k", "-o", "slab_chunk_max=8192"]).await else { return };
     counters::install();
     let cache = open(&config(&[&server.address])).await;
     let large = row_of(6, Some(body(50_000)));

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::{
     crash::faulty,
     harness::{ProjectorHarness, config, partitions, run_projector_during, seat},
-    workload::Workload,
+    workload::TheatreWorkload,
 };
 
 const SEEDS_DEFAULT: u64 = 50;
@@ -39,7 +39,7 @@ async fn views_are_correct_in_the_end_under_faults() {
 /// Runs a relay and two members with injected faults; returns the number of faults.
 async fn run_with_faults(seed: u64) -> u64 {
     let harness = ProjectorHarness::new();
-    let mut workload = Workload::new(seed);
+    let mut workload = TheatreWorkload::new(seed);
     let faults = FaultInjector::new(seed, workload.dice.random_range(0.02..0.3));
     for run in 0..RUNS {
         let is_last = run + 1 == RUNS;
@@ -96,7 +96,7 @@ async fn views_are_correct_in_the_end_although_the_log_loses_events() {
 
 async fn lose_events(seed: u64) {
     let harness = ProjectorHarness::new();
-    let mut workload = Workload::new(seed);
+    let mut workload = TheatreWorkload::new(seed);
     let faults = FaultInjector::new(seed, 0.05);
     let scenario = async {
         for _ in 0..40 {

@@ -9,12 +9,12 @@ use diptych_kernel::{
 use crate::{
     amended::{Amended, NextGeneration, SEATS_NEXT},
     harness::{ProjectorHarness, config, partition, partitions, run_projector_during, seat},
-    workload::Workload,
+    workload::TheatreWorkload,
 };
 
 type Next = Amended<NextGeneration>;
 
-async fn run_workload(harness: &ProjectorHarness, workload: &mut Workload, commands: usize) {
+async fn run_workload(harness: &ProjectorHarness, workload: &mut TheatreWorkload, commands: usize) {
     for _ in 0..commands {
         let events = workload.next();
         harness.append_and_publish(&events.iter().map(|(seat, event)| (seat, event.clone())).collect::<Vec<_>>()).await;
@@ -24,7 +24,7 @@ async fn run_workload(harness: &ProjectorHarness, workload: &mut Workload, comma
 #[tokio::test(start_paused = true)]
 async fn a_new_generation_is_filled_from_the_write_database() {
     let mut harness = ProjectorHarness::new();
-    run_workload(&harness, &mut Workload::new(4), 50).await;
+    run_workload(&harness, &mut TheatreWorkload::new(4), 50).await;
     harness.project_all().await;
     let before = (
         harness.views.scan_all(SEATS, None, 1_000).await.unwrap(),
@@ -49,7 +49,7 @@ async fn a_new_generation_is_filled_from_the_write_database() {
 #[tokio::test(start_paused = true)]
 async fn a_new_generation_becomes_live_with_the_other_views() {
     let harness = ProjectorHarness::new();
-    let mut workload = Workload::new(5);
+    let mut workload = TheatreWorkload::new(5);
     run_workload(&harness, &mut workload, 30).await;
     harness.project_all().await;
     let old = harness.progress(SEATS, partition(0)).await;
@@ -68,7 +68,7 @@ async fn a_new_generation_becomes_live_with_the_other_views() {
 #[tokio::test(start_paused = true)]
 async fn an_old_generation_can_be_used_again() {
     let harness = ProjectorHarness::new();
-    let mut workload = Workload::new(6);
+    let mut workload = TheatreWorkload::new(6);
     run_workload(&harness, &mut workload, 20).await;
     harness.project_all().await;
     run_workload(&harness, &mut workload, 20).await;
@@ -86,7 +86,7 @@ async fn an_old_generation_can_be_used_again() {
 #[tokio::test(start_paused = true)]
 async fn the_log_was_recreated() {
     let mut harness = ProjectorHarness::new();
-    let mut workload = Workload::new(7);
+    let mut workload = TheatreWorkload::new(7);
     run_workload(&harness, &mut workload, 40).await;
     harness.project_all().await;
     harness.recreate_log();
@@ -104,7 +104,7 @@ async fn the_log_was_recreated() {
 #[tokio::test(start_paused = true)]
 async fn the_log_was_recreated_and_filled_from_the_first_event() {
     let mut harness = ProjectorHarness::new();
-    let mut workload = Workload::new(8);
+    let mut workload = TheatreWorkload::new(8);
     run_workload(&harness, &mut workload, 40).await;
     harness.project_all().await;
     harness.recreate_log();
@@ -118,7 +118,7 @@ async fn the_log_was_recreated_and_filled_from_the_first_event() {
 #[tokio::test(start_paused = true)]
 async fn the_read_database_was_recreated() {
     let mut harness = ProjectorHarness::new();
-    run_workload(&harness, &mut Workload::new(9), 40).await;
+    run_workload(&harness, &mut TheatreWorkload::new(9), 40).await;
     harness.project_all().await;
     harness.recreate_read_side();
     // The group has committed the end of the log, but the views' progress decides.

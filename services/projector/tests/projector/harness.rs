@@ -37,8 +37,9 @@ pub(crate) struct ProjectorHarness {
     requests: Cell<u128>,
 }
 
-pub(crate) type EmbeddedPorts =
-    Ports<EmbeddedEventStore, EmbeddedEventLog, EmbeddedViewStore, EmbeddedViewStore, EmbeddedViewCache>;
+type PortsWithEvents<S> = Ports<S, EmbeddedEventLog, EmbeddedViewStore, EmbeddedViewStore, EmbeddedViewCache>;
+
+pub(crate) type EmbeddedPorts = PortsWithEvents<EmbeddedEventStore>;
 
 pub(crate) fn partitions() -> Partitions {
     Partitions::new(3).unwrap()
@@ -90,6 +91,12 @@ impl ProjectorHarness {
             progress: Arc::clone(&self.views),
             cache: Arc::clone(&self.cache),
         }
+    }
+
+    /// The ports with another write database.
+    pub(crate) fn ports_with_events<S>(&self, events: &Arc<S>) -> PortsWithEvents<S> {
+        let EmbeddedPorts { log, views, progress, cache, .. } = self.ports();
+        Ports { events: Arc::clone(events), log, views, progress, cache }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -6,7 +6,6 @@ use diptych_kernel::{
     ports::{Consumer, EventLog, LogSignal},
     testing::theatre::{Event, HOUSES, Theatre},
 };
-use diptych_projector::Ports;
 
 use crate::{
     harness::{ProjectorHarness, config, partition, run_projector_during, seat},
@@ -220,14 +219,7 @@ async fn missing_events_are_read_when_the_write_database_is_back() {
         events.set_down(false);
         harness.wait_until_projected::<Theatre>().await;
     };
-    let embedded = harness.ports();
-    let ports = Ports {
-        events: events.clone(),
-        log: embedded.log,
-        views: embedded.views,
-        progress: embedded.progress,
-        cache: embedded.cache,
-    };
+    let ports = harness.ports_with_events(&events);
     run_projector_during::<Theatre, _, _, _, _, _, _>(ports, config("one"), scenario).await;
     harness.assert_views_correct().await;
 }

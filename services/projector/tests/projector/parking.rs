@@ -5,7 +5,6 @@ use diptych_kernel::{
     domain::Domain,
     testing::theatre::{Event, GUESTS, HOUSES, SEATS, Theatre, UNFOLDABLE, VISITS},
 };
-use diptych_projector::Ports;
 
 use crate::{
     amended::{Amended, FoldsUnfoldable, LATECOMER, ReadsUnknown},
@@ -169,14 +168,7 @@ async fn a_stream_with_unavailable_events_is_resumed_when_they_appear() {
         events.show();
         harness.wait_until_projected::<Theatre>().await;
     };
-    let embedded = harness.ports();
-    let ports = Ports {
-        events: events.clone(),
-        log: embedded.log,
-        views: embedded.views,
-        progress: embedded.progress,
-        cache: embedded.cache,
-    };
+    let ports = harness.ports_with_events(&events);
     run_projector_during::<Theatre, _, _, _, _, _, _>(ports, config("one"), scenario).await;
     assert_eq!(harness.seat(&bad).await, Some((3, Some("eve".into()))));
     assert_eq!(harness.house(partition(0)).await, (1, 5));

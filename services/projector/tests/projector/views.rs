@@ -13,7 +13,7 @@ use diptych_runtime::Shutdown;
 
 use crate::{
     harness::{ProjectorHarness, config, partition, partitions, run_projector_during, seat},
-    workload::Workload,
+    workload::TheatreWorkload,
 };
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +83,7 @@ async fn repeated_records_change_nothing() {
 #[tokio::test(start_paused = true)]
 async fn another_group_reads_the_whole_log_again() {
     let harness = ProjectorHarness::new();
-    let mut workload = Workload::new(1);
+    let mut workload = TheatreWorkload::new(1);
     for _ in 0..40 {
         let events = workload.next();
         harness.append_and_publish(&events.iter().map(|(seat, event)| (seat, event.clone())).collect::<Vec<_>>()).await;
@@ -121,7 +121,7 @@ async fn a_watermark_advances_the_progress_of_an_idle_partition() {
 #[tokio::test(start_paused = true)]
 async fn rows_need_not_fit_into_memory() {
     let harness = ProjectorHarness::new();
-    let mut workload = Workload::new(2);
+    let mut workload = TheatreWorkload::new(2);
     let mut small = config("one");
     (small.hot_rows_max, small.batch_records_max) = (0, 4);
     let scenario = async {
@@ -151,7 +151,7 @@ async fn the_cache_contains_the_written_rows() {
 #[tokio::test(start_paused = true)]
 async fn the_relay_and_the_projector_bring_all_events_into_the_views() {
     let harness = ProjectorHarness::new();
-    let mut workload = Workload::new(3);
+    let mut workload = TheatreWorkload::new(3);
     let (store, log) = (Arc::clone(&harness.events), Arc::clone(&harness.log));
     let scenario = async {
         for _ in 0..60 {

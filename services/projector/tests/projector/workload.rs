@@ -13,12 +13,12 @@ const SEATS: u32 = 12;
 const GUESTS: u32 = 4;
 
 /// A theatre whose guests reserve, release and swap seats at random.
-pub(crate) struct Workload {
+pub(crate) struct TheatreWorkload {
     pub(crate) dice: SmallRng,
     seats: HashMap<StreamId, Seat>,
 }
 
-impl Workload {
+impl TheatreWorkload {
     pub(crate) fn new(seed: u64) -> Self {
         Self { dice: SmallRng::seed_from_u64(seed), seats: HashMap::new() }
     }

@@ -43,7 +43,7 @@ impl ConnectionSettings {
 }
 
 /// State shared by a connection and its task.
-pub(super) struct Shared {
+pub(super) struct ConnectionState {
     pub(super) server: Arc<str>,
     is_down: AtomicBool,
     has_refused: AtomicBool,
@@ -51,7 +51,7 @@ pub(super) struct Shared {
     pub(super) metrics: ConnectionMetrics,
 }
 
-impl Shared {
+impl ConnectionState {
     pub(super) fn new(server: &str) -> Self {
         Self {
             server: server.into(),
