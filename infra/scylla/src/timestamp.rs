@@ -5,8 +5,8 @@
 //! refuses timestamps more than three days after the present, in microseconds since 1970 (about 1.8 * 10^15), which
 //! positions would reach within weeks. So 2^62 is subtracted. -2^63, which means "no timestamp", is never reached.
 //!
-//! So ScyllaDB accepts every position up to 2^62 + the present + three days: those of the first 2^42 transactions (4.4
-//! * 10^12, whose timestamps are before 1970) at any time, and those of about 10^9 more. Positions go up to 2^63 - 1,
+//! So ScyllaDB accepts every position up to 2^62 + the present + three days: those of the first 2^42 transactions
+//! (4.4 * 10^12, whose timestamps are before 1970) at any time, and those of about 10^9 more. Positions reach 2^63 - 1,
 //! and larger ones are refused with an error that names the remedy: with `restrict_future_timestamp: false` in
 //! `scylla.yaml` all are accepted. Cassandra accepts all of them. A ScyllaDB for the conformance suites, which write
 //! the largest position, needs that setting.

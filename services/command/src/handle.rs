@@ -52,6 +52,9 @@ pub struct CommandHandle<D: Domain> {
     metrics: Arc<Metrics>,
 }
 
+/// A command for the queue, and the future of its result.
+type PreparedCommand<D> = (PendingCommand<D>, CommandFuture<D>);
+
 impl<D: Domain> CommandHandle<D> {
     /// Queues a command if the queue has room. Commands are decided in the order in which they were queued.
     ///
@@ -110,10 +113,7 @@ impl<D: Domain> CommandHandle<D> {
     }
 
     /// Runs in the caller's task, not in the sequencer: there is one sequencer, and there are many callers.
-    fn prepare(
-        &self,
-        submission: Submission<D>,
-    ) -> Result<(PendingCommand<D>, CommandFuture<D>), CommandError<D::Refusal>> {
+    fn prepare(&self, submission: Submission<D>) -> Result<PreparedCommand<D>, CommandError<D::Refusal>> {
         let streams = D::streams(&submission.command);
         if !is_valid(&streams) {
             let request_id = submission.request_id;

@@ -48,7 +48,7 @@ pub(crate) enum Outcome {
     RequestIdReused,
     VersionMismatch,
     Contention,
-    OutcomeUnknown,
+    Unknown,
     Unavailable,
     Overloaded,
     ShuttingDown,
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(label(Outcome::RequestIdReused), "request_id_reused");
         assert_eq!(label(Outcome::VersionMismatch), "version_mismatch");
         assert_eq!(label(Outcome::Contention), "contention");
-        assert_eq!(label(Outcome::OutcomeUnknown), "outcome_unknown");
+        assert_eq!(label(Outcome::Unknown), "outcome_unknown");
         assert_eq!(label(Outcome::Unavailable), "unavailable");
         assert_eq!(label(Outcome::Overloaded), "overloaded");
         assert_eq!(label(Outcome::ShuttingDown), "shutting_down");

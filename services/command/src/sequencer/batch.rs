@@ -150,7 +150,7 @@ impl<D: Domain> CommandBatch<D> {
         for entry in &mut self.entries {
             match error {
                 RetryError::Unavailable => entry.fail(Outcome::Unavailable, || CommandError::Unavailable),
-                RetryError::OutcomeUnknown => entry.fail(Outcome::OutcomeUnknown, || CommandError::OutcomeUnknown),
+                RetryError::OutcomeUnknown => entry.fail(Outcome::Unknown, || CommandError::OutcomeUnknown),
                 RetryError::Internal => entry.fail(Outcome::Internal, || CommandError::Internal),
             }
         }

@@ -179,7 +179,7 @@ mod tests {
     fn numbers_are_numbers_in_json_lines() {
         let took = Duration::from_millis(1_234);
         let lines = logged(|| {
-            info!(took_ms = took.as_millis(), offset = 7_u64, age = -1_i64, share = 0.5, whole = true, "done")
+            info!(took_ms = took.as_millis(), offset = 7_u64, age = -1_i64, share = 0.5, whole = true, "done");
         });
         let line = &lines[0];
         assert_eq!((&line["took_ms"], &line["offset"], &line["age"]), (&1_234.into(), &7.into(), &(-1).into()));

@@ -148,7 +148,7 @@ impl MutantEventStore {
                 done.iter_mut().for_each(|stored| stored.receipt.committed_at = self.clock.now());
             }
             Mutation::ReportsExpectedAsActual => {
-                conflicts.iter_mut().for_each(|conflict| conflict.actual = conflict.expected)
+                conflicts.iter_mut().for_each(|conflict| conflict.actual = conflict.expected);
             }
             _ => {}
         }

@@ -40,7 +40,7 @@ pub(super) fn message(
     }
     decode(&input, &fields)
         .map(|message| message.encode_to_vec())
-        .map_err(|error| Rejection::invalid(which_field(&input, &fields, error)))
+        .map_err(|error| Rejection::invalid(which_field(&input, &fields, &error)))
 }
 
 fn decode(input: &MessageDescriptor, fields: &Map<String, Value>) -> Result<DynamicMessage, serde_json::Error> {
@@ -49,7 +49,7 @@ fn decode(input: &MessageDescriptor, fields: &Map<String, Value>) -> Result<Dyna
 }
 
 /// The decoder does not name the field of a value that does not fit, so the fields are tried one at a time.
-fn which_field(input: &MessageDescriptor, fields: &Map<String, Value>, whole: serde_json::Error) -> String {
+fn which_field(input: &MessageDescriptor, fields: &Map<String, Value>, whole: &serde_json::Error) -> String {
     let mut each = fields.iter().map(|(name, value)| (name, Map::from_iter([(name.clone(), value.clone())])));
     let failed = each.find_map(|(name, field)| decode(input, &field).err().map(|error| format!("{name}: {error}")));
     failed.unwrap_or_else(|| whole.to_string())

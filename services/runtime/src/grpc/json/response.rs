@@ -34,7 +34,7 @@ pub(super) async fn json(
 /// The answer to a request that reached no method.
 pub(super) fn rejected(rejection: &Rejection) -> Response<Body> {
     let body = json!({"code": rejection.code as i32, "message": rejection.message, "details": []});
-    respond(rejection.http, line(body))
+    respond(rejection.http, line(&body))
 }
 
 async fn message(body: Body, bytes_max: usize) -> Result<Bytes, Status> {
@@ -58,7 +58,7 @@ fn print(descriptor: &MessageDescriptor, bytes: &Bytes) -> Result<Vec<u8>, Strin
         .map_err(|error| format!("the answer cannot be decoded: {error}"))?;
     let options = SerializeOptions::new().skip_default_fields(false);
     let value = message.serialize_with_options(serde_json::value::Serializer, &options);
-    Ok(line(value.map_err(|error| format!("the answer has no form in JSON: {error}"))?))
+    Ok(line(&value.map_err(|error| format!("the answer has no form in JSON: {error}"))?))
 }
 
 /// `google.rpc.Status` with its details, as the service sent it; without them where the service sent none.
@@ -68,11 +68,11 @@ fn error_body(pool: &DescriptorPool, status: &Status) -> Vec<u8> {
     let value = whole
         .and_then(|whole| whole.serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new()).ok());
     let plain = || json!({"code": status.code() as i32, "message": status.message(), "details": []});
-    line(value.unwrap_or_else(plain))
+    line(&value.unwrap_or_else(plain))
 }
 
 /// On one line, with a line feed, so that a shell's prompt does not follow on it.
-fn line(value: Value) -> Vec<u8> {
+fn line(value: &Value) -> Vec<u8> {
     let mut bytes = value.to_string().into_bytes();
     bytes.push(b'\n');
     bytes

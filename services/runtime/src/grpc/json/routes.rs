@@ -42,6 +42,9 @@ pub(super) enum BodyFields {
     One(String),
 }
 
+/// Fields whose values are in the path, with those values, decoded.
+pub(super) type PathFields<'r> = Vec<(&'r str, String)>;
+
 enum Segment {
     Literal(String),
     Field(String),
@@ -72,7 +75,7 @@ impl Routes {
     }
 
     /// The method for a path, and the fields whose values are in the path, decoded.
-    pub(super) fn find(&self, method: &Method, path: &str) -> Result<(&Route, Vec<(&str, String)>), Rejection> {
+    pub(super) fn find(&self, method: &Method, path: &str) -> Result<(&Route, PathFields<'_>), Rejection> {
         let with_method = self.0.iter().filter(|route| route.http_method == *method);
         for route in with_method {
             if let Some(fields) = route.fields(path) {
@@ -139,7 +142,7 @@ impl Route {
     }
 
     /// The fields in the path; `None` if the path belongs to another route.
-    fn fields<'r>(&'r self, path: &str) -> Option<Result<Vec<(&'r str, String)>, Rejection>> {
+    fn fields<'r>(&'r self, path: &str) -> Option<Result<PathFields<'r>, Rejection>> {
         let path = match &self.verb {
             Some(verb) => path.strip_suffix(verb.as_str())?.strip_suffix(':')?,
             None => path,
