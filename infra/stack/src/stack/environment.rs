@@ -27,6 +27,9 @@ impl Stack {
         if let Ok(envoy) = self.tools.envoy() {
             variables.insert("DIPTYCH_TEST_ENVOY".to_owned(), envoy.display().to_string());
         }
+        if let Ok(grpcurl) = self.tools.grpcurl() {
+            variables.insert("DIPTYCH_TEST_GRPCURL".to_owned(), grpcurl.display().to_string());
+        }
         if let Some(product) = self.product()? {
             variables.extend(product.settings);
             variables.insert("DIPTYCH_ADDRESS".to_owned(), product.address);

@@ -14,8 +14,14 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The program, without the `DIPTYCH_` variables of the environment that the tests run in.
 pub(crate) fn diptych(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_diptych"));
+    let mut command = without_settings(env!("CARGO_BIN_EXE_diptych"));
     command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Any program, without the `DIPTYCH_` variables of the environment that the tests run in.
+pub(crate) fn without_settings(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DIPTYCH_")) {
         command.env_remove(name);
     }

@@ -1,0 +1,13 @@
+//! The pages of the documentation agree with the program: generated parts are current, names exist, examples work.
+#![cfg(test)]
+
+mod api;
+mod blocks;
+mod console;
+mod generated;
+mod metrics;
+mod names;
+mod pages;
+#[path = "../support/process.rs"]
+#[allow(dead_code, reason = "shared with the tests of `dev`, which use more of it")]
+mod process;
