@@ -14,7 +14,7 @@ use super::pages::anchor;
 const INTRODUCTION: &str = "\
 # API
 
-<!-- Generated from proto/ by a test. Do not edit: DIPTYCH_UPDATE_DOCS=1 cargo test --workspace --test docs generated -->
+<!-- Generated from proto/. To update: DIPTYCH_UPDATE_DOCS=1 cargo test --workspace --test docs generated -->
 
 Every call, message and error reason. The proto files are in [proto/](../proto); reflection is on, so
 `grpcurl -plaintext 127.0.0.1:7400 list` works without them. How to begin: [README](../README.md). When a call fails:

@@ -5,6 +5,7 @@ mod api;
 mod blocks;
 mod console;
 mod generated;
+mod lines;
 mod metrics;
 mod names;
 mod pages;

@@ -71,7 +71,7 @@ fn strings(source: &str, arguments: &str) -> Vec<String> {
                 used = length;
             }
             c if is_word(c) => {
-                used = rest.find(|c| !is_word(c)).unwrap();
+                used = rest.find(|c: char| !is_word(c)).unwrap();
                 strings.extend(constant(source, &rest[..used]));
             }
             _ => {}

@@ -13,8 +13,10 @@ use super::{
 };
 
 /// Codes of gRPC and other words in capital letters that the pages may use.
-const OTHER_CAPITALS: [&str; 8] = [
+const OTHER_CAPITALS: [&str; 10] = [
+    "LOCAL_QUORUM",
     "NOT_SERVING",
+    "RUST_LOG",
     "INVALID_ARGUMENT",
     "FAILED_PRECONDITION",
     "NOT_FOUND",
@@ -250,7 +252,6 @@ fn commands_after(code: &str, program: &str) -> Vec<String> {
     let words = starts.filter_map(|(at, _)| {
         let rest = &code[at + program.len()..];
         let word: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
-        // A command stands first, or after `&&`, `$(` and the like: "the diptych data" is not one.
         word.starts_with(|c: char| c.is_ascii_lowercase()).then_some(word)
     });
     words.collect()

@@ -111,7 +111,7 @@ pub(crate) fn words(text: &str, is_part: impl Fn(char) -> bool) -> Vec<(&str, &s
     let mut words = Vec::new();
     let mut at = 0;
     while let Some(start) = text[at..].find(&is_part).map(|start| at + start) {
-        let end = text[start..].find(|c| !is_part(c)).map_or(text.len(), |length| start + length);
+        let end = text[start..].find(|c: char| !is_part(c)).map_or(text.len(), |length| start + length);
         words.push((&text[..start], &text[start..end]));
         at = end;
     }
