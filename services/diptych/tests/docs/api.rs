@@ -84,7 +84,7 @@ fn describe_service(page: &mut String, file: &FileDescriptor, service: &ServiceD
         let stream = |is_stream| if is_stream { "a stream of " } else { "" };
         let _ = writeln!(
             page,
-            "{} takes {}{}, returns {}{}.",
+            "{}: takes {}{}, returns {}{}.",
             route(&method),
             stream(method.is_client_streaming()),
             message_link(&method.input()),
