@@ -24,7 +24,8 @@ const WAIT_MAX: Duration = Duration::from_secs(120);
 /// Poll interval of the audit.
 const AUDIT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// G1, G2: an acknowledged command is stored once, with the receipt that its caller got; a refused command is not stored.
+/// G1, G2: an acknowledged command is stored once, with the receipt that its caller got; a refused command is not
+/// stored.
 ///
 /// # Panics
 /// If the guarantee is violated.

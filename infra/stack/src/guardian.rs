@@ -11,8 +11,8 @@ use crate::{StackError, StackResult};
 
 const SCRIPT: &str = include_str!("guardian.sh");
 
-/// A process that holds the end of a pipe from this one. When the pipe breaks, it kills every process that the file of the stack lists, with
-/// all that those have started. Dropping it breaks the pipe and returns when they are gone.
+/// A process that holds the end of a pipe from this one. When the pipe breaks, it kills every process that the file of
+/// the stack lists, with all that those have started. Dropping it breaks the pipe and returns when they are gone.
 pub(crate) struct Guardian {
     child: Child,
 }

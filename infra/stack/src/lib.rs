@@ -1,11 +1,12 @@
 //! The real servers on one machine, without containers: installs, starts, stops, kills and pauses them.
 //!
-//! For people there is the program, `cargo stack`; for tests there is [`Stack`]. Both do the same things to the same files, so that a stack
-//! that a test has started can be looked at by hand while the test runs.
+//! For people there is the program, `cargo stack`; for tests there is [`Stack`]. Both do the same things to the same
+//! files, so that a stack that a test has started can be looked at by hand while the test runs.
 //!
-//! A stack has a name, and under it a folder, ports and processes of its own: several stand side by side. What it knows is written down in
-//! its folder, and every process is told apart from a later one with the same pid. The owner of a stack is the process that started it; a
-//! guardian process kills everything when the owner goes, also when the owner was killed.
+//! A stack has a name, and under it a folder, ports and processes of its own: several stand side by side. What it knows
+//! is written down in its folder, and every process is told apart from a later one with the same pid. The owner of a
+//! stack is the process that started it; a guardian process kills everything when the owner goes, also when the owner
+//! was killed.
 //!
 //! ```no_run
 //! use diptych_stack::{Server, Stack, StackConfig, StackResult};

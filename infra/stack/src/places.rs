@@ -10,7 +10,8 @@ use crate::{StackError, StackResult};
 /// The variable that says where installed servers are kept, so that several clones, or a CI cache, can share them.
 pub const TOOLS_VARIABLE: &str = "DIPTYCH_STACK_TOOLS";
 
-/// The files that cargo puts into its target folders: the first only into those that it made itself, the second into all.
+/// The files that cargo puts into its target folders: the first only into those that it made itself, the second into
+/// all.
 const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 /// The folders that everything is under.
@@ -23,8 +24,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// The folders `stack` and `stack-tools` of the cargo target folder that the running program was built into. `CARGO_TARGET_DIR` and
-    /// `DIPTYCH_STACK_TOOLS` change that.
+    /// The folders `stack` and `stack-tools` of the cargo target folder that the running program was built into.
+    /// `CARGO_TARGET_DIR` and `DIPTYCH_STACK_TOOLS` change that.
     ///
     /// # Errors
     /// When the program is in no target folder and `CARGO_TARGET_DIR` is not set.

@@ -6,8 +6,8 @@ use diptych_stack::Stack;
 
 /// Kills processes with SIGKILL, as a crash would, with all that they have started.
 ///
-/// Their data stays. Nothing restarts a killed process by itself: `cargo stack restart PROCESS` or `cargo stack up` does, on the same
-/// ports.
+/// Their data stays. Nothing restarts a killed process by itself: `cargo stack restart PROCESS` or `cargo stack up`
+/// does, on the same ports.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = KILL_HELP)]
 pub(crate) struct Kill {
@@ -21,9 +21,11 @@ Examples:
   cargo stack kill kafka
   cargo stack kill postgres relay-1";
 
-/// Restarts processes: asks each one that runs to end, waits for that, and starts it again on the same ports with the same data.
+/// Restarts processes: asks each one that runs to end, waits for that, and starts it again on the same ports with the
+/// same data.
 ///
-/// A process that is dead is started. A service runs the program file that is there now, so this is how a new build is tried.
+/// A process that is dead is started. A service runs the program file that is there now, so this is how a new build is
+/// tried.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RESTART_HELP)]
 pub(crate) struct Restart {

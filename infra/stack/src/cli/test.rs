@@ -23,7 +23,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(10);
 /// The exit status after a signal, as shells count it: 128 and SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Runs all tests of this workspace with real servers: installs what is missing, starts servers of their own, and stops them.
+/// Runs all tests of this workspace with real servers: installs what is missing, starts servers of their own, and stops
+/// them.
 ///
 /// The servers and their data are gone afterwards, also after Ctrl-C. The exit status is that of the tests.
 #[derive(Debug, clap::Args)]

@@ -15,8 +15,8 @@ use super::{
 
 /// Starts what does not run yet, and returns when everything is ready. It all runs on until `cargo stack down`.
 ///
-/// First the servers, which come back to their data and to their ports; then the product: two processes of each service, two gateways
-/// and an edge, at whose address all calls are taken. Installs and builds what is missing first.
+/// First the servers, which come back to their data and to their ports; then the product: two processes of each
+/// service, two gateways and an edge, at whose address all calls are taken. Installs and builds what is missing first.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {

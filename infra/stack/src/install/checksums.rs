@@ -9,7 +9,8 @@ fn parse(list: &str) -> BTreeMap<&str, &str> {
     list.lines().filter_map(|line| line.split_once("  ")).map(|(sum, name)| (name, sum)).collect()
 }
 
-/// Compares a folder with a list. Returns a line for each file that is not as the list says, that is missing, or that the list does not have.
+/// Compares a folder with a list. Returns a line for each file that is not as the list says, that is missing, or that
+/// the list does not have.
 pub(super) fn differences(folder: &Path, list: &str) -> io::Result<Vec<String>> {
     let mut expected = parse(list);
     let mut lines = Vec::new();

@@ -15,7 +15,8 @@ const LINES_TOLD: usize = 15;
 pub(super) async fn run(what: &str, command: &mut Command) -> StackResult<String> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     let failed = |reason: String| StackError::Install { what: what.to_owned(), reason };
-    // A package manager that waits for an answer would wait for ever; one whose caller has gone has nothing to do any more.
+    // A package manager that waits for an answer would wait for ever; one whose caller has gone has nothing to do any
+    // more.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let output = tokio::time::timeout(ENDS_WITHIN, command.output()).await;
     let output =

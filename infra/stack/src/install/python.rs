@@ -1,4 +1,5 @@
-//! Envoy, the clients, and Postgres where Debian's cannot be had, from Python's registry, each into a virtual environment of its own.
+//! Envoy, the clients, and Postgres where Debian's cannot be had, from Python's registry, each into a virtual
+//! environment of its own.
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +22,8 @@ struct Environment {
     package: Package,
     name: &'static str,
     folder_name: &'static str,
-    /// What is installed, in this order: a list of packages with the SHA-256 of their files, and further arguments of pip.
+    /// What is installed, in this order: a list of packages with the SHA-256 of their files, and further arguments of
+    /// pip.
     steps: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -57,8 +59,8 @@ impl Environment {
         tools.join(format!("python-{}-{}", self.folder_name, checksums::short(&lists)))
     }
 
-    /// The file that is written when everything else is there. An environment cannot be moved into its place when it is complete, because
-    /// it has its own path in its files.
+    /// The file that is written when everything else is there. An environment cannot be moved into its place when it is
+    /// complete, because it has its own path in its files.
     fn mark(&self, tools: &Path) -> PathBuf {
         self.folder(tools).join("complete")
     }

@@ -14,7 +14,8 @@ const KAFKA_TOOLS: &[(&str, &str)] = &[
     ("kafka-get-offsets", "org.apache.kafka.tools.GetOffsetShell"),
 ];
 
-/// Writes a small script for everything that is installed. Each finds its program beside itself, so that the folder of tools can be moved.
+/// Writes a small script for everything that is installed. Each finds its program beside itself, so that the folder of
+/// tools can be moved.
 pub(super) fn write(tools: &Tools) -> StackResult<()> {
     let folder = tools.scripts();
     fs::create_dir_all(&folder).map_err(StackError::io(format!("make the folder {}", folder.display())))?;

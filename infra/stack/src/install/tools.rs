@@ -62,7 +62,8 @@ impl Tools {
         existing(maven::CASSANDRA.folder(&self.folder).join("lib"), "Apache Cassandra")
     }
 
-    /// The folder of Postgres' programs: the newest that Debian's packages have installed, or else the one from Python's.
+    /// The folder of Postgres' programs: the newest that Debian's packages have installed, or else the one from
+    /// Python's.
     ///
     /// # Errors
     /// When it is not installed.
@@ -102,8 +103,8 @@ impl Tools {
         existing(self.scripts().join("grpcurl"), "grpcurl")
     }
 
-    /// A folder for `PATH`, with `cqlsh`, `grpcurl`, `envoy` and Kafka's tools: `kafka-topics`, `kafka-console-consumer`,
-    /// `kafka-console-producer`, `kafka-consumer-groups`, `kafka-get-offsets`.
+    /// A folder for `PATH`, with `cqlsh`, `grpcurl`, `envoy` and Kafka's tools: `kafka-topics`,
+    /// `kafka-console-consumer`, `kafka-console-producer`, `kafka-consumer-groups`, `kafka-get-offsets`.
     #[must_use]
     pub fn scripts(&self) -> PathBuf {
         self.folder.join("bin")

@@ -1,8 +1,8 @@
 //! Ports of a stack's own on 127.0.0.1: free ones, kept for a process also while it is down.
 //!
-//! They lie outside of the range from which the system takes ports for outgoing connections. Otherwise a client's connection could have the
-//! port of a server that was just killed, and the server could not come back to it; and a client that keeps trying to reach a dead server
-//! could end up connected to itself.
+//! They lie outside of the range from which the system takes ports for outgoing connections. Otherwise a client's
+//! connection could have the port of a server that was just killed, and the server could not come back to it; and a
+//! client that keeps trying to reach a dead server could end up connected to itself.
 
 mod holder;
 
@@ -31,8 +31,8 @@ const PORTS_MIN: u16 = 1_000;
 const RETURNED_WITHIN: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Gives a process its ports, one for each of `services`, and writes them down. Those that it has it keeps, unless it is down and somebody
-/// else uses one now.
+/// Gives a process its ports, one for each of `services`, and writes them down. Those that it has it keeps, unless it
+/// is down and somebody else uses one now.
 pub(crate) fn reserve(
     places: &Places,
     folder: &Folder,
@@ -62,7 +62,8 @@ pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// The same, for a port that its holder may just be giving back: a process that starts another one has passed it on for a moment.
+/// The same, for a port that its holder may just be giving back: a process that starts another one has passed it on for
+/// a moment.
 pub(crate) async fn becomes_free(port: u16) -> bool {
     let until = Instant::now() + RETURNED_WITHIN;
     while !is_free(port) {
@@ -96,7 +97,8 @@ fn find(folder: &Folder, taken: &BTreeSet<u16>, wanted: usize) -> StackResult<Ve
     if found.len() < wanted { Err(StackError::NoPorts { wanted, from, to }) } else { Ok(found) }
 }
 
-/// The ports to choose from: below those for outgoing connections, or above, or, where these are nearly all, among them.
+/// The ports to choose from: below those for outgoing connections, or above, or, where these are nearly all, among
+/// them.
 fn range(outgoing: &str) -> (u16, u16) {
     let mut numbers = outgoing.split_ascii_whitespace().filter_map(|number| number.parse::<u16>().ok());
     let (low, high) = (numbers.next().unwrap_or(32_768), numbers.next().unwrap_or(60_999));

@@ -1,4 +1,5 @@
-//! Kafka: the broker's metadata. A broker that starts answers before it is part of its cluster; then it names no broker yet.
+//! Kafka: the broker's metadata. A broker that starts answers before it is part of its cluster; then it names no broker
+//! yet.
 
 use super::{
     connect,

@@ -1,5 +1,5 @@
-//! Asks a process whether it is ready, in its own language. A port that takes connections says little: Kafka and Cassandra listen before
-//! they can answer, and a paused server's port goes on taking connections.
+//! Asks a process whether it is ready, in its own language. A port that takes connections says little: Kafka and
+//! Cassandra listen before they can answer, and a paused server's port goes on taking connections.
 
 mod cql;
 mod grpc;

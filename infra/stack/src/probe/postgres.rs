@@ -44,7 +44,8 @@ async fn until_ready(stream: &mut TcpStream) -> Result<(), Refusal> {
         match message(stream).await.map_err(Refusal::of_the_line)? {
             (b'Z', _) => return Ok(()),
             (b'E', body) => return Err(Refusal::read(&body)),
-            // Parameters of the session, the key to cancel it, that no password is needed, that a statement was carried out.
+            // Parameters of the session, the key to cancel it, that no password is needed, that a statement was carried
+            // out.
             _ => {}
         }
     }

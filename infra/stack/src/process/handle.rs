@@ -37,8 +37,8 @@ impl Handle {
         }
     }
 
-    /// Returns when the process has ended. Nobody announces that to others than its parent, hence looked for; the descriptor would tell, but
-    /// tokio does not take it without unsafe code.
+    /// Returns when the process has ended. Nobody announces that to others than its parent, hence looked for; the
+    /// descriptor would tell, but tokio does not take it without unsafe code.
     pub(crate) async fn ended(&self) {
         while self.identity.lives() {
             sleep(LOOK_AGAIN).await;

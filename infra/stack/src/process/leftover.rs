@@ -11,8 +11,8 @@ use crate::{StackError, StackResult};
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Removes the lock files of a process that is not running. Two runs in one folder would destroy what is in it, so whatever still works there
-/// is waited for.
+/// Removes the lock files of a process that is not running. Two runs in one folder would destroy what is in it, so
+/// whatever still works there is waited for.
 pub(crate) async fn clear_locks(spec: &ProcessSpec) -> StackResult<()> {
     for file in spec.lock_files.iter().filter(|file| file.exists()) {
         if let Some(folder) = file.parent() {

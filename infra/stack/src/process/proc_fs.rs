@@ -11,7 +11,8 @@ pub(super) struct Stat {
     pub(super) state: char,
     /// How many threads it has, one that has ended and stands for the process included.
     threads: u32,
-    /// When it started, in ticks since the machine did. With the pid it tells a process from a later one with the same pid.
+    /// When it started, in ticks since the machine did. With the pid it tells a process from a later one with the same
+    /// pid.
     pub(super) start_ticks: u64,
 }
 
@@ -20,7 +21,8 @@ impl Stat {
         Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// `pid (name) state parent ... start ...`. The name is anything, also with blanks and parentheses, hence the search from the right.
+    /// `pid (name) state parent ... start ...`. The name is anything, also with blanks and parentheses, hence the
+    /// search from the right.
     fn parse(pid: u32, text: &str) -> Option<Self> {
         let (_, after_name) = text.rsplit_once(") ")?;
         let mut fields = after_name.split_ascii_whitespace();
@@ -32,8 +34,8 @@ impl Stat {
         Some(Self { pid, parent, state, threads, start_ticks })
     }
 
-    /// A process that has ended stays listed until its parent asks how. The state is that of its first thread, and while others are still
-    /// on their way out, files and ports are not given back yet.
+    /// A process that has ended stays listed until its parent asks how. The state is that of its first thread, and
+    /// while others are still on their way out, files and ports are not given back yet.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }

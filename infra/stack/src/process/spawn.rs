@@ -29,8 +29,8 @@ pub(crate) struct Started {
     pub(crate) child: Child,
 }
 
-/// Starts it, in a process group of its own, so that a Ctrl-C at a terminal reaches its manager only. What it writes goes to the end of the
-/// log.
+/// Starts it, in a process group of its own, so that a Ctrl-C at a terminal reaches its manager only. What it writes
+/// goes to the end of the log.
 pub(crate) fn spawn(spec: &ProcessSpec, folder: &Path, log: &Path) -> StackResult<Started> {
     let doing = |what: &str| format!("{what} for {}", spec.name);
     fs::create_dir_all(folder).map_err(StackError::io(doing(&format!("make the folder {}", folder.display()))))?;
@@ -58,7 +58,8 @@ pub(crate) fn spawn(spec: &ProcessSpec, folder: &Path, log: &Path) -> StackResul
     Ok(Started { identity, log_offset, child })
 }
 
-/// The timer slack of this thread while it starts a process, which inherits it with all its threads. Then it is as before.
+/// The timer slack of this thread while it starts a process, which inherits it with all its threads. Then it is as
+/// before.
 struct TimerSlack {
     before_ns: u64,
 }
@@ -73,7 +74,8 @@ impl TimerSlack {
 
 impl Drop for TimerSlack {
     fn drop(&mut self) {
-        // It was possible a moment ago. If it is not any more, this thread's pauses stay a little longer, and that is all.
+        // It was possible a moment ago. If it is not any more, this thread's pauses stay a little longer, and that is
+        // all.
         let _ = set_current_timer_slack(NonZeroU64::new(self.before_ns));
     }
 }

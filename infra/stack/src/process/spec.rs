@@ -9,7 +9,8 @@ use crate::{StackError, StackResult};
 /// How long a name of a stack or a process may be.
 const NAME_BYTES_MAX: usize = 40;
 
-/// A process of a stack. Everything about it is decided before it starts, its ports too, so that it can be started again as it was.
+/// A process of a stack. Everything about it is decided before it starts, its ports too, so that it can be started
+/// again as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// Its name, unique in the stack: lower-case letters, digits and `-`. Its folder and its log are found by it.
@@ -18,12 +19,14 @@ pub struct ProcessSpec {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Variables of its environment, beside `PATH`, `HOME` and the like. Nothing else is inherited, so that a stack does not depend on the
-    /// shell that it was started from.
+    /// Variables of its environment, beside `PATH`, `HOME` and the like. Nothing else is inherited, so that a stack
+    /// does not depend on the shell that it was started from.
     pub environment: BTreeMap<String, String>,
-    /// Where it listens on 127.0.0.1, each port with a word for what is served there. See [`Stack::ports`](crate::Stack::ports).
+    /// Where it listens on 127.0.0.1, each port with a word for what is served there. See
+    /// [`Stack::ports`](crate::Stack::ports).
     pub ports: BTreeMap<String, u16>,
-    /// Lower stages start first and stop last; a stage begins when all of the one before are ready. Servers have stage 0.
+    /// Lower stages start first and stop last; a stage begins when all of the one before are ready. Servers have stage
+    /// 0.
     pub stage: u8,
     /// When it counts as ready.
     pub ready: Readiness,
@@ -33,15 +36,17 @@ pub struct ProcessSpec {
     pub stop: StopSignal,
     /// How long it may take to end before it is killed. Default: 10 s.
     pub stop_timeout: Duration,
-    /// By how much longer the kernel may let its pauses be, so that it ends several at once. Default: as its starter's, 50 microseconds.
+    /// By how much longer the kernel may let its pauses be, so that it ends several at once. Default: as its starter's,
+    /// 50 microseconds.
     pub timer_slack: Option<Duration>,
     /// Where it runs. Default: its own folder in the stack's.
     pub folder: Option<PathBuf>,
     /// Who it runs as. Default: whoever starts it.
     pub user: Option<RunAs>,
-    /// Files by which a run of the program tells others that it has the folder of the file. They are removed before a start, when nothing of
-    /// an earlier run works in that folder any more: a killed process stays listed until its parent asks how it ended, some parents take
-    /// seconds for that, and until then the program would take its pid in the file for alive. Default: none.
+    /// Files by which a run of the program tells others that it has the folder of the file. They are removed before a
+    /// start, when nothing of an earlier run works in that folder any more: a killed process stays listed until its
+    /// parent asks how it ended, some parents take seconds for that, and until then the program would take its pid in
+    /// the file for alive. Default: none.
     pub lock_files: Vec<PathBuf>,
 }
 

@@ -98,8 +98,8 @@ impl Site {
     }
 }
 
-/// Whose tokens the gateways accept: those of a key that is made once for the stack. The key is in the gateways' configuration; the token
-/// for callers is in a file beside.
+/// Whose tokens the gateways accept: those of a key that is made once for the stack. The key is in the gateways'
+/// configuration; the token for callers is in a file beside.
 fn identity(stack: &Stack) -> StackResult<JwtSettings> {
     let (keys, token) = (stack.folder().path().join("jwks.json"), token_file(stack));
     if !keys.exists() || !token.exists() {

@@ -23,13 +23,15 @@ const MIGRATED_WITHIN: Duration = Duration::from_secs(180);
 pub struct ProductConfig {
     /// The program `diptych`.
     pub program: PathBuf,
-    /// How many partitions a new stack gets, 1 to 256. One that has data keeps its number, and must be given the same. Default: 16.
+    /// How many partitions a new stack gets, 1 to 256. One that has data keeps its number, and must be given the same.
+    /// Default: 16.
     pub partitions: u16,
     /// How many processes of each service. Default: 2.
     pub instances: u16,
     /// How many gateways. Default: 2.
     pub gateways: u16,
-    /// Further settings of the services, by their variables (`DIPTYCH_...`). Where the servers are cannot be changed so. Default: none.
+    /// Further settings of the services, by their variables (`DIPTYCH_...`). Where the servers are cannot be changed
+    /// so. Default: none.
     pub settings: BTreeMap<String, String>,
     /// Where Envoy sends spans. Default: nowhere.
     pub tracing: Option<Tracing>,
@@ -64,8 +66,8 @@ impl ProductConfig {
 }
 
 impl Stack {
-    /// Makes database, tables, topic and keyspace where they are missing, and starts the product's processes that do not run: services,
-    /// then gateways, then the edge. All servers must run.
+    /// Makes database, tables, topic and keyspace where they are missing, and starts the product's processes that do
+    /// not run: services, then gateways, then the edge. All servers must run.
     ///
     /// # Errors
     /// When a server of the stack is missing, Envoy is not installed, or a process does not become ready.

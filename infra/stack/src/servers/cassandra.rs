@@ -15,8 +15,9 @@ const LOGGING: &str = include_str!("../../config/cassandra-logback.xml");
 const OPTIONS: &str = include_str!("../../config/cassandra.options");
 const MEMORY: &[&str] = &["-Xms1g", "-Xmx1g", "-Xmn96m", "-Xss512k", "-XX:MaxDirectMemorySize=256m"];
 
-/// While there is something to do, Cassandra's idle workers look for work in turns, every 10 microseconds (`SEPWorker`), which is a hundred
-/// thousand thread switches a second on a half-busy node. With longer pauses it takes a quarter less processor time there.
+/// While there is something to do, Cassandra's idle workers look for work in turns, every 10 microseconds
+/// (`SEPWorker`), which is a hundred thousand thread switches a second on a half-busy node. With longer pauses it takes
+/// a quarter less processor time there.
 const TIMER_SLACK: Duration = Duration::from_micros(500);
 
 const READY_WITHIN: Duration = Duration::from_secs(180);

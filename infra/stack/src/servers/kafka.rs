@@ -16,8 +16,8 @@ const LOGGING: &str = include_str!("../../config/kafka-log4j2.xml");
 /// 16 bytes as Kafka writes a UUID. A fixed one: the broker is alone, and finds its cluster's by itself.
 const CLUSTER_ID: &str = "ZGlwdHljaC1zdGFjay0wMQ";
 
-/// Without the second compiler a start takes 3 s of processor time instead of 6, which is right for what soon ends. A broker that stays needs
-/// a quarter to a half less for a small request with it, once it is warm.
+/// Without the second compiler a start takes 3 s of processor time instead of 6, which is right for what soon ends. A
+/// broker that stays needs a quarter to a half less for a small request with it, once it is warm.
 const QUICK: &str = "-XX:TieredStopAtLevel=1";
 
 const READY_WITHIN: Duration = Duration::from_secs(90);

@@ -72,8 +72,8 @@ async fn make_database(site: &Site<'_>, folder: &Path, initdb: ProcessSpec) -> S
     fs::rename(partial, &data).map_err(StackError::io(format!("make {}", data.display())))
 }
 
-/// The folder that it runs in. Its user must be able to get there, which is not so below a home that is closed to others: then the folder
-/// is among the temporary files.
+/// The folder that it runs in. Its user must be able to get there, which is not so below a home that is closed to
+/// others: then the folder is among the temporary files.
 fn make_place(site: &Site<'_>, user: Option<RunAs>) -> StackResult<PathBuf> {
     let own = site.folder.process(NAME);
     make_folder(&own)?;

@@ -19,11 +19,11 @@ pub struct StackConfig {
     pub name: String,
     /// The servers to start. Default: all.
     pub servers: Vec<Server>,
-    /// Whether data and logs stay when the stack is stopped. Then servers are stopped in order; otherwise they are killed, since there is
-    /// nothing to save.
+    /// Whether data and logs stay when the stack is stopped. Then servers are stopped in order; otherwise they are
+    /// killed, since there is nothing to save.
     pub keep: bool,
-    /// Whether servers that run already, because nobody owns the stack, are taken as they are. Then nothing is killed when this process
-    /// ends. Otherwise it is an error that they run.
+    /// Whether servers that run already, because nobody owns the stack, are taken as they are. Then nothing is killed
+    /// when this process ends. Otherwise it is an error that they run.
     pub adopt: bool,
 }
 

@@ -20,7 +20,8 @@ impl Stack {
         self.kill_tree(process, &identity).await
     }
 
-    /// Stops a process and all that it started with SIGSTOP: its ports stay open, and nobody answers. Returns when they stand still.
+    /// Stops a process and all that it started with SIGSTOP: its ports stay open, and nobody answers. Returns when they
+    /// stand still.
     ///
     /// # Errors
     /// When the stack has none of this name, or it is dead.

@@ -6,8 +6,9 @@ use super::Stack;
 use crate::{Server, StackResult};
 
 impl Stack {
-    /// The variables by which the tests of this workspace find servers: a server that the stack does not have has none. Where the product
-    /// was started, also the settings by which its program finds the servers, the address of the edge, and the token that its gateways ask for.
+    /// The variables by which the tests of this workspace find servers: a server that the stack does not have has none.
+    /// Where the product was started, also the settings by which its program finds the servers, the address of the
+    /// edge, and the token that its gateways ask for.
     ///
     /// # Errors
     /// When what the stack has written down cannot be read.

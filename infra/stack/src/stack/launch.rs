@@ -25,8 +25,8 @@ impl Stack {
     /// Starts a process and returns when it is ready. From then on it is a process of the stack, like a server.
     ///
     /// # Errors
-    /// When its name is not fit, or there is a living process of this name. When it ends, or does not become ready in time: then it is
-    /// killed, and the message has the end of its log.
+    /// When its name is not fit, or there is a living process of this name. When it ends, or does not become ready in
+    /// time: then it is killed, and the message has the end of its log.
     pub async fn add(&self, spec: ProcessSpec) -> StackResult<()> {
         check_name("process", &spec.name)?;
         if let Some(run) = self.state()?.find(&spec.name).and_then(|record| record.alive().cloned()) {
@@ -39,8 +39,8 @@ impl Stack {
         self.launch(&spec).await
     }
 
-    /// Starts processes stage by stage, those of one stage at the same time. Those that live are left as they are, paused ones go on; this
-    /// returns when all are ready.
+    /// Starts processes stage by stage, those of one stage at the same time. Those that live are left as they are,
+    /// paused ones go on; this returns when all are ready.
     ///
     /// # Errors
     /// As [`Stack::add`]; later stages are not started then.
@@ -129,7 +129,8 @@ impl Stack {
         Ok(started)
     }
 
-    /// Has a process that somebody else started killed too, with all that it started, when the owner of this stack goes.
+    /// Has a process that somebody else started killed too, with all that it started, when the owner of this stack
+    /// goes.
     ///
     /// # Errors
     /// When there is no such process.

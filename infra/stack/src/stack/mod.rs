@@ -26,8 +26,9 @@ use owner::OwnerLock;
 
 /// Servers and other processes under one name.
 ///
-/// Whoever starts a stack owns it: when the owner drops it, ends, or is killed, everything that the stack started is killed too. Everybody
-/// else may [attach](Stack::attach) to it by its name, to look, and to kill, pause and start its processes.
+/// Whoever starts a stack owns it: when the owner drops it, ends, or is killed, everything that the stack started is
+/// killed too. Everybody else may [attach](Stack::attach) to it by its name, to look, and to kill, pause and start its
+/// processes.
 #[derive(Debug)]
 pub struct Stack {
     places: Places,
@@ -51,12 +52,12 @@ impl std::fmt::Debug for Ownership {
 }
 
 impl Stack {
-    /// Starts servers, all at the same time, and returns when each is ready. A folder that is there already is used as it is: servers come
-    /// back to their data, and to their ports where these are still free.
+    /// Starts servers, all at the same time, and returns when each is ready. A folder that is there already is used as
+    /// it is: servers come back to their data, and to their ports where these are still free.
     ///
     /// # Errors
-    /// When a server is not installed or does not become ready: the message has the end of its log, and everything that was started is
-    /// killed. When another process owns a stack of this name.
+    /// When a server is not installed or does not become ready: the message has the end of its log, and everything that
+    /// was started is killed. When another process owns a stack of this name.
     pub async fn start(config: StackConfig) -> StackResult<Self> {
         let servers = config.servers.clone();
         let mut stack = Self::own(config).await?;
@@ -121,8 +122,8 @@ impl Stack {
         self.keep
     }
 
-    /// Gives a process its ports, one for each of `services`, which are words for what is served there. A process keeps its ports; one that
-    /// is down gets others when somebody else listens on them.
+    /// Gives a process its ports, one for each of `services`, which are words for what is served there. A process keeps
+    /// its ports; one that is down gets others when somebody else listens on them.
     ///
     /// # Errors
     /// When no port is free.

@@ -14,7 +14,8 @@ use crate::{
     state::{self, Folder},
 };
 
-/// How long a lock may outlive its owner: a process that just then starts another one has passed it on, until the other one is under way.
+/// How long a lock may outlive its owner: a process that just then starts another one has passed it on, until the other
+/// one is under way.
 const RETURNED_WITHIN: Duration = Duration::from_secs(2);
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 

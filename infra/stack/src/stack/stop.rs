@@ -25,8 +25,8 @@ pub struct Stopped {
 }
 
 impl Stack {
-    /// Stops everything, later stages first. With data that is kept, each process is asked to end, and killed when its time is up; without,
-    /// everything is killed and the folder removed.
+    /// Stops everything, later stages first. With data that is kept, each process is asked to end, and killed when its
+    /// time is up; without, everything is killed and the folder removed.
     ///
     /// # Errors
     /// When another process owns the stack, or a process does not go away.
@@ -73,8 +73,8 @@ impl Stack {
         remove_folders(&folder)
     }
 
-    /// Kills what is left of a stack whose written state cannot be read, and forgets the state. Returns how many processes were killed. Its
-    /// data stay.
+    /// Kills what is left of a stack whose written state cannot be read, and forgets the state. Returns how many
+    /// processes were killed. Its data stay.
     ///
     /// # Errors
     /// When another process owns it, or a process does not go away.

@@ -53,7 +53,8 @@ impl Folder {
         self.path.join("owner.lock")
     }
 
-    /// A line for every process that was started, for the guardian, and for stopping a stack whose state is not readable.
+    /// A line for every process that was started, for the guardian, and for stopping a stack whose state is not
+    /// readable.
     pub(crate) fn running(&self) -> PathBuf {
         self.path.join("running")
     }

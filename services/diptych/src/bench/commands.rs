@@ -59,7 +59,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "COMMANDS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: Option<u64>,
 
-    /// Asks, as soon as the last command is answered, for each account with the token of one more deposit: how far the views were behind.
+    /// Asks, as soon as the last command is answered, for each account with the token of one more deposit: how far the
+    /// views were behind.
     #[arg(long, conflicts_with = "compare_hot")]
     until_visible: bool,
 }
@@ -135,8 +136,8 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// One more deposit on each account, and a query with its token: all partitions are asked for at once, so the longest answer says how far the
-/// views were behind.
+/// One more deposit on each account, and a query with its token: all partitions are asked for at once, so the longest
+/// answer says how far the views were behind.
 async fn until_visible(channels: &Channels, workload: &Workload) -> anyhow::Result<Visible> {
     let lanes = LANES_UNTIL_VISIBLE.min(workload.accounts().len() as u64);
     own_writes::pairs(channels, workload, lanes, Query::Account, &Limit::turns(workload.accounts().len() as u64)).await

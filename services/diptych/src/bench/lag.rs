@@ -17,8 +17,8 @@ use super::{
 /// How often it is looked which commands are due. The timer knows nothing finer.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Sends deposits at a fixed rate, whatever the answers do, and asks for each with the token of its receipt. The lag is from the receipt to the
-/// answer that shows the deposit.
+/// Sends deposits at a fixed rate, whatever the answers do, and asks for each with the token of its receipt. The lag is
+/// from the receipt to the answer that shows the deposit.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -28,7 +28,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "COMMANDS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rate: u64,
 
-    /// How many may be unanswered. Commands that are due while so many are unanswered are not sent, and counted as late.
+    /// How many may be unanswered. Commands that are due while so many are unanswered are not sent, and counted as
+    /// late.
     #[arg(long, value_name = "COMMANDS", default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     in_flight: u64,
 

@@ -11,11 +11,13 @@ use super::{limit::Limit, measured::Measured};
 
 /// However a measurement is limited, it ends after this.
 const MEASUREMENT_MAX: Duration = Duration::from_secs(3_600);
-/// How long a lane pauses after a failure, the first time and after many in a row: a server that is away is not helped by calls.
+/// How long a lane pauses after a failure, the first time and after many in a row: a server that is away is not helped
+/// by calls.
 pub(super) const PAUSE_MIN: Duration = Duration::from_millis(5);
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Runs a lane per client until the limit. A lane gets the number of its turn and answers with nothing, or with the reason of a failure.
+/// Runs a lane per client until the limit. A lane gets the number of its turn and answers with nothing, or with the
+/// reason of a failure.
 ///
 /// # Errors
 /// When it does not end within an hour.

@@ -1,7 +1,7 @@
 //! `diptych bench`: a load generator of its own, so that figures can be had wherever the binary is.
 //!
-//! Client and server often share a machine, so the client must be cheap: one thread, few connections, and lanes ([`lanes`]) that are
-//! futures of one task.
+//! Client and server often share a machine, so the client must be cheap: one thread, few connections, and lanes
+//! ([`lanes`]) that are futures of one task.
 
 mod commands;
 mod lag;
@@ -25,7 +25,8 @@ use tokio::{runtime, sync::oneshot};
 use self::report::Report;
 use crate::client::{Output, Target};
 
-/// Measures a running server: commands, queries, how soon a command is visible, and whether writers see their own writes.
+/// Measures a running server: commands, queries, how soon a command is visible, and whether writers see their own
+/// writes.
 ///
 /// Opens accounts of its own (their names start with bench-) and deposits into them; other accounts are not touched.
 #[derive(Debug, clap::Args)]

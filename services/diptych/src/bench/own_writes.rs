@@ -13,8 +13,8 @@ use super::{
     workload::Workload,
 };
 
-/// Deposits, each followed at once by a query with the token of its receipt. Counts answers that show the deposit, answers that do
-/// not, and errors.
+/// Deposits, each followed at once by a query with the token of its receipt. Counts answers that show the deposit,
+/// answers that do not, and errors.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -54,7 +54,8 @@ impl Channels {
     }
 }
 
-/// Opens the accounts of the workload; returns tokens with which a query sees all of them. What fails and may pass is tried again.
+/// Opens the accounts of the workload; returns tokens with which a query sees all of them. What fails and may pass is
+/// tried again.
 pub(crate) async fn open_accounts(channels: &Channels, workload: &Workload) -> anyhow::Result<Vec<String>> {
     let mut opening = Opening {
         commands: workload.accounts().iter().map(|account_id| workload.opening(account_id)).collect(),

@@ -27,7 +27,8 @@ use crate::client::{Connection, call_error::CallError};
 /// Answers that have arrived together are taken together, so that their successors leave together.
 const ANSWERS_TOGETHER_MAX: usize = 256;
 
-/// Sends deposits over one stream per connection until the limit, over a new one where that breaks, with `in_flight` of them unanswered over all streams.
+/// Sends deposits over one stream per connection until the limit, over a new one where that breaks, with `in_flight` of
+/// them unanswered over all streams.
 pub(crate) async fn run(
     channels: &Channels,
     workload: &Workload,

@@ -146,7 +146,8 @@ impl Both {
         let consistency = at_least_as_fresh(receipt_token(receipt));
         let request = ListEntriesRequest { account_id, page_size: 0, page_token: String::new(), consistency };
         let answer = self.queries.list_entries(with_deadline(request)).await?.into_inner();
-        // A page holds as many of the newest entries as lanes may write at once to one account, unless someone else writes too.
+        // A page holds as many of the newest entries as lanes may write at once to one account, unless someone else
+        // writes too.
         let wanted = version_of(receipt);
         let oldest = answer.entries.last().map_or(i64::MAX, |entry| entry.version);
         Ok(wanted > 0 && (wanted < oldest || answer.entries.iter().any(|entry| entry.request_id == receipt.request_id)))

@@ -66,8 +66,8 @@ impl Workload {
         }
     }
 
-    /// A UUID that no other command has: the run is random, the rest counts. Asking the system for randomness each time would cost more than the call
-    /// to be measured can spare.
+    /// A UUID that no other command has: the run is random, the rest counts. Asking the system for randomness each time
+    /// would cost more than the call to be measured can spare.
     fn request_id(&self) -> String {
         let number = self.commands.get() + 1;
         self.commands.set(number);

@@ -63,8 +63,8 @@ impl<T: SettingValue + Serialize> Describe for T {
 /// Declares a section of settings. The doc comment of a setting is its meaning in `--dump-config` and in the reference.
 ///
 /// With `for (Part = default)` the settings configure a part of the product, and `part()` returns its configuration. A
-/// setting without `= default` has the default of the part's field of the same name, or of the field named after `as`, and
-/// sets that field. A setting with `= default` is not passed on by `part()`.
+/// setting without `= default` has the default of the part's field of the same name, or of the field named after `as`,
+/// and sets that field. A setting with `= default` is not passed on by `part()`.
 macro_rules! settings {
     (
         $(#[doc = $about:literal])+

@@ -1,8 +1,8 @@
 //! `diptych import`: a bank's transactions in, and the proof that its balances came out.
 //!
-//! Two passes over the file. The first reads and judges all of it and gathers what opening the accounts needs; a file with a mistake is
-//! not sent at all. The second sends the commands ([`steps`], [`window`], [`send`]). Then the query service is asked for every
-//! balance and every entry ([`check`]).
+//! Two passes over the file. The first reads and judges all of it and gathers what opening the accounts needs; a file
+//! with a mistake is not sent at all. The second sends the commands ([`steps`], [`window`], [`send`]). Then the query
+//! service is asked for every balance and every entry ([`check`]).
 
 mod check;
 mod file;
@@ -43,8 +43,8 @@ const WINDOW_MAX: u64 = 1_024;
 
 /// Brings a bank's transactions into the ledger, and compares what comes out with the bank's own balances.
 ///
-/// The whole file is checked first; with a mistake anywhere nothing is sent. Repeating an import, or going on with one that was cut off, is safe:
-/// request ids are made from transaction ids, so what is in already is not done again.
+/// The whole file is checked first; with a mistake anywhere nothing is sent. Repeating an import, or going on with one
+/// that was cut off, is safe: request ids are made from transaction ids, so what is in already is not done again.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {

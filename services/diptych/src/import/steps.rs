@@ -49,9 +49,10 @@ impl Step {
 
 /// First all accounts are opened, then the rows follow in the order of the file.
 ///
-/// Every command says which version of the account it builds on (opening makes version 1, the n-th row makes n + 1). So a row can never
-/// overtake an earlier one of its account, whatever is repeated, lost on the way, or still under way on a connection that was
-/// given up: it would be refused, and the statement has the order of the file or stops before the first row that is missing.
+/// Every command says which version of the account it builds on (opening makes version 1, the n-th row makes n + 1). So
+/// a row can never overtake an earlier one of its account, whatever is repeated, lost on the way, or still under way on
+/// a connection that was given up: it would be refused, and the statement has the order of the file or stops before the
+/// first row that is missing.
 pub(crate) struct Steps<'a> {
     terms: &'a Terms,
     survey: &'a Survey,

@@ -1,7 +1,7 @@
 //! The first pass: everything that must be known of a file before any of it is sent.
 //!
-//! Nothing of a row is kept but its balance and where it stands: some 60 bytes per transaction and 200 per account, however long the
-//! rows are.
+//! Nothing of a row is kept but its balance and where it stands: some 60 bytes per transaction and 200 per account,
+//! however long the rows are.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -13,8 +13,8 @@ use crate::{
 /// Publish committed events from Postgres to Kafka, in order, at least once.
 ///
 /// One relay leads at a time, by a lease in Postgres; others stand by, and one of them takes over within the lease
-/// (relay.lease_duration). Each needs an instance name of its own. Serves only health and metrics. Ready once Postgres and Kafka
-/// are reachable and `diptych migrate` has run, whether it leads or not.
+/// (relay.lease_duration). Each needs an instance name of its own. Serves only health and metrics. Ready once Postgres
+/// and Kafka are reachable and `diptych migrate` has run, whether it leads or not.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {

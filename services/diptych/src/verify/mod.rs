@@ -38,8 +38,8 @@ const NAME: &str = "verify";
 
 /// Replays every event and compares every row of every view with what is stored; then sums up all balances.
 ///
-/// Without --data the events are those of Postgres and the rows those of ScyllaDB, as the settings name them. Changes nothing, and may run
-/// while commands come in: rows are then right as far as they go.
+/// Without --data the events are those of Postgres and the rows those of ScyllaDB, as the settings name them. Changes
+/// nothing, and may run while commands come in: rows are then right as far as they go.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {

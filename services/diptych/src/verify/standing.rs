@@ -19,7 +19,8 @@ const ROWS_AT_ONCE: usize = 500;
 const ATTEMPTS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The sums of one currency, from two views that were made independently. Amounts in minor units, as text: they may need 128 bits.
+/// The sums of one currency, from two views that were made independently. Amounts in minor units, as text: they may
+/// need 128 bits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Sums {
     /// Of the accounts: all balances.

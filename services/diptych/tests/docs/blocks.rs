@@ -1,8 +1,8 @@
 //! Runs every `console` block of the pages, and compares what the commands print with what the page shows.
 //!
 //! The commands of a page run in one bash, in order, as a reader pastes them, against a `dev` of its own on free ports.
-//! Commands with grpcurl need it: `DIPTYCH_TEST_GRPCURL` is its path, else it is looked for in PATH. Without it they are
-//! skipped, except in CI.
+//! Commands with grpcurl need it: `DIPTYCH_TEST_GRPCURL` is its path, else it is looked for in PATH. Without it they
+//! are skipped, except in CI.
 
 use std::{
     env,

@@ -33,7 +33,8 @@ pub(crate) async fn freeze(root: &Identity) -> io::Result<Vec<Handle>> {
     let Some(root) = Handle::open(root)? else { return Ok(Vec::new()) };
     root.signal(Signal::STOP)?;
     let mut members = vec![root];
-    // A parent that is still running may just be starting another child, so each round waits until all known ones stand still.
+    // A parent that is still running may just be starting another child, so each round waits until all known ones stand
+    // still.
     loop {
         stand_still(&members).await;
         let found = children(&members)?;

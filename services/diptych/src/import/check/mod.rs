@@ -50,8 +50,8 @@ impl Checked {
     }
 }
 
-/// Asks the query service for everything that the file speaks of, each time with the tokens of the receipts. Takes the survey's
-/// transactions, so that they need not be in memory twice.
+/// Asks the query service for everything that the file speaks of, each time with the tokens of the receipts. Takes the
+/// survey's transactions, so that they need not be in memory twice.
 ///
 /// # Errors
 /// When a question is not answered within `patience`.
@@ -118,7 +118,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// The row that the entry was made from, once: by its reference, and by the request id that an import gives to that row.
+    /// The row that the entry was made from, once: by its reference, and by the request id that an import gives to that
+    /// row.
     fn row_of(&mut self, entry: &Entry) -> Option<TransactionFacts> {
         let request_id = self.names.transaction(&entry.reference);
         if entry.request_id == request_id.to_string() { self.expected.remove(&request_id) } else { None }
@@ -228,7 +229,8 @@ impl Checking<'_> {
     }
 }
 
-/// The tokens joined into as few texts as their limit of length allows. A server's tokens that cannot be joined are sent one by one.
+/// The tokens joined into as few texts as their limit of length allows. A server's tokens that cannot be joined are
+/// sent one by one.
 fn joined<'a>(tokens: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
     let mut sum = JoinedTokens::default();
     if tokens.clone().all(|token| sum.add(token).is_ok()) { sum.texts() } else { tokens.map(str::to_owned).collect() }

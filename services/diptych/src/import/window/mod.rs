@@ -28,9 +28,9 @@ pub(crate) enum Settled {
 
 /// The commands under way: at most a limit, in the order sent, which is the order of the answers.
 ///
-/// After an answer of [`Verdict::Again`] nothing more is sent until all that is under way is answered. Then what is held goes again, in
-/// its old order and before anything new. A refusal of a later command of the same account is not believed meanwhile: it was decided
-/// without the earlier one.
+/// After an answer of [`Verdict::Again`] nothing more is sent until all that is under way is answered. Then what is
+/// held goes again, in its old order and before anything new. A refusal of a later command of the same account is not
+/// believed meanwhile: it was decided without the earlier one.
 #[derive(Debug)]
 pub(crate) struct Window {
     limit: usize,
@@ -57,8 +57,8 @@ impl Window {
         self.limit
     }
 
-    /// The next command to send: one that goes again, else a new one; `None` while nothing may be sent or nothing is left. What is given out
-    /// counts as under way.
+    /// The next command to send: one that goes again, else a new one; `None` while nothing may be sent or nothing is
+    /// left. What is given out counts as under way.
     pub(crate) fn next<E>(&mut self, fresh: impl FnOnce() -> Result<Option<Step>, E>) -> Result<Option<&Step>, E> {
         if self.unanswered.len() >= self.limit || !self.held.is_empty() {
             return Ok(None);
