@@ -12,14 +12,24 @@ use super::{
 const UPDATE: &str = "DIPTYCH_UPDATE_DOCS";
 
 #[test]
-fn the_reference_of_settings_is_current() {
-    let (status, table, errors) = run(&["settings", "--markdown"]);
-    assert_eq!((status, errors.as_str()), (0, ""));
-    check_section("docs/OPERATIONS.md", "settings", table.trim());
+fn the_references_of_settings_and_metrics_are_current() {
+    let path = "docs/OPERATIONS.md";
+    let page = with_section(&read(path), "settings", &settings());
+    check(path, &with_section(&page, "metrics", &metrics_table()));
 }
 
 #[test]
-fn the_reference_of_metrics_is_current() {
+fn the_reference_of_the_api_is_current() {
+    check("docs/API.md", &api::reference());
+}
+
+fn settings() -> String {
+    let (status, tables, errors) = run(&["settings", "--markdown"]);
+    assert_eq!((status, errors.as_str()), (0, ""));
+    tables
+}
+
+fn metrics_table() -> String {
     let mut table = String::from("| metric | kind | meaning |\n|---|---|---|\n");
     for (name, metric) in metrics::all() {
         let mut help = metric.help.replace('|', "\\|");
@@ -28,26 +38,18 @@ fn the_reference_of_metrics_is_current() {
         }
         let _ = writeln!(table, "| `{name}` | {} | {help} |", metric.kind);
     }
-    check_section("docs/OPERATIONS.md", "metrics", table.trim());
+    table
 }
 
-#[test]
-fn the_reference_of_the_api_is_current() {
-    check("docs/API.md", &api::reference());
-}
-
-/// Compares the text between `<!-- generated: NAME -->` and `<!-- end -->`.
-fn check_section(path: &str, name: &str, generated: &str) {
-    // The sections are in one file: one test at a time writes it.
-    static WRITING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _guard = WRITING.lock();
-    let text = read(path);
+/// The page with this text between `<!-- generated: NAME -->` and the next `<!-- end -->`.
+fn with_section(page: &str, name: &str, generated: &str) -> String {
     let begin = format!("<!-- generated: {name} -->\n");
-    let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("{path} has no line {begin:?}"));
-    let (_, after) = rest.split_once("<!-- end -->").unwrap_or_else(|| panic!("{path}: {name} has no end"));
-    check(path, &format!("{before}{begin}\n{generated}\n\n<!-- end -->{after}"));
+    let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("the page has no line {begin:?}"));
+    let (_, after) = rest.split_once("<!-- end -->").unwrap_or_else(|| panic!("the section {name} has no end"));
+    format!("{before}{begin}\n{}\n\n<!-- end -->{after}", generated.trim())
 }
 
+/// Compares a file with its generated text.
 fn check(path: &str, generated: &str) {
     let current = fs::read_to_string(root().join(path)).unwrap_or_default();
     if current == generated {
