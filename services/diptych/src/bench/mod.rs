@@ -59,8 +59,8 @@ Examples:
   diptych bench own-writes --count 10000
   diptych bench commands --output json | jq '.series[0].p99_ms'
 
-Latencies are seen from the client. A call that fails is counted by its reason, and not repeated; whoever made it pauses before the next,
-longer each time. Exit status: 0, or 1 if a call failed or an answer was older than its token.";
+Latencies are seen from the client. A call that fails is counted by its reason, and not repeated; its client pauses
+before the next, longer each time. Exit status: 0, or 1 if a call failed or an answer was older than its token.";
 
 /// What every measurement takes.
 #[derive(Clone, Debug, clap::Args)]

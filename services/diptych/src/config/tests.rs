@@ -161,8 +161,10 @@ fn a_dump_reads_back_as_the_same_configuration() {
 fn every_server_has_a_section() {
     let file = file(
         "[postgres]\nurl = 'postgres://ada:hush@one,two/bank'\nwrite_connections_max = 2\nnotify = false\n\
-         [kafka]\nbootstrap_servers = ['one:9092', 'two:9092']\ntopic = 'bank.events'\nreplication_factor = 1\nextra = 'security.protocol=sasl_plaintext'\n\
-         [scylla]\ncontact_points = 'one:9042'\nkeyspace = 'bank'\nconsistency = 'QUORUM'\nuser = 'ada'\npassword = 'hush'\n\
+         [kafka]\nbootstrap_servers = ['one:9092', 'two:9092']\ntopic = 'bank.events'\nreplication_factor = 1\n\
+         extra = 'security.protocol=sasl_plaintext'\n\
+         [scylla]\ncontact_points = 'one:9042'\nkeyspace = 'bank'\nconsistency = 'QUORUM'\n\
+         user = 'ada'\npassword = 'hush'\n\
          [memcached]\nttl = '1h'\n",
     );
     let environment = [

@@ -101,8 +101,8 @@ Examples:
 
 Memory: about 60 bytes per row and 200 per account stay in memory, nothing else of the file.
 
-Exit status: 0 all rows are in and every balance and entry equals the file's; 1 not so; 2 a mistake in the file or the flags,
-nothing was sent.";
+Exit status: 0 all rows are in and every balance and entry equals the file's; 1 not so; 2 a mistake in the file or the
+flags, nothing was sent.";
 
 /// Runs an import.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {

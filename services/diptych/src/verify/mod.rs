@@ -80,8 +80,8 @@ Examples:
   diptych verify --postgres postgres://diptych@db/diptych --scylla scylla:9042
   diptych verify --data ./data --output json | jq .differences_count
 
-What is compared: each row's position and bytes with the fold of its events; rows that no event makes; dense versions of every
-stream; and, per currency, the sum of all balances with deposits minus withdrawals.
+What is compared: each row's position and bytes with the fold of its events; rows that no event makes; dense
+versions of every stream; and, per currency, the sum of all balances with deposits minus withdrawals.
 
 Exit status: 0 no difference; 1 differences, or streams that are parked; 2 nothing was verified, standard error says why.";
 

@@ -20,10 +20,10 @@ Every call, message and error reason. The proto files are in [proto/](../proto);
 `grpcurl -plaintext 127.0.0.1:7400 list` works without them. How to begin: [README](../README.md). When a call fails:
 [TROUBLESHOOTING.md](TROUBLESHOOTING.md#errors-of-calls).
 
-**JSON.** `dev`, `all` and the gateway answer JSON over HTTP too, by the route that each call has below. Fields in braces
-are part of the path; the others are in the body of a POST, or in the query of a GET (`?page_size=10`, nested ones with
-dots). In answers, names are in camelCase, 64-bit numbers are strings, and fields with default values may be left out. An
-error is `{\"code\": ..., \"message\": ..., \"details\": [...]}` with the HTTP status of its code.
+**JSON.** `dev`, `all` and the gateway answer JSON over HTTP too, by the route that each call has below. Fields in
+braces are part of the path; the others are in the body of a POST, or in the query of a GET (`?page_size=10`, nested
+ones with dots). In answers, names are in camelCase, 64-bit numbers are strings, and fields with default values may be
+left out. An error is `{\"code\": ..., \"message\": ..., \"details\": [...]}` with the HTTP status of its code.
 ";
 
 /// The packages, in the order of the page.
