@@ -81,8 +81,8 @@ macro_rules! read_from_scalar {
     )+};
 }
 
-/// Reads values from any scalar, and writes them as they are displayed: a secret is never serialized, neither in defaults,
-/// which have none, nor in dumps.
+/// Reads values from any scalar, and writes them as they are displayed: a secret is never serialized, neither in
+/// defaults, which have none, nor in dumps.
 macro_rules! read_and_write_as_text {
     ($([$($generics:tt)*] $Value:ty),+ $(,)?) => {$(
         read_from_scalar!([$($generics)*] $Value);

@@ -130,7 +130,8 @@ where
             Some(transcoder) if !is_grpc(request.headers()) => {
                 Either::Left(async move { Ok(transcoder.answer(request, grpc).await) })
             }
-            // Called here and not at the first poll: the deadline of the call begins here, and must begin before tonic's own.
+            // Called here and not at the first poll: the deadline of the call begins here, and must begin before
+            // tonic's own.
             _ => Either::Right(grpc.call(request)),
         }
     })
