@@ -170,12 +170,8 @@ fn reason_table(page: &mut String, domain: &str) {
 fn type_name(field: &FieldDescriptor) -> String {
     let name = match field.kind() {
         Kind::Message(entry) if entry.is_map_entry() => {
-            let part = |field: &FieldDescriptor| type_name(field);
-            return format!(
-                "map of {} to {}",
-                part(&entry.map_entry_key_field()),
-                part(&entry.map_entry_value_field())
-            );
+            let (key, value) = (entry.map_entry_key_field(), entry.map_entry_value_field());
+            return format!("map of {} to {}", type_name(&key), type_name(&value));
         }
         Kind::Message(message) => message_link(&message),
         Kind::Enum(list) if list.package_name().starts_with("google.") => format!("`{}`", list.full_name()),
