@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use diptych_stack::{Places, Stack, StackError};
 
-/// Stops everything: each process is asked to end, and killed when it does not.
+/// Stops everything: each process is asked to end, and is killed if it does not end in time.
 ///
-/// Data and logs stay for the next `cargo stack up`.
+/// Data and logs are kept for the next `cargo stack up`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -29,15 +29,15 @@ pub(crate) async fn run(args: &Args, places: &Places, name: &str) -> anyhow::Res
                 println!("{process} did not end in time and was killed");
             }
             match stopped.lived.len() {
-                0 => println!("nothing of stack {name} was running"),
+                0 => println!("stack {name} was not running"),
                 count => println!("stack {name}: {count} processes stopped"),
             }
         }
-        // What it has written is lost, what runs is not.
+        // The state is unreadable, but its processes can still be killed.
         Err(error @ StackError::State { .. }) => {
             eprintln!("{error}");
             let killed = Stack::clear(places, name).await?;
-            println!("stack {name}: {killed} processes killed, and what was not readable was removed");
+            println!("stack {name}: {killed} processes killed; unreadable state removed");
         }
         Err(error) => return Err(error.into()),
     }

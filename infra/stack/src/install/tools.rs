@@ -1,4 +1,4 @@
-//! What is installed, and where.
+//! Paths of installed programs.
 
 use std::{
     env, fs,
@@ -9,20 +9,20 @@ use std::{
 use super::{Package, java, maven, python};
 use crate::{Places, StackError, StackResult};
 
-/// Finds installed programs. Looking is cheap: it only asks whether files exist.
+/// Finds installed programs. This is cheap: it only checks whether files exist.
 #[derive(Clone, Debug)]
 pub struct Tools {
     pub(super) folder: PathBuf,
 }
 
 impl Tools {
-    /// Those in this place, and those of the system.
+    /// Tools in this folder, and those of the system.
     #[must_use]
     pub fn of(places: &Places) -> Self {
         Self { folder: places.tools.clone() }
     }
 
-    /// Whether a package is there, with everything that it needs to run.
+    /// Checks that a package is installed, with everything that it needs to run.
     ///
     /// # Errors
     /// When it is not.
@@ -41,7 +41,7 @@ impl Tools {
     /// The program `java`.
     ///
     /// # Errors
-    /// When there is none of the version that the servers need.
+    /// When the version that the servers need is not installed.
     pub fn java(&self) -> StackResult<PathBuf> {
         java::find().ok_or_else(|| not_installed(&format!("Java {}", java::VERSION)))
     }
@@ -62,7 +62,8 @@ impl Tools {
         existing(maven::CASSANDRA.folder(&self.folder).join("lib"), "Apache Cassandra")
     }
 
-    /// The folder of Postgres' programs: the newest that Debian's packages have installed, or else the one from Python's.
+    /// The folder of Postgres' programs: the newest that Debian's packages have installed, or else the one from
+    /// Python's.
     ///
     /// # Errors
     /// When it is not installed.
@@ -102,15 +103,15 @@ impl Tools {
         existing(self.scripts().join("grpcurl"), "grpcurl")
     }
 
-    /// A folder for `PATH`, with `cqlsh`, `grpcurl`, `envoy` and Kafka's tools: `kafka-topics`, `kafka-console-consumer`,
-    /// `kafka-console-producer`, `kafka-consumer-groups`, `kafka-get-offsets`.
+    /// A folder for `PATH`, with `cqlsh`, `grpcurl`, `envoy` and Kafka's tools: `kafka-topics`,
+    /// `kafka-console-consumer`, `kafka-console-producer`, `kafka-consumer-groups`, `kafka-get-offsets`.
     #[must_use]
     pub fn scripts(&self) -> PathBuf {
         self.folder.join("bin")
     }
 }
 
-/// The newest of the versions that Debian keeps side by side.
+/// The newest version of those installed from Debian.
 fn debian_postgres() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
     let versions = versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_is_named_with_the_way_to_get_it() {
+    fn a_missing_package_is_reported_with_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let tools = Tools { folder: folder.path().join("tools") };
         for (package, name) in [

@@ -47,13 +47,13 @@ fn stacks_and_processes_do_not_share_ports() {
     ];
     let ports: BTreeSet<_> = all.iter().flat_map(|ports| ports.values()).collect();
     assert_eq!(ports.len(), 5, "{all:?}");
-    // Garbage of a third stack does not hold the others up.
+    // An unreadable state of a third stack does not block the others.
     fs::write(site.folder("three").state(), "garbage").unwrap();
     site.reserve("two", "postgres", &["postgres"]);
 }
 
 #[test]
-fn a_port_that_somebody_else_took_is_replaced_only_while_its_process_is_down() {
+fn a_taken_port_is_replaced_only_while_its_process_is_down() {
     let site = Site::new();
     let before = site.reserve("default", "kafka", &["kafka"]);
     let _other = TcpListener::bind((Ipv4Addr::LOCALHOST, before["kafka"])).unwrap();

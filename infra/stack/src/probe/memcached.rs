@@ -1,4 +1,4 @@
-//! memcached: `version`.
+//! memcached probe: the command `version`.
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 

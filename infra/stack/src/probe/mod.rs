@@ -1,5 +1,5 @@
-//! Asks a process whether it is ready, in its own language. A port that takes connections says little: Kafka and Cassandra listen before
-//! they can answer, and a paused server's port goes on taking connections.
+//! Readiness probes, each in the protocol of the server. An open port is not enough: Kafka and Cassandra listen before
+//! they can answer, and the kernel accepts connections for a paused server.
 
 mod cql;
 mod grpc;
@@ -21,16 +21,16 @@ use tokio::net::TcpStream;
 
 use crate::process::Readiness;
 
-/// How long one question may take.
+/// Time limit of one probe.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why a process is not ready, for people.
+/// Human-readable reason why a process is not ready.
 type NotYet = String;
 
-/// Asks once. `log` is the log of the process, `log_offset` how long that was when the process started.
+/// Probes a process once. `log` is its log, `log_offset` the length of the log in bytes when the process started.
 ///
 /// # Errors
-/// When it is not ready, with what it answered.
+/// When the process is not ready; the error contains its answer.
 pub(crate) async fn probe(ready: &Readiness, log: &Path, log_offset: u64) -> Result<(), NotYet> {
     let question = async {
         match ready {

@@ -1,4 +1,4 @@
-//! Postgres: a session of the user `postgres`, up to the point where the server waits for a statement.
+//! Postgres probe: opens a session as user `postgres` and waits until the server is ready for a query.
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use super::{
     wire::{length, receive, receive_bytes, send},
 };
 
-/// Protocol 3.0, as every Postgres since 7.4 speaks it.
+/// Protocol 3.0, supported since Postgres 7.4.
 const PROTOCOL: u32 = 3 << 16;
 
-/// What Postgres answers when a database is there already.
+/// SQLSTATE of an existing database.
 const DUPLICATE_DATABASE: &str = "42P04";
 
 pub(super) async fn ask(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &startup()).await?;
     until_ready(&mut stream).await.map_err(|refusal| refusal.to_string())?;
-    // Terminate; without it the server would note a lost connection.
+    // Terminate; without it the server would log a lost connection.
     send(&mut stream, b"X\0\0\0\x04").await
 }
 
-/// Makes a database where it is missing. `name` is a word of letters.
+/// Creates a database unless it exists. `name` must consist of letters.
 pub(crate) async fn create_database(port: u16, name: &str) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &startup()).await?;
@@ -38,13 +38,13 @@ pub(crate) async fn create_database(port: u16, name: &str) -> Result<(), String>
     send(&mut stream, b"X\0\0\0\x04").await
 }
 
-/// Reads up to where the server waits for a statement.
+/// Reads messages until the server is ready for a query.
 async fn until_ready(stream: &mut TcpStream) -> Result<(), Refusal> {
     loop {
         match message(stream).await.map_err(Refusal::of_the_line)? {
             (b'Z', _) => return Ok(()),
             (b'E', body) => return Err(Refusal::read(&body)),
-            // Parameters of the session, the key to cancel it, that no password is needed, that a statement was carried out.
+            // Session parameters, the cancel key, authentication success, completion of a statement.
             _ => {}
         }
     }
@@ -59,12 +59,12 @@ fn startup() -> Vec<u8> {
 
 async fn message(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), String> {
     let [kind] = receive(stream).await?;
-    // The length counts itself.
+    // The length includes itself.
     let length = length(receive(stream).await?)?.saturating_sub(4);
     Ok((kind, receive_bytes(stream, length).await?))
 }
 
-/// An error of the server, or of the line to it.
+/// Error of the server, or of the connection to it.
 struct Refusal {
     code: String,
     text: String,
@@ -75,7 +75,7 @@ impl Refusal {
         Self { code: String::new(), text }
     }
 
-    /// The fields that people want: the text (M) and the code (C).
+    /// Reads the message (M) and the SQLSTATE (C).
     fn read(body: &[u8]) -> Self {
         let field = |letter: char| {
             let mut fields = body.split(|byte| *byte == 0).map(String::from_utf8_lossy);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_with_its_code() {
+    fn an_error_is_displayed_with_its_code() {
         let body = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0Fpostmaster.c\0\0";
         assert_eq!(Refusal::read(body).to_string(), r#"it answered "the database system is starting up" (57P03)"#);
     }

@@ -1,4 +1,4 @@
-//! Which process: its number alone does not say, because numbers are given again.
+//! Identity of a process: pid, start time and boot id, because pids are reused.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::proc_fs::{self, Stat};
 
-/// One process, never confused with another that has its pid later, also after the machine was started anew.
+/// Identifies one process, even if its pid is reused later or after a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) pid: u32,
@@ -14,19 +14,19 @@ pub(crate) struct Identity {
     boot_id: String,
 }
 
-/// What a process is doing, as far as its manager can see.
+/// State of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
-    /// It runs.
+    /// It is running.
     Running,
-    /// It was stopped by a signal and can be continued.
+    /// It was stopped by a signal and can be resumed.
     Paused,
-    /// It is not there.
+    /// It does not exist.
     Dead,
 }
 
 impl ProcessState {
-    /// The word for it.
+    /// Returns the state as a word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl ProcessState {
 }
 
 impl Identity {
-    /// The process that has this pid now.
+    /// Identity of the process that has this pid now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         Some(Self { pid, start_ticks: Stat::of(pid)?.start_ticks, boot_id: proc_fs::boot_id().to_owned() })
     }
@@ -66,7 +66,7 @@ impl Identity {
     }
 }
 
-/// As a line of the file that the guardian reads: `pid start boot`.
+/// A line of the file that the guardian reads: `pid start boot`.
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.pid, self.start_ticks, self.boot_id)
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_who() {
+    fn a_line_round_trips() {
         let me = Identity::of_this_process().unwrap();
         assert_eq!(me.to_string().parse(), Ok(me));
         for garbage in ["", "1", "1 2", "x 2 b", "1 x b", "1 2 b c", "-1 2 b"] {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_the_pid_later_is_another() {
+    fn a_reused_pid_is_another_process() {
         let me = Identity::of_this_process().unwrap();
         assert_eq!(me.state(), ProcessState::Running);
         let before = Identity { start_ticks: me.start_ticks - 1, ..me.clone() };

@@ -1,4 +1,4 @@
-//! Processes: what one is, how it is started, told apart from others with the same number, stopped and killed.
+//! Processes: specification, start, identity (pids are reused), stop and kill.
 
 mod handle;
 mod identity;

@@ -1,4 +1,4 @@
-//! The gateways in front of the services, and the edge in front of the gateways.
+//! Envoy processes: gateways in front of the services, and the edge in front of the gateways.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use super::{ProductConfig, services::GRPC};
 use crate::{ProcessSpec, Readiness, Stack, StackError, StackResult};
 
 const EDGE: &str = "edge";
-/// What an Envoy listens for: calls, and questions of whoever runs it.
+// Names of the ports of an Envoy process: client calls and administration.
 const CALLS: &str = "calls";
 const ADMIN: &str = "admin";
 
@@ -27,7 +27,7 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 const TOKEN_VALID_FOR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-/// The gateways and the edge over these services.
+/// Specifications of the gateways and the edge for these services.
 pub(super) fn specs(stack: &Stack, config: &ProductConfig, services: &[ProcessSpec]) -> StackResult<Vec<ProcessSpec>> {
     let descriptor_set = stack.folder().path().join("descriptor_set.bin");
     write(&descriptor_set, DESCRIPTOR_SET)?;
@@ -53,19 +53,19 @@ pub(super) fn specs(stack: &Stack, config: &ProductConfig, services: &[ProcessSp
     Ok(specs)
 }
 
-/// Where the edge takes calls, if there is one.
+/// Returns the address of the edge, if the stack has one.
 pub(super) fn address(stack: &Stack) -> StackResult<Option<String>> {
     let status = stack.status()?;
     let edge = status.iter().find(|process| process.name == EDGE);
     Ok(edge.and_then(|edge| edge.ports.get(CALLS)).map(|port| format!("127.0.0.1:{port}")))
 }
 
-/// The file with the token for callers.
+/// File with the token for clients.
 pub(super) fn token_file(stack: &Stack) -> PathBuf {
     stack.folder().path().join("token")
 }
 
-/// One Envoy process: what it is called and where it listens.
+/// Name and ports of an Envoy process.
 struct Site {
     name: String,
     process: ProcessSettings,
@@ -89,7 +89,7 @@ impl Site {
         fs::create_dir_all(&folder).map_err(StackError::io(format!("make the folder {}", folder.display())))?;
         let file = folder.join("envoy.yaml");
         write(&file, text.as_bytes())?;
-        // Without the last but one it is told to end when whoever started it ends.
+        // With hot restart it would end together with its parent.
         let arguments =
             ["-c", &file.display().to_string(), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"];
         let ready = Readiness::Http { port: self.admin, path: "/ready".to_owned() };
@@ -98,8 +98,8 @@ impl Site {
     }
 }
 
-/// Whose tokens the gateways accept: those of a key that is made once for the stack. The key is in the gateways' configuration; the token
-/// for callers is in a file beside.
+/// JWT settings of the gateways, which accept tokens signed with a key that is generated once for the stack. The public
+/// key is in the gateways' configuration, the token for clients in a file.
 fn identity(stack: &Stack) -> StackResult<JwtSettings> {
     let (keys, token) = (stack.folder().path().join("jwks.json"), token_file(stack));
     if !keys.exists() || !token.exists() {
@@ -116,7 +116,7 @@ fn identity(stack: &Stack) -> StackResult<JwtSettings> {
     })
 }
 
-/// For this user's eyes only: keys and tokens are among it.
+/// Writes a file that only this user can read, since it may contain keys or tokens.
 fn write(path: &Path, bytes: &[u8]) -> StackResult<()> {
     let write = || -> io::Result<()> {
         let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;

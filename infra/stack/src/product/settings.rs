@@ -1,11 +1,11 @@
-//! What the program is told about the stack.
+//! Settings of the product, as environment variables.
 
 use std::collections::BTreeMap;
 
 use super::{DATABASE, ProductConfig};
 use crate::{Server, Stack, StackResult};
 
-/// What all processes of the product are told: what was set for them, and, in any case, where the servers are.
+/// Settings of all processes: those of the configuration, overridden by the addresses of the servers.
 pub(super) fn of(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<String, String>> {
     let mut settings = BTreeMap::from([("DIPTYCH_LOG__FORMAT".to_owned(), "text".to_owned())]);
     settings.extend(config.settings.clone());
@@ -14,7 +14,7 @@ pub(super) fn of(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<
     Ok(settings)
 }
 
-/// Where the servers are, and that there is one of each.
+/// Addresses of the servers, with a replication factor of 1.
 pub(super) fn of_servers(stack: &Stack) -> StackResult<BTreeMap<String, String>> {
     let address = |server| stack.address(server);
     let settings = [

@@ -1,18 +1,18 @@
-//! What the servers on Java share.
+//! Process specification shared by the Java servers.
 
 use std::path::Path;
 
 use super::{Site, file::make_folder};
 use crate::{ProcessSpec, StackResult};
 
-/// For every Java here. One collector thread is enough for heaps of this size, and leaves the cores to the work.
+/// Options of every Java process. One garbage-collector thread is enough for heaps of this size.
 const OPTIONS: &[&str] = &[
     "-XX:+UseSerialGC",
-    // Otherwise each writes a file to a place that all share.
+    // Otherwise each process writes a file to a shared folder.
     "-XX:-UsePerfData",
 ];
 
-/// A process of Java with the classes in the folder `jars`. `options` come before the class, `arguments` after it.
+/// A Java process with the classes in the folder `jars`.
 pub(super) fn process(
     site: &Site<'_>,
     name: &str,

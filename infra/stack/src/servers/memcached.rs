@@ -6,7 +6,7 @@ use super::Site;
 use crate::{ProcessSpec, Readiness, StackResult};
 
 const NAME: &str = "memcached";
-/// How much it keeps, in MiB.
+/// Memory for items, in MiB.
 const MEMORY_MIB: &str = "64";
 
 pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
@@ -14,7 +14,7 @@ pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
     let spec = ProcessSpec::new(NAME, site.tools.memcached()?)
         .arguments(["-l", "127.0.0.1", "-U", "0", "-m", MEMORY_MIB, "-c", "1024", "-p"])
         .arguments([port.to_string()]);
-    // It does not run as root, and changes the user by itself.
+    // It refuses to run as root, but can switch the user itself.
     let spec = if rustix::process::geteuid().is_root() { spec.arguments(["-u", "nobody"]) } else { spec };
     Ok(spec.ready(Readiness::Memcached { port }, Duration::from_secs(15)))
 }

@@ -17,7 +17,8 @@ use crate::{ProcessSpec, Readiness, RunAs, StackError, StackResult, StopSignal};
 const NAME: &str = "postgres";
 const CONFIGURATION: &str = include_str!("../../config/postgres.conf");
 
-/// It refuses to run as root. Debian's package makes the first of these users.
+/// Users to run as, in order of preference, because Postgres refuses to run as root. Debian's package creates the
+/// first.
 const USERS: &[&str] = &["postgres", "nobody"];
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -29,7 +30,7 @@ pub(super) async fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
     let folder = make_place(site, user)?;
     if let Some(user) = user.filter(|user| !can_reach(*user, &programs)) {
         return Err(StackError::Invalid(format!(
-            "user {} may not enter {}, where Postgres is installed: set {} to a folder that everybody may enter",
+            "user {} may not enter {}, where Postgres is installed: set {} to a folder that all users may enter",
             user.user_id,
             programs.display(),
             crate::places::TOOLS_VARIABLE
@@ -55,7 +56,7 @@ pub(super) async fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
     Ok(spec.ready(Readiness::Postgres { port: site.port(NAME) }, READY_WITHIN))
 }
 
-/// Made under another name, so that one that was interrupted is not taken for whole.
+/// Creates the data folder under another name first, so that an interrupted run leaves no incomplete one.
 async fn make_database(site: &Site<'_>, folder: &Path, initdb: ProcessSpec) -> StackResult<()> {
     let partial = folder.join("data.partial");
     match fs::remove_dir_all(&partial) {
@@ -72,8 +73,8 @@ async fn make_database(site: &Site<'_>, folder: &Path, initdb: ProcessSpec) -> S
     fs::rename(partial, &data).map_err(StackError::io(format!("make {}", data.display())))
 }
 
-/// The folder that it runs in. Its user must be able to get there, which is not so below a home that is closed to others: then the folder
-/// is among the temporary files.
+/// Creates the working folder. If its user cannot reach the stack's folder (such as below a private home folder), the
+/// working folder is a temporary one.
 fn make_place(site: &Site<'_>, user: Option<RunAs>) -> StackResult<PathBuf> {
     let own = site.folder.process(NAME);
     make_folder(&own)?;
@@ -99,13 +100,14 @@ fn make_place(site: &Site<'_>, user: Option<RunAs>) -> StackResult<PathBuf> {
     Ok(place)
 }
 
-/// Temporary files are everybody's: a folder, or a link, that somebody else has put there is not used.
+/// Returns whether the folder belongs to the user or root. A folder or link of another user in the temporary folder is
+/// not used.
 fn belongs_to(place: &Path, user: RunAs) -> bool {
     fs::symlink_metadata(place)
         .is_ok_and(|metadata| metadata.is_dir() && (metadata.uid() == user.user_id || metadata.uid() == 0))
 }
 
-/// Tells the folders of stacks apart.
+/// Hash of the path of a stack, which makes its temporary folder unique.
 fn fingerprint(folder: &Path) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();

@@ -1,4 +1,4 @@
-//! Starting processes and waiting until they are ready.
+//! Starts processes and waits until they are ready.
 
 use std::{
     collections::BTreeMap,
@@ -18,29 +18,29 @@ use crate::{
     state::{self, Run},
 };
 
-/// How long between two questions whether a process is ready.
+/// Interval between two readiness probes.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Stack {
-    /// Starts a process and returns when it is ready. From then on it is a process of the stack, like a server.
+    /// Adds a process to the stack: starts it and returns when it is ready.
     ///
     /// # Errors
-    /// When its name is not fit, or there is a living process of this name. When it ends, or does not become ready in time: then it is
-    /// killed, and the message has the end of its log.
+    /// When its name is invalid, a process of this name is alive, or it ends early or does not become ready in time:
+    /// then it is killed, and the message contains the end of its log.
     pub async fn add(&self, spec: ProcessSpec) -> StackResult<()> {
         check_name("process", &spec.name)?;
         if let Some(run) = self.state()?.find(&spec.name).and_then(|record| record.alive().cloned()) {
             return Err(StackError::WrongState {
                 process: spec.name,
                 state: run.identity.state().word(),
-                remedy: "kill it, or stop it, before another one of its name is started",
+                remedy: "kill it, or stop it, before starting another process of this name",
             });
         }
         self.launch(&spec).await
     }
 
-    /// Starts processes stage by stage, those of one stage at the same time. Those that live are left as they are, paused ones go on; this
-    /// returns when all are ready.
+    /// Starts processes stage by stage, those of one stage at the same time. Live ones are kept, paused ones are
+    /// resumed. Returns when all are ready.
     ///
     /// # Errors
     /// As [`Stack::add`]; later stages are not started then.
@@ -64,10 +64,10 @@ impl Stack {
         self.launch(spec).await
     }
 
-    /// Runs a process that does one thing and ends. What it writes is in the log of its name.
+    /// Runs a one-off process to its end. Its output goes to the log of its name.
     ///
     /// # Errors
-    /// When it does not end with success within its `ready_timeout`; the message has the end of its log.
+    /// When it does not end with success within its `ready_timeout`; the message contains the end of its log.
     pub async fn run(&self, spec: ProcessSpec) -> StackResult<()> {
         check_name("process", &spec.name)?;
         let Started { identity, log_offset, mut child } = self.spawn(&spec)?;
@@ -87,7 +87,7 @@ impl Stack {
         }
     }
 
-    /// Starts those that are down, lets paused ones go on, and returns when all are ready.
+    /// Starts dead servers, resumes paused ones, and returns when all are ready.
     pub(super) async fn start_servers(&self, servers: &[Server]) -> StackResult<()> {
         let state = self.state()?;
         let starts = servers.iter().map(|server| async {
@@ -107,7 +107,7 @@ impl Stack {
         }
         clear_locks(spec).await?;
         let Started { identity, log_offset, child } = self.spawn(spec)?;
-        // Waited for by its handle; the runtime asks how it ended, so that it does not stay listed.
+        // Its end is detected by its handle; the runtime reaps it.
         drop(child);
         let run = Run::begun_now(identity, log_offset);
         state::edit(&self.folder, |state| {
@@ -129,7 +129,7 @@ impl Stack {
         Ok(started)
     }
 
-    /// Has a process that somebody else started killed too, with all that it started, when the owner of this stack goes.
+    /// Registers another process, which is then killed with its descendants when the owner of this stack exits.
     ///
     /// # Errors
     /// When there is no such process.
@@ -138,17 +138,17 @@ impl Stack {
         self.list(&identity.ok_or_else(|| StackError::Invalid(format!("there is no process {pid} to guard")))?)
     }
 
-    /// Tells the guardian.
+    /// Adds a process to the list that the guardian reads.
     fn list(&self, identity: &Identity) -> StackResult<()> {
         let path = self.folder.running();
         let append = || -> io::Result<()> {
-            // One write: lines of processes that start at the same time do not mix.
+            // A single write, so that lines of concurrent starts do not interleave.
             File::options().create(true).append(true).open(&path)?.write_all(format!("{identity}\n").as_bytes())
         };
         append().map_err(StackError::io(format!("write to {}", path.display())))
     }
 
-    /// Returns when the process is ready.
+    /// Waits until the process is ready.
     pub(super) async fn wait_ready(&self, spec: &ProcessSpec, run: &Run) -> StackResult<()> {
         let began_at = Instant::now();
         let log = self.folder.log(&spec.name);
@@ -168,7 +168,7 @@ impl Stack {
             }
         };
         tokio::select! {
-            // Whoever answers on the port of a process that has ended is somebody else.
+            // Checked first: once the process has ended, an answer on its port comes from another one.
             biased;
             () = handle.ended() => Err(self.ended(spec, run)),
             ready = asking => ready,

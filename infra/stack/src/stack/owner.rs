@@ -1,4 +1,4 @@
-//! Whose a stack is.
+//! Ownership of a stack.
 
 use std::{
     fs::{File, TryLockError},
@@ -14,17 +14,17 @@ use crate::{
     state::{self, Folder},
 };
 
-/// How long a lock may outlive its owner: a process that just then starts another one has passed it on, until the other one is under way.
+/// How long a lock may outlive its owner: a child inherits the descriptor between fork and exec.
 const RETURNED_WITHIN: Duration = Duration::from_secs(2);
 const TRY_AGAIN: Duration = Duration::from_millis(10);
 
-/// Held by the owner. The system gives it back when the owner ends, however it ends.
+/// Lock held by the owner. The system releases it when the owner ends.
 pub(super) struct OwnerLock {
     _file: File,
 }
 
 impl OwnerLock {
-    /// Takes it. The folder must exist.
+    /// Takes the lock. The folder must exist.
     ///
     /// # Errors
     /// When another process has it.
@@ -49,14 +49,14 @@ impl OwnerLock {
     }
 }
 
-/// Removes what stacks of tests have left whose owners were killed, or that failed.
+/// Removes stacks of failed tests and of tests whose process was killed.
 pub(super) async fn sweep(places: &Places) {
     for name in Stack::names(places).iter().filter(|name| name.starts_with(TEST_PREFIX)) {
-        // Whatever cannot be had or removed is left to the next sweep.
+        // Stacks that cannot be locked or removed are left to the next sweep.
         let Ok(stack) = Stack::attach(places, name) else { continue };
         let Ok(_lock) = OwnerLock::take(&stack.folder).await else { continue };
-        let quiet = stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.alive().is_none()));
-        if quiet {
+        let all_dead = stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.alive().is_none()));
+        if all_dead {
             let _ = remove_folders(&stack.folder);
         }
     }

@@ -1,4 +1,4 @@
-//! Stopping all of it.
+//! Stops and deletes stacks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,21 +15,21 @@ use crate::{
     state::{self, Folder, Record, Run},
 };
 
-/// What became of the processes of a stack that was stopped.
+/// Processes of a stopped stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stopped {
-    /// Those that lived.
+    /// Those that were alive.
     pub lived: Vec<String>,
     /// Those of them that did not end in time and were killed.
     pub killed: Vec<String>,
 }
 
 impl Stack {
-    /// Stops everything, later stages first. With data that is kept, each process is asked to end, and killed when its time is up; without,
-    /// everything is killed and the folder removed.
+    /// Stops everything, later stages first. If data is kept, each process is asked to end and is killed after its
+    /// `stop_timeout`; otherwise everything is killed and the folder is removed.
     ///
     /// # Errors
-    /// When another process owns the stack, or a process does not go away.
+    /// When another process owns the stack, or a process does not end.
     pub async fn stop(mut self) -> StackResult<Stopped> {
         let _lock = if self.ownership.is_none() { Some(OwnerLock::take(&self.folder).await?) } else { None };
         let mut stages: BTreeMap<u8, Vec<(Record, Run)>> = BTreeMap::new();
@@ -48,7 +48,7 @@ impl Stack {
                 }
             }
         }
-        // Whatever else a process has left is the guardian's.
+        // The guardian kills remaining descendants.
         let ownership = self.ownership.take();
         drop(ownership.map(|ownership| ownership.guardian));
         if !self.keep {
@@ -62,7 +62,7 @@ impl Stack {
     /// Removes the data and the logs of a stack, which must be down.
     ///
     /// # Errors
-    /// When something of it lives, or another process owns it.
+    /// When a process of it is alive, or another process owns it.
     pub async fn delete(places: &Places, name: &str) -> StackResult<()> {
         let folder = existing(places, name)?;
         let _lock = OwnerLock::take(&folder).await?;
@@ -73,11 +73,11 @@ impl Stack {
         remove_folders(&folder)
     }
 
-    /// Kills what is left of a stack whose written state cannot be read, and forgets the state. Returns how many processes were killed. Its
-    /// data stay.
+    /// Kills the processes of a stack whose state file cannot be read, and removes that file. Returns the number of
+    /// killed processes. Data is kept.
     ///
     /// # Errors
-    /// When another process owns it, or a process does not go away.
+    /// When another process owns it, or a process does not end.
     pub async fn clear(places: &Places, name: &str) -> StackResult<usize> {
         let folder = existing(places, name)?;
         let _lock = OwnerLock::take(&folder).await?;
@@ -118,7 +118,7 @@ fn existing(places: &Places, name: &str) -> StackResult<Folder> {
     if folder.path().exists() { Ok(folder) } else { Err(StackError::NoStack { stack: name.to_owned() }) }
 }
 
-/// The stack's folder, and what its processes have elsewhere.
+/// Removes the stack's folder, and working folders of its processes outside of it.
 pub(super) fn remove_folders(folder: &Folder) -> StackResult<()> {
     let records = state::load(folder).ok().flatten().map(|state| state.processes).unwrap_or_default();
     let elsewhere: BTreeSet<PathBuf> = records.into_iter().filter_map(|record| record.spec.folder).collect();

@@ -19,7 +19,7 @@ pub(crate) fn load(folder: &Folder) -> StackResult<Option<State>> {
     let unreadable = |reason: String| StackError::State { stack: folder.name.clone(), path: path.clone(), reason };
     let state: State = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
     if state.version != VERSION {
-        return Err(unreadable(format!("it is of version {}, not {VERSION}", state.version)));
+        return Err(unreadable(format!("it has version {}, not {VERSION}", state.version)));
     }
     Ok(Some(state))
 }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_saved_state_is_loaded() {
         let (_parent, folder) = folder();
         assert_eq!(load(&folder).unwrap(), None);
         let me = Identity::of_this_process().unwrap();
@@ -101,17 +101,17 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_told_with_the_way_out() {
+    fn an_unreadable_file_is_reported_with_a_remedy() {
         let (_parent, folder) = folder();
         for garbage in ["", "{", "[]", "\0\u{1}", r#"{"version": 1}"#] {
             fs::write(folder.state(), garbage).unwrap();
             let error = load(&folder).unwrap_err().to_string();
-            assert!(error.contains("state.json is not what this version writes"), "{error}");
+            assert!(error.contains("state.json is not a valid state file"), "{error}");
             assert!(error.contains("cargo stack down --name default"), "{error}");
             assert!(edit(&folder, |_| Ok(())).is_err(), "garbage is not written over");
         }
         fs::write(folder.state(), r#"{"version": 9, "owner": null, "ports": {}, "processes": []}"#).unwrap();
-        assert!(load(&folder).unwrap_err().to_string().contains("it is of version 9"));
+        assert!(load(&folder).unwrap_err().to_string().contains("it has version 9"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! All servers at once, with those on Java.
+//! All servers at the same time, including Kafka and Cassandra.
 
 use diptych_stack::{ProcessState, Server, Stack, StackConfig};
 use tokio::{process::Command, time::timeout};

@@ -1,4 +1,4 @@
-//! What becomes of a stack whose owner goes.
+//! Ownership: what happens to a stack when its owner exits.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
@@ -10,12 +10,12 @@ use crate::site::{PATIENCE, config, is_free, is_gone, pid, places_apart, port, p
 const BOTH: [Server; 2] = [Server::Postgres, Server::Memcached];
 
 #[tokio::test]
-async fn a_dropped_stack_is_gone() {
+async fn dropping_a_stack_kills_it() {
     let Some(stack) = start(&BOTH).await else { return };
     let pids = BOTH.map(|server| pid(&stack, server));
     let folder = stack.log(Server::Memcached).unwrap().parent().unwrap().parent().unwrap().to_owned();
     assert!(folder.exists());
-    // Also what is paused.
+    // Paused processes too.
     stack.pause(Server::Postgres).await.unwrap();
     drop(stack);
     assert!(pids.into_iter().all(is_gone));
@@ -36,11 +36,11 @@ async fn a_stack_has_one_owner() {
     assert_eq!(state(&stack, Server::Memcached), ProcessState::Running);
     let pid = pid(&stack, Server::Memcached);
     drop(stack);
-    assert!(is_gone(pid), "what a guest has started goes with the owner");
+    assert!(is_gone(pid), "processes started by a guest end with the owner");
 }
 
 #[tokio::test]
-async fn a_detached_stack_lives_until_somebody_stops_it() {
+async fn a_detached_stack_runs_until_it_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(&[Server::Memcached]) else { return };
     let config = StackConfig { places: places_apart(&folder), keep: true, ..config };
@@ -54,15 +54,15 @@ async fn a_detached_stack_lives_until_somebody_stops_it() {
     let adopted = Stack::start(StackConfig { adopt: true, ..config.clone() }).await.unwrap();
     drop(adopted);
     let stack = Stack::attach(&config.places, &config.name).unwrap();
-    assert_eq!(state(&stack, Server::Memcached), ProcessState::Running, "who adopts it does not take it along");
+    assert_eq!(state(&stack, Server::Memcached), ProcessState::Running, "dropping an adopted stack does not stop it");
     stack.stop().await.unwrap();
     assert!(is_gone(pid));
 }
 
-/// Runs `cargo stack test` with a cargo that does this instead, and returns when that has begun.
+/// Runs `cargo stack test` with this script in the place of cargo, and returns when the script has started.
 async fn testing(folder: &tempfile::TempDir, script: &str) -> Child {
     let (cargo, begun) = (folder.path().join("cargo"), folder.path().join("begun"));
-    // Begun when it is there, so it gets its name when it is whole.
+    // Renamed when complete, because its existence is the signal.
     let write = format!("env > begun.partial; mv begun.partial '{}'", begun.display());
     fs::write(&cargo, format!("#!/bin/sh\ncd '{}'\n{write}\n{script}\n", folder.path().display())).unwrap();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
@@ -80,7 +80,7 @@ fn installed() -> bool {
 }
 
 #[tokio::test]
-async fn servers_and_tests_are_gone_when_their_owner_was_killed() {
+async fn servers_and_tests_end_when_their_owner_is_killed() {
     if !installed() {
         return;
     }
@@ -90,11 +90,12 @@ async fn servers_and_tests_are_gone_when_their_owner_was_killed() {
     let pids = BOTH.map(|server| pid(&stack, server));
     let ports = BOTH.map(|server| port(&stack, server));
     assert!(!ports.into_iter().any(is_free));
-    // What stands still when the owner goes must go too.
+    // A paused process must be killed too.
     stack.pause(Server::Postgres).await.unwrap();
-    let said = folder.path().join("pid");
-    until("the test has said its pid", || fs::read_to_string(&said).is_ok_and(|text| text.ends_with('\n'))).await;
-    let test = fs::read_to_string(&said).unwrap().trim().parse().unwrap();
+    let pid_file = folder.path().join("pid");
+    until("the test has written its pid", || fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')))
+        .await;
+    let test = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
 
     owner.start_kill().unwrap();
     owner.wait().await.unwrap();
@@ -102,12 +103,12 @@ async fn servers_and_tests_are_gone_when_their_owner_was_killed() {
     until("their ports are free", || ports.into_iter().all(is_free)).await;
     until("the test is gone", || is_gone(test)).await;
     assert!(stack.status().unwrap().iter().all(|status| status.state == ProcessState::Dead));
-    // The place of the dead is free for others.
+    // The lock of the dead owner is free.
     Stack::delete(&places_apart(&folder), "owned").await.unwrap();
 }
 
 #[tokio::test]
-async fn tests_find_the_servers_and_say_how_it_all_ended() {
+async fn tests_find_the_servers_and_their_exit_status_is_returned() {
     if !installed() {
         return;
     }

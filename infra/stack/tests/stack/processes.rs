@@ -1,4 +1,4 @@
-//! Further processes under the same management.
+//! Other processes in a stack.
 
 use std::{fs, time::Duration};
 
@@ -17,7 +17,7 @@ async fn stack() -> Stack {
 }
 
 #[tokio::test]
-async fn a_process_is_ready_when_it_says_so_and_starts_again_as_it_was() {
+async fn a_process_becomes_ready_by_its_log_and_restarts_unchanged() {
     let stack = stack().await;
     let ports = stack.ports("talker", &["http", "admin"]).unwrap();
     let script = "echo before; sleep 0.1; echo \"listening at $PORT as $0\"; exec sleep 600";
@@ -41,7 +41,7 @@ async fn a_process_is_ready_when_it_says_so_and_starts_again_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_process_that_ends_is_told_with_the_end_of_its_log() {
+async fn an_early_end_is_reported_with_the_end_of_the_log() {
     let stack = stack().await;
     let spec = shell("broken", "echo cannot find the file; exit 3").ready(Readiness::Tcp { port: 9 }, PATIENCE);
     let error = stack.add(spec).await.unwrap_err();
@@ -66,7 +66,7 @@ async fn a_process_that_is_not_ready_in_time_is_killed() {
 }
 
 #[tokio::test]
-async fn a_process_that_does_one_thing_is_waited_for() {
+async fn a_one_off_process_is_waited_for() {
     let stack = stack().await;
     let once = |script: &str| shell("once", script).ready(Readiness::Done, PATIENCE);
     stack.run(once("echo done > made")).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_process_that_does_one_thing_is_waited_for() {
     let slow = shell("once", "exec sleep 600").ready(Readiness::Done, Duration::from_millis(100));
     let error = stack.run(slow).await.unwrap_err().to_string();
     assert!(error.contains("did not end within 0 s and was killed"), "{error}");
-    assert!(stack.status().unwrap().is_empty(), "it is no process of the stack");
+    assert!(stack.status().unwrap().is_empty(), "it is not a process of the stack");
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn later_stages_start_last_and_stop_first() {
 }
 
 #[tokio::test]
-async fn who_does_not_end_in_time_is_killed_and_told() {
+async fn a_process_that_does_not_end_in_time_is_killed_and_reported() {
     let stack = stack().await;
     let deaf = |name: &str| {
         let mut spec = shell(name, "trap '' INT; echo up; while :; do sleep 600; done");
@@ -115,14 +115,14 @@ async fn who_does_not_end_in_time_is_killed_and_told() {
 }
 
 #[tokio::test]
-async fn ports_of_a_process_are_its_own() {
+async fn processes_get_distinct_ports() {
     let stack = stack().await;
     let one = stack.ports("one", &["http"]).unwrap();
     let two = stack.ports("two", &["http"]).unwrap();
     assert_ne!(one, two);
     until("both are free", || is_free(one["http"]) && is_free(two["http"])).await;
     let error = stack.add(shell("No Name", "true")).await.unwrap_err().to_string();
-    assert!(error.contains("\"No Name\" is no name of a process"), "{error}");
+    assert!(error.contains("\"No Name\" is not a valid process name"), "{error}");
     let error = stack.kill("nobody").await.unwrap_err().to_string();
     assert!(error.contains("has no process \"nobody\": it has none"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The program, as people use it.
+//! The program `cargo stack`.
 
 use diptych_stack::Server;
 
@@ -12,7 +12,7 @@ fn row<'a>(table: &'a str, process: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_stack_is_brought_up_looked_at_disturbed_and_brought_down() {
+async fn up_status_kill_restart_logs_and_down() {
     if config(&[Server::Memcached]).is_none() {
         return;
     }
@@ -69,13 +69,13 @@ async fn a_stack_is_brought_up_looked_at_disturbed_and_brought_down() {
 }
 
 #[tokio::test]
-async fn mistakes_on_the_command_line_are_told() {
+async fn command_line_errors_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let places = places_apart(&folder);
     for (arguments, expected) in [
         (&["up", "oracle"][..], "[possible values: postgres, kafka, cassandra, memcached]"),
         (&["kill"], "<PROCESS>"),
-        (&["status", "--name", "No Name"], "\"No Name\" is no name of a stack"),
+        (&["status", "--name", "No Name"], "\"No Name\" is not a valid stack name"),
         (&["logs", "kafka"], "there is no stack \"default\""),
     ] {
         let (status, _, errors) = run(&places, arguments).await;

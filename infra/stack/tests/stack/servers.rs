@@ -1,4 +1,4 @@
-//! Postgres and memcached: started, killed, paused, side by side.
+//! Postgres and memcached: start, kill, pause, two stacks at the same time.
 
 use std::process::Stdio;
 
@@ -10,7 +10,7 @@ use crate::site::{PATIENCE, config, is_gone, memcached, pid, port, psql, sql, st
 const BOTH: &[Server] = &[Server::Postgres, Server::Memcached];
 
 #[tokio::test]
-async fn started_servers_answer_and_are_described() {
+async fn started_servers_answer_and_appear_in_the_status() {
     let Some(stack) = start(BOTH).await else { return };
     assert_eq!(sql(&stack, "SHOW fsync").await, "on\n");
     assert_eq!(sql(&stack, "SHOW synchronous_commit").await, "on\n");
@@ -60,7 +60,7 @@ async fn a_killed_database_comes_back_at_its_address_with_what_it_acknowledged()
 }
 
 #[tokio::test]
-async fn a_paused_database_answers_nobody_until_it_goes_on() {
+async fn a_paused_database_answers_only_after_it_is_resumed() {
     let Some(stack) = start(&[Server::Postgres]).await else { return };
     sql(&stack, "CREATE TABLE kept (number int)").await;
     stack.pause(Server::Postgres).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_paused_database_answers_nobody_until_it_goes_on() {
     stack.ready(Server::Postgres).await.unwrap();
     assert_eq!(sql(&stack, "SELECT * FROM kept").await, "1\n");
 
-    // A paused one can be killed and comes back.
+    // A paused server can be killed and restarted.
     stack.pause(Server::Postgres).await.unwrap();
     stack.kill(Server::Postgres).await.unwrap();
     stack.start_again(Server::Postgres).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_paused_database_answers_nobody_until_it_goes_on() {
 }
 
 #[tokio::test]
-async fn stacks_stand_side_by_side() {
+async fn stacks_are_isolated_from_each_other() {
     let (Some(one), Some(two)) = tokio::join!(start(BOTH), start(BOTH)) else { return };
     sql(&one, "CREATE TABLE only_here (number int)").await;
     assert!(!psql(&two, "SELECT * FROM only_here").output().await.unwrap().status.success());
@@ -97,7 +97,7 @@ async fn stacks_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_stack_that_is_kept_stops_in_order_and_comes_back() {
+async fn a_kept_stack_stops_gracefully_and_restarts_with_its_data() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(BOTH) else { return };
     let config = StackConfig { places: crate::site::places_apart(&folder), name: "kept".into(), keep: true, ..config };

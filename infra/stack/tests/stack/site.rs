@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers shared by the tests.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -15,10 +15,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long anything may take before a test gives up.
+/// Time limit of each operation in a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A stack for a test. `None`, with a line, where a server is not installed; in CI that is a failure.
+/// Configuration of a stack for a test. Prints a line and returns `None` if a server is not installed; fails in CI.
 pub(crate) fn config(servers: &[Server]) -> Option<StackConfig> {
     let config = StackConfig::for_test(servers.iter().copied()).unwrap();
     let tools = Tools::of(&config.places);
@@ -31,12 +31,12 @@ pub(crate) fn config(servers: &[Server]) -> Option<StackConfig> {
     None
 }
 
-/// Starts it, or `None` as above.
+/// Starts a stack, or returns `None` as [`config`] does.
 pub(crate) async fn start(servers: &[Server]) -> Option<Stack> {
     Some(Stack::start(config(servers)?).await.unwrap())
 }
 
-/// A folder with stacks of its own, and the tools of this build.
+/// Paths with a separate folder for stacks, and the tools of this build.
 pub(crate) fn places_apart(folder: &tempfile::TempDir) -> Places {
     Places { stacks: folder.path().join("stack"), tools: Places::of_this_build().unwrap().tools }
 }
@@ -59,23 +59,23 @@ pub(crate) fn pid(stack: &Stack, process: impl AsRef<str>) -> u32 {
     status(stack, process).pid.unwrap()
 }
 
-/// Whether a process has ended. It may still be listed, until its parent asks how.
+/// Returns whether a process has ended. It may still be a zombie.
 pub(crate) fn is_gone(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
 
-/// Whether somebody could listen there. Not at every moment: another stack may just be asking the same.
+/// Returns whether the port is free. Another stack may bind it for a moment while it checks the same.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Listens there.
+/// Listens on the port.
 pub(crate) async fn occupy(port: u16) -> TcpListener {
     until("the port is free", || is_free(port)).await;
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap()
 }
 
-/// Looks again and again.
+/// Polls until the condition holds.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let holds = async {
         while !condition() {
@@ -85,7 +85,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
-/// A statement, by the client that comes with the server.
+/// Runs a statement with psql.
 pub(crate) fn psql(stack: &Stack, statement: &str) -> Command {
     let url = stack.environment().unwrap().remove("DIPTYCH_TEST_POSTGRES_URL").unwrap();
     let mut command = Command::new(stack.tools().postgres().unwrap().join("psql"));

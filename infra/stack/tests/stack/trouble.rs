@@ -1,4 +1,4 @@
-//! Ports that others have, and files that are not what they were.
+//! Taken ports and damaged files.
 
 use std::fs;
 
@@ -7,34 +7,34 @@ use diptych_stack::{Places, Server, Stack, StackConfig, StackError};
 use crate::site::{config, is_gone, occupy, pid, places_apart, port, start};
 
 #[tokio::test]
-async fn a_server_whose_port_somebody_took_says_who() {
+async fn a_taken_port_is_reported_with_its_holder() {
     let Some(stack) = start(&[Server::Memcached]).await else { return };
     let port = port(&stack, Server::Memcached);
     stack.kill(Server::Memcached).await.unwrap();
-    let thief = occupy(port).await;
+    let other = occupy(port).await;
     let error = stack.start_again(Server::Memcached).await.unwrap_err();
     let holder = format!("(process {})", std::process::id());
     assert!(error.to_string().contains(&format!("port {port} of memcached is taken by ")), "{error}");
     assert!(error.to_string().contains(&holder), "{error}");
-    drop(thief);
+    drop(other);
     stack.start_again(Server::Memcached).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stack_that_comes_back_takes_other_ports_where_its_own_are_taken() {
+async fn a_restarted_stack_replaces_taken_ports() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(&[Server::Memcached]) else { return };
     let config = StackConfig { places: places_apart(&folder), keep: true, ..config };
     let stack = Stack::start(config.clone()).await.unwrap();
     let before = port(&stack, Server::Memcached);
     stack.stop().await.unwrap();
-    let _thief = occupy(before).await;
+    let _other = occupy(before).await;
     let stack = Stack::start(config).await.unwrap();
     assert_ne!(port(&stack, Server::Memcached), before);
 }
 
 #[tokio::test]
-async fn a_stack_whose_state_is_garbage_can_be_cleared() {
+async fn a_stack_with_an_unreadable_state_can_be_killed_and_restarted() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(&[Server::Memcached]) else { return };
     let config = StackConfig { places: places_apart(&folder), name: "lost".into(), keep: true, ..config };
@@ -43,25 +43,25 @@ async fn a_stack_whose_state_is_garbage_can_be_cleared() {
     stack.detach().unwrap();
     fs::write(config.places.stacks.join("lost/state.json"), "{\"version\": 1, \"own").unwrap();
 
-    let told = |error: StackError| {
+    let assert_names_remedy = |error: StackError| {
         assert!(error.to_string().contains("cargo stack down --name lost"), "{error}");
     };
-    told(Stack::attach(&config.places, "lost").unwrap_err());
-    told(Stack::start(config.clone()).await.unwrap_err());
-    told(Stack::delete(&config.places, "lost").await.unwrap_err());
+    assert_names_remedy(Stack::attach(&config.places, "lost").unwrap_err());
+    assert_names_remedy(Stack::start(config.clone()).await.unwrap_err());
+    assert_names_remedy(Stack::delete(&config.places, "lost").await.unwrap_err());
     assert_eq!(Stack::clear(&config.places, "lost").await.unwrap(), 1);
     assert!(is_gone(pid));
     Stack::start(config).await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_named() {
+async fn missing_stacks_and_packages_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let places = places_apart(&folder);
     let error = Stack::attach(&places, "nobody").unwrap_err().to_string();
     assert_eq!(error, "there is no stack \"nobody\": `cargo stack up --name nobody` starts it");
     let error = Stack::attach(&places, "../elsewhere").unwrap_err().to_string();
-    assert!(error.contains("no name of a stack"), "{error}");
+    assert!(error.contains("not a valid stack name"), "{error}");
 
     let nothing = Places { tools: folder.path().join("tools"), ..places };
     let config = StackConfig { places: nothing, servers: vec![Server::Kafka], ..StackConfig::new("empty").unwrap() };

@@ -1,4 +1,5 @@
-//! A process with all that it started: Postgres answers by children, so to pause or kill it means all of them.
+//! Signals to a process and its descendants: Postgres serves sessions in child processes, which must be paused or
+//! killed too.
 
 use std::{io, time::Duration};
 
@@ -10,30 +11,30 @@ use super::{
     proc_fs::{self, Stat},
 };
 
-/// How long to wait for the system to carry out a signal that no process can refuse.
+/// Time limit for SIGSTOP and SIGKILL to take effect.
 pub(crate) const OBEYED_WITHIN: Duration = Duration::from_secs(10);
-/// How long between two looks at what nobody announces.
+/// Polling interval for process states.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// What became of a process that was told to end.
+/// Outcome of stopping a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// It was not there.
+    /// It was already dead.
     WasDead,
-    /// By itself.
+    /// It ended after the signal.
     InOrder,
-    /// It had to be killed, because it did not end in time.
+    /// It did not end in time and was killed.
     Killed,
-    /// Not at all: this process of the tree is still there.
+    /// This process of the tree still exists.
     Not { pid: u32 },
 }
 
-/// Stops the whole tree with SIGSTOP. Returns its members, the root first; none where the root is not there.
+/// Suspends the whole tree with SIGSTOP. Returns its members, the root first; empty if the root is dead.
 pub(crate) async fn freeze(root: &Identity) -> io::Result<Vec<Handle>> {
     let Some(root) = Handle::open(root)? else { return Ok(Vec::new()) };
     root.signal(Signal::STOP)?;
     let mut members = vec![root];
-    // A parent that is still running may just be starting another child, so each round waits until all known ones stand still.
+    // A running parent may start another child, so each round waits until all known processes are stopped.
     loop {
         stand_still(&members).await;
         let found = children(&members)?;
@@ -47,7 +48,7 @@ pub(crate) async fn freeze(root: &Identity) -> io::Result<Vec<Handle>> {
     }
 }
 
-/// Continues the whole tree.
+/// Resumes the whole tree with SIGCONT.
 pub(crate) fn thaw(root: &Identity) -> io::Result<()> {
     for member in living(root)?.iter().rev() {
         member.signal(Signal::CONT)?;
@@ -55,9 +56,9 @@ pub(crate) fn thaw(root: &Identity) -> io::Result<()> {
     Ok(())
 }
 
-/// Kills the whole tree with SIGKILL and returns when it is gone.
+/// Kills the whole tree with SIGKILL and returns when it has ended.
 pub(crate) async fn kill(root: &Identity) -> io::Result<Ended> {
-    // Frozen first: whoever is killed while it starts a child would leave the child behind.
+    // Suspended first: a process killed while it starts a child would leave the child behind.
     let members = freeze(root).await?;
     if members.is_empty() {
         return Ok(Ended::WasDead);
@@ -68,26 +69,26 @@ pub(crate) async fn kill(root: &Identity) -> io::Result<Ended> {
     Ok(gone(&members, Ended::Killed).await)
 }
 
-/// Asks the root to end, and kills the tree where it has not ended in time.
+/// Sends the signal to the root, and kills the tree if the root does not end in time.
 pub(crate) async fn terminate(root: &Identity, signal: Signal, patience: Duration) -> io::Result<Ended> {
     let members = living(root)?;
     let Some(first) = members.first() else { return Ok(Ended::WasDead) };
     first.signal(signal)?;
-    // A stopped process takes its signals when it goes on.
+    // A stopped process handles its signals when it is resumed.
     for member in &members {
         member.signal(Signal::CONT)?;
     }
     if !first.ends_within(patience).await {
         return kill(root).await;
     }
-    // Who had no time to follow its parent has none left.
+    // Descendants that outlive the root are killed.
     for member in &members {
         member.signal(Signal::KILL)?;
     }
     Ok(gone(&members, Ended::InOrder).await)
 }
 
-/// How much memory the tree holds: what the root has, and what each of its children has alone. In KiB.
+/// Returns the memory of the tree in KiB: that of the root, and the anonymous memory of its descendants.
 pub(crate) fn memory_kib(root: &Identity) -> u64 {
     let Ok(members) = living(root) else { return 0 };
     let pids = members.iter().map(|member| member.identity.pid);
@@ -105,7 +106,7 @@ fn living(root: &Identity) -> io::Result<Vec<Handle>> {
     }
 }
 
-/// The children of these that are not among them.
+/// Finds children of these processes that are not among them.
 fn children(members: &[Handle]) -> io::Result<Vec<Handle>> {
     let knows = |pid: u32| members.iter().any(|member| member.identity.pid == pid);
     let found = proc_fs::all().into_iter().filter(|stat| knows(stat.parent) && !knows(stat.pid));

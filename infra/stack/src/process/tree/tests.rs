@@ -5,7 +5,7 @@ use std::{
 
 use super::{super::ProcessState, *};
 
-/// A shell that starts two children, one of which starts another, and says when all four run.
+/// A shell that starts two children, one of which starts another, and prints a line when all four run.
 const FAMILY: &str = "sleep 600 & sh -c 'sleep 600 & echo ready; wait' & wait";
 
 struct Family {
@@ -39,7 +39,7 @@ fn identities(members: &[Handle]) -> Vec<Identity> {
 }
 
 #[tokio::test]
-async fn a_frozen_tree_stands_still_down_to_grandchildren() {
+async fn freezing_a_tree_stops_grandchildren_too() {
     let family = Family::start(FAMILY);
     let root = family.identity();
     let members = identities(&freeze(&root).await.unwrap());
@@ -58,7 +58,7 @@ async fn a_frozen_tree_stands_still_down_to_grandchildren() {
 }
 
 #[tokio::test]
-async fn a_paused_tree_can_be_told_to_end() {
+async fn a_paused_tree_can_be_terminated() {
     let family = Family::start(FAMILY);
     let root = family.identity();
     let members = identities(&freeze(&root).await.unwrap());
@@ -68,7 +68,7 @@ async fn a_paused_tree_can_be_told_to_end() {
 }
 
 #[tokio::test]
-async fn who_does_not_listen_is_killed() {
+async fn a_process_that_ignores_the_signal_is_killed() {
     let family = Family::start("trap '' TERM; echo ready; while :; do sleep 600; done");
     let root = family.identity();
     assert_eq!(terminate(&root, Signal::TERM, Duration::from_millis(50)).await.unwrap(), Ended::Killed);
