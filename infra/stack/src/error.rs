@@ -10,7 +10,7 @@ pub type StackResult<T> = Result<T, StackError>;
 pub enum StackError {
     /// A process ended before it was ready.
     #[error("{process} ended before it was ready{}", LogTail(log, tail))]
-    Ended {
+    EndedEarly {
         /// The process.
         process: String,
         /// Its log.
@@ -62,7 +62,7 @@ pub enum StackError {
     #[error(
         "no {wanted} free ports between {from} and {to} on 127.0.0.1: stop some stacks (`cargo stack status --all` lists them)"
     )]
-    NoPorts {
+    NoFreePorts {
         /// How many were wanted.
         wanted: usize,
         /// The first port of the range.
@@ -73,7 +73,7 @@ pub enum StackError {
 
     /// The stack has no process of this name.
     #[error("stack {stack} has no process {process:?}: it has {known}")]
-    Unknown {
+    UnknownProcess {
         /// The stack.
         stack: String,
         /// The requested name.
@@ -95,7 +95,7 @@ pub enum StackError {
 
     /// A process still exists after SIGKILL.
     #[error("process {pid} of {process} still exists {} s after SIGKILL: see its state in /proc/{pid}/status", waited.as_secs())]
-    Immortal {
+    SurvivedKill {
         /// The process.
         process: String,
         /// The process id.
@@ -106,7 +106,7 @@ pub enum StackError {
 
     /// There is no such stack.
     #[error("there is no stack {stack:?}: `cargo stack up --name {stack}` starts it")]
-    NoStack {
+    StackNotFound {
         /// The stack.
         stack: String,
     },
@@ -122,14 +122,14 @@ pub enum StackError {
 
     /// The stack's servers are already running and were not started by this owner.
     #[error("stack {stack} is already running: stop it with `cargo stack down --name {stack}`, or choose another name")]
-    RunsAlready {
+    AlreadyRunning {
         /// The stack.
         stack: String,
     },
 
     /// The stack's state file cannot be read.
     #[error("{} is not a valid state file ({reason}): `cargo stack down --name {stack}` kills the processes that it can find and removes the file", path.display())]
-    State {
+    UnreadableState {
         /// The stack.
         stack: String,
         /// The file.
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_failure_shows_the_end_of_the_log() {
-        let error = StackError::Ended {
+        let error = StackError::EndedEarly {
             process: "kafka".into(),
             log: "stack/kafka/output.log".into(),
             tail: "one\ntwo".into(),

@@ -19,7 +19,7 @@ pub(crate) struct Guardian {
 
 impl Guardian {
     /// Starts it. `running` is the file that lists processes; it is read when the pipe closes.
-    pub(crate) fn post(running: &Path) -> StackResult<Self> {
+    pub(crate) fn start(running: &Path) -> StackResult<Self> {
         let child = Command::new("/bin/sh")
             .arg("-c")
             .arg(SCRIPT)
@@ -57,27 +57,27 @@ mod tests {
     use std::io::{BufRead, BufReader};
 
     use super::*;
-    use crate::process::Identity;
+    use crate::process::ProcessIdentity;
 
     /// A shell with a child, which is stopped.
-    fn family() -> (Child, Identity, Identity) {
+    fn family() -> (Child, ProcessIdentity, ProcessIdentity) {
         let script = "sleep 600 & echo $!; kill -STOP $!; wait";
         let mut root = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(root.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let child = Identity::of(line.trim().parse().unwrap()).unwrap();
-        let identity = Identity::of(root.id()).unwrap();
+        let child = ProcessIdentity::of(line.trim().parse().unwrap()).unwrap();
+        let identity = ProcessIdentity::of(root.id()).unwrap();
         (root, identity, child)
     }
 
     #[test]
     fn a_closed_pipe_kills_the_listed_processes_and_their_children() {
         let list = tempfile::NamedTempFile::new().unwrap();
-        let guardian = Guardian::post(list.path()).unwrap();
+        let guardian = Guardian::start(list.path()).unwrap();
         let (mut root, identity, child) = family();
         std::fs::write(list.path(), format!("{identity}\n1 1 no-boot\ngarbage\n")).unwrap();
         drop(guardian);
-        assert!(!identity.lives() && !child.lives());
+        assert!(!identity.is_alive() && !child.is_alive());
         root.wait().unwrap();
     }
 
@@ -89,11 +89,11 @@ mod tests {
         let (pid, rest) = line.split_once(' ').unwrap();
         let (start, boot) = rest.split_once(' ').unwrap();
         std::fs::write(list.path(), format!("{pid} 1 {boot}\n{pid} {start} another-boot\n")).unwrap();
-        drop(Guardian::post(list.path()).unwrap());
-        assert!(identity.lives() && child.lives());
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(identity.is_alive() && child.is_alive());
         std::fs::write(list.path(), format!("{identity}\n")).unwrap();
-        drop(Guardian::post(list.path()).unwrap());
-        assert!(!identity.lives() && !child.lives());
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(!identity.is_alive() && !child.is_alive());
         root.wait().unwrap();
     }
 
@@ -102,10 +102,10 @@ mod tests {
         let list = tempfile::NamedTempFile::new().unwrap();
         let (mut root, identity, child) = family();
         std::fs::write(list.path(), format!("{identity}\n")).unwrap();
-        Guardian::post(list.path()).unwrap().release().unwrap();
-        assert!(identity.lives() && child.lives());
-        drop(Guardian::post(list.path()).unwrap());
-        assert!(!identity.lives() && !child.lives());
+        Guardian::start(list.path()).unwrap().release().unwrap();
+        assert!(identity.is_alive() && child.is_alive());
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(!identity.is_alive() && !child.is_alive());
         root.wait().unwrap();
     }
 }

@@ -14,7 +14,7 @@
 //! let stack = Stack::start(StackConfig::for_test([Server::Postgres, Server::Memcached])?).await?;
 //! let address = stack.address(Server::Postgres)?;
 //! stack.kill(Server::Postgres).await?;
-//! stack.start_again(Server::Postgres).await?; // at the same address, with its data
+//! stack.start_process(Server::Postgres).await?; // at the same address, with its data
 //! stack.stop().await?;
 //! # Ok(())
 //! # }
@@ -23,7 +23,7 @@
 mod error;
 mod guardian;
 mod install;
-mod places;
+mod paths;
 mod ports;
 mod probe;
 mod process;
@@ -33,9 +33,9 @@ mod stack;
 mod state;
 
 pub use error::{StackError, StackResult};
-pub use install::{Package, Say, Tools, install};
-pub use places::{Places, TOOLS_VARIABLE};
+pub use install::{Package, ProgressReporter, Tools, install};
+pub use paths::{StackPaths, TOOLS_VARIABLE};
 pub use process::{ProcessSpec, ProcessState, Readiness, RunAs, StopSignal};
 pub use product::{Product, ProductConfig, Tracing};
 pub use servers::Server;
-pub use stack::{ProcessStatus, Stack, StackConfig, Stopped};
+pub use stack::{ProcessStatus, Stack, StackConfig, StopReport};

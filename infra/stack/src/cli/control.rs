@@ -67,7 +67,7 @@ Examples:
 pub(crate) async fn kill(args: &Kill, stack: &Stack) -> anyhow::Result<ExitCode> {
     for process in &args.processes {
         stack.kill(process).await?;
-        println!("{process} killed; `cargo stack restart {process}{}` starts it again", of(stack));
+        println!("{process} killed; `cargo stack restart {process}{}` starts it again", name_option(stack));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -83,7 +83,7 @@ pub(crate) async fn restart(args: &Restart, stack: &Stack) -> anyhow::Result<Exi
 pub(crate) async fn pause(args: &Pause, stack: &Stack) -> anyhow::Result<ExitCode> {
     for process in &args.processes {
         stack.pause(process).await?;
-        println!("{process} paused; `cargo stack resume {process}{}` resumes it", of(stack));
+        println!("{process} paused; `cargo stack resume {process}{}` resumes it", name_option(stack));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -97,6 +97,6 @@ pub(crate) fn resume(args: &Resume, stack: &Stack) -> anyhow::Result<ExitCode> {
 }
 
 /// Returns the option `--name STACK` to append to a command, empty for the default stack.
-pub(super) fn of(stack: &Stack) -> String {
+pub(super) fn name_option(stack: &Stack) -> String {
     if stack.name() == super::DEFAULT { String::new() } else { format!(" --name {}", stack.name()) }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use diptych_stack::{Package, Places, Tools, install};
+use diptych_stack::{Package, StackPaths, Tools, install};
 
 /// Installs all missing packages. `up` and `test` do this too.
 ///
@@ -21,8 +21,8 @@ Examples:
 Needs: Java 17, Maven, Python 3.10 or newer with venv. As root on Debian they are installed too;
 elsewhere an error names each missing one.";
 
-pub(crate) async fn run(_args: &Args, places: &Places) -> anyhow::Result<ExitCode> {
-    let tools = everything(places).await?;
+pub(crate) async fn run(_args: &Args, paths: &StackPaths) -> anyhow::Result<ExitCode> {
+    let tools = install_all(paths).await?;
     let lines = [
         ("java", tools.java()?),
         ("kafka", tools.kafka()?),
@@ -39,6 +39,6 @@ pub(crate) async fn run(_args: &Args, places: &Places) -> anyhow::Result<ExitCod
 }
 
 /// Installs all packages. Progress goes to standard error, because standard output is for results.
-pub(super) async fn everything(places: &Places) -> anyhow::Result<Tools> {
-    Ok(install(places, &Package::ALL.into(), &|line| eprintln!("{line}")).await?)
+pub(super) async fn install_all(paths: &StackPaths) -> anyhow::Result<Tools> {
+    Ok(install(paths, &Package::ALL.into(), &|line| eprintln!("{line}")).await?)
 }

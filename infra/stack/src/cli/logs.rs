@@ -11,7 +11,7 @@ use anyhow::Context;
 use diptych_stack::Stack;
 
 /// Polling interval of a followed log.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Prints the log of a process: its standard output and error.
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ async fn follow(file: &mut File) -> anyhow::Result<()> {
         if file.read_to_end(&mut text)? > 0 {
             print(&text)?;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -14,7 +14,7 @@ mod up;
 
 use std::process::ExitCode;
 
-use diptych_stack::{Places, Stack, StackResult};
+use diptych_stack::{Stack, StackPaths, StackResult};
 
 /// Name of the stack unless one is given.
 const DEFAULT: &str = "default";
@@ -67,27 +67,27 @@ Folders:
 
 impl Cli {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let places = Places::of_this_build()?;
+        let paths = StackPaths::in_target_folder()?;
         let name = self.name.as_deref();
         let stack = name.unwrap_or(DEFAULT);
         match self.subcommand {
-            Subcommand::Up(args) => up::run(args, &places, stack).await,
-            Subcommand::Down(args) => down::run(&args, &places, stack).await,
-            Subcommand::Status(args) => status::run(&args, &places, name),
-            Subcommand::Logs(args) => logs::run(&args, &attach(&places, stack)?).await,
-            Subcommand::Kill(args) => control::kill(&args, &attach(&places, stack)?).await,
-            Subcommand::Restart(args) => control::restart(&args, &attach(&places, stack)?).await,
-            Subcommand::Pause(args) => control::pause(&args, &attach(&places, stack)?).await,
-            Subcommand::Resume(args) => control::resume(&args, &attach(&places, stack)?),
-            Subcommand::Test(args) => test::run(args, &places, name).await,
-            Subcommand::Env(args) => env::run(&args, &attach(&places, stack)?),
-            Subcommand::Install(args) => install::run(&args, &places).await,
+            Subcommand::Up(args) => up::run(args, &paths, stack).await,
+            Subcommand::Down(args) => down::run(&args, &paths, stack).await,
+            Subcommand::Status(args) => status::run(&args, &paths, name),
+            Subcommand::Logs(args) => logs::run(&args, &attach(&paths, stack)?).await,
+            Subcommand::Kill(args) => control::kill(&args, &attach(&paths, stack)?).await,
+            Subcommand::Restart(args) => control::restart(&args, &attach(&paths, stack)?).await,
+            Subcommand::Pause(args) => control::pause(&args, &attach(&paths, stack)?).await,
+            Subcommand::Resume(args) => control::resume(&args, &attach(&paths, stack)?),
+            Subcommand::Test(args) => test::run(args, &paths, name).await,
+            Subcommand::Env(args) => env::run(&args, &attach(&paths, stack)?),
+            Subcommand::Install(args) => install::run(&args, &paths).await,
         }
     }
 }
 
-fn attach(places: &Places, name: &str) -> StackResult<Stack> {
-    Stack::attach(places, name)
+fn attach(paths: &StackPaths, name: &str) -> StackResult<Stack> {
+    Stack::attach(paths, name)
 }
 
 #[cfg(test)]

@@ -3,11 +3,27 @@
 use std::{env, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, bail};
-use diptych_stack::{Places, Product, ProductConfig, Server, Stack};
+use diptych_stack::{Product, ProductConfig, Server, Stack, StackPaths};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::{control::of, up};
+use super::control::name_option;
+
+/// Options of the product.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProductArgs {
+    /// Builds and runs the product in release mode.
+    #[arg(long, conflicts_with = "servers")]
+    release: bool,
+
+    /// Path of an existing program `diptych`, instead of building it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["servers", "release"])]
+    program: Option<PathBuf>,
+
+    /// Number of partitions of a new stack, 1 to 256. Cannot be changed later.
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) partitions: u16,
+}
 
 /// Prefixes of variables that start with `DIPTYCH_` but are not settings.
 const NO_SETTINGS: &[&str] =
@@ -17,7 +33,7 @@ const NO_SETTINGS: &[&str] =
 const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
 
 /// Returns the program `diptych`, which is built unless it was given.
-pub(super) async fn program(args: &up::Product, places: &Places) -> anyhow::Result<PathBuf> {
+pub(super) async fn program(args: &ProductArgs, paths: &StackPaths) -> anyhow::Result<PathBuf> {
     if let Some(program) = &args.program {
         return std::path::absolute(program).with_context(|| format!("cannot find {}", program.display()));
     }
@@ -33,7 +49,7 @@ pub(super) async fn program(args: &up::Product, places: &Places) -> anyhow::Resu
         bail!("cannot build the product ({status}): see the output of cargo above");
     }
     let profile = if args.release { "release" } else { "debug" };
-    Ok(places.target().join(profile).join("diptych"))
+    Ok(paths.target().join(profile).join("diptych"))
 }
 
 pub(super) fn config(program: PathBuf, partitions: u16) -> ProductConfig {
@@ -57,7 +73,7 @@ pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyho
         ("CQL", format!("{}  (Cassandra in the place of ScyllaDB)", stack.address(Server::Cassandra)?)),
         ("Memcached", stack.address(Server::Memcached)?),
         ("Partitions", partitions.to_string()),
-        ("Processes", format!("`cargo stack status{}`", of(stack))),
+        ("Processes", format!("`cargo stack status{}`", name_option(stack))),
     ];
     let facts: String = facts.iter().map(|(name, fact)| format!("  {name:<10}  {fact}\n")).collect();
     let calls = fill(CALLS, address, "-H \"authorization: Bearer $DIPTYCH_TOKEN\" ");
@@ -65,7 +81,7 @@ pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyho
         "Diptych {}, stack {}\n\n{facts}\nTry it:\n\n  eval \"$(cargo stack env{})\"\n\n{calls}\n",
         env!("CARGO_PKG_VERSION"),
         stack.name(),
-        of(stack)
+        name_option(stack)
     ))
 }
 

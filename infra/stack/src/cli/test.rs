@@ -3,7 +3,7 @@
 use std::{env, ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use diptych_stack::{Places, Stack, StackConfig};
+use diptych_stack::{Stack, StackConfig, StackPaths};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     process::{Child, Command},
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Time limit for the tests to end after a signal.
-const ENDS_WITHIN: Duration = Duration::from_secs(10);
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Exit status after SIGINT, as in shells: 128 + 2.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -50,7 +50,7 @@ To run tests repeatedly, start the servers once:
   eval \"$(cargo stack env)\"
   cargo test -p diptych-kafka";
 
-pub(crate) async fn run(args: Args, places: &Places, name: Option<&str>) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: Args, paths: &StackPaths, name: Option<&str>) -> anyhow::Result<ExitCode> {
     // Handled from here on, so that the servers are stopped by this process and not by the guardian.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -59,12 +59,12 @@ pub(crate) async fn run(args: Args, places: &Places, name: Option<&str>) -> anyh
     };
     tokio::pin!(signalled);
 
-    let mut config = StackConfig { places: places.clone(), ..StackConfig::for_test(chosen(&args.servers))? };
+    let mut config = StackConfig { paths: paths.clone(), ..StackConfig::for_test(chosen(&args.servers))? };
     if let Some(name) = name {
         name.clone_into(&mut config.name);
     }
     let started = async {
-        install::everything(places).await?;
+        install::install_all(paths).await?;
         eprintln!("starting servers as stack {}", config.name);
         let began_at = Instant::now();
         let stack = Stack::start(config).await?;
@@ -119,7 +119,7 @@ async fn end(tests: &mut Child) -> anyhow::Result<()> {
             // It may have ended just now.
             let _ = kill_process_group(group, signal);
         }
-        if timeout(ENDS_WITHIN, tests.wait()).await.is_ok() {
+        if timeout(END_TIMEOUT, tests.wait()).await.is_ok() {
             return Ok(());
         }
     }

@@ -1,15 +1,15 @@
 //! `up`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use diptych_stack::{Places, Stack, StackConfig};
+use diptych_stack::{Stack, StackConfig, StackPaths};
 use tokio::time::Instant;
 
 use super::{
-    control::of,
+    control::name_option,
     install, product,
     server_name::{ServerName, chosen},
-    status::show,
+    status::status_table,
     text::uptime,
 };
 
@@ -26,23 +26,7 @@ pub(crate) struct Args {
     servers: Vec<ServerName>,
 
     #[command(flatten)]
-    product: Product,
-}
-
-/// How the product is to be.
-#[derive(Debug, clap::Args)]
-pub(super) struct Product {
-    /// Builds and runs the product in release mode.
-    #[arg(long, conflicts_with = "servers")]
-    pub(super) release: bool,
-
-    /// Path of an existing program `diptych`, instead of building it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["servers", "release"])]
-    pub(super) program: Option<PathBuf>,
-
-    /// Number of partitions of a new stack, 1 to 256. Cannot be changed later.
-    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(super) partitions: u16,
+    product: product::ProductArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -58,12 +42,12 @@ sets the addresses of the servers. Running processes are left unchanged: to run 
 new build, use `cargo stack restart PROCESS`. For changed settings, use
 `cargo stack down` first.";
 
-pub(crate) async fn run(args: Args, places: &Places, name: &str) -> anyhow::Result<ExitCode> {
-    install::everything(places).await?;
-    let program = if args.servers.is_empty() { Some(product::program(&args.product, places).await?) } else { None };
+pub(crate) async fn run(args: Args, paths: &StackPaths, name: &str) -> anyhow::Result<ExitCode> {
+    install::install_all(paths).await?;
+    let program = if args.servers.is_empty() { Some(product::program(&args.product, paths).await?) } else { None };
     let began_at = Instant::now();
     let servers = chosen(&args.servers);
-    let config = StackConfig { places: places.clone(), servers, adopt: true, ..StackConfig::new(name)? };
+    let config = StackConfig { paths: paths.clone(), servers, adopt: true, ..StackConfig::new(name)? };
     eprintln!("starting servers");
     let stack = Stack::start(config).await?;
     let product = match program {
@@ -77,9 +61,9 @@ pub(crate) async fn run(args: Args, places: &Places, name: &str) -> anyhow::Resu
     let took = uptime(began_at.elapsed());
     match product {
         Some(product) => print!("{}", product::banner(&stack, &product, args.product.partitions)?),
-        None => print!("{}", show(&stack.status()?)),
+        None => print!("{}", status_table(&stack.status()?)),
     }
-    println!("ready after {took}; `cargo stack down{}` stops it", of(&stack));
+    println!("ready after {took}; `cargo stack down{}` stops it", name_option(&stack));
     stack.detach()?;
     Ok(ExitCode::SUCCESS)
 }

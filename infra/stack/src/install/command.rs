@@ -7,9 +7,9 @@ use tokio::process::Command;
 use crate::{StackError, StackResult};
 
 /// Time limit, sufficient for a slow connection.
-const ENDS_WITHIN: Duration = Duration::from_secs(20 * 60);
+const END_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 /// Number of output lines in the error of a failed command.
-const LINES_TOLD: usize = 15;
+const ERROR_LINES_MAX: usize = 15;
 
 /// Runs a command to its end and returns its standard output. `what` is the package being installed.
 pub(super) async fn run(what: &str, command: &mut Command) -> StackResult<String> {
@@ -17,9 +17,9 @@ pub(super) async fn run(what: &str, command: &mut Command) -> StackResult<String
     let failed = |reason: String| StackError::Install { what: what.to_owned(), reason };
     // Without an input, a package manager cannot wait for an answer; it is killed if the caller is dropped.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(ENDS_WITHIN, command.output()).await;
+    let output = tokio::time::timeout(END_TIMEOUT, command.output()).await;
     let output =
-        output.map_err(|_| failed(format!("{program} did not end within {} minutes", ENDS_WITHIN.as_secs() / 60)))?;
+        output.map_err(|_| failed(format!("{program} did not end within {} minutes", END_TIMEOUT.as_secs() / 60)))?;
     let output = output.map_err(|error| failed(format!("cannot start {program}: {error}")))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
@@ -27,7 +27,7 @@ pub(super) async fn run(what: &str, command: &mut Command) -> StackResult<String
     }
     let output_text = text + &String::from_utf8_lossy(&output.stderr);
     let lines: Vec<_> = output_text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let end = lines.get(lines.len().saturating_sub(LINES_TOLD)..).unwrap_or_default();
+    let end = lines.get(lines.len().saturating_sub(ERROR_LINES_MAX)..).unwrap_or_default();
     Err(failed(format!("{program} failed ({}):\n  | {}", output.status, end.join("\n  | "))))
 }
 

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, path::Path};
 
 use tokio::process::Command;
 
-use super::{Package, Say, Tools, command::run, java, tools::find_program};
+use super::{Package, ProgressReporter, Tools, command::run, java, programs::find_program};
 use crate::{StackError, StackResult};
 
 /// How long to wait for the lock of the package manager, in seconds.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=300";
 
 /// A package of the system's package manager.
-struct Want {
+struct SystemPackage {
     /// Name of the program, for messages.
     what: &'static str,
     debian: &'static str,
@@ -23,7 +23,11 @@ struct Want {
 ///
 /// # Errors
 /// When that is not possible: one line for each package, with what to do.
-pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+pub(super) async fn install(
+    tools: &Tools,
+    missing: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<()> {
     let wants = wants(tools, missing);
     if wants.is_empty() {
         return Ok(());
@@ -31,7 +35,7 @@ pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say
     let names: Vec<_> = wants.iter().map(|want| want.debian).collect();
     let outcome = match find_program("apt-get") {
         Some(apt_get) if rustix::process::geteuid().is_root() => {
-            say(&format!("  from Debian: {}", names.join(", ")));
+            report(&format!("  from Debian: {}", names.join(", ")));
             apt(&apt_get, &names).await
         }
         Some(_) => Err(needed(&wants, "not running as root")),
@@ -39,17 +43,17 @@ pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say
     };
     match outcome {
         Err(error) if wants.iter().all(|want| want.optional) => {
-            say(&format!("  not from Debian ({error})"));
+            report(&format!("  not from Debian ({error})"));
             Ok(())
         }
         outcome => outcome,
     }
 }
 
-fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<Want> {
+fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<SystemPackage> {
     let has = |packages: &[Package]| packages.iter().any(|package| missing.contains(package));
     let mut wants = Vec::new();
-    let mut want = |what, debian, optional| wants.push(Want { what, debian, optional });
+    let mut want = |what, debian, optional| wants.push(SystemPackage { what, debian, optional });
     if has(&[Package::Postgres]) && tools.postgres().is_err() {
         want("Postgres", "postgresql-15", true);
     }
@@ -88,7 +92,7 @@ async fn apt(apt_get: &Path, names: &[&str]) -> StackResult<()> {
     run(&what, command().args(["install", "--no-install-recommends"]).args(names)).await.map(|_| ())
 }
 
-fn needed(wants: &[Want], why: &str) -> StackError {
+fn needed(wants: &[SystemPackage], why: &str) -> StackError {
     let lines: Vec<_> =
         wants.iter().map(|want| format!("{} is missing: apt-get install {}", want.what, want.debian)).collect();
     let what = wants.iter().map(|want| want.what).collect::<Vec<_>>().join(", ");
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn each_missing_package_gets_a_line() {
-        let want = |what, debian| Want { what, debian, optional: false };
+        let want = |what, debian| SystemPackage { what, debian, optional: false };
         let error = needed(&[want("memcached", "memcached"), want("Maven (mvn)", "maven")], "not running as root");
         let text = error.to_string();
         assert!(text.contains("cannot install memcached, Maven (mvn): not running as root"), "{text}");

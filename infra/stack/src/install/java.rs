@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::tools::find_program;
+use super::programs::find_program;
 
 /// Kafka 4 needs 17 or newer; Cassandra 5.0 supports up to 17.
 pub(super) const VERSION: u32 = 17;

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{Package, Say, Tools, checksums, command::run, tools::find_program};
+use super::{Package, ProgressReporter, checksums, command::run, programs::find_program};
 use crate::{StackError, StackResult};
 
 /// Pinned, so that every version of Maven behaves the same.
@@ -55,31 +55,35 @@ impl Jars {
 }
 
 /// Installs missing servers one after another, because two runs of Maven would write to the same local repository.
-pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+pub(super) async fn install(
+    tools: &Path,
+    missing: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<()> {
     for jars in [KAFKA, CASSANDRA] {
-        if missing.contains(&jars.package) && !jars.folder(&tools.folder).exists() {
-            fetch(tools, &jars, say).await?;
+        if missing.contains(&jars.package) && !jars.folder(tools).exists() {
+            fetch(tools, &jars, report).await?;
         }
     }
     Ok(())
 }
 
-async fn fetch(tools: &Tools, jars: &Jars, say: Say<'_>) -> StackResult<()> {
+async fn fetch(tools: &Path, jars: &Jars, report: ProgressReporter<'_>) -> StackResult<()> {
     let count = jars.list.lines().count();
-    say(&format!("  {} from Maven: {}, {count} jars, checked by SHA-256", jars.title(), coordinates(jars.pom)));
+    report(&format!("  {} from Maven: {}, {count} jars, checked by SHA-256", jars.title(), coordinates(jars.pom)));
     let maven = find_program("mvn").ok_or_else(|| StackError::Install {
         what: jars.title(),
         reason: "mvn is missing: install Maven (Debian: apt-get install maven)".to_owned(),
     })?;
     // A folder left by an interrupted run is not used again.
-    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(&tools.folder);
-    let partial = partial.map_err(StackError::io(format!("make a folder in {}", tools.folder.display())))?;
+    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(tools);
+    let partial = partial.map_err(StackError::io(format!("make a folder in {}", tools.display())))?;
     fs::write(partial.path().join("pom.xml"), jars.pom).map_err(StackError::io("write pom.xml"))?;
     let mut command = Command::new(maven);
     command.args(["-q", "-B", COPY, "-DoutputDirectory=lib", "-DincludeScope=runtime"]).current_dir(partial.path());
     run(&jars.title(), &mut command).await?;
     accept(partial.path(), jars)?;
-    let folder = jars.folder(&tools.folder);
+    let folder = jars.folder(tools);
     fs::rename(partial.keep(), &folder).map_err(StackError::io(format!("make the folder {}", folder.display())))
 }
 

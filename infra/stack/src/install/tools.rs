@@ -1,13 +1,13 @@
 //! Paths of installed programs.
 
-use std::{
-    env, fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
-use super::{Package, java, maven, python};
-use crate::{Places, StackError, StackResult};
+use super::{
+    Package, java, maven,
+    programs::{find_program, is_program},
+    python,
+};
+use crate::{StackError, StackPaths, StackResult};
 
 /// Finds installed programs. This is cheap: it only checks whether files exist.
 #[derive(Clone, Debug)]
@@ -18,8 +18,8 @@ pub struct Tools {
 impl Tools {
     /// Tools in this folder, and those of the system.
     #[must_use]
-    pub fn of(places: &Places) -> Self {
-        Self { folder: places.tools.clone() }
+    pub fn at(paths: &StackPaths) -> Self {
+        Self { folder: paths.tools.clone() }
     }
 
     /// Checks that a package is installed, with everything that it needs to run.
@@ -121,17 +121,6 @@ fn debian_postgres() -> Option<PathBuf> {
     complete.max().map(|(_, bin)| bin)
 }
 
-/// Looks in `PATH`, and where Debian puts what only root usually runs.
-pub(super) fn find_program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.map(|folder| folder.join(name)).find(|program| is_program(program))
-}
-
-pub(super) fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
 fn existing(path: PathBuf, what: &str) -> StackResult<PathBuf> {
     if path.exists() { Ok(path) } else { Err(not_installed(what)) }
 }
@@ -157,12 +146,5 @@ mod tests {
             let error = tools.check(package).unwrap_err().to_string();
             assert_eq!(error, format!("{name} is not installed: `cargo stack install` installs it"));
         }
-    }
-
-    #[test]
-    fn programs_are_found_in_path() {
-        assert!(find_program("sh").is_some_and(|program| is_program(&program)));
-        assert_eq!(find_program("no-such-program"), None);
-        assert!(!is_program(Path::new("/")));
     }
 }

@@ -17,8 +17,8 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Places, StackError, StackResult,
-    state::{self, Folder, State},
+    StackError, StackPaths, StackResult,
+    state::{self, StackFolder, StackState},
 };
 
 pub(crate) use holder::holder;
@@ -28,24 +28,24 @@ const FROM: u16 = 20_000;
 /// Minimum size of the range.
 const PORTS_MIN: u16 = 1_000;
 
-const RETURNED_WITHIN: Duration = Duration::from_millis(500);
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Assigns ports to a process, one for each of `services`, and saves them. It keeps its ports, unless it is down and
 /// another process uses one of them.
 pub(crate) fn reserve(
-    places: &Places,
-    folder: &Folder,
+    paths: &StackPaths,
+    folder: &StackFolder,
     process: &str,
     services: &[&str],
 ) -> StackResult<BTreeMap<String, u16>> {
     // Concurrently starting stacks must not choose the same ports.
-    let path = places.stacks.join("ports.lock");
+    let path = paths.stacks.join("ports.lock");
     let lock = File::create(&path).and_then(|lock| lock.lock().map(|()| lock));
     let _lock = lock.map_err(StackError::io(format!("lock {}", path.display())))?;
-    let mut taken = ports_of_stacks(places);
+    let mut taken = ports_of_stacks(paths);
     state::edit(folder, |state| {
-        let lives = state.find(process).is_some_and(|record| record.alive().is_some());
+        let lives = state.find(process).is_some_and(|record| record.live_run().is_some());
         let mut ports = state.ports.remove(process).unwrap_or_default();
         ports.retain(|service, port| services.contains(&service.as_str()) && (lives || is_free(*port)));
         let missing: Vec<_> = services.iter().filter(|service| !ports.contains_key(**service)).collect();
@@ -64,38 +64,38 @@ pub(crate) fn is_free(port: u16) -> bool {
 
 /// Waits briefly until the port is free: a child inherits its socket between fork and exec. Returns whether it became
 /// free.
-pub(crate) async fn becomes_free(port: u16) -> bool {
-    let until = Instant::now() + RETURNED_WITHIN;
+pub(crate) async fn wait_until_free(port: u16) -> bool {
+    let until = Instant::now() + RELEASE_TIMEOUT;
     while !is_free(port) {
         if Instant::now() >= until {
             return false;
         }
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
     true
 }
 
 /// Ports assigned in all stacks, running or not. Unreadable states are ignored.
-fn ports_of_stacks(places: &Places) -> BTreeSet<u16> {
+fn ports_of_stacks(paths: &StackPaths) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
-    for entry in fs::read_dir(&places.stacks).into_iter().flatten().flatten() {
-        let folder = entry.file_name().to_str().and_then(|name| Folder::of(places, name).ok());
-        let state: Option<State> = folder.and_then(|folder| state::load(&folder).ok().flatten());
-        ports.extend(state.iter().flat_map(State::all_ports));
+    for entry in fs::read_dir(&paths.stacks).into_iter().flatten().flatten() {
+        let folder = entry.file_name().to_str().and_then(|name| StackFolder::new(paths, name).ok());
+        let state: Option<StackState> = folder.and_then(|folder| state::load(&folder).ok().flatten());
+        ports.extend(state.iter().flat_map(StackState::all_ports));
     }
     ports
 }
 
 /// Starts the search at a port derived from the path of the stack, so that a recreated stack usually gets the same
 /// ports.
-fn find(folder: &Folder, taken: &BTreeSet<u16>, wanted: usize) -> StackResult<Vec<u16>> {
+fn find(folder: &StackFolder, taken: &BTreeSet<u16>, wanted: usize) -> StackResult<Vec<u16>> {
     let (from, to) = range(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default());
     let mut hasher = DefaultHasher::new();
     folder.path().hash(&mut hasher);
     let start = from + u16::try_from(hasher.finish() % u64::from(to - from)).unwrap_or(0);
     let candidates = (start..=to).chain(from..start).filter(|port| !taken.contains(port));
     let found: Vec<_> = candidates.filter(|port| is_free(*port)).take(wanted).collect();
-    if found.len() < wanted { Err(StackError::NoPorts { wanted, from, to }) } else { Ok(found) }
+    if found.len() < wanted { Err(StackError::NoFreePorts { wanted, from, to }) } else { Ok(found) }
 }
 
 /// Range to choose from: below the ephemeral range, or above it, or within it if it covers nearly all ports.

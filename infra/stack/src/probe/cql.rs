@@ -4,7 +4,7 @@ use tokio::net::TcpStream;
 
 use super::{
     connect,
-    wire::{length, receive, receive_bytes, send},
+    protocol::{length, receive, receive_bytes, send},
 };
 
 /// Version 4 of the native protocol, the newest that Cassandra and ScyllaDB share.
@@ -17,7 +17,7 @@ const READY: u8 = 0x02;
 const QUERY: u8 = 0x07;
 const RESULT: u8 = 0x08;
 
-pub(super) async fn ask(port: u16) -> Result<(), String> {
+pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     // One entry: CQL_VERSION = 3.0.0
     call(&mut stream, STARTUP, b"\0\x01\0\x0bCQL_VERSION\0\x053.0.0", READY).await?;

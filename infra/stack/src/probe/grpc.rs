@@ -3,7 +3,7 @@
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-pub(super) async fn ask(port: u16, service: &str) -> Result<(), String> {
+pub(super) async fn probe(port: u16, service: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).map_err(|error| error.to_string())?;
     let connected = endpoint.connect().await;
     let channel = connected.map_err(|error| format!("cannot connect to port {port}: {}", innermost(&error)))?;

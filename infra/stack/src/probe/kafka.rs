@@ -3,7 +3,7 @@
 
 use super::{
     connect,
-    wire::{Reader, length, receive, receive_bytes, send},
+    protocol::{Reader, length, receive, receive_bytes, send},
 };
 
 const METADATA: i16 = 3;
@@ -11,11 +11,11 @@ const METADATA: i16 = 3;
 const METADATA_VERSION: i16 = 1;
 const CORRELATION: i32 = 7;
 
-pub(super) async fn ask(port: u16) -> Result<(), String> {
+pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &request()).await?;
     let length = length(receive(&mut stream).await?)?;
-    check(&receive_bytes(&mut stream, length).await?)
+    check_metadata(&receive_bytes(&mut stream, length).await?)
 }
 
 fn request() -> Vec<u8> {
@@ -31,7 +31,7 @@ fn request() -> Vec<u8> {
     [&u32::try_from(body.len()).unwrap_or(0).to_be_bytes()[..], &body].concat()
 }
 
-fn check(answer: &[u8]) -> Result<(), String> {
+fn check_metadata(answer: &[u8]) -> Result<(), String> {
     let mut answer = Reader(answer);
     if answer.int32()? != CORRELATION {
         return Err("the answer has another correlation id: another server listens there".to_owned());
@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn a_broker_in_a_cluster_with_a_controller_is_ready() {
-        check(&answer(1, 1)).unwrap();
-        check(&answer(3, 2)).unwrap();
-        assert!(check(&answer(0, 1)).unwrap_err().contains("not joined its cluster"));
-        assert!(check(&answer(1, -1)).unwrap_err().contains("no controller"));
-        assert!(check(&answer(1, 1)[..20]).unwrap_err().contains("cut off"));
-        assert!(check(b"\0\0\0\0\0\0\0\0").unwrap_err().contains("another server"));
+        check_metadata(&answer(1, 1)).unwrap();
+        check_metadata(&answer(3, 2)).unwrap();
+        assert!(check_metadata(&answer(0, 1)).unwrap_err().contains("not joined its cluster"));
+        assert!(check_metadata(&answer(1, -1)).unwrap_err().contains("no controller"));
+        assert!(check_metadata(&answer(1, 1)[..20]).unwrap_err().contains("cut off"));
+        assert!(check_metadata(b"\0\0\0\0\0\0\0\0").unwrap_err().contains("another server"));
     }
 }

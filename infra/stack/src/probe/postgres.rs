@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::{
     connect,
-    wire::{length, receive, receive_bytes, send},
+    protocol::{length, receive, receive_bytes, send},
 };
 
 /// Protocol 3.0, supported since Postgres 7.4.
@@ -15,10 +15,10 @@ const PROTOCOL: u32 = 3 << 16;
 /// SQLSTATE of an existing database.
 const DUPLICATE_DATABASE: &str = "42P04";
 
-pub(super) async fn ask(port: u16) -> Result<(), String> {
+pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &startup()).await?;
-    until_ready(&mut stream).await.map_err(|refusal| refusal.to_string())?;
+    until_ready(&mut stream).await.map_err(|error| error.to_string())?;
     // Terminate; without it the server would log a lost connection.
     send(&mut stream, b"X\0\0\0\x04").await
 }
@@ -27,23 +27,23 @@ pub(super) async fn ask(port: u16) -> Result<(), String> {
 pub(crate) async fn create_database(port: u16, name: &str) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &startup()).await?;
-    until_ready(&mut stream).await.map_err(|refusal| refusal.to_string())?;
+    until_ready(&mut stream).await.map_err(|error| error.to_string())?;
     let statement = format!("CREATE DATABASE {name}\0");
     let length = u32::try_from(statement.len() + 4).unwrap_or(u32::MAX).to_be_bytes();
     send(&mut stream, &[b"Q", &length[..], statement.as_bytes()].concat()).await?;
     match until_ready(&mut stream).await {
-        Err(refusal) if refusal.code != DUPLICATE_DATABASE => return Err(refusal.to_string()),
+        Err(error) if error.code != DUPLICATE_DATABASE => return Err(error.to_string()),
         _ => {}
     }
     send(&mut stream, b"X\0\0\0\x04").await
 }
 
 /// Reads messages until the server is ready for a query.
-async fn until_ready(stream: &mut TcpStream) -> Result<(), Refusal> {
+async fn until_ready(stream: &mut TcpStream) -> Result<(), PostgresError> {
     loop {
-        match message(stream).await.map_err(Refusal::of_the_line)? {
+        match message(stream).await.map_err(PostgresError::connection)? {
             (b'Z', _) => return Ok(()),
-            (b'E', body) => return Err(Refusal::read(&body)),
+            (b'E', body) => return Err(PostgresError::read(&body)),
             // Session parameters, the cancel key, authentication success, completion of a statement.
             _ => {}
         }
@@ -65,13 +65,13 @@ async fn message(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), String> {
 }
 
 /// Error of the server, or of the connection to it.
-struct Refusal {
+struct PostgresError {
     code: String,
     text: String,
 }
 
-impl Refusal {
-    fn of_the_line(text: String) -> Self {
+impl PostgresError {
+    fn connection(text: String) -> Self {
         Self { code: String::new(), text }
     }
 
@@ -85,7 +85,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PostgresError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code.as_str() {
             "" => f.write_str(&self.text),
@@ -101,6 +101,9 @@ mod tests {
     #[test]
     fn an_error_is_displayed_with_its_code() {
         let body = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0Fpostmaster.c\0\0";
-        assert_eq!(Refusal::read(body).to_string(), r#"it answered "the database system is starting up" (57P03)"#);
+        assert_eq!(
+            PostgresError::read(body).to_string(),
+            r#"it answered "the database system is starting up" (57P03)"#
+        );
     }
 }

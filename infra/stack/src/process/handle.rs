@@ -5,20 +5,20 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{sleep, timeout};
 
-use super::Identity;
+use super::ProcessIdentity;
 
 /// Polling interval.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A pidfd of a process that was alive when it was opened.
-pub(crate) struct Handle {
-    pub(crate) identity: Identity,
+pub(crate) struct ProcessHandle {
+    pub(crate) identity: ProcessIdentity,
     descriptor: OwnedFd,
 }
 
-impl Handle {
+impl ProcessHandle {
     /// Opens a handle. `None` if the process has ended.
-    pub(crate) fn open(identity: &Identity) -> io::Result<Option<Self>> {
+    pub(crate) fn open(identity: &ProcessIdentity) -> io::Result<Option<Self>> {
         let Some(pid) = i32::try_from(identity.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
         let descriptor = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(descriptor) => descriptor,
@@ -26,7 +26,7 @@ impl Handle {
             Err(error) => return Err(error.into()),
         };
         // Checked after opening: from now on the descriptor refers to this process, even if the pid is reused.
-        Ok(identity.lives().then(|| Self { identity: identity.clone(), descriptor }))
+        Ok(identity.is_alive().then(|| Self { identity: identity.clone(), descriptor }))
     }
 
     /// Sends a signal. Has no effect if the process has ended.
@@ -40,8 +40,8 @@ impl Handle {
     /// Waits until the process has ended. It polls, because only the parent is notified; the pidfd becomes readable,
     /// but tokio cannot wait for it without unsafe code.
     pub(crate) async fn ended(&self) {
-        while self.identity.lives() {
-            sleep(LOOK_AGAIN).await;
+        while self.identity.is_alive() {
+            sleep(POLL_INTERVAL).await;
         }
     }
 

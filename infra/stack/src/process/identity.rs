@@ -8,7 +8,7 @@ use super::proc_fs::{self, Stat};
 
 /// Identifies one process, even if its pid is reused later or after a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub(crate) struct ProcessIdentity {
     pub(crate) pid: u32,
     start_ticks: u64,
     boot_id: String,
@@ -37,7 +37,7 @@ impl ProcessState {
     }
 }
 
-impl Identity {
+impl ProcessIdentity {
     /// Identity of the process that has this pid now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         Some(Self { pid, start_ticks: Stat::of(pid)?.start_ticks, boot_id: proc_fs::boot_id().to_owned() })
@@ -55,7 +55,7 @@ impl Identity {
         }
     }
 
-    pub(crate) fn lives(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.stat().is_some()
     }
 
@@ -67,13 +67,13 @@ impl Identity {
 }
 
 /// A line of the file that the guardian reads: `pid start boot`.
-impl fmt::Display for Identity {
+impl fmt::Display for ProcessIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.pid, self.start_ticks, self.boot_id)
     }
 }
 
-impl FromStr for Identity {
+impl FromStr for ProcessIdentity {
     type Err = ();
 
     fn from_str(line: &str) -> Result<Self, ()> {
@@ -93,20 +93,20 @@ mod tests {
 
     #[test]
     fn a_line_round_trips() {
-        let me = Identity::of_this_process().unwrap();
+        let me = ProcessIdentity::of_this_process().unwrap();
         assert_eq!(me.to_string().parse(), Ok(me));
         for garbage in ["", "1", "1 2", "x 2 b", "1 x b", "1 2 b c", "-1 2 b"] {
-            assert_eq!(garbage.parse::<Identity>(), Err(()), "{garbage}");
+            assert_eq!(garbage.parse::<ProcessIdentity>(), Err(()), "{garbage}");
         }
     }
 
     #[test]
     fn a_reused_pid_is_another_process() {
-        let me = Identity::of_this_process().unwrap();
+        let me = ProcessIdentity::of_this_process().unwrap();
         assert_eq!(me.state(), ProcessState::Running);
-        let before = Identity { start_ticks: me.start_ticks - 1, ..me.clone() };
+        let before = ProcessIdentity { start_ticks: me.start_ticks - 1, ..me.clone() };
         assert_eq!(before.state(), ProcessState::Dead);
-        let other_boot = Identity { boot_id: "another".into(), ..me };
-        assert!(!other_boot.lives());
+        let other_boot = ProcessIdentity { boot_id: "another".into(), ..me };
+        assert!(!other_boot.is_alive());
     }
 }

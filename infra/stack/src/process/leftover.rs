@@ -8,15 +8,15 @@ use super::{ProcessSpec, proc_fs};
 use crate::{StackError, StackResult};
 
 /// Time limit for orphaned processes to end.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Removes the lock files of a process that is not running. Waits until no process of an earlier run works in their
 /// folder, because two runs in one folder would destroy its data.
 pub(crate) async fn clear_locks(spec: &ProcessSpec) -> StackResult<()> {
     for file in spec.lock_files.iter().filter(|file| file.exists()) {
         if let Some(folder) = file.parent() {
-            let until = Instant::now() + GONE_WITHIN;
+            let until = Instant::now() + ORPHAN_TIMEOUT;
             while let Some(pid) = proc_fs::working_in(folder, &spec.program) {
                 if Instant::now() >= until {
                     return Err(StackError::Invalid(format!(
@@ -26,7 +26,7 @@ pub(crate) async fn clear_locks(spec: &ProcessSpec) -> StackResult<()> {
                         spec.name
                     )));
                 }
-                sleep(LOOK_AGAIN).await;
+                sleep(POLL_INTERVAL).await;
             }
         }
         match std::fs::remove_file(file) {
@@ -59,7 +59,7 @@ mod tests {
         tokio::pin!(clearing);
         tokio::select! {
             result = &mut clearing => panic!("it did not wait: {result:?}"),
-            () = sleep(LOOK_AGAIN * 3) => assert!(lock.exists()),
+            () = sleep(POLL_INTERVAL * 3) => assert!(lock.exists()),
         }
         // It remains a zombie until the end of this test, as with a parent that does not reap it.
         earlier.kill().unwrap();

@@ -23,7 +23,7 @@ const ADMIN: &str = "admin";
 
 const GATEWAY_STAGE: u8 = 2;
 const EDGE_STAGE: u8 = 3;
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 const TOKEN_VALID_FOR: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -31,7 +31,7 @@ const TOKEN_VALID_FOR: Duration = Duration::from_secs(365 * 24 * 3_600);
 pub(super) fn specs(stack: &Stack, config: &ProductConfig, services: &[ProcessSpec]) -> StackResult<Vec<ProcessSpec>> {
     let descriptor_set = stack.folder().path().join("descriptor_set.bin");
     write(&descriptor_set, DESCRIPTOR_SET)?;
-    let identity = identity(stack)?;
+    let token_settings = token_settings(stack)?;
     let instances = |role: &str| {
         let own = services.iter().filter(|service| service.name.rsplit_once('-').is_some_and(|(name, _)| name == role));
         own.filter_map(|service| service.ports.get(GRPC)).map(|port| local(*port)).collect::<Vec<_>>()
@@ -40,16 +40,21 @@ pub(super) fn specs(stack: &Stack, config: &ProductConfig, services: &[ProcessSp
 
     let mut specs = Vec::new();
     for number in 1..=config.gateways {
-        let site = Site::of(stack, config, format!("gateway-{number}"))?;
+        let envoy = EnvoyProcess::of(stack, config, format!("gateway-{number}"))?;
         let file = descriptor_set.display().to_string();
-        let settings =
-            GatewaySettings::new(site.process.clone(), commands.clone(), queries.clone(), identity.clone(), file);
-        specs.push(site.spec(stack, settings.render(), GATEWAY_STAGE)?);
+        let settings = GatewaySettings::new(
+            envoy.process.clone(),
+            commands.clone(),
+            queries.clone(),
+            token_settings.clone(),
+            file,
+        );
+        specs.push(envoy.spec(stack, settings.render(), GATEWAY_STAGE)?);
     }
     let gateways = specs.iter().filter_map(|gateway| gateway.ports.get(CALLS)).map(|port| local(*port)).collect();
-    let site = Site::of(stack, config, EDGE.to_owned())?;
-    let settings = EdgeSettings::new(site.process.clone(), gateways);
-    specs.push(site.spec(stack, settings.render(), EDGE_STAGE)?);
+    let envoy = EnvoyProcess::of(stack, config, EDGE.to_owned())?;
+    let settings = EdgeSettings::new(envoy.process.clone(), gateways);
+    specs.push(envoy.spec(stack, settings.render(), EDGE_STAGE)?);
     Ok(specs)
 }
 
@@ -66,14 +71,14 @@ pub(super) fn token_file(stack: &Stack) -> PathBuf {
 }
 
 /// Name and ports of an Envoy process.
-struct Site {
+struct EnvoyProcess {
     name: String,
     process: ProcessSettings,
     ports: std::collections::BTreeMap<String, u16>,
     admin: u16,
 }
 
-impl Site {
+impl EnvoyProcess {
     fn of(stack: &Stack, config: &ProductConfig, name: String) -> StackResult<Self> {
         let ports = stack.ports(&name, &[CALLS, ADMIN])?;
         let port = |service: &str| ports.get(service).copied().unwrap_or(0);
@@ -94,13 +99,13 @@ impl Site {
             ["-c", &file.display().to_string(), "--concurrency", "1", "--disable-hot-restart", "-l", "warn"];
         let ready = Readiness::Http { port: self.admin, path: "/ready".to_owned() };
         let spec = ProcessSpec::new(self.name, stack.tools().envoy()?).arguments(arguments);
-        Ok(spec.ports(self.ports).stage(stage).ready(ready, READY_WITHIN))
+        Ok(spec.ports(self.ports).stage(stage).ready(ready, READY_TIMEOUT))
     }
 }
 
 /// JWT settings of the gateways, which accept tokens signed with a key that is generated once for the stack. The public
 /// key is in the gateways' configuration, the token for clients in a file.
-fn identity(stack: &Stack) -> StackResult<JwtSettings> {
+fn token_settings(stack: &Stack) -> StackResult<JwtSettings> {
     let (keys, token) = (stack.folder().path().join("jwks.json"), token_file(stack));
     if !keys.exists() || !token.exists() {
         let key = DevelopmentKey::generate();

@@ -16,7 +16,7 @@ use crate::{ProcessSpec, Readiness, Stack, StackError, StackResult, probe};
 const DATABASE: &str = "diptych";
 
 /// Time limit for the creation of tables, topic and keyspace.
-const MIGRATED_WITHIN: Duration = Duration::from_secs(180);
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// Configuration of the product in a stack.
 #[derive(Clone, Debug)]
@@ -71,18 +71,19 @@ impl Stack {
     /// # Errors
     /// When a server of the stack is missing, Envoy is not installed, or a process does not become ready.
     pub async fn start_product(&self, config: &ProductConfig) -> StackResult<Product> {
-        let settings = settings::of(self, config)?;
+        let settings = settings::for_services(self, config)?;
         probe::postgres::create_database(self.port(crate::Server::Postgres)?, DATABASE).await.map_err(|said| {
             StackError::Invalid(format!("cannot create the database {DATABASE} in postgres: {said}"))
         })?;
-        let mut migrate =
-            ProcessSpec::new("migrate", &config.program).arguments(["migrate"]).ready(Readiness::Done, MIGRATED_WITHIN);
+        let mut migrate = ProcessSpec::new("migrate", &config.program)
+            .arguments(["migrate"])
+            .ready(Readiness::Done, MIGRATION_TIMEOUT);
         migrate.environment.clone_from(&settings);
         self.run(migrate).await?;
 
         let services = services::specs(self, config, &settings)?;
         let envoys = envoys::specs(self, config, &services)?;
-        self.ensure_all(services.into_iter().chain(envoys)).await?;
+        self.ensure_all_running(services.into_iter().chain(envoys)).await?;
         self.product()?
             .ok_or_else(|| StackError::Invalid("the product has no address although it was started".to_owned()))
     }
@@ -96,6 +97,11 @@ impl Stack {
         let path = envoys::token_file(self);
         let token = fs::read_to_string(&path).map_err(StackError::io(format!("read {}", path.display())))?;
         let Some(program) = services::program(self)? else { return Ok(None) };
-        Ok(Some(Product { address, token: token.trim().to_owned(), program, settings: settings::of_servers(self)? }))
+        Ok(Some(Product {
+            address,
+            token: token.trim().to_owned(),
+            program,
+            settings: settings::server_settings(self)?,
+        }))
     }
 }

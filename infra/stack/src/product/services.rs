@@ -14,7 +14,7 @@ const METRICS: &str = "metrics";
 
 /// Name of the gRPC health service for readiness.
 const READINESS: &str = "readiness";
-const READY_WITHIN: Duration = Duration::from_secs(90);
+const READY_TIMEOUT: Duration = Duration::from_secs(90);
 const STAGE: u8 = 1;
 
 /// Specifications of the processes, named `command-1`, `command-2` and so on.
@@ -47,7 +47,7 @@ fn spec(
     let ready = Readiness::Grpc { port: port(GRPC), service: READINESS.to_owned() };
     let arguments = [role, "--listen", &address(GRPC), "--metrics", &address(METRICS), "--instance", &name];
     let mut spec =
-        ProcessSpec::new(&name, &config.program).arguments(arguments).stage(STAGE).ready(ready, READY_WITHIN);
+        ProcessSpec::new(&name, &config.program).arguments(arguments).stage(STAGE).ready(ready, READY_TIMEOUT);
     spec.environment.clone_from(settings);
     // Its own time limit for shutdown is 10 s.
     spec.stop_timeout = Duration::from_secs(15);

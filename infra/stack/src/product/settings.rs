@@ -6,16 +6,16 @@ use super::{DATABASE, ProductConfig};
 use crate::{Server, Stack, StackResult};
 
 /// Settings of all processes: those of the configuration, overridden by the addresses of the servers.
-pub(super) fn of(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<String, String>> {
+pub(super) fn for_services(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<String, String>> {
     let mut settings = BTreeMap::from([("DIPTYCH_LOG__FORMAT".to_owned(), "text".to_owned())]);
     settings.extend(config.settings.clone());
-    settings.extend(of_servers(stack)?);
+    settings.extend(server_settings(stack)?);
     settings.insert("DIPTYCH_PARTITIONS".to_owned(), config.partitions.to_string());
     Ok(settings)
 }
 
 /// Addresses of the servers, with a replication factor of 1.
-pub(super) fn of_servers(stack: &Stack) -> StackResult<BTreeMap<String, String>> {
+pub(super) fn server_settings(stack: &Stack) -> StackResult<BTreeMap<String, String>> {
     let address = |server| stack.address(server);
     let settings = [
         ("DIPTYCH_POSTGRES__URL", format!("postgres://postgres@{}/{DATABASE}", address(Server::Postgres)?)),

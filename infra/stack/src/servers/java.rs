@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Site, file::make_folder};
+use super::{ServerSetup, file::make_folder};
 use crate::{ProcessSpec, StackResult};
 
 /// Options of every Java process. One garbage-collector thread is enough for heaps of this size.
@@ -14,17 +14,17 @@ const OPTIONS: &[&str] = &[
 
 /// A Java process with the classes in the folder `jars`.
 pub(super) fn process(
-    site: &Site<'_>,
+    setup: &ServerSetup<'_>,
     name: &str,
     jars: &Path,
     options: Vec<String>,
     class_and_arguments: &[&str],
 ) -> StackResult<ProcessSpec> {
     // Native libraries are unpacked there; those of a killed process stay behind.
-    let scratch = site.folder.process(name).join("tmp");
+    let scratch = setup.folder.process(name).join("tmp");
     make_folder(&scratch)?;
     let own =
         [format!("-Djava.io.tmpdir={}", scratch.display()), "-cp".to_owned(), jars.join("*").display().to_string()];
-    let spec = ProcessSpec::new(name, site.tools.java()?).arguments(OPTIONS.iter().copied());
+    let spec = ProcessSpec::new(name, setup.tools.java()?).arguments(OPTIONS.iter().copied());
     Ok(spec.arguments(options).arguments(own).arguments(class_and_arguments.iter().copied()))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Site,
+    ServerSetup,
     file::{make_folder, write},
     java,
 };
@@ -20,15 +20,15 @@ const CLUSTER_ID: &str = "ZGlwdHljaC1zdGFjay0wMQ";
 /// processes. With it, a warm broker needs a quarter to a half less CPU time for a small request.
 const QUICK: &str = "-XX:TieredStopAtLevel=1";
 
-const READY_WITHIN: Duration = Duration::from_secs(90);
-const FORMATTED_WITHIN: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(90);
+const FORMAT_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) async fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
-    let folder = site.folder.process(NAME);
+pub(super) async fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec> {
+    let folder = setup.folder.process(NAME);
     make_folder(&folder)?;
     let (properties, logging, data) =
         (folder.join("server.properties"), folder.join("log4j2.xml"), folder.join("data"));
-    let port = |service: &str| site.port(service).to_string();
+    let port = |service: &str| setup.port(service).to_string();
     let values = [("kafka", port(NAME)), ("controller", port("controller")), ("data", data.display().to_string())];
     write(&properties, PROPERTIES, &values)?;
     write(&logging, LOGGING, &[])?;
@@ -37,18 +37,18 @@ pub(super) async fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
     let process = |options: &[&str], class_and_arguments: &[&str]| {
         let mut options: Vec<_> = options.iter().copied().map(str::to_owned).collect();
         options.push(format!("-Dlog4j2.configurationFile={}", logging.display()));
-        java::process(site, NAME, &site.tools.kafka()?, options, class_and_arguments)
+        java::process(setup, NAME, &setup.tools.kafka()?, options, class_and_arguments)
     };
     if !data.join("meta.properties").exists() {
         let format = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", CLUSTER_ID, "-c", &properties];
-        let format = process(&["-Xms64m", "-Xmx256m", QUICK], &format)?.ready(Readiness::Done, FORMATTED_WITHIN);
-        site.stack.run(format).await?;
+        let format = process(&["-Xms64m", "-Xmx256m", QUICK], &format)?.ready(Readiness::Done, FORMAT_TIMEOUT);
+        setup.stack.run(format).await?;
     }
     let mut options = vec!["-Xms256m", "-Xmx512m"];
-    if !site.stack.is_kept() {
+    if !setup.stack.is_kept() {
         options.push(QUICK);
     }
     let mut spec = process(&options, &["kafka.Kafka", &properties])?;
     spec.stop_timeout = Duration::from_secs(30);
-    Ok(spec.ready(Readiness::Kafka { port: site.port(NAME) }, READY_WITHIN))
+    Ok(spec.ready(Readiness::Kafka { port: setup.port(NAME) }, READY_TIMEOUT))
 }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::Site;
+use super::ServerSetup;
 use crate::{ProcessSpec, Readiness, StackResult};
 
 const NAME: &str = "memcached";
 /// Memory for items, in MiB.
 const MEMORY_MIB: &str = "64";
 
-pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
-    let port = site.port(NAME);
-    let spec = ProcessSpec::new(NAME, site.tools.memcached()?)
+pub(super) fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec> {
+    let port = setup.port(NAME);
+    let spec = ProcessSpec::new(NAME, setup.tools.memcached()?)
         .arguments(["-l", "127.0.0.1", "-U", "0", "-m", MEMORY_MIB, "-c", "1024", "-p"])
         .arguments([port.to_string()]);
     // It refuses to run as root, but can switch the user itself.

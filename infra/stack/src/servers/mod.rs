@@ -10,7 +10,7 @@ mod user;
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{Package, ProcessSpec, Stack, StackResult, Tools, state::Folder};
+use crate::{Package, ProcessSpec, Stack, StackResult, Tools, state::StackFolder};
 
 /// A server of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,10 +26,10 @@ pub enum Server {
 }
 
 /// Inputs for the preparation of a server.
-struct Site<'a> {
+struct ServerSetup<'a> {
     /// Runs one-off processes, such as initdb.
     stack: &'a Stack,
-    folder: &'a Folder,
+    folder: &'a StackFolder,
     tools: &'a Tools,
     ports: BTreeMap<String, u16>,
 }
@@ -82,18 +82,18 @@ impl Server {
     /// Assigns its ports, writes its configuration, and creates its data folder if missing.
     pub(crate) async fn prepare(self, stack: &Stack) -> StackResult<ProcessSpec> {
         let ports = stack.ports(self.name(), self.services())?;
-        let site = Site { stack, folder: stack.folder(), tools: stack.tools(), ports };
+        let setup = ServerSetup { stack, folder: stack.folder(), tools: stack.tools(), ports };
         let spec = match self {
-            Self::Postgres => postgres::prepare(&site).await,
-            Self::Kafka => kafka::prepare(&site).await,
-            Self::Cassandra => cassandra::prepare(&site),
-            Self::Memcached => memcached::prepare(&site),
+            Self::Postgres => postgres::prepare(&setup).await,
+            Self::Kafka => kafka::prepare(&setup).await,
+            Self::Cassandra => cassandra::prepare(&setup),
+            Self::Memcached => memcached::prepare(&setup),
         }?;
-        Ok(spec.ports(site.ports).stage(0))
+        Ok(spec.ports(setup.ports).stage(0))
     }
 }
 
-impl Site<'_> {
+impl ServerSetup<'_> {
     /// Returns a port assigned to this server, or 0, which is not connectable.
     fn port(&self, service: &str) -> u16 {
         self.ports.get(service).copied().unwrap_or(0)

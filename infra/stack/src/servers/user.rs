@@ -10,7 +10,7 @@ use crate::{RunAs, StackError, StackResult};
 
 /// Finds the first existing user of these. `None` if this process is not root; the server then runs as the current
 /// user.
-pub(super) fn other_than_root(preferred: &[&str]) -> StackResult<Option<RunAs>> {
+pub(super) fn unprivileged_user(preferred: &[&str]) -> StackResult<Option<RunAs>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::{Places, Server, StackResult};
+use crate::{Server, StackPaths, StackResult};
 
 /// Prefix of the names of stacks of tests.
 pub(super) const TEST_PREFIX: &str = "test-";
@@ -14,7 +14,7 @@ pub(super) const TEST_PREFIX: &str = "test-";
 #[derive(Clone, Debug)]
 pub struct StackConfig {
     /// Folders of stacks and tools.
-    pub places: Places,
+    pub paths: StackPaths,
     /// The name: lower-case letters, digits and `-`.
     pub name: String,
     /// The servers to start. Default: all.
@@ -34,7 +34,7 @@ impl StackConfig {
     /// When the target folder cannot be found.
     pub fn new(name: impl Into<String>) -> StackResult<Self> {
         Ok(Self {
-            places: Places::of_this_build()?,
+            paths: StackPaths::in_target_folder()?,
             name: name.into(),
             servers: Server::ALL.into(),
             keep: true,

@@ -13,14 +13,14 @@ use std::{collections::BTreeMap, fs};
 
 pub use config::StackConfig;
 pub use status::ProcessStatus;
-pub use stop::Stopped;
+pub use stop::StopReport;
 
 use crate::{
-    Places, Server, StackError, StackResult, Tools,
+    Server, StackError, StackPaths, StackResult, Tools,
     guardian::Guardian,
     ports,
-    process::Identity,
-    state::{self, Folder, State},
+    process::ProcessIdentity,
+    state::{self, StackFolder, StackState},
 };
 use owner::OwnerLock;
 
@@ -31,8 +31,8 @@ use owner::OwnerLock;
 /// its processes.
 #[derive(Debug)]
 pub struct Stack {
-    places: Places,
-    folder: Folder,
+    paths: StackPaths,
+    folder: StackFolder,
     tools: Tools,
     keep: bool,
     ownership: Option<Ownership>,
@@ -60,7 +60,7 @@ impl Stack {
     /// started processes are killed. When another process owns a stack of this name.
     pub async fn start(config: StackConfig) -> StackResult<Self> {
         let servers = config.servers.clone();
-        let mut stack = Self::own(config).await?;
+        let mut stack = Self::start_owned(config).await?;
         let started = stack.start_servers(&servers).await;
         if let Err(error) = started {
             // Keeps the logs for inspection; the next stack of a test removes them.
@@ -74,21 +74,21 @@ impl Stack {
     ///
     /// # Errors
     /// When there is no stack of this name, or its state cannot be read.
-    pub fn attach(places: &Places, name: &str) -> StackResult<Self> {
-        let folder = Folder::of(places, name)?;
+    pub fn attach(paths: &StackPaths, name: &str) -> StackResult<Self> {
+        let folder = StackFolder::new(paths, name)?;
         if state::load(&folder)?.is_none() {
-            return Err(StackError::NoStack { stack: name.to_owned() });
+            return Err(StackError::StackNotFound { stack: name.to_owned() });
         }
-        Ok(Self { places: places.clone(), folder, tools: Tools::of(places), keep: true, ownership: None })
+        Ok(Self { paths: paths.clone(), folder, tools: Tools::at(paths), keep: true, ownership: None })
     }
 
     /// Returns the names of all stacks, running or not.
     #[must_use]
-    pub fn names(places: &Places) -> Vec<String> {
-        let entries = fs::read_dir(&places.stacks).into_iter().flatten().flatten();
+    pub fn names(paths: &StackPaths) -> Vec<String> {
+        let entries = fs::read_dir(&paths.stacks).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let mut names: Vec<_> =
-            names.filter(|name| Folder::of(places, name).is_ok_and(|folder| folder.state().exists())).collect();
+            names.filter(|name| StackFolder::new(paths, name).is_ok_and(|folder| folder.state().exists())).collect();
         names.sort();
         names
     }
@@ -128,7 +128,7 @@ impl Stack {
     /// # Errors
     /// When no port is free.
     pub fn ports(&self, process: &str, services: &[&str]) -> StackResult<BTreeMap<String, u16>> {
-        ports::reserve(&self.places, &self.folder, process, services)
+        ports::reserve(&self.paths, &self.folder, process, services)
     }
 
     /// The address of a server for its clients, as `host:port`.
@@ -148,48 +148,48 @@ impl Stack {
         Ok(record.spec.ports.get(server.service()).copied().unwrap_or(0))
     }
 
-    pub(crate) fn folder(&self) -> &Folder {
+    pub(crate) fn folder(&self) -> &StackFolder {
         &self.folder
     }
 
-    async fn own(config: StackConfig) -> StackResult<Self> {
-        let folder = Folder::of(&config.places, &config.name)?;
+    async fn start_owned(config: StackConfig) -> StackResult<Self> {
+        let folder = StackFolder::new(&config.paths, &config.name)?;
         folder.make()?;
         let lock = OwnerLock::take(&folder).await?;
         if !config.keep {
-            owner::sweep(&config.places).await;
+            owner::sweep(&config.paths).await;
         }
         let alive =
-            state::load(&folder)?.is_some_and(|state| state.processes.iter().any(|record| record.alive().is_some()));
+            state::load(&folder)?.is_some_and(|state| state.processes.iter().any(|record| record.live_run().is_some()));
         if alive && !config.adopt {
-            return Err(StackError::RunsAlready { stack: config.name });
+            return Err(StackError::AlreadyRunning { stack: config.name });
         }
         // No guardian for adopted processes: it would kill them too.
         let guardian = if alive { None } else { Some(guard(&folder)?) };
         let ownership = Some(Ownership { guardian, lock });
-        let tools = Tools::of(&config.places);
-        let stack = Self { places: config.places, folder, tools, keep: config.keep, ownership };
-        stack.set_owner(Identity::of_this_process())?;
+        let tools = Tools::at(&config.paths);
+        let stack = Self { paths: config.paths, folder, tools, keep: config.keep, ownership };
+        stack.set_owner(ProcessIdentity::of_this_process())?;
         Ok(stack)
     }
 
-    fn set_owner(&self, owner: Option<Identity>) -> StackResult<()> {
+    fn set_owner(&self, owner: Option<ProcessIdentity>) -> StackResult<()> {
         state::edit(&self.folder, |state| {
             state.owner = owner;
             Ok(())
         })
     }
 
-    pub(crate) fn state(&self) -> StackResult<State> {
+    pub(crate) fn state(&self) -> StackResult<StackState> {
         Ok(state::load(&self.folder)?.unwrap_or_default())
     }
 }
 
 /// Starts a guardian with an empty list, because the processes of earlier runs have ended.
-fn guard(folder: &Folder) -> StackResult<Guardian> {
+fn guard(folder: &StackFolder) -> StackResult<Guardian> {
     let list = folder.running();
     fs::write(&list, "").map_err(StackError::io(format!("write {}", list.display())))?;
-    Guardian::post(&list)
+    Guardian::start(&list)
 }
 
 impl Drop for Stack {

@@ -9,14 +9,14 @@ use tokio::time::{Instant, sleep};
 
 use super::{config::TEST_PREFIX, stop::remove_folders};
 use crate::{
-    Places, Stack, StackError, StackResult,
-    process::Identity,
-    state::{self, Folder},
+    Stack, StackError, StackPaths, StackResult,
+    process::ProcessIdentity,
+    state::{self, StackFolder},
 };
 
 /// How long a lock may outlive its owner: a child inherits the descriptor between fork and exec.
-const RETURNED_WITHIN: Duration = Duration::from_secs(2);
-const TRY_AGAIN: Duration = Duration::from_millis(10);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Lock held by the owner. The system releases it when the owner ends.
 pub(super) struct OwnerLock {
@@ -28,11 +28,11 @@ impl OwnerLock {
     ///
     /// # Errors
     /// When another process has it.
-    pub(super) async fn take(folder: &Folder) -> StackResult<Self> {
+    pub(super) async fn take(folder: &StackFolder) -> StackResult<Self> {
         let path = folder.owner_lock();
         let doing = || StackError::io(format!("lock {}", path.display()));
         let file = File::create(&path).map_err(doing())?;
-        let until = Instant::now() + RETURNED_WITHIN;
+        let until = Instant::now() + RELEASE_TIMEOUT;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
@@ -40,22 +40,23 @@ impl OwnerLock {
                 Err(TryLockError::Error(error)) => return Err(doing()(error)),
             }
             let owner = state::load(folder).ok().flatten().and_then(|state| state.owner);
-            let lives = owner.as_ref().is_some_and(Identity::lives);
+            let lives = owner.as_ref().is_some_and(ProcessIdentity::is_alive);
             if lives || Instant::now() >= until {
                 return Err(StackError::InUse { stack: folder.name.clone(), owner: owner.map(|owner| owner.pid) });
             }
-            sleep(TRY_AGAIN).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 }
 
 /// Removes stacks of failed tests and of tests whose process was killed.
-pub(super) async fn sweep(places: &Places) {
-    for name in Stack::names(places).iter().filter(|name| name.starts_with(TEST_PREFIX)) {
+pub(super) async fn sweep(paths: &StackPaths) {
+    for name in Stack::names(paths).iter().filter(|name| name.starts_with(TEST_PREFIX)) {
         // Stacks that cannot be locked or removed are left to the next sweep.
-        let Ok(stack) = Stack::attach(places, name) else { continue };
+        let Ok(stack) = Stack::attach(paths, name) else { continue };
         let Ok(_lock) = OwnerLock::take(&stack.folder).await else { continue };
-        let all_dead = stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.alive().is_none()));
+        let all_dead =
+            stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.live_run().is_none()));
         if all_dead {
             let _ = remove_folders(&stack.folder);
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::Stack;
-use crate::{ProcessState, StackResult, process::memory_kib, state::Record};
+use crate::{ProcessState, StackResult, process::memory_kib, state::ProcessRecord};
 
 /// Status of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ impl Stack {
         Ok(self.state()?.processes.iter().map(|record| self.status_of(record)).collect())
     }
 
-    fn status_of(&self, record: &Record) -> ProcessStatus {
-        let alive = record.alive();
+    fn status_of(&self, record: &ProcessRecord) -> ProcessStatus {
+        let alive = record.live_run();
         ProcessStatus {
             name: record.spec.name.clone(),
             state: alive.map_or(ProcessState::Dead, |run| run.identity.state()),

@@ -5,20 +5,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Places, StackError, StackResult, process::check_name};
+use crate::{StackError, StackPaths, StackResult, process::check_name};
 
 /// The folder of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Folder {
+pub(crate) struct StackFolder {
     pub(crate) name: String,
     path: PathBuf,
 }
 
-impl Folder {
+impl StackFolder {
     /// Checks the name; creates nothing.
-    pub(crate) fn of(places: &Places, name: &str) -> StackResult<Self> {
+    pub(crate) fn new(paths: &StackPaths, name: &str) -> StackResult<Self> {
         check_name("stack", name)?;
-        Ok(Self { name: name.to_owned(), path: places.stacks.join(name) })
+        Ok(Self { name: name.to_owned(), path: paths.stacks.join(name) })
     }
 
     pub(crate) fn make(&self) -> StackResult<()> {

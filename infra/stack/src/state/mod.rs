@@ -11,57 +11,57 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::{edit, load};
-pub(crate) use folder::Folder;
+pub(crate) use folder::StackFolder;
 
-use crate::process::{Identity, ProcessSpec};
+use crate::process::{ProcessIdentity, ProcessSpec};
 
 /// Version of the file format.
 const VERSION: u32 = 1;
 
 /// The file `state.json` of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct StackState {
     version: u32,
     /// The owner, whose end stops the stack. Without one, the stack runs until it is stopped.
-    pub(crate) owner: Option<Identity>,
+    pub(crate) owner: Option<ProcessIdentity>,
     /// Assigned ports, by process and service. A process keeps them while it is down.
     pub(crate) ports: BTreeMap<String, BTreeMap<String, u16>>,
     /// The processes, by stage and name.
-    pub(crate) processes: Vec<Record>,
+    pub(crate) processes: Vec<ProcessRecord>,
 }
 
 /// A process of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct ProcessRecord {
     pub(crate) spec: ProcessSpec,
     /// Its last run, which may have ended.
-    pub(crate) run: Option<Run>,
+    pub(crate) run: Option<ProcessRun>,
 }
 
 /// One run of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Run {
-    pub(crate) identity: Identity,
+pub(crate) struct ProcessRun {
+    pub(crate) identity: ProcessIdentity,
     /// The time of day at its start, in milliseconds since 1970.
     pub(crate) started_at_ms: u64,
     /// Length of its log at the start, in bytes.
     pub(crate) log_offset: u64,
 }
 
-impl Default for State {
+impl Default for StackState {
     fn default() -> Self {
         Self { version: VERSION, owner: None, ports: BTreeMap::new(), processes: Vec::new() }
     }
 }
 
-impl State {
-    pub(crate) fn find(&self, process: &str) -> Option<&Record> {
+impl StackState {
+    pub(crate) fn find(&self, process: &str) -> Option<&ProcessRecord> {
         self.processes.iter().find(|record| record.spec.name == process)
     }
 
     /// Records a start, replacing an earlier one.
-    pub(crate) fn note(&mut self, spec: &ProcessSpec, run: Run) {
-        let record = Record { spec: spec.clone(), run: Some(run) };
+    pub(crate) fn record_start(&mut self, spec: &ProcessSpec, run: ProcessRun) {
+        let record = ProcessRecord { spec: spec.clone(), run: Some(run) };
         match self.processes.iter_mut().find(|known| known.spec.name == spec.name) {
             Some(known) => *known = record,
             None => self.processes.push(record),
@@ -81,15 +81,15 @@ impl State {
     }
 }
 
-impl Record {
+impl ProcessRecord {
     /// Returns the last run if the process is alive.
-    pub(crate) fn alive(&self) -> Option<&Run> {
-        self.run.as_ref().filter(|run| run.identity.lives())
+    pub(crate) fn live_run(&self) -> Option<&ProcessRun> {
+        self.run.as_ref().filter(|run| run.identity.is_alive())
     }
 }
 
-impl Run {
-    pub(crate) fn begun_now(identity: Identity, log_offset: u64) -> Self {
+impl ProcessRun {
+    pub(crate) fn started_now(identity: ProcessIdentity, log_offset: u64) -> Self {
         Self { identity, started_at_ms: now_ms(), log_offset }
     }
 

@@ -2,7 +2,7 @@
 
 use diptych_stack::Server;
 
-use crate::site::{config, is_gone, places_apart, run};
+use crate::harness::{config, is_gone, run, separate_paths};
 
 /// The row of a process in the table of `status`, as words.
 fn row<'a>(table: &'a str, process: &str) -> Vec<&'a str> {
@@ -17,8 +17,8 @@ async fn up_status_kill_restart_logs_and_down() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let places = places_apart(&folder);
-    let call = async |line: &str| run(&places, &line.split(' ').collect::<Vec<_>>()).await;
+    let paths = separate_paths(&folder);
+    let call = async |line: &str| run(&paths, &line.split(' ').collect::<Vec<_>>()).await;
     let expect = async |line: &str, code: i32| {
         let (status, out, errors) = call(line).await;
         assert_eq!(status, code, "{line}: {out}{errors}");
@@ -65,22 +65,22 @@ async fn up_status_kill_restart_logs_and_down() {
     assert!(expect("down", 0).await.contains("1 processes stopped"));
     assert!(is_gone(after[2].parse().unwrap()));
     assert!(expect("down --delete-data", 0).await.contains("removed"));
-    assert!(!places.stacks.join("default").exists());
+    assert!(!paths.stacks.join("default").exists());
 }
 
 #[tokio::test]
 async fn command_line_errors_are_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let places = places_apart(&folder);
+    let paths = separate_paths(&folder);
     for (arguments, expected) in [
         (&["up", "oracle"][..], "[possible values: postgres, kafka, cassandra, memcached]"),
         (&["kill"], "<PROCESS>"),
         (&["status", "--name", "No Name"], "\"No Name\" is not a valid stack name"),
         (&["logs", "kafka"], "there is no stack \"default\""),
     ] {
-        let (status, _, errors) = run(&places, arguments).await;
+        let (status, _, errors) = run(&paths, arguments).await;
         assert!(status != 0 && errors.contains(expected), "{arguments:?}: {errors}");
     }
-    let (status, out, _) = run(&places, &["--help"]).await;
+    let (status, out, _) = run(&paths, &["--help"]).await;
     assert!(status == 0 && out.contains("cargo stack up   "), "{out}");
 }

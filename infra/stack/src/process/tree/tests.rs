@@ -21,8 +21,8 @@ impl Family {
         Self { root }
     }
 
-    fn identity(&self) -> Identity {
-        Identity::of(self.root.id()).unwrap()
+    fn identity(&self) -> ProcessIdentity {
+        ProcessIdentity::of(self.root.id()).unwrap()
     }
 }
 
@@ -34,7 +34,7 @@ impl Drop for Family {
     }
 }
 
-fn identities(members: &[Handle]) -> Vec<Identity> {
+fn identities(members: &[ProcessHandle]) -> Vec<ProcessIdentity> {
     members.iter().map(|member| member.identity.clone()).collect()
 }
 
@@ -49,12 +49,12 @@ async fn freezing_a_tree_stops_grandchildren_too() {
     thaw(&root).unwrap();
     for member in &members {
         while member.state() != ProcessState::Running {
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
-    assert_eq!(kill(&root).await.unwrap(), Ended::Killed);
-    assert!(members.iter().all(|member| !member.lives()));
-    assert_eq!(kill(&root).await.unwrap(), Ended::WasDead);
+    assert_eq!(kill(&root).await.unwrap(), StopOutcome::Killed);
+    assert!(members.iter().all(|member| !member.is_alive()));
+    assert_eq!(kill(&root).await.unwrap(), StopOutcome::AlreadyDead);
 }
 
 #[tokio::test]
@@ -62,17 +62,17 @@ async fn a_paused_tree_can_be_terminated() {
     let family = Family::start(FAMILY);
     let root = family.identity();
     let members = identities(&freeze(&root).await.unwrap());
-    assert_eq!(terminate(&root, Signal::TERM, OBEYED_WITHIN).await.unwrap(), Ended::InOrder);
-    assert!(members.iter().all(|member| !member.lives()), "children that outlive the root are ended too");
-    assert_eq!(terminate(&root, Signal::TERM, OBEYED_WITHIN).await.unwrap(), Ended::WasDead);
+    assert_eq!(terminate(&root, Signal::TERM, SIGNAL_TIMEOUT).await.unwrap(), StopOutcome::Graceful);
+    assert!(members.iter().all(|member| !member.is_alive()), "children that outlive the root are ended too");
+    assert_eq!(terminate(&root, Signal::TERM, SIGNAL_TIMEOUT).await.unwrap(), StopOutcome::AlreadyDead);
 }
 
 #[tokio::test]
 async fn a_process_that_ignores_the_signal_is_killed() {
     let family = Family::start("trap '' TERM; echo ready; while :; do sleep 600; done");
     let root = family.identity();
-    assert_eq!(terminate(&root, Signal::TERM, Duration::from_millis(50)).await.unwrap(), Ended::Killed);
-    assert!(!root.lives());
+    assert_eq!(terminate(&root, Signal::TERM, Duration::from_millis(50)).await.unwrap(), StopOutcome::Killed);
+    assert!(!root.is_alive());
 }
 
 #[tokio::test]

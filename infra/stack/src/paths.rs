@@ -16,20 +16,20 @@ const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
 /// The folders that contain all stacks and tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct StackPaths {
     /// The parent of the folders of all stacks.
     pub stacks: PathBuf,
     /// The installed servers and tools, shared by all stacks.
     pub tools: PathBuf,
 }
 
-impl Places {
+impl StackPaths {
     /// The folders `stack` and `stack-tools` of the cargo target folder that the running program was built into.
     /// `CARGO_TARGET_DIR` and `DIPTYCH_STACK_TOOLS` override them.
     ///
     /// # Errors
     /// When the program is in no target folder and `CARGO_TARGET_DIR` is not set.
-    pub fn of_this_build() -> StackResult<Self> {
+    pub fn in_target_folder() -> StackResult<Self> {
         let absolute = |path: PathBuf| std::path::absolute(path).map_err(StackError::io("find the current folder"));
         let target = match folder_of(env::var_os("CARGO_TARGET_DIR")) {
             Some(target) => target,

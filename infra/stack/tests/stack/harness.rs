@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use diptych_stack::{Places, ProcessState, ProcessStatus, Server, Stack, StackConfig, Tools};
+use diptych_stack::{ProcessState, ProcessStatus, Server, Stack, StackConfig, StackPaths, Tools};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -16,12 +16,12 @@ use tokio::{
 };
 
 /// Time limit of each operation in a test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Configuration of a stack for a test. Prints a line and returns `None` if a server is not installed; fails in CI.
 pub(crate) fn config(servers: &[Server]) -> Option<StackConfig> {
     let config = StackConfig::for_test(servers.iter().copied()).unwrap();
-    let tools = Tools::of(&config.places);
+    let tools = Tools::at(&config.paths);
     let Some(missing) = servers.iter().find_map(|server| tools.check(server.package()).err()) else {
         return Some(config);
     };
@@ -37,8 +37,8 @@ pub(crate) async fn start(servers: &[Server]) -> Option<Stack> {
 }
 
 /// Paths with a separate folder for stacks, and the tools of this build.
-pub(crate) fn places_apart(folder: &tempfile::TempDir) -> Places {
-    Places { stacks: folder.path().join("stack"), tools: Places::of_this_build().unwrap().tools }
+pub(crate) fn separate_paths(folder: &tempfile::TempDir) -> StackPaths {
+    StackPaths { stacks: folder.path().join("stack"), tools: StackPaths::in_target_folder().unwrap().tools }
 }
 
 pub(crate) fn status(stack: &Stack, process: impl AsRef<str>) -> ProcessStatus {
@@ -82,7 +82,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+    timeout(TEST_TIMEOUT, holds).await.unwrap_or_else(|_| panic!("not in time: {what}"));
 }
 
 /// Runs a statement with psql.
@@ -94,7 +94,7 @@ pub(crate) fn psql(stack: &Stack, statement: &str) -> Command {
 }
 
 pub(crate) async fn sql(stack: &Stack, statement: &str) -> String {
-    let output = timeout(PATIENCE, psql(stack, statement).output()).await.unwrap().unwrap();
+    let output = timeout(TEST_TIMEOUT, psql(stack, statement).output()).await.unwrap().unwrap();
     text(&output)
 }
 
@@ -115,20 +115,20 @@ pub(crate) async fn memcached(port: u16, request: &str) -> std::io::Result<Strin
 }
 
 /// This crate's program, with stacks in a folder of their own.
-pub(crate) fn program(places: &Places, arguments: &[&str]) -> Command {
+pub(crate) fn program(paths: &StackPaths, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_diptych-stack"));
-    command.args(arguments).env("CARGO_TARGET_DIR", target(places)).env(diptych_stack::TOOLS_VARIABLE, &places.tools);
+    command.args(arguments).env("CARGO_TARGET_DIR", target(paths)).env(diptych_stack::TOOLS_VARIABLE, &paths.tools);
     command.env_remove("DIPTYCH_STACK").kill_on_drop(true);
     command
 }
 
-fn target(places: &Places) -> PathBuf {
-    places.target().to_owned()
+fn target(paths: &StackPaths) -> PathBuf {
+    paths.target().to_owned()
 }
 
 /// Runs it to its end: its exit status and what it wrote.
-pub(crate) async fn run(places: &Places, arguments: &[&str]) -> (i32, String, String) {
-    let output = timeout(PATIENCE * 3, program(places, arguments).output()).await.unwrap().unwrap();
+pub(crate) async fn run(paths: &StackPaths, arguments: &[&str]) -> (i32, String, String) {
+    let output = timeout(TEST_TIMEOUT * 3, program(paths, arguments).output()).await.unwrap().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use diptych_stack::{Places, Server, Stack, StackConfig, StackError};
+use diptych_stack::{Server, Stack, StackConfig, StackError, StackPaths};
 
-use crate::site::{config, is_gone, occupy, pid, places_apart, port, start};
+use crate::harness::{config, is_gone, occupy, pid, port, separate_paths, start};
 
 #[tokio::test]
 async fn a_taken_port_is_reported_with_its_holder() {
@@ -12,19 +12,19 @@ async fn a_taken_port_is_reported_with_its_holder() {
     let port = port(&stack, Server::Memcached);
     stack.kill(Server::Memcached).await.unwrap();
     let other = occupy(port).await;
-    let error = stack.start_again(Server::Memcached).await.unwrap_err();
+    let error = stack.start_process(Server::Memcached).await.unwrap_err();
     let holder = format!("(process {})", std::process::id());
     assert!(error.to_string().contains(&format!("port {port} of memcached is taken by ")), "{error}");
     assert!(error.to_string().contains(&holder), "{error}");
     drop(other);
-    stack.start_again(Server::Memcached).await.unwrap();
+    stack.start_process(Server::Memcached).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_restarted_stack_replaces_taken_ports() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(&[Server::Memcached]) else { return };
-    let config = StackConfig { places: places_apart(&folder), keep: true, ..config };
+    let config = StackConfig { paths: separate_paths(&folder), keep: true, ..config };
     let stack = Stack::start(config.clone()).await.unwrap();
     let before = port(&stack, Server::Memcached);
     stack.stop().await.unwrap();
@@ -37,19 +37,19 @@ async fn a_restarted_stack_replaces_taken_ports() {
 async fn a_stack_with_an_unreadable_state_can_be_killed_and_restarted() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(&[Server::Memcached]) else { return };
-    let config = StackConfig { places: places_apart(&folder), name: "lost".into(), keep: true, ..config };
+    let config = StackConfig { paths: separate_paths(&folder), name: "lost".into(), keep: true, ..config };
     let stack = Stack::start(config.clone()).await.unwrap();
     let pid = pid(&stack, Server::Memcached);
     stack.detach().unwrap();
-    fs::write(config.places.stacks.join("lost/state.json"), "{\"version\": 1, \"own").unwrap();
+    fs::write(config.paths.stacks.join("lost/state.json"), "{\"version\": 1, \"own").unwrap();
 
     let assert_names_remedy = |error: StackError| {
         assert!(error.to_string().contains("cargo stack down --name lost"), "{error}");
     };
-    assert_names_remedy(Stack::attach(&config.places, "lost").unwrap_err());
+    assert_names_remedy(Stack::attach(&config.paths, "lost").unwrap_err());
     assert_names_remedy(Stack::start(config.clone()).await.unwrap_err());
-    assert_names_remedy(Stack::delete(&config.places, "lost").await.unwrap_err());
-    assert_eq!(Stack::clear(&config.places, "lost").await.unwrap(), 1);
+    assert_names_remedy(Stack::delete(&config.paths, "lost").await.unwrap_err());
+    assert_eq!(Stack::kill_unreadable(&config.paths, "lost").await.unwrap(), 1);
     assert!(is_gone(pid));
     Stack::start(config).await.unwrap().stop().await.unwrap();
 }
@@ -57,14 +57,14 @@ async fn a_stack_with_an_unreadable_state_can_be_killed_and_restarted() {
 #[tokio::test]
 async fn missing_stacks_and_packages_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let places = places_apart(&folder);
-    let error = Stack::attach(&places, "nobody").unwrap_err().to_string();
+    let paths = separate_paths(&folder);
+    let error = Stack::attach(&paths, "nobody").unwrap_err().to_string();
     assert_eq!(error, "there is no stack \"nobody\": `cargo stack up --name nobody` starts it");
-    let error = Stack::attach(&places, "../elsewhere").unwrap_err().to_string();
+    let error = Stack::attach(&paths, "../elsewhere").unwrap_err().to_string();
     assert!(error.contains("not a valid stack name"), "{error}");
 
-    let nothing = Places { tools: folder.path().join("tools"), ..places };
-    let config = StackConfig { places: nothing, servers: vec![Server::Kafka], ..StackConfig::new("empty").unwrap() };
+    let nothing = StackPaths { tools: folder.path().join("tools"), ..paths };
+    let config = StackConfig { paths: nothing, servers: vec![Server::Kafka], ..StackConfig::new("empty").unwrap() };
     let error = Stack::start(config).await.unwrap_err().to_string();
     assert_eq!(error, "Apache Kafka is not installed: `cargo stack install` installs it");
 }
