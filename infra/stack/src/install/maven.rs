@@ -142,4 +142,17 @@ mod tests {
         fs::write(folder.path().join("lib/a.jar"), "original").unwrap();
         accept(folder.path(), &jars).unwrap();
     }
+
+    #[test]
+    fn the_committed_lists_are_well_formed() {
+        for list in [KAFKA.list, CASSANDRA.list] {
+            let sums = checksums::parse(list);
+            assert_eq!(sums.len(), list.lines().count());
+            assert!(sums.len() > 80);
+            for (name, sum) in sums {
+                let is_sum = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+                assert!(is_sum && Path::new(name).extension().is_some_and(|ending| ending == "jar"), "{name} {sum}");
+            }
+        }
+    }
 }

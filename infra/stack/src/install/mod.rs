@@ -63,19 +63,19 @@ pub async fn install(
     report: ProgressReporter<'_>,
 ) -> StackResult<Tools> {
     let tools = Tools::at(paths);
-    if missing(&tools, packages).is_empty() {
+    if missing_packages(&tools, packages).is_empty() {
         return Ok(tools);
     }
     fs::create_dir_all(&paths.tools).map_err(StackError::io(format!("make the folder {}", paths.tools.display())))?;
     let _lock = lock(&paths.tools, report).await?;
-    let missing = missing(&tools, packages);
+    let missing = missing_packages(&tools, packages);
     if missing.is_empty() {
         return Ok(tools);
     }
     report(&format!("installing into {}", paths.tools.display()));
     debian::install(&tools, &missing, report).await?;
     // Debian's Postgres may be installed now.
-    let missing = self::missing(&tools, packages);
+    let missing = missing_packages(&tools, packages);
     let folder = &tools.folder;
     futures::try_join!(maven::install(folder, &missing, report), python::install(folder, &missing, report))?;
     scripts::write(&tools)?;
@@ -83,7 +83,7 @@ pub async fn install(
     Ok(tools)
 }
 
-fn missing(tools: &Tools, packages: &BTreeSet<Package>) -> BTreeSet<Package> {
+fn missing_packages(tools: &Tools, packages: &BTreeSet<Package>) -> BTreeSet<Package> {
     packages.iter().copied().filter(|package| tools.check(*package).is_err()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Executable programs of the system.
+//! Finds executable programs of the system.
 
 use std::{
     env, fs,

@@ -62,8 +62,7 @@ impl Tools {
         existing(maven::CASSANDRA.folder(&self.folder).join("lib"), "Apache Cassandra")
     }
 
-    /// The folder of Postgres' programs: the newest that Debian's packages have installed, or else the one from
-    /// Python's.
+    /// The folder of Postgres' programs: the newest version installed from Debian, otherwise the one from PyPI.
     ///
     /// # Errors
     /// When it is not installed.

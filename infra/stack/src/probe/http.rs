@@ -1,4 +1,4 @@
-//! HTTP: a GET that must be answered with 200.
+//! HTTP probe: a GET that must be answered with status 200.
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 

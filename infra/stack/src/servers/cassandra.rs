@@ -1,4 +1,4 @@
-//! One Cassandra node.
+//! Prepares a Cassandra node.
 
 use std::time::Duration;
 

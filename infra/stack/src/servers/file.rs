@@ -1,4 +1,4 @@
-//! Configuration files from templates.
+//! Writes configuration files from templates.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! One Kafka broker that is its own controller.
+//! Prepares a Kafka broker that is its own controller.
 
 use std::time::Duration;
 

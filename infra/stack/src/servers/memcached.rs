@@ -1,4 +1,4 @@
-//! memcached.
+//! Prepares memcached.
 
 use std::time::Duration;
 

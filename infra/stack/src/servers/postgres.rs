@@ -1,4 +1,4 @@
-//! Postgres.
+//! Prepares Postgres.
 
 use std::{
     fs, io,

@@ -1,4 +1,4 @@
-//! Reading and changing `state.json`.
+//! Loads, edits and saves `state.json`.
 
 use std::{
     fs::{self, File},
@@ -36,7 +36,7 @@ pub(crate) fn edit<T>(folder: &StackFolder, change: impl FnOnce(&mut StackState)
     Ok(result)
 }
 
-/// Written beside and moved into its place: whoever reads it meets the old one or the new one.
+/// Replaces the file by a rename, so that readers see either the old or the new state.
 fn save(folder: &StackFolder, state: &StackState) -> StackResult<()> {
     let path = folder.state();
     let write = || -> std::io::Result<()> {
