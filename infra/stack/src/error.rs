@@ -48,7 +48,10 @@ pub enum StackError {
     },
 
     /// Another process listens on the port of this process.
-    #[error("port {port} of {process} is taken{}: stop what uses it, then start {process} again", by(holder.as_deref()))]
+    #[error(
+        "port {port} of {process} is taken{}: stop what uses it, then start {process} again",
+        by(holder.as_deref())
+    )]
     PortTaken {
         /// The process whose port it is.
         process: String,
@@ -60,10 +63,11 @@ pub enum StackError {
 
     /// No port is free in the whole range.
     #[error(
-        "no {wanted} free ports between {from} and {to} on 127.0.0.1: stop some stacks (`cargo stack status --all` lists them)"
+        "no {wanted} free ports between {from} and {to} on 127.0.0.1: \
+         stop some stacks (`cargo stack status --all` lists them)"
     )]
     NoFreePorts {
-        /// How many were wanted.
+        /// The number of ports needed.
         wanted: usize,
         /// The first port of the range.
         from: u16,
@@ -94,7 +98,10 @@ pub enum StackError {
     },
 
     /// A process still exists after SIGKILL.
-    #[error("process {pid} of {process} still exists {} s after SIGKILL: see its state in /proc/{pid}/status", waited.as_secs())]
+    #[error(
+        "process {pid} of {process} still exists {} s after SIGKILL: see its state in /proc/{pid}/status",
+        waited.as_secs()
+    )]
     SurvivedKill {
         /// The process.
         process: String,
@@ -112,7 +119,10 @@ pub enum StackError {
     },
 
     /// Another process owns the stack, or is starting or stopping it.
-    #[error("stack {stack} is in use by another process{}: wait until it ends, or choose another stack with --name", of(*owner))]
+    #[error(
+        "stack {stack} is in use by another process{}: wait until it ends, or choose another stack with --name",
+        of(*owner)
+    )]
     InUse {
         /// The stack.
         stack: String,
@@ -128,7 +138,11 @@ pub enum StackError {
     },
 
     /// The stack's state file cannot be read.
-    #[error("{} is not a valid state file ({reason}): `cargo stack down --name {stack}` kills the processes that it can find and removes the file", path.display())]
+    #[error(
+        "{} is not a valid state file ({reason}): \
+         `cargo stack down --name {stack}` kills the processes that it can find and removes the file",
+        path.display()
+    )]
     UnreadableState {
         /// The stack.
         stack: String,

@@ -22,27 +22,27 @@ struct SystemPackage {
 /// Installs what is missing.
 ///
 /// # Errors
-/// When that is not possible: one line for each package, with what to do.
+/// When a package cannot be installed: one line for each package, with what to do.
 pub(super) async fn install(
     tools: &Tools,
     missing: &BTreeSet<Package>,
     report: ProgressReporter<'_>,
 ) -> StackResult<()> {
-    let wants = wants(tools, missing);
-    if wants.is_empty() {
+    let system_packages = missing_system_packages(tools, missing);
+    if system_packages.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = wants.iter().map(|want| want.debian).collect();
+    let names: Vec<_> = system_packages.iter().map(|package| package.debian).collect();
     let outcome = match find_program("apt-get") {
         Some(apt_get) if rustix::process::geteuid().is_root() => {
             report(&format!("  from Debian: {}", names.join(", ")));
             apt(&apt_get, &names).await
         }
-        Some(_) => Err(needed(&wants, "not running as root")),
-        None => Err(needed(&wants, "apt-get not found")),
+        Some(_) => Err(needed(&system_packages, "not running as root")),
+        None => Err(needed(&system_packages, "apt-get not found")),
     };
     match outcome {
-        Err(error) if wants.iter().all(|want| want.optional) => {
+        Err(error) if system_packages.iter().all(|package| package.optional) => {
             report(&format!("  not from Debian ({error})"));
             Ok(())
         }
@@ -50,10 +50,10 @@ pub(super) async fn install(
     }
 }
 
-fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<SystemPackage> {
+fn missing_system_packages(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<SystemPackage> {
     let has = |packages: &[Package]| packages.iter().any(|package| missing.contains(package));
-    let mut wants = Vec::new();
-    let mut want = |what, debian, optional| wants.push(SystemPackage { what, debian, optional });
+    let mut system_packages = Vec::new();
+    let mut want = |what, debian, optional| system_packages.push(SystemPackage { what, debian, optional });
     if has(&[Package::Postgres]) && tools.postgres().is_err() {
         want("Postgres", "postgresql-15", true);
     }
@@ -71,7 +71,7 @@ fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<SystemPackage> {
     if has(&[Package::Envoy, Package::Clients]) && !python_makes_environments() {
         want("Python 3 with venv", "python3-venv", false);
     }
-    wants
+    system_packages
 }
 
 /// Returns whether `python3 -m venv` works; Debian has a separate package for what it needs.
@@ -92,10 +92,12 @@ async fn apt(apt_get: &Path, names: &[&str]) -> StackResult<()> {
     run(&what, command().args(["install", "--no-install-recommends"]).args(names)).await.map(|_| ())
 }
 
-fn needed(wants: &[SystemPackage], why: &str) -> StackError {
-    let lines: Vec<_> =
-        wants.iter().map(|want| format!("{} is missing: apt-get install {}", want.what, want.debian)).collect();
-    let what = wants.iter().map(|want| want.what).collect::<Vec<_>>().join(", ");
+fn needed(system_packages: &[SystemPackage], why: &str) -> StackError {
+    let lines: Vec<_> = system_packages
+        .iter()
+        .map(|package| format!("{} is missing: apt-get install {}", package.what, package.debian))
+        .collect();
+    let what = system_packages.iter().map(|package| package.what).collect::<Vec<_>>().join(", ");
     StackError::Install {
         what,
         reason: format!("{why}; run as root, or install manually:\n  | {}", lines.join("\n  | ")),

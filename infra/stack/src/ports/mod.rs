@@ -45,9 +45,9 @@ pub(crate) fn reserve(
     let _lock = lock.map_err(StackError::io(format!("lock {}", path.display())))?;
     let mut taken = ports_of_stacks(paths);
     state::edit(folder, |state| {
-        let lives = state.find(process).is_some_and(|record| record.live_run().is_some());
+        let is_alive = state.find(process).is_some_and(|record| record.live_run().is_some());
         let mut ports = state.ports.remove(process).unwrap_or_default();
-        ports.retain(|service, port| services.contains(&service.as_str()) && (lives || is_free(*port)));
+        ports.retain(|service, port| services.contains(&service.as_str()) && (is_alive || is_free(*port)));
         let missing: Vec<_> = services.iter().filter(|service| !ports.contains_key(**service)).collect();
         taken.extend(state.all_ports().chain(ports.values().copied()));
         let found = find(folder, &taken, missing.len())?;

@@ -20,7 +20,8 @@ pub(crate) async fn clear_locks(spec: &ProcessSpec) -> StackResult<()> {
             while let Some(pid) = proc_fs::working_in(folder, &spec.program) {
                 if Instant::now() >= until {
                     return Err(StackError::Invalid(format!(
-                        "process {pid} of an earlier run of {} still works in {}: stop it (kill {pid}) and start {} again",
+                        "process {pid} of an earlier run of {} still works in {}: \
+                         stop it (kill {pid}) and start {} again",
                         spec.name,
                         folder.display(),
                         spec.name

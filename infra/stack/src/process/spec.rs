@@ -195,7 +195,8 @@ pub(crate) fn check_name(what: &str, name: &str) -> StackResult<()> {
         return Ok(());
     }
     Err(StackError::Invalid(format!(
-        "{name:?} is not a valid {what} name: use 1 to {NAME_BYTES_MAX} lower-case letters, digits and -, not starting with -"
+        "{name:?} is not a valid {what} name: \
+         use 1 to {NAME_BYTES_MAX} lower-case letters, digits and -, not starting with -"
     )))
 }
 

@@ -32,7 +32,7 @@ pub struct ProductConfig {
     /// Further settings of the services, as environment variables (`DIPTYCH_...`). They cannot override the addresses
     /// of the servers. Default: none.
     pub settings: BTreeMap<String, String>,
-    /// Where Envoy sends spans. Default: nowhere.
+    /// Trace collector for Envoy. Default: none.
     pub tracing: Option<Tracing>,
 }
 

@@ -43,7 +43,7 @@ impl Stack {
     /// resumed. Returns when all are ready.
     ///
     /// # Errors
-    /// As [`Stack::add`]; later stages are not started then.
+    /// As for [`Stack::add`]. Later stages are then not started.
     pub async fn ensure_all_running(&self, specs: impl IntoIterator<Item = ProcessSpec>) -> StackResult<()> {
         let mut stages: BTreeMap<u8, Vec<ProcessSpec>> = BTreeMap::new();
         for spec in specs {

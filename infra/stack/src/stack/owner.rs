@@ -40,8 +40,8 @@ impl OwnerLock {
                 Err(TryLockError::Error(error)) => return Err(doing()(error)),
             }
             let owner = state::load(folder).ok().flatten().and_then(|state| state.owner);
-            let lives = owner.as_ref().is_some_and(ProcessIdentity::is_alive);
-            if lives || Instant::now() >= until {
+            let owner_is_alive = owner.as_ref().is_some_and(ProcessIdentity::is_alive);
+            if owner_is_alive || Instant::now() >= until {
                 return Err(StackError::InUse { stack: folder.name.clone(), owner: owner.map(|owner| owner.pid) });
             }
             sleep(RETRY_INTERVAL).await;

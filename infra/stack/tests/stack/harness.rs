@@ -98,14 +98,14 @@ pub(crate) async fn sql(stack: &Stack, statement: &str) -> String {
     text(&output)
 }
 
-/// What it wrote, where it ended well.
+/// Returns the standard output of a successful command.
 pub(crate) fn text(output: &Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What memcached answers.
+/// Sends a request to memcached and returns its answer.
 pub(crate) async fn memcached(port: u16, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(format!("{request}quit\r\n").as_bytes()).await?;
@@ -126,7 +126,7 @@ fn target(paths: &StackPaths) -> PathBuf {
     paths.target().to_owned()
 }
 
-/// Runs it to its end: its exit status and what it wrote.
+/// Runs the program to its end. Returns its exit status, standard output and standard error.
 pub(crate) async fn run(paths: &StackPaths, arguments: &[&str]) -> (i32, String, String) {
     let output = timeout(TEST_TIMEOUT * 3, program(paths, arguments).output()).await.unwrap().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

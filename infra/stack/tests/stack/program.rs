@@ -32,7 +32,7 @@ async fn up_status_kill_restart_logs_and_down() {
     let before = row(&table, "memcached");
     assert_eq!(before[1], "running");
     let (pid, port) = (before[2].parse().unwrap(), before.last().unwrap());
-    assert!(!is_gone(pid), "it lives on after `up` has ended");
+    assert!(!is_gone(pid), "it keeps running after `up` has ended");
     let env = expect("env", 0).await;
     assert!(env.contains(&format!("export DIPTYCH_TEST_MEMCACHED='127.0.0.1:{port}'")), "{env}");
 
@@ -50,11 +50,11 @@ async fn up_status_kill_restart_logs_and_down() {
     let after = row(&table, "memcached");
     assert_ne!(after[2], before[2], "another process");
     assert_eq!(after.last(), before.last(), "on the same port");
-    assert!(expect("up memcached", 0).await.contains("running"), "what runs is left as it is");
+    assert!(expect("up memcached", 0).await.contains("running"), "running processes are left unchanged");
     assert_eq!(row(&expect("status", 0).await, "memcached")[2], after[2]);
     assert!(expect("restart memcached", 0).await.contains("memcached restarted"));
     let after = row(&expect("status", 0).await, "memcached")[2].to_owned();
-    assert_ne!(after, before[2], "a process that lived is another one after its restart");
+    assert_ne!(after, before[2], "a restarted process has another pid");
     expect("kill memcached", 0).await;
     expect("up memcached", 0).await;
     let table = expect("status", 0).await;
