@@ -1,16 +1,16 @@
-//! What can go wrong with servers on one machine. Every message says what happened, to which process, and what to do.
+//! Errors of a stack. Every message names the process, what happened, and what to do.
 
 use std::{io, path::PathBuf, time::Duration};
 
-/// The result of whatever is done with a stack.
+/// Result of an operation on a stack.
 pub type StackResult<T> = Result<T, StackError>;
 
-/// Why something with a stack did not work.
+/// Error of an operation on a stack.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
-    /// A process ended although it should run.
+    /// A process ended before it was ready.
     #[error("{process} ended before it was ready{}", LogTail(log, tail))]
-    Ended {
+    EndedEarly {
         /// The process.
         process: String,
         /// Its log.
@@ -19,14 +19,14 @@ pub enum StackError {
         tail: String,
     },
 
-    /// A process runs, and did not answer in time.
+    /// A process is running but did not become ready in time.
     #[error("{process} was not ready after {} s: {last}{}", waited.as_secs(), LogTail(log, tail))]
     NotReady {
         /// The process.
         process: String,
-        /// How long was waited.
+        /// The time waited.
         waited: Duration,
-        /// What the last probe met.
+        /// The result of the last probe.
         last: String,
         /// The log of the process.
         log: PathBuf,
@@ -34,7 +34,7 @@ pub enum StackError {
         tail: String,
     },
 
-    /// A process that does one thing and ends did not end well.
+    /// A one-off process failed.
     #[error("{process} failed: {reason}{}", LogTail(log, tail))]
     Failed {
         /// The process.
@@ -47,23 +47,27 @@ pub enum StackError {
         tail: String,
     },
 
-    /// Somebody else listens on the port of a process.
-    #[error("port {port} of {process} is taken{}: stop what uses it, then start {process} again", by(holder.as_deref()))]
+    /// Another process listens on the port of this process.
+    #[error(
+        "port {port} of {process} is taken{}: stop what uses it, then start {process} again",
+        by(holder.as_deref())
+    )]
     PortTaken {
         /// The process whose port it is.
         process: String,
         /// The port on 127.0.0.1.
         port: u16,
-        /// Who has it, as far as this user may see that.
+        /// The program that uses it, if this user may see that.
         holder: Option<String>,
     },
 
     /// No port is free in the whole range.
     #[error(
-        "no {wanted} free ports between {from} and {to} on 127.0.0.1: stop some stacks (`cargo stack status --all` lists them)"
+        "no {wanted} free ports between {from} and {to} on 127.0.0.1: \
+         stop some stacks (`cargo stack status --all` lists them)"
     )]
-    NoPorts {
-        /// How many were wanted.
+    NoFreePorts {
+        /// The number of ports needed.
         wanted: usize,
         /// The first port of the range.
         from: u16,
@@ -73,63 +77,73 @@ pub enum StackError {
 
     /// The stack has no process of this name.
     #[error("stack {stack} has no process {process:?}: it has {known}")]
-    Unknown {
+    UnknownProcess {
         /// The stack.
         stack: String,
-        /// The name that was asked for.
+        /// The requested name.
         process: String,
-        /// The names that it has.
+        /// The names of its processes.
         known: String,
     },
 
-    /// What was asked needs the process to be in another state.
+    /// The operation needs the process to be in another state.
     #[error("{process} is {state}: {remedy}")]
     WrongState {
         /// The process.
         process: String,
-        /// What it is: running, paused, dead.
+        /// Its state: running, paused or dead.
         state: &'static str,
         /// What to do instead.
         remedy: &'static str,
     },
 
-    /// A process did not go away after SIGKILL.
-    #[error("process {pid} of {process} is still there {} s after SIGKILL: its state is in /proc/{pid}/status", waited.as_secs())]
-    Immortal {
+    /// A process still exists after SIGKILL.
+    #[error(
+        "process {pid} of {process} still exists {} s after SIGKILL: see its state in /proc/{pid}/status",
+        waited.as_secs()
+    )]
+    SurvivedKill {
         /// The process.
         process: String,
         /// The process id.
         pid: u32,
-        /// How long was waited.
+        /// The time waited.
         waited: Duration,
     },
 
     /// There is no such stack.
     #[error("there is no stack {stack:?}: `cargo stack up --name {stack}` starts it")]
-    NoStack {
+    StackNotFound {
         /// The stack.
         stack: String,
     },
 
-    /// Another process owns the stack, or is just starting or stopping it.
-    #[error("stack {stack} belongs to a running process{}: wait for its end, or choose another stack with --name", of(*owner))]
+    /// Another process owns the stack, or is starting or stopping it.
+    #[error(
+        "stack {stack} is in use by another process{}: wait until it ends, or choose another stack with --name",
+        of(*owner)
+    )]
     InUse {
         /// The stack.
         stack: String,
-        /// The process id of the owner, where it is known.
+        /// The process id of the owner, if known.
         owner: Option<u32>,
     },
 
-    /// The stack's servers run already, and were not started by this owner.
-    #[error("stack {stack} runs already: stop it with `cargo stack down --name {stack}`, or choose another name")]
-    RunsAlready {
+    /// The stack's servers are already running and were not started by this owner.
+    #[error("stack {stack} is already running: stop it with `cargo stack down --name {stack}`, or choose another name")]
+    AlreadyRunning {
         /// The stack.
         stack: String,
     },
 
-    /// What a stack wrote down about itself cannot be read.
-    #[error("{} is not what this version writes ({reason}): `cargo stack down --name {stack}` stops what it can find and removes the file", path.display())]
-    State {
+    /// The stack's state file cannot be read.
+    #[error(
+        "{} is not a valid state file ({reason}): \
+         `cargo stack down --name {stack}` kills the processes that it can find and removes the file",
+        path.display()
+    )]
+    UnreadableState {
         /// The stack.
         stack: String,
         /// The file.
@@ -138,11 +152,11 @@ pub enum StackError {
         reason: String,
     },
 
-    /// A name, a number or a text from outside that does not fit.
+    /// An invalid name, number or text, or a condition of the system that prevents the operation.
     #[error("{0}")]
     Invalid(String),
 
-    /// Something that a server needs is not installed.
+    /// A program that a server needs is not installed.
     #[error("{what} is not installed: {remedy}")]
     NotInstalled {
         /// What is missing.
@@ -151,34 +165,34 @@ pub enum StackError {
         remedy: String,
     },
 
-    /// An installation did not work.
+    /// An installation failed.
     #[error("cannot install {what}: {reason}")]
     Install {
-        /// What was to be installed.
+        /// The package.
         what: String,
-        /// What went wrong, and what to do.
+        /// The reason, and what to do.
         reason: String,
     },
 
-    /// The system refused.
+    /// A system call failed.
     #[error("cannot {doing}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl StackError {
-    /// For `map_err`: what was being done when the system refused.
+    /// Wraps an I/O error with the operation that failed, for `map_err`.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }
 }
 
-/// The end of a log, and where the rest is.
+/// The end of a log, with the path of the log.
 struct LogTail<'a>(&'a PathBuf, &'a str);
 
 impl std::fmt::Display for LogTail<'_> {
@@ -207,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_failure_shows_the_end_of_the_log() {
-        let error = StackError::Ended {
+        let error = StackError::EndedEarly {
             process: "kafka".into(),
             log: "stack/kafka/output.log".into(),
             tail: "one\ntwo".into(),

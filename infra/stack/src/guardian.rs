@@ -1,4 +1,4 @@
-//! Sees to it that nothing outlives the owner of a stack, also when that was killed.
+//! Guardian process: kills the processes of a stack when its owner exits, even if the owner was killed.
 
 use std::{
     io::Write,
@@ -11,43 +11,43 @@ use crate::{StackError, StackResult};
 
 const SCRIPT: &str = include_str!("guardian.sh");
 
-/// A process that holds the end of a pipe from this one. When the pipe breaks, it kills every process that the file of
-/// the stack lists, with all that those have started. Dropping it breaks the pipe and returns when they are gone.
+/// Child process that reads from a pipe held by this process. When the pipe closes, it kills every process listed in
+/// the stack's file, and their descendants. Dropping this closes the pipe and returns when the processes have ended.
 pub(crate) struct Guardian {
     child: Child,
 }
 
 impl Guardian {
-    /// Posts it. `running` is the file that lists processes; it is read when the pipe breaks.
-    pub(crate) fn post(running: &Path) -> StackResult<Self> {
+    /// Starts it. `running` is the file that lists processes; it is read when the pipe closes.
+    pub(crate) fn start(running: &Path) -> StackResult<Self> {
         let child = Command::new("/bin/sh")
             .arg("-c")
             .arg(SCRIPT)
             .arg("diptych-stack-guardian")
             .arg(running)
             .current_dir("/")
-            // A Ctrl-C at a terminal, or a signal to the group of the owner, is not for the guardian.
+            // Ctrl-C in a terminal, and signals to the process group of the owner, must not reach the guardian.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(StackError::io("start /bin/sh, which stops everything when this process is gone"))?;
+            .map_err(StackError::io("start /bin/sh as the guardian process"))?;
         Ok(Self { child })
     }
 
     /// Lets the processes outlive this one.
     pub(crate) fn release(mut self) -> StackResult<()> {
         let mut pipe = self.child.stdin.take();
-        let told = pipe.as_mut().map_or(Ok(()), |pipe| pipe.write_all(b"released\n"));
-        told.map_err(StackError::io("let the processes go on without this one"))
+        let written = pipe.as_mut().map_or(Ok(()), |pipe| pipe.write_all(b"released\n"));
+        written.map_err(StackError::io("release the processes from the guardian"))
     }
 }
 
 impl Drop for Guardian {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        // An error means that it is gone already.
+        // An error means that it has already ended.
         let _ = self.child.wait();
     }
 }
@@ -57,27 +57,27 @@ mod tests {
     use std::io::{BufRead, BufReader};
 
     use super::*;
-    use crate::process::Identity;
+    use crate::process::ProcessIdentity;
 
     /// A shell with a child, which is stopped.
-    fn family() -> (Child, Identity, Identity) {
+    fn family() -> (Child, ProcessIdentity, ProcessIdentity) {
         let script = "sleep 600 & echo $!; kill -STOP $!; wait";
         let mut root = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(root.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let child = Identity::of(line.trim().parse().unwrap()).unwrap();
-        let identity = Identity::of(root.id()).unwrap();
+        let child = ProcessIdentity::of(line.trim().parse().unwrap()).unwrap();
+        let identity = ProcessIdentity::of(root.id()).unwrap();
         (root, identity, child)
     }
 
     #[test]
-    fn a_broken_pipe_kills_what_is_listed_with_its_children() {
+    fn a_closed_pipe_kills_the_listed_processes_and_their_children() {
         let list = tempfile::NamedTempFile::new().unwrap();
-        let guardian = Guardian::post(list.path()).unwrap();
+        let guardian = Guardian::start(list.path()).unwrap();
         let (mut root, identity, child) = family();
         std::fs::write(list.path(), format!("{identity}\n1 1 no-boot\ngarbage\n")).unwrap();
         drop(guardian);
-        assert!(!identity.lives() && !child.lives());
+        assert!(!identity.is_alive() && !child.is_alive());
         root.wait().unwrap();
     }
 
@@ -89,23 +89,23 @@ mod tests {
         let (pid, rest) = line.split_once(' ').unwrap();
         let (start, boot) = rest.split_once(' ').unwrap();
         std::fs::write(list.path(), format!("{pid} 1 {boot}\n{pid} {start} another-boot\n")).unwrap();
-        drop(Guardian::post(list.path()).unwrap());
-        assert!(identity.lives() && child.lives());
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(identity.is_alive() && child.is_alive());
         std::fs::write(list.path(), format!("{identity}\n")).unwrap();
-        drop(Guardian::post(list.path()).unwrap());
-        assert!(!identity.lives() && !child.lives());
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(!identity.is_alive() && !child.is_alive());
         root.wait().unwrap();
     }
 
     #[test]
-    fn what_was_released_lives_on() {
+    fn released_processes_keep_running() {
         let list = tempfile::NamedTempFile::new().unwrap();
         let (mut root, identity, child) = family();
         std::fs::write(list.path(), format!("{identity}\n")).unwrap();
-        Guardian::post(list.path()).unwrap().release().unwrap();
-        assert!(identity.lives() && child.lives());
-        drop(Guardian::post(list.path()).unwrap());
-        assert!(!identity.lives() && !child.lives());
+        Guardian::start(list.path()).unwrap().release().unwrap();
+        assert!(identity.is_alive() && child.is_alive());
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(!identity.is_alive() && !child.is_alive());
         root.wait().unwrap();
     }
 }

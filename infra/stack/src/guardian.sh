@@ -1,33 +1,33 @@
-# Stands beside the owner of a stack and kills what the stack started when the owner is gone, however it went.
+# Guardian: kills all processes of a stack when its owner has ended for any reason.
 #
-# Standard input is a pipe from the owner. The line "released" on it says that the processes may outlive the owner; the end of the pipe
-# without that line says that the owner is gone. $1 names a file with a line for each process: its pid, when it started, in which boot.
+# Standard input is a pipe from the owner. The line "released" means that the processes may outlive the owner; end of file without that
+# line means that the owner has ended. $1 is a file with a line for each process: pid, start time in ticks, boot id.
 #
-# A shell script because every user of the library has a shell at hand, while a test of another crate does not have this crate's program.
+# A shell script because a shell is always available, while a test of another crate does not have this crate's program.
 
 trap '' HUP INT QUIT TERM
 read -r word && [ "$word" = released ] && exit 0
 [ -f "$1" ] || exit 0
 read -r this_boot </proc/sys/kernel/random/boot_id
 
-# Sets state, parent and began of process $1. Fails where there is no such process.
+# Sets state, parent and began of process $1. Fails if there is no such process.
 look_at() {
     read -r line <"/proc/$1/stat" || return 1
-    # A process may call itself anything, so fields are counted from behind its name.
+    # The process name may contain any character, so fields are counted from its end.
     set -- ${line##*) }
     state=$1 parent=$2
     shift 19
     began=$1
 }
 
-# Every pid stands between blanks, so that none is found inside another.
+# Every pid is between blanks, so that none matches part of another.
 known=
 while read -r pid start boot; do
     look_at "$pid" && [ "$began" = "$start" ] && [ "$boot" = "$this_boot" ] && known="$known $pid "
 done <"$1"
 
-# Everything is stopped before anything is killed: a process that goes on might start another one meanwhile, and children of a killed one
-# are found by nobody.
+# Everything is stopped before anything is killed: a running process might start another one, and the children of a killed process can no
+# longer be found.
 found=yes
 while [ -n "$found" ]; do
     found=
@@ -42,7 +42,7 @@ while [ -n "$found" ]; do
 done
 for pid in $known; do kill -KILL "$pid"; done
 
-# Whoever waits for this script may rely on all of them being gone.
+# When this script ends, all of them have ended.
 tries=100
 while [ "$tries" -gt 0 ]; do
     left=

@@ -1,12 +1,11 @@
-//! The real servers on one machine, without containers: installs, starts, stops, kills and pauses them.
+//! Installs, starts, stops, kills and pauses real servers on one machine, without containers.
 //!
-//! For people there is the program, `cargo stack`; for tests there is [`Stack`]. Both do the same things to the same
-//! files, so that a stack that a test has started can be looked at by hand while the test runs.
+//! Users run the program `cargo stack`; tests use [`Stack`]. Both work on the same files, so a stack that a test has
+//! started can be inspected by hand while the test runs.
 //!
-//! A stack has a name, and under it a folder, ports and processes of its own: several stand side by side. What it knows
-//! is written down in its folder, and every process is told apart from a later one with the same pid. The owner of a
-//! stack is the process that started it; a guardian process kills everything when the owner goes, also when the owner
-//! was killed.
+//! A stack has a name and its own folder, ports and processes, so several can run side by side. Its state is a file in
+//! its folder, and each process is identified by more than its pid, because pids are reused. The owner of a stack is
+//! the process that started it. A guardian process kills everything when the owner exits, even if the owner was killed.
 //!
 //! ```no_run
 //! use diptych_stack::{Server, Stack, StackConfig, StackResult};
@@ -15,7 +14,7 @@
 //! let stack = Stack::start(StackConfig::for_test([Server::Postgres, Server::Memcached])?).await?;
 //! let address = stack.address(Server::Postgres)?;
 //! stack.kill(Server::Postgres).await?;
-//! stack.start_again(Server::Postgres).await?; // at the same address, with its data
+//! stack.start_process(Server::Postgres).await?; // at the same address, with its data
 //! stack.stop().await?;
 //! # Ok(())
 //! # }
@@ -24,7 +23,7 @@
 mod error;
 mod guardian;
 mod install;
-mod places;
+mod paths;
 mod ports;
 mod probe;
 mod process;
@@ -34,9 +33,9 @@ mod stack;
 mod state;
 
 pub use error::{StackError, StackResult};
-pub use install::{Package, Say, Tools, install};
-pub use places::{Places, TOOLS_VARIABLE};
+pub use install::{Package, ProgressReporter, Tools, install};
+pub use paths::{StackPaths, TOOLS_VARIABLE};
 pub use process::{ProcessSpec, ProcessState, Readiness, RunAs, StopSignal};
 pub use product::{Product, ProductConfig, Tracing};
 pub use servers::Server;
-pub use stack::{ProcessStatus, Stack, StackConfig, Stopped};
+pub use stack::{ProcessStatus, Stack, StackConfig, StopReport};

@@ -1,4 +1,4 @@
-//! `cargo stack`: the real servers on this machine, for people.
+//! `cargo stack`: runs the real servers on this machine.
 
 mod cli;
 
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(cli.run());
-    // A thread that waits for a lock of somebody else must not hold the end up.
+    // A thread that waits for a lock must not delay the exit.
     runtime.shutdown_background();
     outcome
 }

@@ -15,7 +15,7 @@ pub(crate) async fn caches_are_lost(installation: &StackInstallation, traffic: &
     let began_at = Instant::now();
     let processes = ["query-1", "query-2", "memcached"];
     try_join_all(processes.map(|process| installation.stack.kill(process))).await.unwrap();
-    try_join_all(processes.map(|process| installation.stack.start_again(process))).await.unwrap();
+    try_join_all(processes.map(|process| installation.stack.start_process(process))).await.unwrap();
     traffic.until_recovered(installation).await;
     println!("{} were killed at once; {}", processes.join(", "), traffic.call_log.pauses(began_at));
 }

@@ -11,7 +11,7 @@ pub(crate) async fn no_call_fails(installation: &StackInstallation, traffic: &Tr
         let began_at = Instant::now();
         assert!(installation.stack.terminate(process).await.unwrap(), "{process} did not stop gracefully");
         traffic.until_all_succeed(Instant::now()).await;
-        traffic.wait_while_correct(process, installation.stack.start_again(process)).await.unwrap();
+        traffic.wait_while_correct(process, installation.stack.start_process(process)).await.unwrap();
         traffic.until_recovered(installation).await;
         let failures = traffic.call_log.failures(began_at);
         assert!(failures.is_empty(), "calls failed while {process} was stopped: {failures:#?}");

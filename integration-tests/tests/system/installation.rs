@@ -39,7 +39,7 @@ impl StackInstallation {
     /// `None`; in CI it fails.
     pub(crate) async fn start() -> Option<Self> {
         let config = StackConfig::for_test(Server::ALL).unwrap();
-        let tools = Tools::of(&config.places);
+        let tools = Tools::at(&config.paths);
         let missing = Server::ALL.iter().find_map(|server| tools.check(server.package()).err());
         let missing = missing.or_else(|| tools.envoy().err()).or_else(|| tools.grpcurl().err());
         if let Some(missing) = missing {
@@ -116,7 +116,7 @@ impl StackInstallation {
     /// Kills a process without a graceful stop, and starts it again.
     pub(crate) async fn kill_and_start(&self, process: &str) {
         self.stack.kill(process).await.unwrap();
-        self.stack.start_again(process).await.unwrap();
+        self.stack.start_process(process).await.unwrap();
     }
 
     /// A port of a process, by the name of the service on it.

@@ -61,7 +61,7 @@ pub(crate) async fn an_import_continues_after_a_kill(installation: &StackInstall
     until_accounts_visible(installation, process).await;
     installation.stack.kill(process).await.unwrap();
     assert!(!is_large || !import.has_ended(), "the import ended before {process} was killed");
-    installation.stack.start_again(process).await.unwrap();
+    installation.stack.start_process(process).await.unwrap();
     let ended = timeout(WAIT_MAX, import.end()).await;
     ended.unwrap_or_else(|_| panic!("the import did not end after {process} was killed")).assert_equal();
     admin::until_all_healthy(installation).await;

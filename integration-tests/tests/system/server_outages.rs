@@ -120,7 +120,7 @@ async fn assert_read_time_stops(probe: &Probe, traffic: &Traffic, meanwhile: Cal
 
 async fn restart(installation: &StackInstallation, traffic: &Traffic, server: &str, began_at: Instant) {
     let down = began_at.elapsed().as_secs_f32();
-    traffic.wait_while_correct("the server starts", installation.stack.start_again(server)).await.unwrap();
+    traffic.wait_while_correct("the server starts", installation.stack.start_process(server)).await.unwrap();
     let started = began_at.elapsed().as_secs_f32();
     traffic.until_recovered(installation).await;
     let recovered = began_at.elapsed().as_secs_f32();

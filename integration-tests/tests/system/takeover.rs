@@ -23,13 +23,13 @@ pub(crate) async fn projectors_leave_and_return(installation: &StackInstallation
     let began_at = Instant::now();
     assert!(stack.terminate(LEAVING_PROJECTOR).await.unwrap(), "{LEAVING_PROJECTOR} did not stop gracefully");
     until_taken_over(installation, traffic).await;
-    stack.start_again(LEAVING_PROJECTOR).await.unwrap();
+    stack.start_process(LEAVING_PROJECTOR).await.unwrap();
     until_shared(installation, traffic, "was stopped gracefully and started again", began_at).await;
 
     let began_at = Instant::now();
     stack.kill(LEAVING_PROJECTOR).await.unwrap();
     until_taken_over(installation, traffic).await;
-    stack.start_again(LEAVING_PROJECTOR).await.unwrap();
+    stack.start_process(LEAVING_PROJECTOR).await.unwrap();
     until_shared(installation, traffic, "was killed and started again late", began_at).await;
 
     let began_at = Instant::now();

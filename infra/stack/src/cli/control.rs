@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use diptych_stack::Stack;
 
-/// Kills processes with SIGKILL, as a crash would, with all that they have started.
+/// Kills processes and their descendants with SIGKILL, as in a crash.
 ///
-/// Their data stays. Nothing restarts a killed process by itself: `cargo stack restart PROCESS` or `cargo stack up`
-/// does, on the same ports.
+/// Data is kept. A killed process is not restarted automatically: use `cargo stack restart PROCESS` or `cargo stack
+/// up`. It keeps its ports.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = KILL_HELP)]
 pub(crate) struct Kill {
-    /// The processes, by the names that `cargo stack status` shows.
+    /// Names of the processes, as shown by `cargo stack status`.
     #[arg(required = true, value_name = "PROCESS")]
     processes: Vec<String>,
 }
@@ -21,15 +21,13 @@ Examples:
   cargo stack kill kafka
   cargo stack kill postgres relay-1";
 
-/// Restarts processes: asks each one that runs to end, waits for that, and starts it again on the same ports with the
-/// same data.
+/// Restarts processes: stops each running one gracefully, and starts it again on the same ports with the same data.
 ///
-/// A process that is dead is started. A service runs the program file that is there now, so this is how a new build is
-/// tried.
+/// A dead process is started. A service then runs the current program file, so use this to run a new build.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RESTART_HELP)]
 pub(crate) struct Restart {
-    /// The processes, by the names that `cargo stack status` shows.
+    /// Names of the processes, as shown by `cargo stack status`.
     #[arg(required = true, value_name = "PROCESS")]
     processes: Vec<String>,
 }
@@ -39,11 +37,11 @@ Examples:
   cargo stack restart command-1
   cargo stack restart kafka projector-1 projector-2";
 
-/// Stops processes with SIGSTOP: their ports stay open, and nobody answers, as on a machine that hangs.
+/// Suspends processes with SIGSTOP: their ports stay open but they do not answer, as on a machine that hangs.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = PAUSE_HELP)]
 pub(crate) struct Pause {
-    /// The processes, by the names that `cargo stack status` shows.
+    /// Names of the processes, as shown by `cargo stack status`.
     #[arg(required = true, value_name = "PROCESS")]
     processes: Vec<String>,
 }
@@ -53,11 +51,11 @@ Examples:
   cargo stack pause cassandra
   cargo stack pause postgres && sleep 5 && cargo stack resume postgres";
 
-/// Lets paused processes go on.
+/// Resumes paused processes.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RESUME_HELP)]
 pub(crate) struct Resume {
-    /// The processes, by the names that `cargo stack status` shows.
+    /// Names of the processes, as shown by `cargo stack status`.
     #[arg(required = true, value_name = "PROCESS")]
     processes: Vec<String>,
 }
@@ -69,7 +67,7 @@ Examples:
 pub(crate) async fn kill(args: &Kill, stack: &Stack) -> anyhow::Result<ExitCode> {
     for process in &args.processes {
         stack.kill(process).await?;
-        println!("{process} killed; `cargo stack restart {process}{}` starts it again", of(stack));
+        println!("{process} killed; `cargo stack restart {process}{}` starts it again", name_option(stack));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -85,7 +83,7 @@ pub(crate) async fn restart(args: &Restart, stack: &Stack) -> anyhow::Result<Exi
 pub(crate) async fn pause(args: &Pause, stack: &Stack) -> anyhow::Result<ExitCode> {
     for process in &args.processes {
         stack.pause(process).await?;
-        println!("{process} paused; `cargo stack resume {process}{}` lets it go on", of(stack));
+        println!("{process} paused; `cargo stack resume {process}{}` resumes it", name_option(stack));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -93,12 +91,12 @@ pub(crate) async fn pause(args: &Pause, stack: &Stack) -> anyhow::Result<ExitCod
 pub(crate) fn resume(args: &Resume, stack: &Stack) -> anyhow::Result<ExitCode> {
     for process in &args.processes {
         stack.resume(process)?;
-        println!("{process} goes on");
+        println!("{process} resumed");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What must be added to a command so that it means this stack.
-pub(super) fn of(stack: &Stack) -> String {
+/// Returns the option `--name STACK` to append to a command, empty for the default stack.
+pub(super) fn name_option(stack: &Stack) -> String {
     if stack.name() == super::DEFAULT { String::new() } else { format!(" --name {}", stack.name()) }
 }

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use diptych_stack::{Places, Stack, StackError};
+use diptych_stack::{Stack, StackError, StackPaths};
 
-/// Stops everything: each process is asked to end, and killed when it does not.
+/// Stops everything: each process is asked to end, and is killed if it does not end in time.
 ///
-/// Data and logs stay for the next `cargo stack up`.
+/// Data and logs are kept for the next `cargo stack up`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -21,28 +21,28 @@ Examples:
   cargo stack down --delete-data
   cargo stack down --name second";
 
-pub(crate) async fn run(args: &Args, places: &Places, name: &str) -> anyhow::Result<ExitCode> {
-    match Stack::attach(places, name) {
+pub(crate) async fn run(args: &Args, paths: &StackPaths, name: &str) -> anyhow::Result<ExitCode> {
+    match Stack::attach(paths, name) {
         Ok(stack) => {
-            let stopped = stack.stop().await?;
-            for process in &stopped.killed {
+            let report = stack.stop().await?;
+            for process in &report.killed {
                 println!("{process} did not end in time and was killed");
             }
-            match stopped.lived.len() {
-                0 => println!("nothing of stack {name} was running"),
+            match report.stopped.len() {
+                0 => println!("stack {name} was not running"),
                 count => println!("stack {name}: {count} processes stopped"),
             }
         }
-        // What it has written is lost, what runs is not.
-        Err(error @ StackError::State { .. }) => {
+        // The state is unreadable, but its processes can still be killed.
+        Err(error @ StackError::UnreadableState { .. }) => {
             eprintln!("{error}");
-            let killed = Stack::clear(places, name).await?;
-            println!("stack {name}: {killed} processes killed, and what was not readable was removed");
+            let killed = Stack::kill_unreadable(paths, name).await?;
+            println!("stack {name}: {killed} processes killed; unreadable state removed");
         }
         Err(error) => return Err(error.into()),
     }
     if args.delete_data {
-        Stack::delete(places, name).await?;
+        Stack::delete(paths, name).await?;
         println!("data and logs of stack {name} removed");
     }
     Ok(ExitCode::SUCCESS)

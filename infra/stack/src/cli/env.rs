@@ -6,10 +6,10 @@ use diptych_stack::Stack;
 
 use super::text::shell_word;
 
-/// Prints variables for a shell: where the servers are, and a `PATH` with cqlsh, grpcurl, Kafka's tools and the stack's
+/// Prints shell variables: addresses of the servers, and a `PATH` with cqlsh, grpcurl, Kafka's tools and the stack's
 /// `diptych`.
 ///
-/// DIPTYCH_ADDRESS is where calls are taken (the edge), DIPTYCH_TOKEN the token that the gateways ask for.
+/// DIPTYCH_ADDRESS is the address of the edge for client calls, DIPTYCH_TOKEN the token that the gateways require.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {}

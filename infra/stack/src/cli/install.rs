@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use diptych_stack::{Package, Places, Tools, install};
+use diptych_stack::{Package, StackPaths, Tools, install};
 
-/// Installs everything that is missing. `up` and `test` do that too.
+/// Installs all missing packages. `up` and `test` do this too.
 ///
-/// Kafka and Cassandra come from Maven, Envoy, cqlsh and grpcurl from Python's registry, Postgres and memcached from
-/// Debian, or Postgres from Python's registry where Debian's cannot be had. Every file is checked by its SHA-256; the
-/// lists are in infra/stack/packages.
+/// Kafka and Cassandra come from Maven; Envoy, cqlsh and grpcurl from PyPI; Postgres and memcached from Debian, or
+/// Postgres from PyPI if Debian's package is not available. Every file that does not come from Debian is checked by its
+/// SHA-256; the lists are in infra/stack/packages.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {}
@@ -18,11 +18,11 @@ Examples:
   cargo stack install
   DIPTYCH_STACK_TOOLS=/var/cache/diptych cargo stack install
 
-Needs: Java 17, Maven, Python 3.10 or newer with venv. As root on Debian these are installed too;
-elsewhere each one that is missing is named.";
+Needs: Java 17, Maven, Python 3.10 or newer with venv. As root on Debian they are installed too;
+elsewhere an error names each missing one.";
 
-pub(crate) async fn run(_args: &Args, places: &Places) -> anyhow::Result<ExitCode> {
-    let tools = everything(places).await?;
+pub(crate) async fn run(_args: &Args, paths: &StackPaths) -> anyhow::Result<ExitCode> {
+    let tools = install_all(paths).await?;
     let lines = [
         ("java", tools.java()?),
         ("kafka", tools.kafka()?),
@@ -38,7 +38,7 @@ pub(crate) async fn run(_args: &Args, places: &Places) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// What it says goes to standard error: standard output is for what was asked for.
-pub(super) async fn everything(places: &Places) -> anyhow::Result<Tools> {
-    Ok(install(places, &Package::ALL.into(), &|line| eprintln!("{line}")).await?)
+/// Installs all packages. Progress goes to standard error, because standard output is for results.
+pub(super) async fn install_all(paths: &StackPaths) -> anyhow::Result<Tools> {
+    Ok(install(paths, &Package::ALL.into(), &|line| eprintln!("{line}")).await?)
 }

@@ -10,22 +10,22 @@ use std::{
 use anyhow::Context;
 use diptych_stack::Stack;
 
-/// How often a log that is followed is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Polling interval of a followed log.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Prints the log of a process: what it wrote to its standard output and error.
+/// Prints the log of a process: its standard output and error.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The process, by the name that `cargo stack status` shows.
+    /// Name of the process, as shown by `cargo stack status`.
     #[arg(value_name = "PROCESS")]
     process: String,
 
-    /// Goes on with what is written from now on.
+    /// Follows the log and prints new lines.
     #[arg(short, long)]
     follow: bool,
 
-    /// How many lines from the end.
+    /// Number of lines from the end.
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
     lines: usize,
 }
@@ -48,11 +48,11 @@ pub(crate) async fn run(args: &Args, stack: &Stack) -> anyhow::Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what comes after the place that was read up to, for ever.
+/// Prints what is appended after the current position, until the program is interrupted.
 async fn follow(file: &mut File) -> anyhow::Result<()> {
     let mut text = Vec::new();
     loop {
-        // Shorter than what was read: it was emptied by somebody.
+        // Shorter than before: the file was truncated.
         let (length, printed) = (file.metadata()?.len(), file.stream_position()?);
         if length < printed {
             file.seek(SeekFrom::Start(0))?;
@@ -61,7 +61,7 @@ async fn follow(file: &mut File) -> anyhow::Result<()> {
         if file.read_to_end(&mut text)? > 0 {
             print(&text)?;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -73,7 +73,7 @@ fn print(bytes: &[u8]) -> io::Result<()> {
 
 fn last_lines(text: &[u8], count: usize) -> &[u8] {
     let body = text.strip_suffix(b"\n").unwrap_or(text);
-    let ends = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(place, _)| place);
+    let ends = body.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(position, _)| position);
     match (count, ends.take(count).nth(count.saturating_sub(1))) {
         (0, _) => &[],
         (_, Some(end)) => text.get(end + 1..).unwrap_or_default(),

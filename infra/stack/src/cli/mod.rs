@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line interface.
 
 mod control;
 mod down;
@@ -14,20 +14,20 @@ mod up;
 
 use std::process::ExitCode;
 
-use diptych_stack::{Places, Stack, StackResult};
+use diptych_stack::{Stack, StackPaths, StackResult};
 
-/// The stack that is meant when none is named.
+/// Name of the stack unless one is given.
 const DEFAULT: &str = "default";
 
-/// The real servers on one machine, without containers: Postgres, Kafka, Cassandra in the place of ScyllaDB, memcached
-/// and Envoy.
+/// Runs the real servers on one machine, without containers: Postgres, Kafka, Cassandra in the place of ScyllaDB,
+/// memcached and Envoy.
 ///
-/// They are installed once, into the target folder, and run on ports and in folders of their own. Several stacks stand
-/// side by side, each under its name.
+/// They are installed once, into the target folder, and have their own ports and folders. Several stacks, each with its
+/// own name, can run at the same time.
 #[derive(Debug, clap::Parser)]
 #[command(name = "cargo stack", bin_name = "cargo stack", version, max_term_width = 120, after_long_help = AFTER_HELP)]
 pub(crate) struct Cli {
-    /// Which of several stacks. Default: "default".
+    /// Name of the stack. Default: "default".
     #[arg(long, global = true, value_name = "STACK", env = "DIPTYCH_STACK")]
     name: Option<String>,
 
@@ -52,42 +52,42 @@ enum Subcommand {
 
 const AFTER_HELP: &str = "\
 Start here:
-  cargo stack up                     everything, until `cargo stack down`
-  cargo stack status                 what runs, where, and how large it is
-  cargo stack kill kafka             as kill -9 does; nothing restarts it by itself
-  cargo stack restart kafka          starts it again, with its data
-  cargo stack logs kafka -f          what it says
-  cargo stack down                   stops everything, keeps the data
-  cargo stack test                   all tests of this workspace, with servers of their own
+  cargo stack up                     start everything; it runs until `cargo stack down`
+  cargo stack status                 state, ports and memory of each process
+  cargo stack kill kafka             kill with SIGKILL; it is not restarted automatically
+  cargo stack restart kafka          start it again, with its data
+  cargo stack logs kafka -f          follow its log
+  cargo stack down                   stop everything, keep the data
+  cargo stack test                   run all tests of this workspace, with separate servers
 
 Folders:
   target/stack/STACK/PROCESS         data, configuration and log of a process
-  target/stack-tools                 what was installed; DIPTYCH_STACK_TOOLS names another folder,
+  target/stack-tools                 installed tools; DIPTYCH_STACK_TOOLS sets another folder,
                                      which several clones, or a CI cache, can share";
 
 impl Cli {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let places = Places::of_this_build()?;
+        let paths = StackPaths::in_target_folder()?;
         let name = self.name.as_deref();
         let stack = name.unwrap_or(DEFAULT);
         match self.subcommand {
-            Subcommand::Up(args) => up::run(args, &places, stack).await,
-            Subcommand::Down(args) => down::run(&args, &places, stack).await,
-            Subcommand::Status(args) => status::run(&args, &places, name),
-            Subcommand::Logs(args) => logs::run(&args, &attach(&places, stack)?).await,
-            Subcommand::Kill(args) => control::kill(&args, &attach(&places, stack)?).await,
-            Subcommand::Restart(args) => control::restart(&args, &attach(&places, stack)?).await,
-            Subcommand::Pause(args) => control::pause(&args, &attach(&places, stack)?).await,
-            Subcommand::Resume(args) => control::resume(&args, &attach(&places, stack)?),
-            Subcommand::Test(args) => test::run(args, &places, name).await,
-            Subcommand::Env(args) => env::run(&args, &attach(&places, stack)?),
-            Subcommand::Install(args) => install::run(&args, &places).await,
+            Subcommand::Up(args) => up::run(args, &paths, stack).await,
+            Subcommand::Down(args) => down::run(&args, &paths, stack).await,
+            Subcommand::Status(args) => status::run(&args, &paths, name),
+            Subcommand::Logs(args) => logs::run(&args, &attach(&paths, stack)?).await,
+            Subcommand::Kill(args) => control::kill(&args, &attach(&paths, stack)?).await,
+            Subcommand::Restart(args) => control::restart(&args, &attach(&paths, stack)?).await,
+            Subcommand::Pause(args) => control::pause(&args, &attach(&paths, stack)?).await,
+            Subcommand::Resume(args) => control::resume(&args, &attach(&paths, stack)?),
+            Subcommand::Test(args) => test::run(args, &paths, name).await,
+            Subcommand::Env(args) => env::run(&args, &attach(&paths, stack)?),
+            Subcommand::Install(args) => install::run(&args, &paths).await,
         }
     }
 }
 
-fn attach(places: &Places, name: &str) -> StackResult<Stack> {
-    Stack::attach(places, name)
+fn attach(paths: &StackPaths, name: &str) -> StackResult<Stack> {
+    Stack::attach(paths, name)
 }
 
 #[cfg(test)]
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_command_teaches_by_examples() {
+    fn the_help_of_every_command_has_examples() {
         for command in Cli::command().get_subcommands_mut() {
             let help = command.render_long_help().to_string();
             assert!(help.contains(&format!("  cargo stack {}", command.get_name())), "{help}");

@@ -1,23 +1,39 @@
-//! The product in a stack: built, configured and introduced.
+//! Builds and configures the product, and prints its addresses.
 
 use std::{env, path::PathBuf, process::Stdio};
 
 use anyhow::{Context, bail};
-use diptych_stack::{Places, Product, ProductConfig, Server, Stack};
+use diptych_stack::{Product, ProductConfig, Server, Stack, StackPaths};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::{control::of, up};
+use super::control::name_option;
 
-/// Variables that begin as settings do and are none.
+/// Options of the product.
+#[derive(Debug, clap::Args)]
+pub(super) struct ProductArgs {
+    /// Builds and runs the product in release mode.
+    #[arg(long, conflicts_with = "servers")]
+    release: bool,
+
+    /// Path of an existing program `diptych`, instead of building it.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["servers", "release"])]
+    program: Option<PathBuf>,
+
+    /// Number of partitions of a new stack, 1 to 256. Cannot be changed later.
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(super) partitions: u16,
+}
+
+/// Prefixes of variables that start with `DIPTYCH_` but are not settings.
 const NO_SETTINGS: &[&str] =
     &["DIPTYCH_STACK", "DIPTYCH_TEST_", "DIPTYCH_ADDRESS", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "DIPTYCH_SEED"];
 
-/// Calls to try, as they can be pasted into a shell: the third reads what the second wrote.
+/// Example calls to paste into a shell: the third reads what the second wrote.
 const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
 
-/// The program `diptych`, built unless it was named.
-pub(super) async fn program(args: &up::Product, places: &Places) -> anyhow::Result<PathBuf> {
+/// Returns the program `diptych`, which is built unless it was given.
+pub(super) async fn program(args: &ProductArgs, paths: &StackPaths) -> anyhow::Result<PathBuf> {
     if let Some(program) = &args.program {
         return std::path::absolute(program).with_context(|| format!("cannot find {}", program.display()));
     }
@@ -30,10 +46,10 @@ pub(super) async fn program(args: &up::Product, places: &Places) -> anyhow::Resu
     eprintln!("building the product");
     let status = command.status().await.with_context(|| format!("cannot start {}", cargo.display()))?;
     if !status.success() {
-        bail!("the product cannot be built ({status}), see above");
+        bail!("cannot build the product ({status}): see the output of cargo above");
     }
     let profile = if args.release { "release" } else { "debug" };
-    Ok(places.target().join(profile).join("diptych"))
+    Ok(paths.target().join(profile).join("diptych"))
 }
 
 pub(super) fn config(program: PathBuf, partitions: u16) -> ProductConfig {
@@ -45,7 +61,7 @@ fn is_setting(name: &str) -> bool {
     name.starts_with("DIPTYCH_") && !NO_SETTINGS.iter().any(|other| name.starts_with(other))
 }
 
-/// Where everything is, and calls to try.
+/// Text with the addresses of everything and example calls.
 pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyhow::Result<String> {
     let Product { address, settings, .. } = product;
     let setting = |name: &str| settings.get(name).cloned().unwrap_or_default();
@@ -57,7 +73,7 @@ pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyho
         ("CQL", format!("{}  (Cassandra in the place of ScyllaDB)", stack.address(Server::Cassandra)?)),
         ("Memcached", stack.address(Server::Memcached)?),
         ("Partitions", partitions.to_string()),
-        ("Processes", format!("`cargo stack status{}`", of(stack))),
+        ("Processes", format!("`cargo stack status{}`", name_option(stack))),
     ];
     let facts: String = facts.iter().map(|(name, fact)| format!("  {name:<10}  {fact}\n")).collect();
     let calls = fill(CALLS, address, "-H \"authorization: Bearer $DIPTYCH_TOKEN\" ");
@@ -65,11 +81,11 @@ pub(super) fn banner(stack: &Stack, product: &Product, partitions: u16) -> anyho
         "Diptych {}, stack {}\n\n{facts}\nTry it:\n\n  eval \"$(cargo stack env{})\"\n\n{calls}\n",
         env!("CARGO_PKG_VERSION"),
         stack.name(),
-        of(stack)
+        name_option(stack)
     ))
 }
 
-/// Ids are new each time, so that the calls work each time.
+/// Fills in the placeholders. Ids are random, so that the calls can be repeated.
 fn fill(calls: &str, address: &str, header: &str) -> String {
     let mut number = Uuid::new_v4().simple().to_string();
     number.truncate(6);
@@ -80,7 +96,7 @@ fn fill(calls: &str, address: &str, header: &str) -> String {
         ("{{uuid 1}}", Uuid::new_v4().to_string()),
         ("{{uuid 2}}", Uuid::new_v4().to_string()),
     ];
-    values.iter().fold(calls.to_owned(), |text, (place, value)| text.replace(place, value))
+    values.iter().fold(calls.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
 #[cfg(test)]
@@ -88,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_of_the_calls_is_filled() {
+    fn every_placeholder_of_the_calls_is_filled() {
         let calls = fill(CALLS, "127.0.0.1:20000", "-H x ");
         assert!(!calls.contains("{{"), "{calls}");
         assert_eq!(calls.matches("127.0.0.1:20000").count(), 3);

@@ -1,4 +1,4 @@
-//! Servers as they are named on the command line.
+//! Names of servers on the command line.
 
 use clap::ValueEnum;
 use diptych_stack::Server;
@@ -12,7 +12,7 @@ pub(super) enum ServerName {
     Memcached,
 }
 
-/// These, or all where none is named.
+/// Returns these servers, or all if none is given.
 pub(super) fn chosen(names: &[ServerName]) -> Vec<Server> {
     if names.is_empty() { Server::ALL.into() } else { names.iter().copied().map(Server::from).collect() }
 }

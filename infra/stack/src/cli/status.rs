@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-use diptych_stack::{Places, ProcessStatus, Stack};
+use diptych_stack::{ProcessStatus, Stack, StackPaths};
 
 use super::{
     DEFAULT,
     text::{memory, table, uptime},
 };
 
-/// Shows what runs, where, how large it is and since when.
+/// Shows state, pid, memory, uptime and ports of each process.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Shows every stack, also those of tests.
+    /// Shows every stack, including those of tests.
     #[arg(long)]
     all: bool,
 }
@@ -24,41 +24,41 @@ Examples:
   cargo stack status --all
   watch cargo stack status
 
-States: running; paused, by `cargo stack pause`; dead, because it ended, was killed, or was stopped.
+States: running; paused, by `cargo stack pause`; dead: it ended, crashed, or was killed or stopped.
 
-Exit status: 0 everything runs; 1 something does not.";
+Exit status: 0 if every process is running, otherwise 1.";
 
-pub(crate) fn run(args: &Args, places: &Places, name: Option<&str>) -> anyhow::Result<ExitCode> {
-    let names = if args.all { Stack::names(places) } else { vec![name.unwrap_or(DEFAULT).to_owned()] };
+pub(crate) fn run(args: &Args, paths: &StackPaths, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    let names = if args.all { Stack::names(paths) } else { vec![name.unwrap_or(DEFAULT).to_owned()] };
     if names.is_empty() {
-        println!("there is no stack");
+        println!("there are no stacks");
     }
-    let mut well = true;
+    let mut all_running = true;
     for name in names {
         if args.all {
             println!("stack {name}");
         }
-        match Stack::attach(places, &name).and_then(|stack| stack.status()) {
+        match Stack::attach(paths, &name).and_then(|stack| stack.status()) {
             Ok(processes) => {
-                well &= processes.iter().all(runs);
-                print!("{}", show(&processes));
+                all_running &= processes.iter().all(runs);
+                print!("{}", status_table(&processes));
             }
-            // One that cannot be read hides none of the others.
+            // An unreadable stack must not hide the others.
             Err(error) if args.all => {
-                well = false;
+                all_running = false;
                 println!("  {error}");
             }
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn runs(process: &ProcessStatus) -> bool {
     process.state == diptych_stack::ProcessState::Running
 }
 
-pub(super) fn show(processes: &[ProcessStatus]) -> String {
+pub(super) fn status_table(processes: &[ProcessStatus]) -> String {
     let dash = || "-".to_owned();
     let rows = processes.iter().map(|process| {
         let ports = process.ports.iter().map(|(service, port)| match process.ports.len() {
@@ -97,7 +97,7 @@ mod tests {
             log: "output.log".into(),
         };
         let kafka = process("kafka", &[("kafka", 20_001), ("controller", 20_002)], Some(77));
-        let shown = show(&[kafka, process("memcached", &[("memcached", 20_003)], None)]);
+        let shown = status_table(&[kafka, process("memcached", &[("memcached", 20_003)], None)]);
         let expected = "\
 NAME       STATE    PID  MEMORY  UPTIME    PORT
 kafka      running  77   3 MB    1 min 1 s  20002 controller, 20001 kafka

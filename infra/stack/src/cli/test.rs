@@ -3,7 +3,7 @@
 use std::{env, ffi::OsString, process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use diptych_stack::{Places, Stack, StackConfig};
+use diptych_stack::{Stack, StackConfig, StackPaths};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     process::{Child, Command},
@@ -17,24 +17,24 @@ use super::{
     text::uptime,
 };
 
-/// How long the tests may take to end after a signal.
-const ENDS_WITHIN: Duration = Duration::from_secs(10);
+/// Time limit for the tests to end after a signal.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The exit status after a signal, as shells count it: 128 and SIGINT.
+/// Exit status after SIGINT, as in shells: 128 + 2.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Runs all tests of this workspace with real servers: installs what is missing, starts servers of their own, and stops
+/// Runs all tests of this workspace with real servers: installs missing packages, starts separate servers, and stops
 /// them.
 ///
-/// The servers and their data are gone afterwards, also after Ctrl-C. The exit status is that of the tests.
+/// The servers and their data are removed afterwards, even after Ctrl-C. The exit status is that of the tests.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Starts only this server; may be given several times.
+    /// Starts only this server; can be repeated.
     #[arg(long = "server", value_name = "SERVER")]
     servers: Vec<ServerName>,
 
-    /// What `cargo test --workspace --locked` is given besides. With -p or --package, only those packages are tested.
+    /// Further arguments of `cargo test --workspace --locked`. With -p or --package, only those packages are tested.
     #[arg(last = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     arguments: Vec<OsString>,
 }
@@ -45,13 +45,13 @@ Examples:
   cargo stack test --server kafka -- -p diptych-kafka
   cargo stack test --server postgres -- -p diptych-postgres conformance -- --nocapture
 
-To run tests again and again, start the servers once:
+To run tests repeatedly, start the servers once:
   cargo stack up postgres kafka cassandra memcached
   eval \"$(cargo stack env)\"
   cargo test -p diptych-kafka";
 
-pub(crate) async fn run(args: Args, places: &Places, name: Option<&str>) -> anyhow::Result<ExitCode> {
-    // From here on they do nothing by themselves, so that servers are not left to the guardian.
+pub(crate) async fn run(args: Args, paths: &StackPaths, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    // Handled from here on, so that the servers are stopped by this process and not by the guardian.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let signalled = async {
@@ -59,19 +59,19 @@ pub(crate) async fn run(args: Args, places: &Places, name: Option<&str>) -> anyh
     };
     tokio::pin!(signalled);
 
-    let mut config = StackConfig { places: places.clone(), ..StackConfig::for_test(chosen(&args.servers))? };
+    let mut config = StackConfig { paths: paths.clone(), ..StackConfig::for_test(chosen(&args.servers))? };
     if let Some(name) = name {
         name.clone_into(&mut config.name);
     }
     let started = async {
-        install::everything(places).await?;
+        install::install_all(paths).await?;
         eprintln!("starting servers as stack {}", config.name);
         let began_at = Instant::now();
         let stack = Stack::start(config).await?;
         eprintln!("ready after {}", uptime(began_at.elapsed()));
         anyhow::Ok(stack)
     };
-    // Dropping what has been started kills it.
+    // Dropping the future or the stack kills what was started.
     let stack = tokio::select! {
         stack = started => stack?,
         () = &mut signalled => return Ok(ExitCode::from(EXIT_INTERRUPTED)),
@@ -90,7 +90,7 @@ pub(crate) async fn run(args: Args, places: &Places, name: Option<&str>) -> anyh
     Ok(code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// In a process group of its own: one signal reaches cargo and the test that it is running. The guardian knows it too.
+/// Starts cargo in its own process group, so that one signal reaches cargo and its test. The guardian kills it too.
 fn cargo_test(arguments: &[OsString], stack: &Stack) -> anyhow::Result<Child> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
@@ -103,7 +103,7 @@ fn cargo_test(arguments: &[OsString], stack: &Stack) -> anyhow::Result<Child> {
     Ok(child)
 }
 
-/// The whole workspace, unless packages are named: cargo would ignore them beside --workspace.
+/// Returns `--workspace` unless packages are given, which cargo would ignore with it.
 fn selection(arguments: &[OsString]) -> Option<&'static str> {
     let of_cargo = arguments.iter().map_while(|argument| argument.to_str().filter(|text| *text != "--"));
     let names_package = |text: &str| text == "--package" || text.starts_with("--package=") || text.starts_with("-p");
@@ -119,11 +119,11 @@ async fn end(tests: &mut Child) -> anyhow::Result<()> {
             // It may have ended just now.
             let _ = kill_process_group(group, signal);
         }
-        if timeout(ENDS_WITHIN, tests.wait()).await.is_ok() {
+        if timeout(END_TIMEOUT, tests.wait()).await.is_ok() {
             return Ok(());
         }
     }
-    anyhow::bail!("the tests go on after SIGKILL")
+    anyhow::bail!("the tests are still running after SIGKILL")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Numbers and tables for people, words for shells.
+//! Formats numbers and tables, and quotes words for shells.
 
 use std::{fmt::Write, time::Duration};
 
-/// Columns as wide as their widest entry.
+/// Formats a table; each column is as wide as its widest entry.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = head.map(str::len);
     for row in rows {
@@ -23,7 +23,7 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
     text
 }
 
-/// In MB of 10^6 bytes, the last one begun counted.
+/// Formats a size in MB of 10^6 bytes, rounded up.
 pub(super) fn memory(bytes: u64) -> String {
     format!("{} MB", bytes.div_ceil(1_000_000))
 }
@@ -39,7 +39,7 @@ pub(super) fn uptime(duration: Duration) -> String {
     }
 }
 
-/// A word that a shell takes as it is.
+/// Quotes a word for a shell.
 pub(super) fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other() {
+    fn columns_are_aligned() {
         let rows = [["a".to_owned(), "long".to_owned()], ["bbb".to_owned(), String::new()]];
         assert_eq!(table(["X", "Y"], &rows), "X    Y\na    long\nbbb\n");
     }

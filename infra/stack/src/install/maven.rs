@@ -1,4 +1,4 @@
-//! Kafka and Cassandra, as jars, by Maven.
+//! Installs the jars of Kafka and Cassandra with Maven.
 
 use std::{
     collections::BTreeSet,
@@ -8,13 +8,13 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{Package, Say, Tools, checksums, command::run, tools::find_program};
+use super::{Package, ProgressReporter, checksums, command::run, programs::find_program};
 use crate::{StackError, StackResult};
 
-/// Pinned, so that another version of Maven copies the same.
+/// Pinned, so that every version of Maven behaves the same.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";
 
-/// A server that comes as jars.
+/// A server distributed as jars.
 pub(super) struct Jars {
     package: Package,
     name: &'static str,
@@ -44,7 +44,7 @@ pub(super) const CASSANDRA: Jars = Jars {
 };
 
 impl Jars {
-    /// Where they stand when they are complete.
+    /// Folder of the complete installation.
     pub(super) fn folder(&self, tools: &Path) -> PathBuf {
         tools.join(format!("{}-{}-{}", self.folder_name, self.version, checksums::short(self.list)))
     }
@@ -54,36 +54,40 @@ impl Jars {
     }
 }
 
-/// Installs those that are missing, one after another: two runs of Maven would write to the same local repository.
-pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+/// Installs missing servers one after another, because two runs of Maven would write to the same local repository.
+pub(super) async fn install(
+    tools: &Path,
+    missing: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<()> {
     for jars in [KAFKA, CASSANDRA] {
-        if missing.contains(&jars.package) && !jars.folder(&tools.folder).exists() {
-            fetch(tools, &jars, say).await?;
+        if missing.contains(&jars.package) && !jars.folder(tools).exists() {
+            fetch(tools, &jars, report).await?;
         }
     }
     Ok(())
 }
 
-async fn fetch(tools: &Tools, jars: &Jars, say: Say<'_>) -> StackResult<()> {
+async fn fetch(tools: &Path, jars: &Jars, report: ProgressReporter<'_>) -> StackResult<()> {
     let count = jars.list.lines().count();
-    say(&format!("  {} from Maven: {}, {count} jars, checked by SHA-256", jars.title(), coordinates(jars.pom)));
+    report(&format!("  {} from Maven: {}, {count} jars, checked by SHA-256", jars.title(), coordinates(jars.pom)));
     let maven = find_program("mvn").ok_or_else(|| StackError::Install {
         what: jars.title(),
         reason: "mvn is missing: install Maven (Debian: apt-get install maven)".to_owned(),
     })?;
-    // A folder that an interrupted run has left is not looked at again.
-    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(&tools.folder);
-    let partial = partial.map_err(StackError::io(format!("make a folder in {}", tools.folder.display())))?;
+    // A folder left by an interrupted run is not used again.
+    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(tools);
+    let partial = partial.map_err(StackError::io(format!("make a folder in {}", tools.display())))?;
     fs::write(partial.path().join("pom.xml"), jars.pom).map_err(StackError::io("write pom.xml"))?;
     let mut command = Command::new(maven);
     command.args(["-q", "-B", COPY, "-DoutputDirectory=lib", "-DincludeScope=runtime"]).current_dir(partial.path());
     run(&jars.title(), &mut command).await?;
     accept(partial.path(), jars)?;
-    let folder = jars.folder(&tools.folder);
+    let folder = jars.folder(tools);
     fs::rename(partial.keep(), &folder).map_err(StackError::io(format!("make the folder {}", folder.display())))
 }
 
-/// Only what the list has, as the list has it.
+/// Checks that the jars are exactly those of the list.
 fn accept(folder: &Path, jars: &Jars) -> StackResult<()> {
     let lib = folder.join("lib");
     let found = checksums::differences(&lib, jars.list).map_err(StackError::io(format!("read {}", lib.display())))?;
@@ -93,14 +97,14 @@ fn accept(folder: &Path, jars: &Jars) -> StackResult<()> {
     Err(StackError::Install {
         what: jars.title(),
         reason: format!(
-            "Maven brought what infra/stack/packages/{}.sha256 does not list:\n  | {}",
+            "the jars from Maven differ from infra/stack/packages/{}.sha256:\n  | {}",
             jars.folder_name,
             found.join("\n  | ")
         ),
     })
 }
 
-/// `group:artifact:version` of each dependency, for people.
+/// `group:artifact:version` of each dependency, for messages.
 fn coordinates(pom: &str) -> String {
     let inside = |text: &str, tag: &str| {
         let (_, after) = text.split_once(&format!("<{tag}>"))?;
@@ -118,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_poms_are_of_the_versions_that_folders_are_named_by() {
+    fn the_poms_have_the_versions_in_the_folder_names() {
         assert!(coordinates(KAFKA.pom).starts_with(&format!("org.apache.kafka:kafka_2.13:{}, ", KAFKA.version)));
         assert_eq!(coordinates(CASSANDRA.pom), format!("org.apache.cassandra:cassandra-all:{}", CASSANDRA.version));
         assert!(KAFKA.list.contains(&format!("kafka_2.13-{}.jar", KAFKA.version)));
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jar_that_is_not_the_listed_one_is_refused_by_name() {
+    fn a_jar_with_another_checksum_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("lib")).unwrap();
         fs::write(folder.path().join("lib/a.jar"), "changed").unwrap();
@@ -137,5 +141,18 @@ mod tests {
         assert!(error.contains("a.jar has the SHA-256") && error.contains("packages/kafka.sha256"), "{error}");
         fs::write(folder.path().join("lib/a.jar"), "original").unwrap();
         accept(folder.path(), &jars).unwrap();
+    }
+
+    #[test]
+    fn the_committed_lists_are_well_formed() {
+        for list in [KAFKA.list, CASSANDRA.list] {
+            let sums = checksums::parse(list);
+            assert_eq!(sums.len(), list.lines().count());
+            assert!(sums.len() > 80);
+            for (name, sum) in sums {
+                let is_sum = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+                assert!(is_sum && Path::new(name).extension().is_some_and(|ending| ending == "jar"), "{name} {sum}");
+            }
+        }
     }
 }

@@ -2,15 +2,15 @@
 //! memcached, Python's for Envoy and for the clients. Every file that does not come from Debian, which checks its own,
 //! is checked against a list in this crate.
 //!
-//! What was installed stands in a folder whose name has the version and the checksum of its list, so that another list
-//! is another folder. A folder gets its name when it is complete; one that was interrupted has another name and is made
-//! anew.
+//! Each installation has a folder named by the version and the checksum of its list, so that a changed list gets a new
+//! folder. A folder gets its final name when it is complete; an interrupted installation is repeated.
 
 mod checksums;
 mod command;
 mod debian;
 mod java;
 mod maven;
+mod programs;
 mod python;
 mod scripts;
 mod tools;
@@ -23,12 +23,12 @@ use std::{
 
 pub use tools::Tools;
 
-use crate::{Places, StackError, StackResult};
+use crate::{StackError, StackPaths, StackResult};
 
-/// Takes a line about what is being done, for people.
-pub type Say<'a> = &'a (dyn Fn(&str) + Sync);
+/// Receives human-readable lines about the progress.
+pub type ProgressReporter<'a> = &'a (dyn Fn(&str) + Sync);
 
-/// What can be installed.
+/// An installable package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Package {
     /// Apache Kafka.
@@ -41,7 +41,7 @@ pub enum Package {
     Memcached,
     /// Envoy.
     Envoy,
-    /// `cqlsh` and `grpcurl`, for people and tests.
+    /// `cqlsh` and `grpcurl`.
     Clients,
 }
 
@@ -51,43 +51,50 @@ impl Package {
         [Self::Kafka, Self::Cassandra, Self::Postgres, Self::Memcached, Self::Envoy, Self::Clients];
 }
 
-/// Installs what is missing of these. Two programs may do it at the same time: the second one waits, and finds
-/// everything there.
+/// Installs those packages that are missing. A concurrent call waits for the first, and then finds everything
+/// installed.
 ///
 /// # Errors
-/// With one line for each thing that is missing and cannot be installed from here, or with the end of what a package
-/// manager said.
-pub async fn install(places: &Places, packages: &BTreeSet<Package>, say: Say<'_>) -> StackResult<Tools> {
-    let tools = Tools::of(places);
-    if missing(&tools, packages).is_empty() {
+/// When something cannot be installed: one line for each missing dependency, or the end of the output of a package
+/// manager.
+pub async fn install(
+    paths: &StackPaths,
+    packages: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<Tools> {
+    let tools = Tools::at(paths);
+    if missing_packages(&tools, packages).is_empty() {
         return Ok(tools);
     }
-    fs::create_dir_all(&places.tools).map_err(StackError::io(format!("make the folder {}", places.tools.display())))?;
-    let _lock = lock(&places.tools, say).await?;
-    let missing = missing(&tools, packages);
+    fs::create_dir_all(&paths.tools).map_err(StackError::io(format!("make the folder {}", paths.tools.display())))?;
+    let _lock = lock(&paths.tools, report).await?;
+    let missing = missing_packages(&tools, packages);
     if missing.is_empty() {
         return Ok(tools);
     }
-    say(&format!("installing into {}", places.tools.display()));
-    debian::install(&tools, &missing, say).await?;
-    futures::try_join!(maven::install(&tools, &missing, say), python::install(&tools, &missing, say))?;
+    report(&format!("installing into {}", paths.tools.display()));
+    debian::install(&tools, &missing, report).await?;
+    // Debian's Postgres may be installed now.
+    let missing = missing_packages(&tools, packages);
+    let folder = &tools.folder;
+    futures::try_join!(maven::install(folder, &missing, report), python::install(folder, &missing, report))?;
     scripts::write(&tools)?;
-    say("installed");
+    report("installed");
     Ok(tools)
 }
 
-fn missing(tools: &Tools, packages: &BTreeSet<Package>) -> BTreeSet<Package> {
+fn missing_packages(tools: &Tools, packages: &BTreeSet<Package>) -> BTreeSet<Package> {
     packages.iter().copied().filter(|package| tools.check(*package).is_err()).collect()
 }
 
-/// The system gives it back when this program ends, however it ends.
-async fn lock(folder: &Path, say: Say<'_>) -> StackResult<File> {
+/// Takes the lock of the installation, which the system releases when this program ends.
+async fn lock(folder: &Path, report: ProgressReporter<'_>) -> StackResult<File> {
     let path = folder.join("install.lock");
     let doing = || StackError::io(format!("lock {}", path.display()));
     let file = File::create(&path).map_err(doing())?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => say("another installation is under way: waiting for it"),
+        Err(TryLockError::WouldBlock) => report("waiting for another running installation"),
         Err(TryLockError::Error(error)) => return Err(doing()(error)),
     }
     let wait = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;

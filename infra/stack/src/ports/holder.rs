@@ -1,8 +1,8 @@
-//! Who listens on a port.
+//! Finds the process that listens on a port.
 
 use std::fs;
 
-/// The program and the process id of whoever listens on this port, as far as this user may see that.
+/// Returns the name and pid of the process that listens on this port, if this user may see it.
 pub(crate) fn holder(port: u16) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
     let inode = tables.iter().find_map(|table| listener(table, port))?;
@@ -13,7 +13,7 @@ pub(crate) fn holder(port: u16) -> Option<String> {
     Some(format!("{} (process {pid})", name.trim()))
 }
 
-/// The inode of the socket that listens on this port, in a table of the kernel.
+/// The inode of the socket that listens on this port, in a table of `/proc/net`.
 fn listener(table: &str, port: u16) -> Option<&str> {
     const LISTENS: &str = "0A";
     let wanted = format!(":{port:04X}");

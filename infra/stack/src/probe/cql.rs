@@ -1,23 +1,23 @@
-//! CQL: a session and a query. The port of a store that starts takes connections a little before it answers.
+//! CQL probe: a session and a query. A starting server accepts connections before it answers.
 
 use tokio::net::TcpStream;
 
 use super::{
     connect,
-    wire::{length, receive, receive_bytes, send},
+    protocol::{length, receive, receive_bytes, send},
 };
 
 /// Version 4 of the native protocol, the newest that Cassandra and ScyllaDB share.
 const REQUEST_V4: u8 = 0x04;
 
-/// What a frame is, its opcode.
+// Opcodes of frames.
 const ERROR: u8 = 0x00;
 const STARTUP: u8 = 0x01;
 const READY: u8 = 0x02;
 const QUERY: u8 = 0x07;
 const RESULT: u8 = 0x08;
 
-pub(super) async fn ask(port: u16) -> Result<(), String> {
+pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     // One entry: CQL_VERSION = 3.0.0
     call(&mut stream, STARTUP, b"\0\x01\0\x0bCQL_VERSION\0\x053.0.0", READY).await?;
@@ -37,6 +37,6 @@ async fn call(stream: &mut TcpStream, opcode: u8, body: &[u8], expected: u8) -> 
         _ if answered == expected => Ok(()),
         // The number of the error, the length of its text, its text.
         ERROR => Err(format!("it answered {:?}", String::from_utf8_lossy(answer.get(6..).unwrap_or_default()))),
-        _ => Err(format!("it answered with opcode {answered} instead of {expected}: another server is there")),
+        _ => Err(format!("it answered with opcode {answered} instead of {expected}: another server listens there")),
     }
 }

@@ -1,9 +1,9 @@
-//! gRPC: the health service.
+//! gRPC probe: the health service.
 
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-pub(super) async fn ask(port: u16, service: &str) -> Result<(), String> {
+pub(super) async fn probe(port: u16, service: &str) -> Result<(), String> {
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).map_err(|error| error.to_string())?;
     let connected = endpoint.connect().await;
     let channel = connected.map_err(|error| format!("cannot connect to port {port}: {}", innermost(&error)))?;
@@ -16,7 +16,7 @@ pub(super) async fn ask(port: u16, service: &str) -> Result<(), String> {
     }
 }
 
-/// tonic says "transport error" around what people want to know.
+/// Returns the innermost cause, because tonic wraps it in "transport error".
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

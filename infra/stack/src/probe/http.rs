@@ -1,10 +1,10 @@
-//! HTTP: a GET that must be answered with 200.
+//! HTTP probe: a GET that must be answered with status 200.
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{connect, wire::send};
+use super::{connect, protocol::send};
 
-pub(super) async fn get(port: u16, path: &str) -> Result<(), String> {
+pub(super) async fn probe(port: u16, path: &str) -> Result<(), String> {
     let mut stream = connect(port).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     send(&mut stream, request.as_bytes()).await?;

@@ -1,21 +1,21 @@
-//! Kafka: the broker's metadata. A broker that starts answers before it is part of its cluster; then it names no broker
-//! yet.
+//! Kafka probe: a metadata request. A starting broker answers before it has joined its cluster; its answer then lists
+//! no broker.
 
 use super::{
     connect,
-    wire::{Reader, length, receive, receive_bytes, send},
+    protocol::{Reader, length, receive, receive_bytes, send},
 };
 
 const METADATA: i16 = 3;
-/// Version 1: the oldest that tells the controller, and every broker still speaks it.
+/// Version 1: the oldest that includes the controller; every broker supports it.
 const METADATA_VERSION: i16 = 1;
 const CORRELATION: i32 = 7;
 
-pub(super) async fn ask(port: u16) -> Result<(), String> {
+pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &request()).await?;
     let length = length(receive(&mut stream).await?)?;
-    check(&receive_bytes(&mut stream, length).await?)
+    check_metadata(&receive_bytes(&mut stream, length).await?)
 }
 
 fn request() -> Vec<u8> {
@@ -26,15 +26,15 @@ fn request() -> Vec<u8> {
     body.extend(CORRELATION.to_be_bytes());
     body.extend(u16::try_from(client.len()).unwrap_or(0).to_be_bytes());
     body.extend(client);
-    // Of no topic.
+    // No topics.
     body.extend(0_i32.to_be_bytes());
     [&u32::try_from(body.len()).unwrap_or(0).to_be_bytes()[..], &body].concat()
 }
 
-fn check(answer: &[u8]) -> Result<(), String> {
+fn check_metadata(answer: &[u8]) -> Result<(), String> {
     let mut answer = Reader(answer);
     if answer.int32()? != CORRELATION {
-        return Err("it answered what was not asked: another server is there".to_owned());
+        return Err("the answer has another correlation id: another server listens there".to_owned());
     }
     let brokers = answer.int32()?;
     for _ in 0..brokers {
@@ -44,7 +44,7 @@ fn check(answer: &[u8]) -> Result<(), String> {
         answer.skip_text()?; // rack
     }
     match (brokers, answer.int32()?) {
-        (..=0, _) => Err("the broker is not part of its cluster yet".to_owned()),
+        (..=0, _) => Err("the broker has not joined its cluster yet".to_owned()),
         (_, ..0) => Err("the cluster has no controller yet".to_owned()),
         _ => Ok(()),
     }
@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn a_broker_in_a_cluster_with_a_controller_is_ready() {
-        check(&answer(1, 1)).unwrap();
-        check(&answer(3, 2)).unwrap();
-        assert!(check(&answer(0, 1)).unwrap_err().contains("not part of its cluster"));
-        assert!(check(&answer(1, -1)).unwrap_err().contains("no controller"));
-        assert!(check(&answer(1, 1)[..20]).unwrap_err().contains("cut off"));
-        assert!(check(b"\0\0\0\0\0\0\0\0").unwrap_err().contains("another server"));
+        check_metadata(&answer(1, 1)).unwrap();
+        check_metadata(&answer(3, 2)).unwrap();
+        assert!(check_metadata(&answer(0, 1)).unwrap_err().contains("not joined its cluster"));
+        assert!(check_metadata(&answer(1, -1)).unwrap_err().contains("no controller"));
+        assert!(check_metadata(&answer(1, 1)[..20]).unwrap_err().contains("cut off"));
+        assert!(check_metadata(b"\0\0\0\0\0\0\0\0").unwrap_err().contains("another server"));
     }
 }

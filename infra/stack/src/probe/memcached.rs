@@ -1,10 +1,10 @@
-//! memcached: `version`.
+//! memcached probe: the command `version`.
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{connect, wire::send};
+use super::{connect, protocol::send};
 
-pub(super) async fn ask(port: u16) -> Result<(), String> {
+pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, b"version\r\n").await?;
     let mut answer = String::new();

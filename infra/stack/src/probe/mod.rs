@@ -1,5 +1,5 @@
-//! Asks a process whether it is ready, in its own language. A port that takes connections says little: Kafka and
-//! Cassandra listen before they can answer, and a paused server's port goes on taking connections.
+//! Readiness probes, each in the protocol of the server. An open port is not enough: Kafka and Cassandra listen before
+//! they can answer, and the kernel accepts connections for a paused server.
 
 mod cql;
 mod grpc;
@@ -7,7 +7,7 @@ mod http;
 mod kafka;
 mod memcached;
 pub(crate) mod postgres;
-mod wire;
+mod protocol;
 
 use std::{
     fs::File,
@@ -21,40 +21,40 @@ use tokio::net::TcpStream;
 
 use crate::process::Readiness;
 
-/// How long one question may take.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// Time limit of one probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a process is not ready, for people.
-type NotYet = String;
+/// Human-readable reason why a process is not ready.
+type NotReadyReason = String;
 
-/// Asks once. `log` is the log of the process, `log_offset` how long that was when the process started.
+/// Probes a process once. `log` is its log, `log_offset` the length of the log in bytes when the process started.
 ///
 /// # Errors
-/// When it is not ready, with what it answered.
-pub(crate) async fn probe(ready: &Readiness, log: &Path, log_offset: u64) -> Result<(), NotYet> {
+/// When the process is not ready; the error contains its answer.
+pub(crate) async fn probe(ready: &Readiness, log: &Path, log_offset: u64) -> Result<(), NotReadyReason> {
     let question = async {
         match ready {
             Readiness::Started | Readiness::Done => Ok(()),
             Readiness::Tcp { port } => connect(*port).await.map(|_| ()),
-            Readiness::Http { port, path } => http::get(*port, path).await,
-            Readiness::Grpc { port, service } => grpc::ask(*port, service).await,
-            Readiness::Line { text } => line(text, log, log_offset),
-            Readiness::Postgres { port } => postgres::ask(*port).await,
-            Readiness::Kafka { port } => kafka::ask(*port).await,
-            Readiness::Cql { port } => cql::ask(*port).await,
-            Readiness::Memcached { port } => memcached::ask(*port).await,
+            Readiness::Http { port, path } => http::probe(*port, path).await,
+            Readiness::Grpc { port, service } => grpc::probe(*port, service).await,
+            Readiness::Line { text } => log_has_line(text, log, log_offset),
+            Readiness::Postgres { port } => postgres::probe(*port).await,
+            Readiness::Kafka { port } => kafka::probe(*port).await,
+            Readiness::Cql { port } => cql::probe(*port).await,
+            Readiness::Memcached { port } => memcached::probe(*port).await,
         }
     };
-    let answer = tokio::time::timeout(ANSWERED_WITHIN, question).await;
-    answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", ANSWERED_WITHIN.as_secs())))
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, question).await;
+    answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", PROBE_TIMEOUT.as_secs())))
 }
 
-async fn connect(port: u16) -> Result<TcpStream, NotYet> {
+async fn connect(port: u16) -> Result<TcpStream, NotReadyReason> {
     let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
     connected.map_err(|error| format!("cannot connect to port {port}: {error}"))
 }
 
-fn line(text: &str, log: &Path, log_offset: u64) -> Result<(), NotYet> {
+fn log_has_line(text: &str, log: &Path, log_offset: u64) -> Result<(), NotReadyReason> {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(log)?;
         file.seek(SeekFrom::Start(log_offset))?;

@@ -1,4 +1,4 @@
-//! Postgres: a session of the user `postgres`, up to the point where the server waits for a statement.
+//! Postgres probe: opens a session as user `postgres` and waits until the server is ready for a query.
 
 use std::fmt;
 
@@ -6,46 +6,45 @@ use tokio::net::TcpStream;
 
 use super::{
     connect,
-    wire::{length, receive, receive_bytes, send},
+    protocol::{length, receive, receive_bytes, send},
 };
 
-/// Protocol 3.0, as every Postgres since 7.4 speaks it.
+/// Protocol 3.0, supported since Postgres 7.4.
 const PROTOCOL: u32 = 3 << 16;
 
-/// What Postgres answers when a database is there already.
+/// SQLSTATE of an existing database.
 const DUPLICATE_DATABASE: &str = "42P04";
 
-pub(super) async fn ask(port: u16) -> Result<(), String> {
+pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &startup()).await?;
-    until_ready(&mut stream).await.map_err(|refusal| refusal.to_string())?;
-    // Terminate; without it the server would note a lost connection.
+    until_ready(&mut stream).await.map_err(|error| error.to_string())?;
+    // Terminate; without it the server would log a lost connection.
     send(&mut stream, b"X\0\0\0\x04").await
 }
 
-/// Makes a database where it is missing. `name` is a word of letters.
+/// Creates a database unless it exists. `name` must consist of letters.
 pub(crate) async fn create_database(port: u16, name: &str) -> Result<(), String> {
     let mut stream = connect(port).await?;
     send(&mut stream, &startup()).await?;
-    until_ready(&mut stream).await.map_err(|refusal| refusal.to_string())?;
+    until_ready(&mut stream).await.map_err(|error| error.to_string())?;
     let statement = format!("CREATE DATABASE {name}\0");
     let length = u32::try_from(statement.len() + 4).unwrap_or(u32::MAX).to_be_bytes();
     send(&mut stream, &[b"Q", &length[..], statement.as_bytes()].concat()).await?;
     match until_ready(&mut stream).await {
-        Err(refusal) if refusal.code != DUPLICATE_DATABASE => return Err(refusal.to_string()),
+        Err(error) if error.code != DUPLICATE_DATABASE => return Err(error.to_string()),
         _ => {}
     }
     send(&mut stream, b"X\0\0\0\x04").await
 }
 
-/// Reads up to where the server waits for a statement.
-async fn until_ready(stream: &mut TcpStream) -> Result<(), Refusal> {
+/// Reads messages until the server is ready for a query.
+async fn until_ready(stream: &mut TcpStream) -> Result<(), PostgresError> {
     loop {
-        match message(stream).await.map_err(Refusal::of_the_line)? {
+        match message(stream).await.map_err(PostgresError::connection)? {
             (b'Z', _) => return Ok(()),
-            (b'E', body) => return Err(Refusal::read(&body)),
-            // Parameters of the session, the key to cancel it, that no password is needed, that a statement was carried
-            // out.
+            (b'E', body) => return Err(PostgresError::read(&body)),
+            // Session parameters, the cancel key, authentication success, completion of a statement.
             _ => {}
         }
     }
@@ -60,23 +59,23 @@ fn startup() -> Vec<u8> {
 
 async fn message(stream: &mut TcpStream) -> Result<(u8, Vec<u8>), String> {
     let [kind] = receive(stream).await?;
-    // The length counts itself.
+    // The length includes itself.
     let length = length(receive(stream).await?)?.saturating_sub(4);
     Ok((kind, receive_bytes(stream, length).await?))
 }
 
-/// An error of the server, or of the line to it.
-struct Refusal {
+/// Error of the server, or of the connection to it.
+struct PostgresError {
     code: String,
     text: String,
 }
 
-impl Refusal {
-    fn of_the_line(text: String) -> Self {
+impl PostgresError {
+    fn connection(text: String) -> Self {
         Self { code: String::new(), text }
     }
 
-    /// The fields that people want: the text (M) and the code (C).
+    /// Reads the message (M) and the SQLSTATE (C).
     fn read(body: &[u8]) -> Self {
         let field = |letter: char| {
             let mut fields = body.split(|byte| *byte == 0).map(String::from_utf8_lossy);
@@ -86,7 +85,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PostgresError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code.as_str() {
             "" => f.write_str(&self.text),
@@ -100,8 +99,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_with_its_code() {
+    fn an_error_is_displayed_with_its_code() {
         let body = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0Fpostmaster.c\0\0";
-        assert_eq!(Refusal::read(body).to_string(), r#"it answered "the database system is starting up" (57P03)"#);
+        assert_eq!(
+            PostgresError::read(body).to_string(),
+            r#"it answered "the database system is starting up" (57P03)"#
+        );
     }
 }

@@ -11,7 +11,7 @@ async fn ask(ready: Readiness) -> Result<(), String> {
     probe(&ready, Path::new("/no/log"), 0).await
 }
 
-/// Answers every connection with this, whatever it says.
+/// Answers every connection with these bytes.
 async fn server(answer: &'static [u8]) -> (u16, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -31,7 +31,7 @@ async fn server(answer: &'static [u8]) -> (u16, tokio::task::JoinHandle<()>) {
     (port, task)
 }
 
-/// What each of the servers' probes says of a server that answers so.
+/// Results of all probes against a server with this answer.
 async fn said(answer: &'static [u8]) -> Vec<String> {
     let local = tokio::task::LocalSet::new();
     local
@@ -55,7 +55,7 @@ async fn said(answer: &'static [u8]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_protocol_knows_its_own_server() {
+async fn each_probe_accepts_only_its_own_server() {
     let http = said(b"HTTP/1.1 200 OK\r\n\r\n").await;
     assert_eq!(http.iter().filter(|said| *said == "ready").count(), 1, "{http:?}");
     assert_eq!(http[0], "ready");
@@ -69,7 +69,7 @@ async fn each_protocol_knows_its_own_server() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_not_ready() {
+async fn a_closed_port_is_not_ready() {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
     for ready in [Readiness::Tcp { port: free }, Readiness::Kafka { port: free }, Readiness::Postgres { port: free }] {
         let error = ask(ready).await.unwrap_err();
@@ -79,7 +79,7 @@ async fn nobody_there_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_answer_is_not_waited_for_long() {
+async fn a_probe_of_a_silent_server_times_out() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     ask(Readiness::Tcp { port }).await.unwrap();
@@ -88,7 +88,7 @@ async fn a_server_that_does_not_answer_is_not_waited_for_long() {
 }
 
 #[tokio::test]
-async fn a_line_counts_only_since_the_start() {
+async fn log_lines_from_before_the_start_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("output.log");
     fs::write(&log, "listening\n").unwrap();

@@ -1,4 +1,4 @@
-//! Which process: its number alone does not say, because numbers are given again.
+//! Identity of a process: pid, start time and boot id, because pids are reused.
 
 use std::{fmt, str::FromStr};
 
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use super::proc_fs::{self, Stat};
 
-/// One process, never confused with another that has its pid later, also after the machine was started anew.
+/// Identifies one process, even if its pid is reused later or after a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub(crate) struct ProcessIdentity {
     pub(crate) pid: u32,
     start_ticks: u64,
     boot_id: String,
 }
 
-/// What a process is doing, as far as its manager can see.
+/// State of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
-    /// It runs.
+    /// It is running.
     Running,
-    /// It was stopped by a signal and can be continued.
+    /// It was stopped by a signal and can be resumed.
     Paused,
-    /// It is not there.
+    /// It does not exist.
     Dead,
 }
 
 impl ProcessState {
-    /// The word for it.
+    /// Returns the state as a word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -37,8 +37,8 @@ impl ProcessState {
     }
 }
 
-impl Identity {
-    /// The process that has this pid now.
+impl ProcessIdentity {
+    /// Identity of the process that has this pid now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         Some(Self { pid, start_ticks: Stat::of(pid)?.start_ticks, boot_id: proc_fs::boot_id().to_owned() })
     }
@@ -55,7 +55,7 @@ impl Identity {
         }
     }
 
-    pub(crate) fn lives(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.stat().is_some()
     }
 
@@ -66,14 +66,14 @@ impl Identity {
     }
 }
 
-/// As a line of the file that the guardian reads: `pid start boot`.
-impl fmt::Display for Identity {
+/// A line of the file that the guardian reads: `pid start boot`.
+impl fmt::Display for ProcessIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.pid, self.start_ticks, self.boot_id)
     }
 }
 
-impl FromStr for Identity {
+impl FromStr for ProcessIdentity {
     type Err = ();
 
     fn from_str(line: &str) -> Result<Self, ()> {
@@ -92,21 +92,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_who() {
-        let me = Identity::of_this_process().unwrap();
+    fn a_line_round_trips() {
+        let me = ProcessIdentity::of_this_process().unwrap();
         assert_eq!(me.to_string().parse(), Ok(me));
         for garbage in ["", "1", "1 2", "x 2 b", "1 x b", "1 2 b c", "-1 2 b"] {
-            assert_eq!(garbage.parse::<Identity>(), Err(()), "{garbage}");
+            assert_eq!(garbage.parse::<ProcessIdentity>(), Err(()), "{garbage}");
         }
     }
 
     #[test]
-    fn who_has_the_pid_later_is_another() {
-        let me = Identity::of_this_process().unwrap();
+    fn a_reused_pid_is_another_process() {
+        let me = ProcessIdentity::of_this_process().unwrap();
         assert_eq!(me.state(), ProcessState::Running);
-        let before = Identity { start_ticks: me.start_ticks - 1, ..me.clone() };
+        let before = ProcessIdentity { start_ticks: me.start_ticks - 1, ..me.clone() };
         assert_eq!(before.state(), ProcessState::Dead);
-        let other_boot = Identity { boot_id: "another".into(), ..me };
-        assert!(!other_boot.lives());
+        let other_boot = ProcessIdentity { boot_id: "another".into(), ..me };
+        assert!(!other_boot.is_alive());
     }
 }

@@ -1,4 +1,4 @@
-//! What a killed run of a program leaves in the way of the next.
+//! Removes stale lock files before a start.
 
 use std::{io, time::Duration};
 
@@ -7,26 +7,27 @@ use tokio::time::{Instant, sleep};
 use super::{ProcessSpec, proc_fs};
 use crate::{StackError, StackResult};
 
-/// How long processes that lost their parent may take to notice.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Time limit for orphaned processes to end.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Removes the lock files of a process that is not running. Two runs in one folder would destroy what is in it, so
-/// whatever still works there is waited for.
+/// Removes the lock files of a process that is not running. Waits until no process of an earlier run works in their
+/// folder, because two runs in one folder would destroy its data.
 pub(crate) async fn clear_locks(spec: &ProcessSpec) -> StackResult<()> {
     for file in spec.lock_files.iter().filter(|file| file.exists()) {
         if let Some(folder) = file.parent() {
-            let until = Instant::now() + GONE_WITHIN;
+            let until = Instant::now() + ORPHAN_TIMEOUT;
             while let Some(pid) = proc_fs::working_in(folder, &spec.program) {
                 if Instant::now() >= until {
                     return Err(StackError::Invalid(format!(
-                        "process {pid} of an earlier run of {} still works in {}: end it (kill {pid}) and start {} again",
+                        "process {pid} of an earlier run of {} still works in {}: \
+                         stop it (kill {pid}) and start {} again",
                         spec.name,
                         folder.display(),
                         spec.name
                     )));
                 }
-                sleep(LOOK_AGAIN).await;
+                sleep(POLL_INTERVAL).await;
             }
         }
         match std::fs::remove_file(file) {
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_lock_goes_when_nobody_works_beside_it() {
+    async fn a_lock_file_is_removed_when_no_process_works_in_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let mut spec = ProcessSpec::new("sleep", "/bin/sleep");
         let lock = folder.path().join("lock");
@@ -59,9 +60,9 @@ mod tests {
         tokio::pin!(clearing);
         tokio::select! {
             result = &mut clearing => panic!("it did not wait: {result:?}"),
-            () = sleep(LOOK_AGAIN * 3) => assert!(lock.exists()),
+            () = sleep(POLL_INTERVAL * 3) => assert!(lock.exists()),
         }
-        // It stays listed until the end of this test, as with a parent that does not ask.
+        // It remains a zombie until the end of this test, as with a parent that does not reap it.
         earlier.kill().unwrap();
         clearing.await.unwrap();
         assert!(!lock.exists());

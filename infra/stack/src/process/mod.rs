@@ -1,4 +1,4 @@
-//! Processes: what one is, how it is started, told apart from others with the same number, stopped and killed.
+//! Processes: specification, start, identity (pids are reused), stop and kill.
 
 mod handle;
 mod identity;
@@ -8,11 +8,11 @@ mod spawn;
 mod spec;
 mod tree;
 
-pub(crate) use handle::Handle;
-pub(crate) use identity::Identity;
+pub(crate) use handle::ProcessHandle;
+pub(crate) use identity::ProcessIdentity;
 pub(crate) use leftover::clear_locks;
-pub(crate) use spawn::{Started, spawn};
-pub(crate) use tree::{Ended, OBEYED_WITHIN, freeze, kill, memory_kib, terminate, thaw};
+pub(crate) use spawn::{SpawnedProcess, spawn};
+pub(crate) use tree::{SIGNAL_TIMEOUT, StopOutcome, freeze, kill, memory_kib, terminate, thaw};
 
 pub use identity::ProcessState;
 pub(crate) use spec::check_name;

@@ -1,18 +1,17 @@
-//! What /proc tells about processes.
+//! Reads processes from /proc.
 
 use std::{fs, path::Path, sync::OnceLock};
 
-/// One process, as it was just now.
+/// A snapshot of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
     pub(super) pid: u32,
     pub(super) parent: u32,
-    /// As /proc names it: R running, S sleeping, D in the disk's hands, T stopped, Z ended and not yet waited for.
+    /// State letter of /proc: R running, S sleeping, D uninterruptible, T stopped, Z zombie.
     pub(super) state: char,
-    /// How many threads it has, one that has ended and stands for the process included.
+    /// Number of threads, including an ended first thread.
     threads: u32,
-    /// When it started, in ticks since the machine did. With the pid it tells a process from a later one with the same
-    /// pid.
+    /// Start time in ticks since boot. Together with the pid it identifies a process.
     pub(super) start_ticks: u64,
 }
 
@@ -21,8 +20,8 @@ impl Stat {
         Self::parse(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// `pid (name) state parent ... start ...`. The name is anything, also with blanks and parentheses, hence the
-    /// search from the right.
+    /// `pid (name) state parent ... start ...`. The name may contain blanks and parentheses, hence the search from the
+    /// right.
     fn parse(pid: u32, text: &str) -> Option<Self> {
         let (_, after_name) = text.rsplit_once(") ")?;
         let mut fields = after_name.split_ascii_whitespace();
@@ -34,8 +33,8 @@ impl Stat {
         Some(Self { pid, parent, state, threads, start_ticks })
     }
 
-    /// A process that has ended stays listed until its parent asks how. The state is that of its first thread, and
-    /// while others are still on their way out, files and ports are not given back yet.
+    /// Returns whether the process has ended; it may still be a zombie. The state is that of the first thread: while
+    /// other threads are still ending, files and ports are not released yet.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
@@ -45,14 +44,14 @@ impl Stat {
     }
 }
 
-/// Every process that lives.
+/// Returns every live process.
 pub(super) fn all() -> Vec<Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter_map(Stat::of).filter(|stat| !stat.has_ended()).collect()
 }
 
-/// A process that runs this program in this folder. Processes that may not be looked at are passed over.
+/// Finds a process that runs this program in this folder. Unreadable processes are skipped.
 pub(super) fn working_in(folder: &Path, program: &Path) -> Option<u32> {
     let (folder, program) = (folder.canonicalize().ok()?, program.canonicalize().ok()?);
     let points = |pid: u32, link: &str, target: &Path| {
@@ -62,14 +61,14 @@ pub(super) fn working_in(folder: &Path, program: &Path) -> Option<u32> {
     pids.into_iter().find(|pid| points(*pid, "cwd", &folder) && points(*pid, "exe", &program))
 }
 
-/// A line of /proc/PID/status that is a number of KiB. 0 where the process is gone or may not be looked at.
+/// Reads a value in KiB from /proc/PID/status. 0 if the process has ended or is unreadable.
 pub(super) fn status_kib(pid: u32, key: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
     value.and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0)
 }
 
-/// What tells one run of the machine from the next, in which pids begin anew.
+/// Returns the boot id; pids are unique only within one boot.
 pub(super) fn boot_id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
     ID.get_or_init(|| {
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn who_works_in_a_folder_is_found() {
+    fn a_process_working_in_a_folder_is_found() {
         let (folder, program) = (std::env::current_dir().unwrap(), std::env::current_exe().unwrap());
         assert_eq!(working_in(&folder, &program), Some(std::process::id()));
         assert_eq!(working_in(&folder, Path::new("/bin/false")), None);
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_live_has_no_line() {
+    fn a_dead_process_has_no_entry() {
         // Above the largest pid that Linux gives.
         assert_eq!(Stat::of(1 << 30), None);
         assert_eq!(status_kib(1 << 30, "VmRSS"), 0);

@@ -1,4 +1,4 @@
-//! Starting a process.
+//! Starts a process.
 
 use std::{
     env,
@@ -13,25 +13,25 @@ use std::{
 use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use tokio::process::{Child, Command};
 
-use super::{Identity, ProcessSpec};
+use super::{ProcessIdentity, ProcessSpec};
 use crate::{StackError, StackResult};
 
-/// What a process may know of whoever starts it.
+/// Environment variables that a process inherits.
 const INHERITED: &[&str] =
     &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "RUST_BACKTRACE"];
 
 /// A process that was just started.
-pub(crate) struct Started {
-    pub(crate) identity: Identity,
-    /// How long its log was before.
+pub(crate) struct SpawnedProcess {
+    pub(crate) identity: ProcessIdentity,
+    /// Length of its log before the start, in bytes.
     pub(crate) log_offset: u64,
-    /// Dropping it leaves the process alone.
+    /// Dropping it does not affect the process.
     pub(crate) child: Child,
 }
 
-/// Starts it, in a process group of its own, so that a Ctrl-C at a terminal reaches its manager only. What it writes
-/// goes to the end of the log.
-pub(crate) fn spawn(spec: &ProcessSpec, folder: &Path, log: &Path) -> StackResult<Started> {
+/// Starts a process in its own process group, so that Ctrl-C in a terminal does not reach it. Its output is appended to
+/// the log.
+pub(crate) fn spawn(spec: &ProcessSpec, folder: &Path, log: &Path) -> StackResult<SpawnedProcess> {
     let doing = |what: &str| format!("{what} for {}", spec.name);
     fs::create_dir_all(folder).map_err(StackError::io(doing(&format!("make the folder {}", folder.display()))))?;
     let open = || File::options().create(true).append(true).open(log);
@@ -48,14 +48,14 @@ pub(crate) fn spawn(spec: &ProcessSpec, folder: &Path, log: &Path) -> StackResul
         command.gid(user.group_id).uid(user.user_id);
     }
     let starting = format!("start {} ({})", spec.name, spec.program.display());
-    let slack = spec.timer_slack.map(TimerSlack::lend).transpose().map_err(StackError::io(starting.clone()))?;
+    let slack = spec.timer_slack.map(TimerSlack::set).transpose().map_err(StackError::io(starting.clone()))?;
     let child = command.spawn().map_err(StackError::io(starting.clone()))?;
     drop(slack);
-    // Nobody has waited for it yet, so that it is listed even if it has ended at once.
-    let identity = child.id().and_then(Identity::of);
+    // It has not been reaped yet, so /proc lists it even if it has already ended.
+    let identity = child.id().and_then(ProcessIdentity::of);
     let identity = identity
         .ok_or_else(|| StackError::Io { doing: starting, source: io::Error::other("it is not listed in /proc") })?;
-    Ok(Started { identity, log_offset, child })
+    Ok(SpawnedProcess { identity, log_offset, child })
 }
 
 /// The timer slack of this thread while it starts a process, which inherits it with all its threads. Then it is as
@@ -65,7 +65,7 @@ struct TimerSlack {
 }
 
 impl TimerSlack {
-    fn lend(slack: Duration) -> io::Result<Self> {
+    fn set(slack: Duration) -> io::Result<Self> {
         let before_ns = current_timer_slack()?;
         set_current_timer_slack(u64::try_from(slack.as_nanos()).ok().and_then(NonZeroU64::new))?;
         Ok(Self { before_ns })

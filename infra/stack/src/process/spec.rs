@@ -1,4 +1,4 @@
-//! What a process of a stack is: everything that is needed to start it, also again, also by another program.
+//! Specification of a process: everything needed to start it, or to start it again from another program.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -6,47 +6,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::{StackError, StackResult};
 
-/// How long a name of a stack or a process may be.
+/// Maximum length of the name of a stack or process.
 const NAME_BYTES_MAX: usize = 40;
 
-/// A process of a stack. Everything about it is decided before it starts, its ports too, so that it can be started
-/// again as it was.
+/// Specification of a process. Everything is fixed before the start, including ports, so that the process can be
+/// started again unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
-    /// Its name, unique in the stack: lower-case letters, digits and `-`. Its folder and its log are found by it.
+    /// Its name, unique in the stack: lower-case letters, digits and `-`. It names the folder and the log.
     pub name: String,
     /// The program, as a path.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Variables of its environment, beside `PATH`, `HOME` and the like. Nothing else is inherited, so that a stack
-    /// does not depend on the shell that it was started from.
+    /// Environment variables, in addition to `PATH`, `HOME` and similar ones. Nothing else is inherited, so that a
+    /// stack does not depend on the shell that started it.
     pub environment: BTreeMap<String, String>,
-    /// Where it listens on 127.0.0.1, each port with a word for what is served there. See
-    /// [`Stack::ports`](crate::Stack::ports).
+    /// Ports on 127.0.0.1 by the name of the service. See [`Stack::ports`](crate::Stack::ports).
     pub ports: BTreeMap<String, u16>,
-    /// Lower stages start first and stop last; a stage begins when all of the one before are ready. Servers have stage
-    /// 0.
+    /// Start order: lower stages start first and stop last; a stage starts when all processes of the previous one are
+    /// ready. Servers have stage 0.
     pub stage: u8,
-    /// When it counts as ready.
+    /// Condition for readiness.
     pub ready: Readiness,
-    /// How long it may take to become ready. Default: 30 s.
+    /// Time limit for becoming ready. Default: 30 s.
     pub ready_timeout: Duration,
-    /// The signal that asks it to end. Default: SIGTERM.
+    /// Signal that requests the end. Default: SIGTERM.
     pub stop: StopSignal,
-    /// How long it may take to end before it is killed. Default: 10 s.
+    /// Time limit for ending, after which it is killed. Default: 10 s.
     pub stop_timeout: Duration,
-    /// By how much longer the kernel may let its pauses be, so that it ends several at once. Default: as its starter's,
-    /// 50 microseconds.
+    /// Timer slack: how much the kernel may delay timers in order to coalesce them. Default: inherited, 50
+    /// microseconds.
     pub timer_slack: Option<Duration>,
-    /// Where it runs. Default: its own folder in the stack's.
+    /// Working folder. Default: its folder in the stack's folder.
     pub folder: Option<PathBuf>,
-    /// Who it runs as. Default: whoever starts it.
+    /// User to run as. Default: the current user.
     pub user: Option<RunAs>,
-    /// Files by which a run of the program tells others that it has the folder of the file. They are removed before a
-    /// start, when nothing of an earlier run works in that folder any more: a killed process stays listed until its
-    /// parent asks how it ended, some parents take seconds for that, and until then the program would take its pid in
-    /// the file for alive. Default: none.
+    /// Lock files with which the program claims their folder. They are removed before a start, once no process of an
+    /// earlier run works in that folder: a killed process remains a zombie until its parent reaps it, which can take
+    /// seconds, and until then the program would take the pid in the file for a live process. Default: none.
     pub lock_files: Vec<PathBuf>,
 }
 
@@ -59,65 +57,65 @@ pub struct RunAs {
     pub group_id: u32,
 }
 
-/// When a process counts as ready. All ports are on 127.0.0.1.
+/// Condition for readiness. All ports are on 127.0.0.1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Readiness {
-    /// As soon as it was started.
+    /// Ready immediately after the start.
     Started,
-    /// When it has ended with success: a process that does one thing.
+    /// A one-off process has ended successfully.
     Done,
-    /// When it takes connections.
+    /// It accepts connections.
     Tcp {
         /// The port.
         port: u16,
     },
-    /// When it answers a GET with status 200.
+    /// It answers a GET with status 200.
     Http {
         /// The port.
         port: u16,
         /// The path, with its leading slash.
         path: String,
     },
-    /// When its gRPC health service says that this service is serving.
+    /// Its gRPC health service reports this service as serving.
     Grpc {
         /// The port.
         port: u16,
         /// The name of the service; empty for the whole server.
         service: String,
     },
-    /// When it has written this to its log since it was started.
+    /// It has written this text to its log since its start.
     Line {
-        /// What a line has in it.
+        /// Text that a line contains.
         text: String,
     },
-    /// When Postgres lets the user `postgres` in.
+    /// Postgres accepts a session of the user `postgres`.
     Postgres {
         /// The port.
         port: u16,
     },
-    /// When a Kafka broker says that it is part of its cluster, and that there is a controller.
+    /// The Kafka broker has joined its cluster, and the cluster has a controller.
     Kafka {
         /// The port.
         port: u16,
     },
-    /// When a CQL store answers a query.
+    /// The CQL server answers a query.
     Cql {
         /// The port.
         port: u16,
     },
-    /// When memcached tells its version.
+    /// memcached reports its version.
     Memcached {
         /// The port.
         port: u16,
     },
 }
 
-/// The signal that asks a process to end in order.
+/// Signal that requests a graceful stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopSignal {
     /// SIGTERM.
     Terminate,
-    /// SIGINT. Postgres takes it as: cut sessions off, but write everything down.
+    /// SIGINT. For Postgres a fast shutdown: it ends sessions and writes a checkpoint.
     Interrupt,
 }
 
@@ -131,7 +129,7 @@ impl StopSignal {
 }
 
 impl ProcessSpec {
-    /// A process that is ready as soon as it was started, of stage 1.
+    /// A process of stage 1 that is ready immediately after the start.
     #[must_use]
     pub fn new(name: impl Into<String>, program: impl Into<PathBuf>) -> Self {
         Self {
@@ -159,7 +157,7 @@ impl ProcessSpec {
         self
     }
 
-    /// Adds a variable of the environment.
+    /// Adds an environment variable.
     #[must_use]
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
@@ -180,7 +178,7 @@ impl ProcessSpec {
         self
     }
 
-    /// Sets when it counts as ready, and how long that may take.
+    /// Sets the condition for readiness and its time limit.
     #[must_use]
     pub fn ready(mut self, ready: Readiness, within: Duration) -> Self {
         self.ready = ready;
@@ -189,7 +187,7 @@ impl ProcessSpec {
     }
 }
 
-/// A name becomes a folder's, a word in messages and an argument in a shell.
+/// Checks the name of a stack or process, which is used as a folder name, in messages and in shells.
 pub(crate) fn check_name(what: &str, name: &str) -> StackResult<()> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let begins_well = name.bytes().next().is_some_and(|byte| byte != b'-');
@@ -197,7 +195,8 @@ pub(crate) fn check_name(what: &str, name: &str) -> StackResult<()> {
         return Ok(());
     }
     Err(StackError::Invalid(format!(
-        "{name:?} is no name of a {what}: take 1 to {NAME_BYTES_MAX} lower-case letters, digits and -, not beginning with -"
+        "{name:?} is not a valid {what} name: \
+         use 1 to {NAME_BYTES_MAX} lower-case letters, digits and -, not starting with -"
     )))
 }
 
@@ -206,18 +205,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_fit_for_folders_and_shells() {
+    fn names_are_valid_in_folders_and_shells() {
         for name in ["default", "test-7", "a", "0"] {
             check_name("stack", name).unwrap();
         }
         for name in ["", "-x", "A", "a/b", "..", "a b", "é", "x".repeat(41).as_str()] {
             let error = check_name("stack", name).unwrap_err().to_string();
-            assert!(error.contains("no name of a stack"), "{error}");
+            assert!(error.contains("not a valid stack name"), "{error}");
         }
     }
 
     #[test]
-    fn a_spec_is_the_same_after_it_was_written_down() {
+    fn a_spec_survives_serialization() {
         let spec = ProcessSpec::new("command-1", "/bin/true")
             .arguments(["command", "--listen"])
             .variable("A", "b=c")

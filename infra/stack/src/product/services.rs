@@ -1,23 +1,23 @@
-//! The services: each role in several processes.
+//! Processes of the services, several for each role.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::ProductConfig;
 use crate::{ProcessSpec, Readiness, Stack, StackResult};
 
-/// The subcommands, in the order of the data.
+/// Subcommands of `diptych`, in the order of the data flow.
 pub(super) const ROLES: [&str; 4] = ["command", "relay", "projector", "query"];
 
-/// What is served for callers, and for whoever asks whether a process is ready.
+/// Name of the port for gRPC calls and health checks.
 pub(super) const GRPC: &str = "grpc";
 const METRICS: &str = "metrics";
 
-/// The name of the health service that says whether calls may come.
+/// Name of the gRPC health service for readiness.
 const READINESS: &str = "readiness";
-const READY_WITHIN: Duration = Duration::from_secs(90);
+const READY_TIMEOUT: Duration = Duration::from_secs(90);
 const STAGE: u8 = 1;
 
-/// The processes, named `command-1`, `command-2` and so on.
+/// Specifications of the processes, named `command-1`, `command-2` and so on.
 pub(super) fn specs(
     stack: &Stack,
     config: &ProductConfig,
@@ -27,7 +27,7 @@ pub(super) fn specs(
     names.map(|(role, number)| spec(stack, config, settings, role, number)).collect()
 }
 
-/// The program that the services of the stack run, if there are any.
+/// Returns the program of the services, if the stack has services.
 pub(super) fn program(stack: &Stack) -> StackResult<Option<PathBuf>> {
     let state = stack.state()?;
     Ok(state.find(&format!("{}-1", ROLES[0])).map(|record| record.spec.program.clone()))
@@ -47,9 +47,9 @@ fn spec(
     let ready = Readiness::Grpc { port: port(GRPC), service: READINESS.to_owned() };
     let arguments = [role, "--listen", &address(GRPC), "--metrics", &address(METRICS), "--instance", &name];
     let mut spec =
-        ProcessSpec::new(&name, &config.program).arguments(arguments).stage(STAGE).ready(ready, READY_WITHIN);
+        ProcessSpec::new(&name, &config.program).arguments(arguments).stage(STAGE).ready(ready, READY_TIMEOUT);
     spec.environment.clone_from(settings);
-    // What it allows itself for shutdown is 10 s.
+    // Its own time limit for shutdown is 10 s.
     spec.stop_timeout = Duration::from_secs(15);
     Ok(spec.ports(ports))
 }

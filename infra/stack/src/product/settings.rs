@@ -1,21 +1,21 @@
-//! What the program is told about the stack.
+//! Settings of the product, as environment variables.
 
 use std::collections::BTreeMap;
 
 use super::{DATABASE, ProductConfig};
 use crate::{Server, Stack, StackResult};
 
-/// What all processes of the product are told: what was set for them, and, in any case, where the servers are.
-pub(super) fn of(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<String, String>> {
+/// Settings of all processes: those of the configuration, overridden by the addresses of the servers.
+pub(super) fn for_services(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<String, String>> {
     let mut settings = BTreeMap::from([("DIPTYCH_LOG__FORMAT".to_owned(), "text".to_owned())]);
     settings.extend(config.settings.clone());
-    settings.extend(of_servers(stack)?);
+    settings.extend(server_settings(stack)?);
     settings.insert("DIPTYCH_PARTITIONS".to_owned(), config.partitions.to_string());
     Ok(settings)
 }
 
-/// Where the servers are, and that there is one of each.
-pub(super) fn of_servers(stack: &Stack) -> StackResult<BTreeMap<String, String>> {
+/// Addresses of the servers, with a replication factor of 1.
+pub(super) fn server_settings(stack: &Stack) -> StackResult<BTreeMap<String, String>> {
     let address = |server| stack.address(server);
     let settings = [
         ("DIPTYCH_POSTGRES__URL", format!("postgres://postgres@{}/{DATABASE}", address(Server::Postgres)?)),

@@ -1,9 +1,9 @@
-//! One Cassandra node.
+//! Prepares a Cassandra node.
 
 use std::time::Duration;
 
 use super::{
-    Site,
+    ServerSetup,
     file::{make_folder, write},
     java,
 };
@@ -15,18 +15,17 @@ const LOGGING: &str = include_str!("../../config/cassandra-logback.xml");
 const OPTIONS: &str = include_str!("../../config/cassandra.options");
 const MEMORY: &[&str] = &["-Xms1g", "-Xmx1g", "-Xmn96m", "-Xss512k", "-XX:MaxDirectMemorySize=256m"];
 
-/// While there is something to do, Cassandra's idle workers look for work in turns, every 10 microseconds
-/// (`SEPWorker`), which is a hundred thousand thread switches a second on a half-busy node. With longer pauses it takes
-/// a quarter less processor time there.
+/// On a busy node, Cassandra's idle workers poll for work in turns, every 10 microseconds (`SEPWorker`), which causes a
+/// hundred thousand context switches a second at half load. A larger timer slack saves a quarter of the CPU time there.
 const TIMER_SLACK: Duration = Duration::from_micros(500);
 
-const READY_WITHIN: Duration = Duration::from_secs(180);
+const READY_TIMEOUT: Duration = Duration::from_secs(180);
 
-pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
-    let folder = site.folder.process(NAME);
+pub(super) fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec> {
+    let folder = setup.folder.process(NAME);
     make_folder(&folder)?;
     let (yaml, logging) = (folder.join("cassandra.yaml"), folder.join("logback.xml"));
-    let port = |service: &str| site.port(service).to_string();
+    let port = |service: &str| setup.port(service).to_string();
     let values = [("cql", port("cql")), ("storage", port("storage")), ("data", folder.display().to_string())];
     write(&yaml, YAML, &values)?;
     write(&logging, LOGGING, &[])?;
@@ -37,8 +36,8 @@ pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
     options.push(format!("-Dcassandra.storagedir={}", folder.display()));
     options.push(format!("-Dlogback.configurationFile={}", logging.display()));
     let class = ["org.apache.cassandra.service.CassandraDaemon"];
-    let mut spec = java::process(site, NAME, &site.tools.cassandra()?, options, &class)?;
+    let mut spec = java::process(setup, NAME, &setup.tools.cassandra()?, options, &class)?;
     spec.stop_timeout = Duration::from_secs(30);
     spec.timer_slack = Some(TIMER_SLACK);
-    Ok(spec.ready(Readiness::Cql { port: site.port("cql") }, READY_WITHIN))
+    Ok(spec.ready(Readiness::Cql { port: setup.port("cql") }, READY_TIMEOUT))
 }

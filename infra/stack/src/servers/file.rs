@@ -1,10 +1,10 @@
-//! Configuration files from templates.
+//! Writes configuration files from templates.
 
 use std::{fs, path::Path};
 
 use crate::{StackError, StackResult};
 
-/// Writes a template, in which `{{name}}` stands for a value.
+/// Writes a template in which each `{{name}}` is replaced by its value.
 pub(super) fn write(path: &Path, template: &str, values: &[(&str, String)]) -> StackResult<()> {
     fs::write(path, fill(template, values)).map_err(StackError::io(format!("write {}", path.display())))
 }
@@ -22,13 +22,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_is_filled() {
+    fn every_placeholder_is_replaced() {
         let values = [("a", "1".to_owned()), ("b", "2".to_owned())];
         assert_eq!(fill("x={{a}} y={{b}} z={{a}}", &values), "x=1 y=2 z=1");
     }
 
     #[test]
-    fn the_committed_templates_have_no_other_places() {
+    fn the_committed_templates_have_no_other_placeholders() {
         let names = ["port", "kafka", "controller", "cql", "storage", "data"];
         let values: Vec<_> = names.iter().map(|name| (*name, "0".to_owned())).collect();
         for template in [

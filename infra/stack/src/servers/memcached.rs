@@ -1,20 +1,20 @@
-//! memcached.
+//! Prepares memcached.
 
 use std::time::Duration;
 
-use super::Site;
+use super::ServerSetup;
 use crate::{ProcessSpec, Readiness, StackResult};
 
 const NAME: &str = "memcached";
-/// How much it keeps, in MiB.
+/// Memory for items, in MiB.
 const MEMORY_MIB: &str = "64";
 
-pub(super) fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
-    let port = site.port(NAME);
-    let spec = ProcessSpec::new(NAME, site.tools.memcached()?)
+pub(super) fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec> {
+    let port = setup.port(NAME);
+    let spec = ProcessSpec::new(NAME, setup.tools.memcached()?)
         .arguments(["-l", "127.0.0.1", "-U", "0", "-m", MEMORY_MIB, "-c", "1024", "-p"])
         .arguments([port.to_string()]);
-    // It does not run as root, and changes the user by itself.
+    // It refuses to run as root, but can switch the user itself.
     let spec = if rustix::process::geteuid().is_root() { spec.arguments(["-u", "nobody"]) } else { spec };
     Ok(spec.ready(Readiness::Memcached { port }, Duration::from_secs(15)))
 }

@@ -1,4 +1,4 @@
-//! The servers: what each needs before it can start, and how it is started.
+//! Servers: preparation (ports, configuration, data folder) and process specification of each.
 
 mod cassandra;
 mod file;
@@ -10,9 +10,9 @@ mod user;
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{Package, ProcessSpec, Stack, StackResult, Tools, state::Folder};
+use crate::{Package, ProcessSpec, Stack, StackResult, Tools, state::StackFolder};
 
-/// A server that a stack can have.
+/// A server of a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Server {
     /// The write database.
@@ -25,11 +25,11 @@ pub enum Server {
     Memcached,
 }
 
-/// What a server finds when it is made ready.
-struct Site<'a> {
-    /// For what must run once before: making a database, formatting a log.
+/// Inputs for the preparation of a server.
+struct ServerSetup<'a> {
+    /// Runs one-off processes, such as initdb.
     stack: &'a Stack,
-    folder: &'a Folder,
+    folder: &'a StackFolder,
     tools: &'a Tools,
     ports: BTreeMap<String, u16>,
 }
@@ -38,7 +38,7 @@ impl Server {
     /// Every server.
     pub const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Cassandra, Self::Memcached];
 
-    /// The name of its process.
+    /// Returns the name of its process.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl Server {
         }
     }
 
-    /// What must be installed for it.
+    /// Returns the package that it needs.
     #[must_use]
     pub fn package(self) -> Package {
         match self {
@@ -60,7 +60,7 @@ impl Server {
         }
     }
 
-    /// What its clients connect to, as it is named among its ports.
+    /// Returns the name of the port for its clients.
     #[must_use]
     pub fn service(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Server {
         }
     }
 
-    /// Everything that it listens for.
+    /// Names of all its ports.
     fn services(self) -> &'static [&'static str] {
         match self {
             Self::Postgres => &["postgres"],
@@ -79,22 +79,22 @@ impl Server {
         }
     }
 
-    /// Takes its ports, writes its configuration, and makes what it keeps its data in where that is missing.
+    /// Assigns its ports, writes its configuration, and creates its data folder if missing.
     pub(crate) async fn prepare(self, stack: &Stack) -> StackResult<ProcessSpec> {
         let ports = stack.ports(self.name(), self.services())?;
-        let site = Site { stack, folder: stack.folder(), tools: stack.tools(), ports };
+        let setup = ServerSetup { stack, folder: stack.folder(), tools: stack.tools(), ports };
         let spec = match self {
-            Self::Postgres => postgres::prepare(&site).await,
-            Self::Kafka => kafka::prepare(&site).await,
-            Self::Cassandra => cassandra::prepare(&site),
-            Self::Memcached => memcached::prepare(&site),
+            Self::Postgres => postgres::prepare(&setup).await,
+            Self::Kafka => kafka::prepare(&setup).await,
+            Self::Cassandra => cassandra::prepare(&setup),
+            Self::Memcached => memcached::prepare(&setup),
         }?;
-        Ok(spec.ports(site.ports).stage(0))
+        Ok(spec.ports(setup.ports).stage(0))
     }
 }
 
-impl Site<'_> {
-    /// A port that was taken for this server. 0, on which nothing can be reached, where it was not.
+impl ServerSetup<'_> {
+    /// Returns a port assigned to this server, or 0, which is not connectable.
     fn port(&self, service: &str) -> u16 {
         self.ports.get(service).copied().unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! Postgres.
+//! Prepares Postgres.
 
 use std::{
     fs, io,
@@ -8,31 +8,32 @@ use std::{
 };
 
 use super::{
-    Site,
+    ServerSetup,
     file::{make_folder, write},
-    user::{can_reach, other_than_root},
+    user::{can_reach, unprivileged_user},
 };
 use crate::{ProcessSpec, Readiness, RunAs, StackError, StackResult, StopSignal};
 
 const NAME: &str = "postgres";
 const CONFIGURATION: &str = include_str!("../../config/postgres.conf");
 
-/// It refuses to run as root. Debian's package makes the first of these users.
+/// Users to run as, in order of preference, because Postgres refuses to run as root. Debian's package creates the
+/// first.
 const USERS: &[&str] = &["postgres", "nobody"];
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
-const MADE_WITHIN: Duration = Duration::from_secs(120);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const INITDB_TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(super) async fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
-    let programs = site.tools.postgres()?;
-    let user = other_than_root(USERS)?;
-    let folder = make_place(site, user)?;
+pub(super) async fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec> {
+    let programs = setup.tools.postgres()?;
+    let user = unprivileged_user(USERS)?;
+    let folder = make_working_folder(setup, user)?;
     if let Some(user) = user.filter(|user| !can_reach(*user, &programs)) {
         return Err(StackError::Invalid(format!(
-            "user {} may not enter {}, where Postgres is installed: set {} to a folder that everybody may enter",
+            "user {} may not enter {}, where Postgres is installed: set {} to a folder that all users may enter",
             user.user_id,
             programs.display(),
-            crate::places::TOOLS_VARIABLE
+            crate::paths::TOOLS_VARIABLE
         )));
     }
     let process = |program: &str| {
@@ -42,21 +43,21 @@ pub(super) async fn prepare(site: &Site<'_>) -> StackResult<ProcessSpec> {
     };
     let data = folder.join("data");
     if !data.join("PG_VERSION").exists() {
-        make_database(site, &folder, process("initdb")).await?;
+        make_database(setup, &folder, process("initdb")).await?;
     }
     let configuration = folder.join("postgresql.conf");
-    write(&configuration, CONFIGURATION, &[("port", site.port(NAME).to_string())])?;
+    write(&configuration, CONFIGURATION, &[("port", setup.port(NAME).to_string())])?;
     let mut spec = process("postgres")
         .arguments(["-D", "data", "-c"])
         .arguments([format!("config_file={}", configuration.display())]);
     spec.lock_files = vec![data.join("postmaster.pid")];
     spec.stop = StopSignal::Interrupt;
     spec.stop_timeout = Duration::from_secs(30);
-    Ok(spec.ready(Readiness::Postgres { port: site.port(NAME) }, READY_WITHIN))
+    Ok(spec.ready(Readiness::Postgres { port: setup.port(NAME) }, READY_TIMEOUT))
 }
 
-/// Made under another name, so that one that was interrupted is not taken for whole.
-async fn make_database(site: &Site<'_>, folder: &Path, initdb: ProcessSpec) -> StackResult<()> {
+/// Creates the data folder under another name first, so that an interrupted run leaves no incomplete one.
+async fn make_database(setup: &ServerSetup<'_>, folder: &Path, initdb: ProcessSpec) -> StackResult<()> {
     let partial = folder.join("data.partial");
     match fs::remove_dir_all(&partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -67,15 +68,15 @@ async fn make_database(site: &Site<'_>, folder: &Path, initdb: ProcessSpec) -> S
     let arguments =
         ["-D", "data.partial", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"];
     let initdb = initdb.arguments(arguments).arguments(["--no-sync", "--no-instructions"]);
-    site.stack.run(initdb.ready(Readiness::Done, MADE_WITHIN)).await?;
+    setup.stack.run(initdb.ready(Readiness::Done, INITDB_TIMEOUT)).await?;
     let data = folder.join("data");
     fs::rename(partial, &data).map_err(StackError::io(format!("make {}", data.display())))
 }
 
-/// The folder that it runs in. Its user must be able to get there, which is not so below a home that is closed to
-/// others: then the folder is among the temporary files.
-fn make_place(site: &Site<'_>, user: Option<RunAs>) -> StackResult<PathBuf> {
-    let own = site.folder.process(NAME);
+/// Creates the working folder. If its user cannot reach the stack's folder (such as below a private home folder), the
+/// working folder is a temporary one.
+fn make_working_folder(setup: &ServerSetup<'_>, user: Option<RunAs>) -> StackResult<PathBuf> {
+    let own = setup.folder.process(NAME);
     make_folder(&own)?;
     let Some(user) = user else { return Ok(own) };
     let give = |folder: &Path| {
@@ -85,27 +86,28 @@ fn make_place(site: &Site<'_>, user: Option<RunAs>) -> StackResult<PathBuf> {
             user.user_id
         )))
     };
-    if can_reach(user, site.folder.path()) {
+    if can_reach(user, setup.folder.path()) {
         give(&own)?;
         return Ok(own);
     }
-    let place = std::env::temp_dir().join(format!("diptych-stack-{}", fingerprint(site.folder.path())));
-    match fs::DirBuilder::new().mode(0o700).create(&place) {
+    let temporary = std::env::temp_dir().join(format!("diptych-stack-{}", fingerprint(setup.folder.path())));
+    match fs::DirBuilder::new().mode(0o700).create(&temporary) {
         Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && belongs_to(&place, user) => {}
-        Err(error) => return Err(StackError::io(format!("make the folder {}", place.display()))(error)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && belongs_to(&temporary, user) => {}
+        Err(error) => return Err(StackError::io(format!("make the folder {}", temporary.display()))(error)),
     }
-    give(&place)?;
-    Ok(place)
+    give(&temporary)?;
+    Ok(temporary)
 }
 
-/// Temporary files are everybody's: a folder, or a link, that somebody else has put there is not used.
-fn belongs_to(place: &Path, user: RunAs) -> bool {
-    fs::symlink_metadata(place)
+/// Returns whether the folder belongs to the user or root. A folder or link of another user in the temporary folder is
+/// not used.
+fn belongs_to(temporary: &Path, user: RunAs) -> bool {
+    fs::symlink_metadata(temporary)
         .is_ok_and(|metadata| metadata.is_dir() && (metadata.uid() == user.user_id || metadata.uid() == 0))
 }
 
-/// Tells the folders of stacks apart.
+/// Hash of the path of a stack, which makes its temporary folder unique.
 fn fingerprint(folder: &Path) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();

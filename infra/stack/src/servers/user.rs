@@ -1,4 +1,4 @@
-//! Whom a server runs as that refuses to run as root, and what that user can reach.
+//! Unprivileged user for servers that refuse to run as root, and the folders that it can reach.
 
 use std::{
     fs,
@@ -8,8 +8,9 @@ use std::{
 
 use crate::{RunAs, StackError, StackResult};
 
-/// `None` where this is not root: then it runs as whoever starts it.
-pub(super) fn other_than_root(preferred: &[&str]) -> StackResult<Option<RunAs>> {
+/// Finds the first existing user of these. `None` if this process is not root; the server then runs as the current
+/// user.
+pub(super) fn unprivileged_user(preferred: &[&str]) -> StackResult<Option<RunAs>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
@@ -17,7 +18,7 @@ pub(super) fn other_than_root(preferred: &[&str]) -> StackResult<Option<RunAs>> 
     let found = preferred.iter().find_map(|name| find(&users, name));
     found.map(Some).ok_or_else(|| {
         StackError::Invalid(format!(
-            "there is none of the users {}: run as another user than root",
+            "none of the users {} exists: create one, or do not run as root",
             preferred.join(", ")
         ))
     })
@@ -32,7 +33,7 @@ fn find(users: &str, name: &str) -> Option<RunAs> {
     })
 }
 
-/// Whether the user may go through every folder down to this one. Not so below a home that its owner closed.
+/// Returns whether the user may enter every folder of the path.
 pub(super) fn can_reach(user: RunAs, path: &Path) -> bool {
     path.ancestors().all(|folder| {
         let Ok(metadata) = fs::metadata(folder) else { return false };
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_folder_on_the_way_is_seen() {
+    fn an_inaccessible_parent_folder_is_detected() {
         let parent = tempfile::tempdir().unwrap();
         let inner = parent.path().join("inner");
         fs::create_dir(&inner).unwrap();

@@ -1,40 +1,40 @@
-//! What a stack is to have.
+//! Configuration of a stack.
 
 use std::{
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::{Places, Server, StackResult};
+use crate::{Server, StackPaths, StackResult};
 
-/// What names of stacks of tests begin with.
+/// Prefix of the names of stacks of tests.
 pub(super) const TEST_PREFIX: &str = "test-";
 
-/// How to start a stack.
+/// Configuration of a stack to start.
 #[derive(Clone, Debug)]
 pub struct StackConfig {
-    /// Where stacks and tools are kept.
-    pub places: Places,
+    /// Folders of stacks and tools.
+    pub paths: StackPaths,
     /// The name: lower-case letters, digits and `-`.
     pub name: String,
     /// The servers to start. Default: all.
     pub servers: Vec<Server>,
-    /// Whether data and logs stay when the stack is stopped. Then servers are stopped in order; otherwise they are
-    /// killed, since there is nothing to save.
+    /// Whether data and logs are kept when the stack stops. If so, servers are stopped gracefully; otherwise they are
+    /// killed.
     pub keep: bool,
-    /// Whether servers that run already, because nobody owns the stack, are taken as they are. Then nothing is killed
-    /// when this process ends. Otherwise it is an error that they run.
+    /// Whether running servers of a stack without an owner are adopted. If so, nothing is killed when this process
+    /// ends; otherwise running servers are an error.
     pub adopt: bool,
 }
 
 impl StackConfig {
-    /// A stack that is kept, in the target folder of this build.
+    /// A kept stack in the target folder of this build.
     ///
     /// # Errors
-    /// When that cannot be found.
+    /// When the target folder cannot be found.
     pub fn new(name: impl Into<String>) -> StackResult<Self> {
         Ok(Self {
-            places: Places::of_this_build()?,
+            paths: StackPaths::in_target_folder()?,
             name: name.into(),
             servers: Server::ALL.into(),
             keep: true,
@@ -42,7 +42,7 @@ impl StackConfig {
         })
     }
 
-    /// A stack with these servers for a test, under a name that no other has, and gone with the test.
+    /// A stack with these servers for a test: it has a unique name and is removed at the end of the test.
     ///
     /// # Errors
     /// When the target folder of this build cannot be found.

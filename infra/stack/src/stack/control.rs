@@ -1,127 +1,129 @@
-//! Killing, pausing, continuing and starting again.
+//! Kill, pause, resume and restart of single processes.
 
 use std::path::PathBuf;
 
 use super::Stack;
 use crate::{
     ProcessState, StackError, StackResult,
-    process::{self, Ended, Identity},
-    state::Record,
+    process::{self, ProcessIdentity, StopOutcome},
+    state::ProcessRecord,
 };
 
 impl Stack {
-    /// Kills a process and all that it started with SIGKILL, paused or not. Returns when they are gone.
+    /// Kills a process and its descendants with SIGKILL, paused or not. Returns when they have ended.
     ///
     /// # Errors
-    /// When the stack has none of this name, or it is dead already.
+    /// When the stack has no process of this name, or it is dead already.
     pub async fn kill(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        let identity = self.living(process)?;
+        let identity = self.live_process(process)?;
         self.kill_tree(process, &identity).await
     }
 
-    /// Stops a process and all that it started with SIGSTOP: its ports stay open, and nobody answers. Returns when they
-    /// stand still.
+    /// Suspends a process and its descendants with SIGSTOP: its ports stay open, but it does not answer. Returns when
+    /// all are suspended.
     ///
     /// # Errors
-    /// When the stack has none of this name, or it is dead.
+    /// When the stack has no process of this name, or it is dead.
     pub async fn pause(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        let identity = self.living(process)?;
+        let identity = self.live_process(process)?;
         process::freeze(&identity).await.map(|_| ()).map_err(StackError::io(format!("pause {process}")))
     }
 
-    /// Lets a paused process go on. One that was not paused is left as it is.
+    /// Resumes a paused process. Has no effect on a running one.
     ///
     /// # Errors
-    /// When the stack has none of this name, or it is dead.
+    /// When the stack has no process of this name, or it is dead.
     pub fn resume(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        let identity = self.living(process)?;
-        process::thaw(&identity).map_err(StackError::io(format!("continue {process}")))
+        let identity = self.live_process(process)?;
+        process::thaw(&identity).map_err(StackError::io(format!("resume {process}")))
     }
 
-    /// Asks a process to end, and waits for that. Returns whether it did; otherwise it was killed when its time was up.
+    /// Asks a process to end, and kills it after its `stop_timeout`. Returns whether it ended without being killed.
     ///
     /// # Errors
-    /// When the stack has none of this name, or it is dead already.
+    /// When the stack has no process of this name, or it is dead already.
     pub async fn terminate(&self, process: impl AsRef<str>) -> StackResult<bool> {
         let process = process.as_ref();
         let record = self.record(process)?;
-        let identity = self.living(process)?;
+        let identity = self.live_process(process)?;
         let ended = process::terminate(&identity, record.spec.stop.number(), record.spec.stop_timeout).await;
         let ended = ended.map_err(StackError::io(format!("stop {process}")))?;
-        self.gone(process, ended)?;
-        Ok(ended == Ended::InOrder)
+        self.check_ended(process, ended)?;
+        Ok(ended == StopOutcome::Graceful)
     }
 
-    /// Starts a process again as it was: on the same ports, with the same data. Returns when it is ready.
+    /// Starts a dead process again, on the same ports and with the same data. Returns when it is ready.
     ///
     /// # Errors
-    /// When the stack has none of this name, it lives, somebody else listens on its port, or it does not become ready.
-    pub async fn start_again(&self, process: impl AsRef<str>) -> StackResult<()> {
+    /// When the stack has no process of this name, it is alive, another process listens on its port, or it does not
+    /// become ready.
+    pub async fn start_process(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
         let record = self.record(process)?;
-        if let Some(run) = record.alive() {
-            return Err(wrong_state(process, run.identity.state(), "kill it before it is started again"));
+        if let Some(run) = record.live_run() {
+            return Err(wrong_state(process, run.identity.state(), "kill it before starting it, or use restart"));
         }
         self.launch(&record.spec).await
     }
 
-    /// Ends a process in order if it lives, and starts it again as it was. Returns when it is ready.
+    /// Stops a process if it is alive, and starts it again on the same ports and with the same data. Returns when it is
+    /// ready.
     ///
     /// # Errors
-    /// When the stack has none of this name, it does not end, or it does not become ready.
+    /// When the stack has no process of this name, it does not end, or it does not become ready.
     pub async fn restart(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        if self.record(process)?.alive().is_some() {
+        if self.record(process)?.live_run().is_some() {
             self.terminate(process).await?;
         }
-        self.start_again(process).await
+        self.start_process(process).await
     }
 
-    /// Returns when a process is ready, for example after it was continued.
+    /// Waits until a process is ready, for example after it was resumed.
     ///
     /// # Errors
-    /// When the stack has none of this name, it is dead, or it does not become ready in its time.
-    pub async fn ready(&self, process: impl AsRef<str>) -> StackResult<()> {
+    /// When the stack has no process of this name, it is dead, or it does not become ready within its `ready_timeout`.
+    pub async fn wait_until_ready(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
         let record = self.record(process)?;
-        match record.alive() {
-            Some(run) => self.wait_ready(&record.spec, run).await,
+        match record.live_run() {
+            Some(run) => self.wait_for_readiness(&record.spec, run).await,
             None => Err(wrong_state(process, ProcessState::Dead, "start it again")),
         }
     }
 
-    /// The log of a process: what it wrote to its standard output and error, start after start.
+    /// Path of the log of a process: its standard output and error, appended at each start.
     ///
     /// # Errors
-    /// When the stack has none of this name.
+    /// When the stack has no process of this name.
     pub fn log(&self, process: impl AsRef<str>) -> StackResult<PathBuf> {
         self.record(process.as_ref()).map(|record| self.folder.log(&record.spec.name))
     }
 
-    pub(super) fn record(&self, process: &str) -> StackResult<Record> {
+    pub(super) fn record(&self, process: &str) -> StackResult<ProcessRecord> {
         let state = self.state()?;
-        state.find(process).cloned().ok_or_else(|| StackError::Unknown {
+        state.find(process).cloned().ok_or_else(|| StackError::UnknownProcess {
             stack: self.name().to_owned(),
             process: process.to_owned(),
             known: state.names(),
         })
     }
 
-    fn living(&self, process: &str) -> StackResult<Identity> {
+    fn live_process(&self, process: &str) -> StackResult<ProcessIdentity> {
         let record = self.record(process)?;
-        let alive = record.alive().map(|run| run.identity.clone());
-        alive.ok_or_else(|| wrong_state(process, ProcessState::Dead, "start it again first (`cargo stack up`)"))
+        let alive = record.live_run().map(|run| run.identity.clone());
+        alive.ok_or_else(|| wrong_state(process, ProcessState::Dead, "start it first (`cargo stack restart`)"))
     }
 
-    pub(super) fn gone(&self, process: &str, ended: Ended) -> StackResult<()> {
+    pub(super) fn check_ended(&self, process: &str, ended: StopOutcome) -> StackResult<()> {
         match ended {
-            Ended::Not { pid } => {
-                Err(StackError::Immortal { process: process.to_owned(), pid, waited: process::OBEYED_WITHIN })
+            StopOutcome::StillRunning { pid } => {
+                Err(StackError::SurvivedKill { process: process.to_owned(), pid, waited: process::SIGNAL_TIMEOUT })
             }
-            Ended::WasDead | Ended::InOrder | Ended::Killed => Ok(()),
+            StopOutcome::AlreadyDead | StopOutcome::Graceful | StopOutcome::Killed => Ok(()),
         }
     }
 }

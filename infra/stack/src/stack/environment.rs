@@ -1,4 +1,4 @@
-//! What others need to know to use a stack's servers.
+//! Environment variables for clients of a stack.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use super::Stack;
 use crate::{Server, StackResult};
 
 impl Stack {
-    /// The variables by which the tests of this workspace find servers: a server that the stack does not have has none.
-    /// Where the product was started, also the settings by which its program finds the servers, the address of the
-    /// edge, and the token that its gateways ask for.
+    /// Returns the variables by which the tests of this workspace find the servers of the stack. If the product was
+    /// started, also the settings by which its program finds the servers, the address of the edge, and the token that
+    /// its gateways require.
     ///
     /// # Errors
-    /// When what the stack has written down cannot be read.
+    /// When the state of the stack cannot be read.
     pub fn environment(&self) -> StackResult<BTreeMap<String, String>> {
         let state = self.state()?;
         let mut variables = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The end of a log.
+//! Reads the last lines of a log.
 
 use std::{
     fs::File,
@@ -6,12 +6,12 @@ use std::{
     path::Path,
 };
 
-/// How many lines of a log a message has.
+/// Maximum number of lines in a message.
 const LINES: usize = 20;
-/// How far back they are looked for.
+/// Maximum number of bytes read from the end.
 const BYTES: u64 = 16 * 1024;
 
-/// The last lines, as far as they were written after the log had `offset` bytes. Empty where it cannot be read.
+/// Returns the last lines written after the first `offset` bytes. Empty if the log cannot be read.
 pub(super) fn tail(log: &Path, offset: u64) -> String {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(log)?;

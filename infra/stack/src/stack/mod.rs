@@ -1,4 +1,4 @@
-//! A stack: servers and other processes under one name, with ports and folders of their own.
+//! A stack: servers and other processes under one name, with their own ports and folders.
 
 mod config;
 mod control;
@@ -13,34 +13,34 @@ use std::{collections::BTreeMap, fs};
 
 pub use config::StackConfig;
 pub use status::ProcessStatus;
-pub use stop::Stopped;
+pub use stop::StopReport;
 
 use crate::{
-    Places, Server, StackError, StackResult, Tools,
+    Server, StackError, StackPaths, StackResult, Tools,
     guardian::Guardian,
     ports,
-    process::Identity,
-    state::{self, Folder, State},
+    process::ProcessIdentity,
+    state::{self, StackFolder, StackState},
 };
 use owner::OwnerLock;
 
 /// Servers and other processes under one name.
 ///
-/// Whoever starts a stack owns it: when the owner drops it, ends, or is killed, everything that the stack started is
-/// killed too. Everybody else may [attach](Stack::attach) to it by its name, to look, and to kill, pause and start its
-/// processes.
+/// The process that starts a stack owns it: when the owner drops it, exits, or is killed, all processes of the stack
+/// are killed. Other processes can [attach](Stack::attach) to it by name, to inspect it and to kill, pause and start
+/// its processes.
 #[derive(Debug)]
 pub struct Stack {
-    places: Places,
-    folder: Folder,
+    paths: StackPaths,
+    folder: StackFolder,
     tools: Tools,
     keep: bool,
     ownership: Option<Ownership>,
 }
 
-/// What an owner has. Its parts go in this order: nobody may take the stack over before everything is gone.
+/// Resources of the owner, dropped in this order: the lock is released after all processes have ended.
 struct Ownership {
-    /// Without one the processes outlive the owner.
+    /// `None` if the processes are to outlive the owner.
     guardian: Option<Guardian>,
     lock: OwnerLock,
 }
@@ -52,51 +52,51 @@ impl std::fmt::Debug for Ownership {
 }
 
 impl Stack {
-    /// Starts servers, all at the same time, and returns when each is ready. A folder that is there already is used as
-    /// it is: servers come back to their data, and to their ports where these are still free.
+    /// Starts servers concurrently and returns when all are ready. An existing folder is reused: servers keep their
+    /// data, and their ports if these are still free.
     ///
     /// # Errors
-    /// When a server is not installed or does not become ready: the message has the end of its log, and everything that
-    /// was started is killed. When another process owns a stack of this name.
+    /// When a server is not installed or does not become ready: the message contains the end of its log, and all
+    /// started processes are killed. When another process owns a stack of this name.
     pub async fn start(config: StackConfig) -> StackResult<Self> {
         let servers = config.servers.clone();
-        let mut stack = Self::own(config).await?;
+        let mut stack = Self::start_owned(config).await?;
         let started = stack.start_servers(&servers).await;
         if let Err(error) = started {
-            // So that its logs can be read. The next stack of a test sweeps them away.
+            // Keeps the logs for inspection; the next stack of a test removes them.
             stack.keep = true;
             return Err(error);
         }
         Ok(stack)
     }
 
-    /// A stack that was started by somebody else. It is left as it is when this is dropped.
+    /// Attaches to a stack that another process started. Dropping the result has no effect on the stack.
     ///
     /// # Errors
-    /// When there is none of this name, or what it has written down cannot be read.
-    pub fn attach(places: &Places, name: &str) -> StackResult<Self> {
-        let folder = Folder::of(places, name)?;
+    /// When there is no stack of this name, or its state cannot be read.
+    pub fn attach(paths: &StackPaths, name: &str) -> StackResult<Self> {
+        let folder = StackFolder::new(paths, name)?;
         if state::load(&folder)?.is_none() {
-            return Err(StackError::NoStack { stack: name.to_owned() });
+            return Err(StackError::StackNotFound { stack: name.to_owned() });
         }
-        Ok(Self { places: places.clone(), folder, tools: Tools::of(places), keep: true, ownership: None })
+        Ok(Self { paths: paths.clone(), folder, tools: Tools::at(paths), keep: true, ownership: None })
     }
 
-    /// The names of all stacks, up or down.
+    /// Returns the names of all stacks, running or not.
     #[must_use]
-    pub fn names(places: &Places) -> Vec<String> {
-        let entries = fs::read_dir(&places.stacks).into_iter().flatten().flatten();
+    pub fn names(paths: &StackPaths) -> Vec<String> {
+        let entries = fs::read_dir(&paths.stacks).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let mut names: Vec<_> =
-            names.filter(|name| Folder::of(places, name).is_ok_and(|folder| folder.state().exists())).collect();
+            names.filter(|name| StackFolder::new(paths, name).is_ok_and(|folder| folder.state().exists())).collect();
         names.sort();
         names
     }
 
-    /// Lets everything outlive this process. From then on it runs until somebody attaches to it and stops it.
+    /// Gives up ownership, so that the stack outlives this process and runs until it is stopped.
     ///
     /// # Errors
-    /// When the system refuses; then everything is killed.
+    /// When a system call fails; then everything is killed.
     pub fn detach(mut self) -> StackResult<()> {
         if let Some(mut ownership) = self.ownership.take() {
             self.set_owner(None)?;
@@ -111,24 +111,24 @@ impl Stack {
         &self.folder.name
     }
 
-    /// What is installed.
+    /// The installed tools.
     #[must_use]
     pub fn tools(&self) -> &Tools {
         &self.tools
     }
 
-    /// Whether data and logs stay when the stack is stopped.
+    /// Returns whether data and logs are kept when the stack stops.
     pub(crate) fn is_kept(&self) -> bool {
         self.keep
     }
 
-    /// Gives a process its ports, one for each of `services`, which are words for what is served there. A process keeps
-    /// its ports; one that is down gets others when somebody else listens on them.
+    /// Assigns ports to a process, one for each name in `services`. A process keeps its ports, unless it is down and
+    /// another process listens on one of them.
     ///
     /// # Errors
     /// When no port is free.
     pub fn ports(&self, process: &str, services: &[&str]) -> StackResult<BTreeMap<String, u16>> {
-        ports::reserve(&self.places, &self.folder, process, services)
+        ports::reserve(&self.paths, &self.folder, process, services)
     }
 
     /// The address of a server for its clients, as `host:port`.
@@ -148,48 +148,48 @@ impl Stack {
         Ok(record.spec.ports.get(server.service()).copied().unwrap_or(0))
     }
 
-    pub(crate) fn folder(&self) -> &Folder {
+    pub(crate) fn folder(&self) -> &StackFolder {
         &self.folder
     }
 
-    async fn own(config: StackConfig) -> StackResult<Self> {
-        let folder = Folder::of(&config.places, &config.name)?;
+    async fn start_owned(config: StackConfig) -> StackResult<Self> {
+        let folder = StackFolder::new(&config.paths, &config.name)?;
         folder.make()?;
         let lock = OwnerLock::take(&folder).await?;
         if !config.keep {
-            owner::sweep(&config.places).await;
+            owner::sweep(&config.paths).await;
         }
         let alive =
-            state::load(&folder)?.is_some_and(|state| state.processes.iter().any(|record| record.alive().is_some()));
+            state::load(&folder)?.is_some_and(|state| state.processes.iter().any(|record| record.live_run().is_some()));
         if alive && !config.adopt {
-            return Err(StackError::RunsAlready { stack: config.name });
+            return Err(StackError::AlreadyRunning { stack: config.name });
         }
-        // Those that ran before would be killed with the others.
+        // No guardian for adopted processes: it would kill them too.
         let guardian = if alive { None } else { Some(guard(&folder)?) };
         let ownership = Some(Ownership { guardian, lock });
-        let tools = Tools::of(&config.places);
-        let stack = Self { places: config.places, folder, tools, keep: config.keep, ownership };
-        stack.set_owner(Identity::of_this_process())?;
+        let tools = Tools::at(&config.paths);
+        let stack = Self { paths: config.paths, folder, tools, keep: config.keep, ownership };
+        stack.set_owner(ProcessIdentity::of_this_process())?;
         Ok(stack)
     }
 
-    fn set_owner(&self, owner: Option<Identity>) -> StackResult<()> {
+    fn set_owner(&self, owner: Option<ProcessIdentity>) -> StackResult<()> {
         state::edit(&self.folder, |state| {
             state.owner = owner;
             Ok(())
         })
     }
 
-    pub(crate) fn state(&self) -> StackResult<State> {
+    pub(crate) fn state(&self) -> StackResult<StackState> {
         Ok(state::load(&self.folder)?.unwrap_or_default())
     }
 }
 
-/// Posts a guardian over a list that is empty: the processes of earlier runs are gone.
-fn guard(folder: &Folder) -> StackResult<Guardian> {
+/// Starts a guardian with an empty list, because the processes of earlier runs have ended.
+fn guard(folder: &StackFolder) -> StackResult<Guardian> {
     let list = folder.running();
     fs::write(&list, "").map_err(StackError::io(format!("write {}", list.display())))?;
-    Guardian::post(&list)
+    Guardian::start(&list)
 }
 
 impl Drop for Stack {
@@ -198,9 +198,9 @@ impl Drop for Stack {
         let guarded = ownership.guardian.is_some();
         // Returns when the guardian has killed everything.
         drop(ownership.guardian);
-        // A failed test's logs are worth reading.
+        // The logs of a failed test are kept.
         if guarded && !self.keep && !std::thread::panicking() {
-            // What cannot be removed now is swept away by the next stack of a test.
+            // On failure, the next stack of a test removes them.
             let _ = stop::remove_folders(&self.folder);
         }
         drop(ownership.lock);

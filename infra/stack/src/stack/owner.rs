@@ -1,4 +1,4 @@
-//! Whose a stack is.
+//! Ownership of a stack.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,31 +9,30 @@ use tokio::time::{Instant, sleep};
 
 use super::{config::TEST_PREFIX, stop::remove_folders};
 use crate::{
-    Places, Stack, StackError, StackResult,
-    process::Identity,
-    state::{self, Folder},
+    Stack, StackError, StackPaths, StackResult,
+    process::ProcessIdentity,
+    state::{self, StackFolder},
 };
 
-/// How long a lock may outlive its owner: a process that just then starts another one has passed it on, until the other
-/// one is under way.
-const RETURNED_WITHIN: Duration = Duration::from_secs(2);
-const TRY_AGAIN: Duration = Duration::from_millis(10);
+/// How long a lock may outlive its owner: a child inherits the descriptor between fork and exec.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Held by the owner. The system gives it back when the owner ends, however it ends.
+/// Lock held by the owner. The system releases it when the owner ends.
 pub(super) struct OwnerLock {
     _file: File,
 }
 
 impl OwnerLock {
-    /// Takes it. The folder must exist.
+    /// Takes the lock. The folder must exist.
     ///
     /// # Errors
     /// When another process has it.
-    pub(super) async fn take(folder: &Folder) -> StackResult<Self> {
+    pub(super) async fn take(folder: &StackFolder) -> StackResult<Self> {
         let path = folder.owner_lock();
         let doing = || StackError::io(format!("lock {}", path.display()));
         let file = File::create(&path).map_err(doing())?;
-        let until = Instant::now() + RETURNED_WITHIN;
+        let until = Instant::now() + RELEASE_TIMEOUT;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
@@ -41,23 +40,24 @@ impl OwnerLock {
                 Err(TryLockError::Error(error)) => return Err(doing()(error)),
             }
             let owner = state::load(folder).ok().flatten().and_then(|state| state.owner);
-            let lives = owner.as_ref().is_some_and(Identity::lives);
-            if lives || Instant::now() >= until {
+            let owner_is_alive = owner.as_ref().is_some_and(ProcessIdentity::is_alive);
+            if owner_is_alive || Instant::now() >= until {
                 return Err(StackError::InUse { stack: folder.name.clone(), owner: owner.map(|owner| owner.pid) });
             }
-            sleep(TRY_AGAIN).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 }
 
-/// Removes what stacks of tests have left whose owners were killed, or that failed.
-pub(super) async fn sweep(places: &Places) {
-    for name in Stack::names(places).iter().filter(|name| name.starts_with(TEST_PREFIX)) {
-        // Whatever cannot be had or removed is left to the next sweep.
-        let Ok(stack) = Stack::attach(places, name) else { continue };
+/// Removes stacks of failed tests and of tests whose process was killed.
+pub(super) async fn sweep(paths: &StackPaths) {
+    for name in Stack::names(paths).iter().filter(|name| name.starts_with(TEST_PREFIX)) {
+        // Stacks that cannot be locked or removed are left to the next sweep.
+        let Ok(stack) = Stack::attach(paths, name) else { continue };
         let Ok(_lock) = OwnerLock::take(&stack.folder).await else { continue };
-        let quiet = stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.alive().is_none()));
-        if quiet {
+        let all_dead =
+            stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.live_run().is_none()));
+        if all_dead {
             let _ = remove_folders(&stack.folder);
         }
     }

@@ -1,40 +1,40 @@
-//! How the processes of a stack are.
+//! Status of the processes of a stack.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::Stack;
-use crate::{ProcessState, StackResult, process::memory_kib, state::Record};
+use crate::{ProcessState, StackResult, process::memory_kib, state::ProcessRecord};
 
-/// How one process is.
+/// Status of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessStatus {
     /// Its name.
     pub name: String,
-    /// Whether it runs.
+    /// Its state.
     pub state: ProcessState,
-    /// Its process id, where it lives.
+    /// Its process id, if alive.
     pub pid: Option<u32>,
     /// Its ports on 127.0.0.1.
     pub ports: BTreeMap<String, u16>,
-    /// How much memory it holds with all that it started, in bytes. What they share counts once.
+    /// Memory of the process and its descendants in bytes; shared memory counts once.
     pub memory_bytes: u64,
-    /// How long ago it started, where it lives.
+    /// Time since the start, if alive.
     pub uptime: Option<Duration>,
-    /// Its log.
+    /// Path of its log.
     pub log: PathBuf,
 }
 
 impl Stack {
-    /// How each process is, by stage and name.
+    /// Returns the status of each process, ordered by stage and name.
     ///
     /// # Errors
-    /// When what the stack has written down cannot be read.
+    /// When the state of the stack cannot be read.
     pub fn status(&self) -> StackResult<Vec<ProcessStatus>> {
         Ok(self.state()?.processes.iter().map(|record| self.status_of(record)).collect())
     }
 
-    fn status_of(&self, record: &Record) -> ProcessStatus {
-        let alive = record.alive();
+    fn status_of(&self, record: &ProcessRecord) -> ProcessStatus {
+        let alive = record.live_run();
         ProcessStatus {
             name: record.spec.name.clone(),
             state: alive.map_or(ProcessState::Dead, |run| run.identity.state()),

@@ -1,4 +1,4 @@
-//! Stopping all of it.
+//! Stops and deletes stacks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,87 +10,87 @@ use futures::future::try_join_all;
 
 use super::{OwnerLock, Stack};
 use crate::{
-    Places, StackError, StackResult,
-    process::{self, Ended, Identity},
-    state::{self, Folder, Record, Run},
+    StackError, StackPaths, StackResult,
+    process::{self, ProcessIdentity, StopOutcome},
+    state::{self, ProcessRecord, ProcessRun, StackFolder},
 };
 
-/// What became of the processes of a stack that was stopped.
+/// Processes of a stopped stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stopped {
-    /// Those that lived.
-    pub lived: Vec<String>,
+pub struct StopReport {
+    /// Those that were alive.
+    pub stopped: Vec<String>,
     /// Those of them that did not end in time and were killed.
     pub killed: Vec<String>,
 }
 
 impl Stack {
-    /// Stops everything, later stages first. With data that is kept, each process is asked to end, and killed when its
-    /// time is up; without, everything is killed and the folder removed.
+    /// Stops everything, later stages first. If data is kept, each process is asked to end and is killed after its
+    /// `stop_timeout`; otherwise everything is killed and the folder is removed.
     ///
     /// # Errors
-    /// When another process owns the stack, or a process does not go away.
-    pub async fn stop(mut self) -> StackResult<Stopped> {
+    /// When another process owns the stack, or a process does not end.
+    pub async fn stop(mut self) -> StackResult<StopReport> {
         let _lock = if self.ownership.is_none() { Some(OwnerLock::take(&self.folder).await?) } else { None };
-        let mut stages: BTreeMap<u8, Vec<(Record, Run)>> = BTreeMap::new();
+        let mut stages: BTreeMap<u8, Vec<(ProcessRecord, ProcessRun)>> = BTreeMap::new();
         for record in self.state()?.processes {
-            if let Some(run) = record.alive().cloned() {
+            if let Some(run) = record.live_run().cloned() {
                 stages.entry(record.spec.stage).or_default().push((record, run));
             }
         }
-        let mut stopped = Stopped::default();
+        let mut report = StopReport::default();
         for records in stages.into_values().rev() {
-            let ends = try_join_all(records.iter().map(|(record, run)| self.end(record, run))).await?;
+            let ends = try_join_all(records.iter().map(|(record, run)| self.stop_process(record, run))).await?;
             for ((record, _), in_order) in records.iter().zip(ends) {
-                stopped.lived.push(record.spec.name.clone());
+                report.stopped.push(record.spec.name.clone());
                 if !in_order {
-                    stopped.killed.push(record.spec.name.clone());
+                    report.killed.push(record.spec.name.clone());
                 }
             }
         }
-        // Whatever else a process has left is the guardian's.
+        // The guardian kills remaining descendants.
         let ownership = self.ownership.take();
         drop(ownership.map(|ownership| ownership.guardian));
         if !self.keep {
             remove_folders(&self.folder)?;
-            return Ok(stopped);
+            return Ok(report);
         }
         self.set_owner(None)?;
-        Ok(stopped)
+        Ok(report)
     }
 
     /// Removes the data and the logs of a stack, which must be down.
     ///
     /// # Errors
-    /// When something of it lives, or another process owns it.
-    pub async fn delete(places: &Places, name: &str) -> StackResult<()> {
-        let folder = existing(places, name)?;
+    /// When a process of it is alive, or another process owns it.
+    pub async fn delete(paths: &StackPaths, name: &str) -> StackResult<()> {
+        let folder = existing(paths, name)?;
         let _lock = OwnerLock::take(&folder).await?;
         let state = state::load(&folder)?.unwrap_or_default();
-        if state.processes.iter().any(|record| record.alive().is_some()) {
-            return Err(StackError::RunsAlready { stack: name.to_owned() });
+        if state.processes.iter().any(|record| record.live_run().is_some()) {
+            return Err(StackError::AlreadyRunning { stack: name.to_owned() });
         }
         remove_folders(&folder)
     }
 
-    /// Kills what is left of a stack whose written state cannot be read, and forgets the state. Returns how many
-    /// processes were killed. Its data stay.
+    /// Kills the processes of a stack whose state file cannot be read, and removes that file. Returns the number of
+    /// killed processes. Data is kept.
     ///
     /// # Errors
-    /// When another process owns it, or a process does not go away.
-    pub async fn clear(places: &Places, name: &str) -> StackResult<usize> {
-        let folder = existing(places, name)?;
+    /// When another process owns it, or a process does not end.
+    pub async fn kill_unreadable(paths: &StackPaths, name: &str) -> StackResult<usize> {
+        let folder = existing(paths, name)?;
         let _lock = OwnerLock::take(&folder).await?;
         let list = fs::read_to_string(folder.running()).unwrap_or_default();
         let mut killed = 0;
-        for identity in list.lines().filter_map(|line| line.parse::<Identity>().ok()) {
+        for identity in list.lines().filter_map(|line| line.parse::<ProcessIdentity>().ok()) {
             match process::kill(&identity).await.map_err(StackError::io(format!("kill process {}", identity.pid)))? {
-                Ended::WasDead => {}
-                Ended::Not { pid } => {
+                StopOutcome::AlreadyDead => {}
+                StopOutcome::StillRunning { pid } => {
                     let process = format!("stack {name}");
-                    return Err(StackError::Immortal { process, pid, waited: process::OBEYED_WITHIN });
+                    return Err(StackError::SurvivedKill { process, pid, waited: process::SIGNAL_TIMEOUT });
                 }
-                Ended::InOrder | Ended::Killed => killed += 1,
+                StopOutcome::Graceful | StopOutcome::Killed => killed += 1,
             }
         }
         for path in [folder.state(), folder.running()] {
@@ -101,25 +101,25 @@ impl Stack {
         Ok(killed)
     }
 
-    async fn end(&self, record: &Record, run: &Run) -> StackResult<bool> {
+    async fn stop_process(&self, record: &ProcessRecord, run: &ProcessRun) -> StackResult<bool> {
         let name = &record.spec.name;
         if !self.keep {
             return self.kill_tree(name, &run.identity).await.map(|()| true);
         }
         let ended = process::terminate(&run.identity, record.spec.stop.number(), record.spec.stop_timeout).await;
         let ended = ended.map_err(StackError::io(format!("stop {name}")))?;
-        self.gone(name, ended)?;
-        Ok(ended != Ended::Killed)
+        self.check_ended(name, ended)?;
+        Ok(ended != StopOutcome::Killed)
     }
 }
 
-fn existing(places: &Places, name: &str) -> StackResult<Folder> {
-    let folder = Folder::of(places, name)?;
-    if folder.path().exists() { Ok(folder) } else { Err(StackError::NoStack { stack: name.to_owned() }) }
+fn existing(paths: &StackPaths, name: &str) -> StackResult<StackFolder> {
+    let folder = StackFolder::new(paths, name)?;
+    if folder.path().exists() { Ok(folder) } else { Err(StackError::StackNotFound { stack: name.to_owned() }) }
 }
 
-/// The stack's folder, and what its processes have elsewhere.
-pub(super) fn remove_folders(folder: &Folder) -> StackResult<()> {
+/// Removes the stack's folder, and working folders of its processes outside of it.
+pub(super) fn remove_folders(folder: &StackFolder) -> StackResult<()> {
     let records = state::load(folder).ok().flatten().map(|state| state.processes).unwrap_or_default();
     let elsewhere: BTreeSet<PathBuf> = records.into_iter().filter_map(|record| record.spec.folder).collect();
     for other in elsewhere.iter().filter(|other| !other.starts_with(folder.path()) && other.exists()) {

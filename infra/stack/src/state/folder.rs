@@ -5,20 +5,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Places, StackError, StackResult, process::check_name};
+use crate::{StackError, StackPaths, StackResult, process::check_name};
 
 /// The folder of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Folder {
+pub(crate) struct StackFolder {
     pub(crate) name: String,
     path: PathBuf,
 }
 
-impl Folder {
-    /// Nothing is made yet.
-    pub(crate) fn of(places: &Places, name: &str) -> StackResult<Self> {
+impl StackFolder {
+    /// Checks the name; creates nothing.
+    pub(crate) fn new(paths: &StackPaths, name: &str) -> StackResult<Self> {
         check_name("stack", name)?;
-        Ok(Self { name: name.to_owned(), path: places.stacks.join(name) })
+        Ok(Self { name: name.to_owned(), path: paths.stacks.join(name) })
     }
 
     pub(crate) fn make(&self) -> StackResult<()> {
@@ -38,33 +38,32 @@ impl Folder {
         &self.path
     }
 
-    /// What the stack has written down.
+    /// The state file.
     pub(crate) fn state(&self) -> PathBuf {
         self.path.join("state.json")
     }
 
-    /// Held for the moment in which `state` changes.
+    /// Lock held while `state` changes.
     pub(crate) fn state_lock(&self) -> PathBuf {
         self.path.join("state.lock")
     }
 
-    /// Held by the owner for as long as it owns, and by whoever starts or stops the stack.
+    /// Lock held by the owner, and by programs that start or stop the stack.
     pub(crate) fn owner_lock(&self) -> PathBuf {
         self.path.join("owner.lock")
     }
 
-    /// A line for every process that was started, for the guardian, and for stopping a stack whose state is not
-    /// readable.
+    /// List of started processes, one a line, for the guardian and for stopping a stack whose state is unreadable.
     pub(crate) fn running(&self) -> PathBuf {
         self.path.join("running")
     }
 
-    /// What a process has for itself.
+    /// Folder of a process.
     pub(crate) fn process(&self, process: &str) -> PathBuf {
         self.path.join(process)
     }
 
-    /// What a process writes to its standard output and error, start after start.
+    /// Log of a process: its standard output and error, appended at each start.
     pub(crate) fn log(&self, process: &str) -> PathBuf {
         self.process(process).join("output.log")
     }

@@ -1,4 +1,4 @@
-//! What a stack writes down about itself, so that every program that knows its name can look after it.
+//! Persistent state of a stack, by which any program that knows its name can manage it.
 
 mod file;
 mod folder;
@@ -11,57 +11,57 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub(crate) use file::{edit, load};
-pub(crate) use folder::Folder;
+pub(crate) use folder::StackFolder;
 
-use crate::process::{Identity, ProcessSpec};
+use crate::process::{ProcessIdentity, ProcessSpec};
 
-/// The form of the file. Another number is another program's file.
+/// Version of the file format.
 const VERSION: u32 = 1;
 
 /// The file `state.json` of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct StackState {
     version: u32,
-    /// The process whose end is the end of the stack. Without one, it runs until it is told to stop.
-    pub(crate) owner: Option<Identity>,
-    /// Ports that were given away: process, then what is served there. They stay with the process when it is down.
+    /// The owner, whose end stops the stack. Without one, the stack runs until it is stopped.
+    pub(crate) owner: Option<ProcessIdentity>,
+    /// Assigned ports, by process and service. A process keeps them while it is down.
     pub(crate) ports: BTreeMap<String, BTreeMap<String, u16>>,
     /// The processes, by stage and name.
-    pub(crate) processes: Vec<Record>,
+    pub(crate) processes: Vec<ProcessRecord>,
 }
 
 /// A process of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct ProcessRecord {
     pub(crate) spec: ProcessSpec,
-    /// Its last start. It may have ended since.
-    pub(crate) run: Option<Run>,
+    /// Its last run, which may have ended.
+    pub(crate) run: Option<ProcessRun>,
 }
 
 /// One run of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Run {
-    pub(crate) identity: Identity,
+pub(crate) struct ProcessRun {
+    pub(crate) identity: ProcessIdentity,
     /// The time of day at its start, in milliseconds since 1970.
     pub(crate) started_at_ms: u64,
-    /// How long its log was then, in bytes.
+    /// Length of its log at the start, in bytes.
     pub(crate) log_offset: u64,
 }
 
-impl Default for State {
+impl Default for StackState {
     fn default() -> Self {
         Self { version: VERSION, owner: None, ports: BTreeMap::new(), processes: Vec::new() }
     }
 }
 
-impl State {
-    pub(crate) fn find(&self, process: &str) -> Option<&Record> {
+impl StackState {
+    pub(crate) fn find(&self, process: &str) -> Option<&ProcessRecord> {
         self.processes.iter().find(|record| record.spec.name == process)
     }
 
-    /// Notes a start, in the place of an earlier one.
-    pub(crate) fn note(&mut self, spec: &ProcessSpec, run: Run) {
-        let record = Record { spec: spec.clone(), run: Some(run) };
+    /// Records a start, replacing an earlier one.
+    pub(crate) fn record_start(&mut self, spec: &ProcessSpec, run: ProcessRun) {
+        let record = ProcessRecord { spec: spec.clone(), run: Some(run) };
         match self.processes.iter_mut().find(|known| known.spec.name == spec.name) {
             Some(known) => *known = record,
             None => self.processes.push(record),
@@ -70,7 +70,7 @@ impl State {
             .sort_by(|one, other| (one.spec.stage, &one.spec.name).cmp(&(other.spec.stage, &other.spec.name)));
     }
 
-    /// Every port that is somebody's.
+    /// Returns every assigned port.
     pub(crate) fn all_ports(&self) -> impl Iterator<Item = u16> {
         self.ports.values().flat_map(|ports| ports.values().copied())
     }
@@ -81,19 +81,19 @@ impl State {
     }
 }
 
-impl Record {
-    /// The process, where it lives.
-    pub(crate) fn alive(&self) -> Option<&Run> {
-        self.run.as_ref().filter(|run| run.identity.lives())
+impl ProcessRecord {
+    /// Returns the last run if the process is alive.
+    pub(crate) fn live_run(&self) -> Option<&ProcessRun> {
+        self.run.as_ref().filter(|run| run.identity.is_alive())
     }
 }
 
-impl Run {
-    pub(crate) fn begun_now(identity: Identity, log_offset: u64) -> Self {
+impl ProcessRun {
+    pub(crate) fn started_now(identity: ProcessIdentity, log_offset: u64) -> Self {
         Self { identity, started_at_ms: now_ms(), log_offset }
     }
 
-    /// How long ago it started.
+    /// Time since the start.
     pub(crate) fn uptime(&self) -> Duration {
         Duration::from_millis(now_ms().saturating_sub(self.started_at_ms))
     }

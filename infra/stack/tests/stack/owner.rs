@@ -1,21 +1,21 @@
-//! What becomes of a stack whose owner goes.
+//! Ownership: what happens to a stack when its owner exits.
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
 
 use diptych_stack::{ProcessState, Server, Stack, StackConfig, StackError};
 use tokio::{process::Child, time::timeout};
 
-use crate::site::{PATIENCE, config, is_free, is_gone, pid, places_apart, port, program, start, state, until};
+use crate::harness::{TEST_TIMEOUT, config, is_free, is_gone, pid, port, program, separate_paths, start, state, until};
 
 const BOTH: [Server; 2] = [Server::Postgres, Server::Memcached];
 
 #[tokio::test]
-async fn a_dropped_stack_is_gone() {
+async fn dropping_a_stack_kills_it() {
     let Some(stack) = start(&BOTH).await else { return };
     let pids = BOTH.map(|server| pid(&stack, server));
     let folder = stack.log(Server::Memcached).unwrap().parent().unwrap().parent().unwrap().to_owned();
     assert!(folder.exists());
-    // Also what is paused.
+    // Paused processes too.
     stack.pause(Server::Postgres).await.unwrap();
     drop(stack);
     assert!(pids.into_iter().all(is_gone));
@@ -28,46 +28,46 @@ async fn a_stack_has_one_owner() {
     let stack = Stack::start(config.clone()).await.unwrap();
     let error = Stack::start(config.clone()).await.unwrap_err();
     assert!(matches!(error, StackError::InUse { owner: Some(pid), .. } if pid == std::process::id()), "{error}");
-    let guest = Stack::attach(&config.places, &config.name).unwrap();
+    let guest = Stack::attach(&config.paths, &config.name).unwrap();
     guest.kill(Server::Memcached).await.unwrap();
-    guest.start_again(Server::Memcached).await.unwrap();
+    guest.start_process(Server::Memcached).await.unwrap();
     assert!(matches!(guest.stop().await, Err(StackError::InUse { .. })), "only the owner stops it");
-    assert!(matches!(Stack::delete(&config.places, &config.name).await, Err(StackError::InUse { .. })));
+    assert!(matches!(Stack::delete(&config.paths, &config.name).await, Err(StackError::InUse { .. })));
     assert_eq!(state(&stack, Server::Memcached), ProcessState::Running);
     let pid = pid(&stack, Server::Memcached);
     drop(stack);
-    assert!(is_gone(pid), "what a guest has started goes with the owner");
+    assert!(is_gone(pid), "processes started by a guest end with the owner");
 }
 
 #[tokio::test]
-async fn a_detached_stack_lives_until_somebody_stops_it() {
+async fn a_detached_stack_runs_until_it_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(&[Server::Memcached]) else { return };
-    let config = StackConfig { places: places_apart(&folder), keep: true, ..config };
+    let config = StackConfig { paths: separate_paths(&folder), keep: true, ..config };
     let stack = Stack::start(config.clone()).await.unwrap();
     let pid = pid(&stack, Server::Memcached);
     stack.detach().unwrap();
     assert!(!is_gone(pid));
 
     let error = Stack::start(config.clone()).await.unwrap_err();
-    assert!(matches!(error, StackError::RunsAlready { .. }), "{error}");
+    assert!(matches!(error, StackError::AlreadyRunning { .. }), "{error}");
     let adopted = Stack::start(StackConfig { adopt: true, ..config.clone() }).await.unwrap();
     drop(adopted);
-    let stack = Stack::attach(&config.places, &config.name).unwrap();
-    assert_eq!(state(&stack, Server::Memcached), ProcessState::Running, "who adopts it does not take it along");
+    let stack = Stack::attach(&config.paths, &config.name).unwrap();
+    assert_eq!(state(&stack, Server::Memcached), ProcessState::Running, "dropping an adopted stack does not stop it");
     stack.stop().await.unwrap();
     assert!(is_gone(pid));
 }
 
-/// Runs `cargo stack test` with a cargo that does this instead, and returns when that has begun.
+/// Runs `cargo stack test` with this script in the place of cargo, and returns when the script has started.
 async fn testing(folder: &tempfile::TempDir, script: &str) -> Child {
     let (cargo, begun) = (folder.path().join("cargo"), folder.path().join("begun"));
-    // Begun when it is there, so it gets its name when it is whole.
+    // Renamed when complete, because its existence is the signal.
     let write = format!("env > begun.partial; mv begun.partial '{}'", begun.display());
     fs::write(&cargo, format!("#!/bin/sh\ncd '{}'\n{write}\n{script}\n", folder.path().display())).unwrap();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
     let mut owner = program(
-        &places_apart(folder),
+        &separate_paths(folder),
         &["test", "--name", "owned", "--server", "memcached", "--server", "postgres", "--", "some_test"],
     );
     let child = owner.env("CARGO", &cargo).stderr(Stdio::piped()).spawn().unwrap();
@@ -80,21 +80,22 @@ fn installed() -> bool {
 }
 
 #[tokio::test]
-async fn servers_and_tests_are_gone_when_their_owner_was_killed() {
+async fn servers_and_tests_end_when_their_owner_is_killed() {
     if !installed() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let mut owner = testing(&folder, "echo $$ > pid; exec sleep 600").await;
-    let stack = Stack::attach(&places_apart(&folder), "owned").unwrap();
+    let stack = Stack::attach(&separate_paths(&folder), "owned").unwrap();
     let pids = BOTH.map(|server| pid(&stack, server));
     let ports = BOTH.map(|server| port(&stack, server));
     assert!(!ports.into_iter().any(is_free));
-    // What stands still when the owner goes must go too.
+    // A paused process must be killed too.
     stack.pause(Server::Postgres).await.unwrap();
-    let said = folder.path().join("pid");
-    until("the test has said its pid", || fs::read_to_string(&said).is_ok_and(|text| text.ends_with('\n'))).await;
-    let test = fs::read_to_string(&said).unwrap().trim().parse().unwrap();
+    let pid_file = folder.path().join("pid");
+    until("the test has written its pid", || fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')))
+        .await;
+    let test = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
 
     owner.start_kill().unwrap();
     owner.wait().await.unwrap();
@@ -102,25 +103,25 @@ async fn servers_and_tests_are_gone_when_their_owner_was_killed() {
     until("their ports are free", || ports.into_iter().all(is_free)).await;
     until("the test is gone", || is_gone(test)).await;
     assert!(stack.status().unwrap().iter().all(|status| status.state == ProcessState::Dead));
-    // The place of the dead is free for others.
-    Stack::delete(&places_apart(&folder), "owned").await.unwrap();
+    // The lock of the dead owner is free.
+    Stack::delete(&separate_paths(&folder), "owned").await.unwrap();
 }
 
 #[tokio::test]
-async fn tests_find_the_servers_and_say_how_it_all_ended() {
+async fn tests_find_the_servers_and_their_exit_status_is_returned() {
     if !installed() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let owner = testing(&folder, "echo \"$@\" > arguments; exit 7").await;
-    let output = timeout(PATIENCE, owner.wait_with_output()).await.unwrap().unwrap();
+    let output = timeout(TEST_TIMEOUT, owner.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
     let environment = fs::read_to_string(folder.path().join("begun")).unwrap();
     assert!(environment.contains("DIPTYCH_TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:"), "{environment}");
     assert!(environment.contains("DIPTYCH_TEST_MEMCACHED=127.0.0.1:"), "{environment}");
     let arguments = fs::read_to_string(folder.path().join("arguments")).unwrap();
     assert_eq!(arguments, "test --workspace --locked some_test\n");
-    assert_eq!(Stack::names(&places_apart(&folder)), Vec::<String>::new(), "the stack and its data are gone");
+    assert_eq!(Stack::names(&separate_paths(&folder)), Vec::<String>::new(), "the stack and its data are gone");
 }
 
 #[tokio::test]
@@ -130,11 +131,11 @@ async fn ctrl_c_stops_tests_and_servers() {
     }
     let folder = tempfile::tempdir().unwrap();
     let owner = testing(&folder, "trap 'touch interrupted; exit 1' INT; while :; do sleep 0.01; done").await;
-    let stack = Stack::attach(&places_apart(&folder), "owned").unwrap();
+    let stack = Stack::attach(&separate_paths(&folder), "owned").unwrap();
     let pids = BOTH.map(|server| pid(&stack, server));
     let owner_pid = rustix::process::Pid::from_raw(owner.id().unwrap().try_into().unwrap()).unwrap();
     rustix::process::kill_process(owner_pid, rustix::process::Signal::INT).unwrap();
-    let output = timeout(PATIENCE, owner.wait_with_output()).await.unwrap().unwrap();
+    let output = timeout(TEST_TIMEOUT, owner.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(pids.into_iter().all(is_gone));
     assert!(folder.path().join("interrupted").exists(), "the tests were asked before they were killed");

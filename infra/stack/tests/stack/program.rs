@@ -1,8 +1,8 @@
-//! The program, as people use it.
+//! The program `cargo stack`.
 
 use diptych_stack::Server;
 
-use crate::site::{config, is_gone, places_apart, run};
+use crate::harness::{config, is_gone, run, separate_paths};
 
 /// The row of a process in the table of `status`, as words.
 fn row<'a>(table: &'a str, process: &str) -> Vec<&'a str> {
@@ -12,13 +12,13 @@ fn row<'a>(table: &'a str, process: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_stack_is_brought_up_looked_at_disturbed_and_brought_down() {
+async fn up_status_kill_restart_logs_and_down() {
     if config(&[Server::Memcached]).is_none() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let places = places_apart(&folder);
-    let call = async |line: &str| run(&places, &line.split(' ').collect::<Vec<_>>()).await;
+    let paths = separate_paths(&folder);
+    let call = async |line: &str| run(&paths, &line.split(' ').collect::<Vec<_>>()).await;
     let expect = async |line: &str, code: i32| {
         let (status, out, errors) = call(line).await;
         assert_eq!(status, code, "{line}: {out}{errors}");
@@ -32,7 +32,7 @@ async fn a_stack_is_brought_up_looked_at_disturbed_and_brought_down() {
     let before = row(&table, "memcached");
     assert_eq!(before[1], "running");
     let (pid, port) = (before[2].parse().unwrap(), before.last().unwrap());
-    assert!(!is_gone(pid), "it lives on after `up` has ended");
+    assert!(!is_gone(pid), "it keeps running after `up` has ended");
     let env = expect("env", 0).await;
     assert!(env.contains(&format!("export DIPTYCH_TEST_MEMCACHED='127.0.0.1:{port}'")), "{env}");
 
@@ -50,11 +50,11 @@ async fn a_stack_is_brought_up_looked_at_disturbed_and_brought_down() {
     let after = row(&table, "memcached");
     assert_ne!(after[2], before[2], "another process");
     assert_eq!(after.last(), before.last(), "on the same port");
-    assert!(expect("up memcached", 0).await.contains("running"), "what runs is left as it is");
+    assert!(expect("up memcached", 0).await.contains("running"), "running processes are left unchanged");
     assert_eq!(row(&expect("status", 0).await, "memcached")[2], after[2]);
     assert!(expect("restart memcached", 0).await.contains("memcached restarted"));
     let after = row(&expect("status", 0).await, "memcached")[2].to_owned();
-    assert_ne!(after, before[2], "a process that lived is another one after its restart");
+    assert_ne!(after, before[2], "a restarted process has another pid");
     expect("kill memcached", 0).await;
     expect("up memcached", 0).await;
     let table = expect("status", 0).await;
@@ -65,22 +65,22 @@ async fn a_stack_is_brought_up_looked_at_disturbed_and_brought_down() {
     assert!(expect("down", 0).await.contains("1 processes stopped"));
     assert!(is_gone(after[2].parse().unwrap()));
     assert!(expect("down --delete-data", 0).await.contains("removed"));
-    assert!(!places.stacks.join("default").exists());
+    assert!(!paths.stacks.join("default").exists());
 }
 
 #[tokio::test]
-async fn mistakes_on_the_command_line_are_told() {
+async fn command_line_errors_are_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let places = places_apart(&folder);
+    let paths = separate_paths(&folder);
     for (arguments, expected) in [
         (&["up", "oracle"][..], "[possible values: postgres, kafka, cassandra, memcached]"),
         (&["kill"], "<PROCESS>"),
-        (&["status", "--name", "No Name"], "\"No Name\" is no name of a stack"),
+        (&["status", "--name", "No Name"], "\"No Name\" is not a valid stack name"),
         (&["logs", "kafka"], "there is no stack \"default\""),
     ] {
-        let (status, _, errors) = run(&places, arguments).await;
+        let (status, _, errors) = run(&paths, arguments).await;
         assert!(status != 0 && errors.contains(expected), "{arguments:?}: {errors}");
     }
-    let (status, out, _) = run(&places, &["--help"]).await;
+    let (status, out, _) = run(&paths, &["--help"]).await;
     assert!(status == 0 && out.contains("cargo stack up   "), "{out}");
 }

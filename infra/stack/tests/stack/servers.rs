@@ -1,16 +1,16 @@
-//! Postgres and memcached: started, killed, paused, side by side.
+//! Postgres and memcached: start, kill, pause, two stacks at the same time.
 
 use std::process::Stdio;
 
 use diptych_stack::{ProcessState, Server, Stack, StackConfig, StackError};
 use tokio::time::timeout;
 
-use crate::site::{PATIENCE, config, is_gone, memcached, pid, port, psql, sql, start, state, status, text};
+use crate::harness::{TEST_TIMEOUT, config, is_gone, memcached, pid, port, psql, sql, start, state, status, text};
 
 const BOTH: &[Server] = &[Server::Postgres, Server::Memcached];
 
 #[tokio::test]
-async fn started_servers_answer_and_are_described() {
+async fn started_servers_answer_and_appear_in_the_status() {
     let Some(stack) = start(BOTH).await else { return };
     assert_eq!(sql(&stack, "SHOW fsync").await, "on\n");
     assert_eq!(sql(&stack, "SHOW synchronous_commit").await, "on\n");
@@ -30,7 +30,7 @@ async fn started_servers_answer_and_are_described() {
     let variables = stack.environment().unwrap();
     assert_eq!(variables["DIPTYCH_TEST_MEMCACHED"], stack.address(Server::Memcached).unwrap());
     assert!(!variables.contains_key("DIPTYCH_TEST_KAFKA"));
-    assert_eq!(stack.stop().await.unwrap().lived, BOTH.iter().rev().map(|server| server.name()).collect::<Vec<_>>());
+    assert_eq!(stack.stop().await.unwrap().stopped, BOTH.iter().rev().map(|server| server.name()).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -49,18 +49,18 @@ async fn a_killed_database_comes_back_at_its_address_with_what_it_acknowledged()
         stack.kill(Server::Postgres).await.unwrap();
         assert_eq!(state(&stack, Server::Postgres), ProcessState::Dead);
         assert!(is_gone(pid));
-        assert!(!timeout(PATIENCE, busy.wait_with_output()).await.unwrap().unwrap().status.success());
+        assert!(!timeout(TEST_TIMEOUT, busy.wait_with_output()).await.unwrap().unwrap().status.success());
         assert!(matches!(stack.kill(Server::Postgres).await, Err(StackError::WrongState { state: "dead", .. })));
-        stack.start_again(Server::Postgres).await.unwrap();
+        stack.start_process(Server::Postgres).await.unwrap();
     }
     assert_eq!(stack.address(Server::Postgres).unwrap(), address);
     assert_eq!(sql(&stack, "SELECT string_agg(number::text, ',' ORDER BY number) FROM kept").await, "0,1,2\n");
-    let again = stack.start_again(Server::Postgres).await;
+    let again = stack.start_process(Server::Postgres).await;
     assert!(matches!(again, Err(StackError::WrongState { state: "running", .. })), "{again:?}");
 }
 
 #[tokio::test]
-async fn a_paused_database_answers_nobody_until_it_goes_on() {
+async fn a_paused_database_answers_only_after_it_is_resumed() {
     let Some(stack) = start(&[Server::Postgres]).await else { return };
     sql(&stack, "CREATE TABLE kept (number int)").await;
     stack.pause(Server::Postgres).await.unwrap();
@@ -70,19 +70,19 @@ async fn a_paused_database_answers_nobody_until_it_goes_on() {
     let short = std::time::Duration::from_millis(300);
     assert!(timeout(short, &mut waiting).await.is_err(), "a paused server has answered");
     stack.resume(Server::Postgres).unwrap();
-    text(&timeout(PATIENCE, waiting).await.unwrap().unwrap());
-    stack.ready(Server::Postgres).await.unwrap();
+    text(&timeout(TEST_TIMEOUT, waiting).await.unwrap().unwrap());
+    stack.wait_until_ready(Server::Postgres).await.unwrap();
     assert_eq!(sql(&stack, "SELECT * FROM kept").await, "1\n");
 
-    // A paused one can be killed and comes back.
+    // A paused server can be killed and restarted.
     stack.pause(Server::Postgres).await.unwrap();
     stack.kill(Server::Postgres).await.unwrap();
-    stack.start_again(Server::Postgres).await.unwrap();
+    stack.start_process(Server::Postgres).await.unwrap();
     assert_eq!(sql(&stack, "SELECT * FROM kept").await, "1\n");
 }
 
 #[tokio::test]
-async fn stacks_stand_side_by_side() {
+async fn stacks_are_isolated_from_each_other() {
     let (Some(one), Some(two)) = tokio::join!(start(BOTH), start(BOTH)) else { return };
     sql(&one, "CREATE TABLE only_here (number int)").await;
     assert!(!psql(&two, "SELECT * FROM only_here").output().await.unwrap().status.success());
@@ -97,22 +97,23 @@ async fn stacks_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_stack_that_is_kept_stops_in_order_and_comes_back() {
+async fn a_kept_stack_stops_gracefully_and_restarts_with_its_data() {
     let folder = tempfile::tempdir().unwrap();
     let Some(config) = config(BOTH) else { return };
-    let config = StackConfig { places: crate::site::places_apart(&folder), name: "kept".into(), keep: true, ..config };
+    let config =
+        StackConfig { paths: crate::harness::separate_paths(&folder), name: "kept".into(), keep: true, ..config };
     let stack = Stack::start(config.clone()).await.unwrap();
     let address = stack.address(Server::Postgres).unwrap();
     sql(&stack, "CREATE TABLE kept AS SELECT 7 AS number").await;
     let log = stack.log(Server::Postgres).unwrap();
-    let stopped = stack.stop().await.unwrap();
-    assert_eq!((stopped.lived.len(), stopped.killed), (2, vec![]));
+    let report = stack.stop().await.unwrap();
+    assert_eq!((report.stopped.len(), report.killed), (2, vec![]));
     assert!(std::fs::read_to_string(log).unwrap().contains("database system is shut down"));
 
     let stack = Stack::start(config.clone()).await.unwrap();
     assert_eq!(stack.address(Server::Postgres).unwrap(), address);
     assert_eq!(sql(&stack, "SELECT number FROM kept").await, "7\n");
     stack.stop().await.unwrap();
-    Stack::delete(&config.places, "kept").await.unwrap();
-    assert_eq!(Stack::names(&config.places), Vec::<String>::new());
+    Stack::delete(&config.paths, "kept").await.unwrap();
+    assert_eq!(Stack::names(&config.paths), Vec::<String>::new());
 }

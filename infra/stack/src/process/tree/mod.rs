@@ -1,4 +1,5 @@
-//! A process with all that it started: Postgres answers by children, so to pause or kill it means all of them.
+//! Signals to a process and its descendants: Postgres serves sessions in child processes, which must be paused or
+//! killed too.
 
 use std::{io, time::Duration};
 
@@ -6,37 +7,36 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Handle, Identity,
+    ProcessHandle, ProcessIdentity,
     proc_fs::{self, Stat},
 };
 
-/// How long to wait for the system to carry out a signal that no process can refuse.
-pub(crate) const OBEYED_WITHIN: Duration = Duration::from_secs(10);
-/// How long between two looks at what nobody announces.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// Time limit for SIGSTOP and SIGKILL to take effect.
+pub(crate) const SIGNAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Polling interval for process states.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What became of a process that was told to end.
+/// Outcome of stopping a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// It was not there.
-    WasDead,
-    /// By itself.
-    InOrder,
-    /// It had to be killed, because it did not end in time.
+pub(crate) enum StopOutcome {
+    /// It was already dead.
+    AlreadyDead,
+    /// It ended after the signal.
+    Graceful,
+    /// It did not end in time and was killed.
     Killed,
-    /// Not at all: this process of the tree is still there.
-    Not { pid: u32 },
+    /// This process of the tree still exists.
+    StillRunning { pid: u32 },
 }
 
-/// Stops the whole tree with SIGSTOP. Returns its members, the root first; none where the root is not there.
-pub(crate) async fn freeze(root: &Identity) -> io::Result<Vec<Handle>> {
-    let Some(root) = Handle::open(root)? else { return Ok(Vec::new()) };
+/// Suspends the whole tree with SIGSTOP. Returns its members, the root first; empty if the root is dead.
+pub(crate) async fn freeze(root: &ProcessIdentity) -> io::Result<Vec<ProcessHandle>> {
+    let Some(root) = ProcessHandle::open(root)? else { return Ok(Vec::new()) };
     root.signal(Signal::STOP)?;
     let mut members = vec![root];
-    // A parent that is still running may just be starting another child, so each round waits until all known ones stand
-    // still.
+    // A running parent may start another child, so each round waits until all known processes are stopped.
     loop {
-        stand_still(&members).await;
+        wait_until_stopped(&members).await;
         let found = children(&members)?;
         if found.is_empty() {
             return Ok(members);
@@ -48,55 +48,55 @@ pub(crate) async fn freeze(root: &Identity) -> io::Result<Vec<Handle>> {
     }
 }
 
-/// Continues the whole tree.
-pub(crate) fn thaw(root: &Identity) -> io::Result<()> {
-    for member in living(root)?.iter().rev() {
+/// Resumes the whole tree with SIGCONT.
+pub(crate) fn thaw(root: &ProcessIdentity) -> io::Result<()> {
+    for member in live_members(root)?.iter().rev() {
         member.signal(Signal::CONT)?;
     }
     Ok(())
 }
 
-/// Kills the whole tree with SIGKILL and returns when it is gone.
-pub(crate) async fn kill(root: &Identity) -> io::Result<Ended> {
-    // Frozen first: whoever is killed while it starts a child would leave the child behind.
+/// Kills the whole tree with SIGKILL and returns when it has ended.
+pub(crate) async fn kill(root: &ProcessIdentity) -> io::Result<StopOutcome> {
+    // Suspended first: a process killed while it starts a child would leave the child behind.
     let members = freeze(root).await?;
     if members.is_empty() {
-        return Ok(Ended::WasDead);
+        return Ok(StopOutcome::AlreadyDead);
     }
     for member in &members {
         member.signal(Signal::KILL)?;
     }
-    Ok(gone(&members, Ended::Killed).await)
+    Ok(wait_until_ended(&members, StopOutcome::Killed).await)
 }
 
-/// Asks the root to end, and kills the tree where it has not ended in time.
-pub(crate) async fn terminate(root: &Identity, signal: Signal, patience: Duration) -> io::Result<Ended> {
-    let members = living(root)?;
-    let Some(first) = members.first() else { return Ok(Ended::WasDead) };
+/// Sends the signal to the root, and kills the tree if the root does not end in time.
+pub(crate) async fn terminate(root: &ProcessIdentity, signal: Signal, wait_max: Duration) -> io::Result<StopOutcome> {
+    let members = live_members(root)?;
+    let Some(first) = members.first() else { return Ok(StopOutcome::AlreadyDead) };
     first.signal(signal)?;
-    // A stopped process takes its signals when it goes on.
+    // A stopped process handles its signals when it is resumed.
     for member in &members {
         member.signal(Signal::CONT)?;
     }
-    if !first.ends_within(patience).await {
+    if !first.ends_within(wait_max).await {
         return kill(root).await;
     }
-    // Who had no time to follow its parent has none left.
+    // Descendants that outlive the root are killed.
     for member in &members {
         member.signal(Signal::KILL)?;
     }
-    Ok(gone(&members, Ended::InOrder).await)
+    Ok(wait_until_ended(&members, StopOutcome::Graceful).await)
 }
 
-/// How much memory the tree holds: what the root has, and what each of its children has alone. In KiB.
-pub(crate) fn memory_kib(root: &Identity) -> u64 {
-    let Ok(members) = living(root) else { return 0 };
+/// Returns the memory of the tree in KiB: that of the root, and the anonymous memory of its descendants.
+pub(crate) fn memory_kib(root: &ProcessIdentity) -> u64 {
+    let Ok(members) = live_members(root) else { return 0 };
     let pids = members.iter().map(|member| member.identity.pid);
     pids.enumerate().map(|(place, pid)| proc_fs::status_kib(pid, if place == 0 { "VmRSS" } else { "RssAnon" })).sum()
 }
 
-fn living(root: &Identity) -> io::Result<Vec<Handle>> {
-    let mut members: Vec<Handle> = Handle::open(root)?.into_iter().collect();
+fn live_members(root: &ProcessIdentity) -> io::Result<Vec<ProcessHandle>> {
+    let mut members: Vec<ProcessHandle> = ProcessHandle::open(root)?.into_iter().collect();
     loop {
         let found = children(&members)?;
         if found.is_empty() {
@@ -106,28 +106,29 @@ fn living(root: &Identity) -> io::Result<Vec<Handle>> {
     }
 }
 
-/// The children of these that are not among them.
-fn children(members: &[Handle]) -> io::Result<Vec<Handle>> {
+/// Finds children of these processes that are not among them.
+fn children(members: &[ProcessHandle]) -> io::Result<Vec<ProcessHandle>> {
     let knows = |pid: u32| members.iter().any(|member| member.identity.pid == pid);
     let found = proc_fs::all().into_iter().filter(|stat| knows(stat.parent) && !knows(stat.pid));
-    let handles = found.filter_map(|stat| Handle::open(&Identity::of(stat.pid)?).transpose());
+    let handles = found.filter_map(|stat| ProcessHandle::open(&ProcessIdentity::of(stat.pid)?).transpose());
     handles.collect()
 }
 
-async fn stand_still(members: &[Handle]) {
-    let until = Instant::now() + OBEYED_WITHIN;
-    let moves =
-        |member: &Handle| Stat::of(member.identity.pid).is_some_and(|stat| !stat.is_stopped() && !stat.has_ended());
+async fn wait_until_stopped(members: &[ProcessHandle]) {
+    let until = Instant::now() + SIGNAL_TIMEOUT;
+    let moves = |member: &ProcessHandle| {
+        Stat::of(member.identity.pid).is_some_and(|stat| !stat.is_stopped() && !stat.has_ended())
+    };
     while members.iter().any(moves) && Instant::now() < until {
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn gone(members: &[Handle], how: Ended) -> Ended {
-    let until = Instant::now() + OBEYED_WITHIN;
+async fn wait_until_ended(members: &[ProcessHandle], how: StopOutcome) -> StopOutcome {
+    let until = Instant::now() + SIGNAL_TIMEOUT;
     for member in members {
         if !member.ends_within(until.saturating_duration_since(Instant::now())).await {
-            return Ended::Not { pid: member.identity.pid };
+            return StopOutcome::StillRunning { pid: member.identity.pid };
         }
     }
     how

@@ -5,7 +5,7 @@ use std::{
 
 use super::{super::ProcessState, *};
 
-/// A shell that starts two children, one of which starts another, and says when all four run.
+/// A shell that starts two children, one of which starts another, and prints a line when all four run.
 const FAMILY: &str = "sleep 600 & sh -c 'sleep 600 & echo ready; wait' & wait";
 
 struct Family {
@@ -21,8 +21,8 @@ impl Family {
         Self { root }
     }
 
-    fn identity(&self) -> Identity {
-        Identity::of(self.root.id()).unwrap()
+    fn identity(&self) -> ProcessIdentity {
+        ProcessIdentity::of(self.root.id()).unwrap()
     }
 }
 
@@ -34,12 +34,12 @@ impl Drop for Family {
     }
 }
 
-fn identities(members: &[Handle]) -> Vec<Identity> {
+fn identities(members: &[ProcessHandle]) -> Vec<ProcessIdentity> {
     members.iter().map(|member| member.identity.clone()).collect()
 }
 
 #[tokio::test]
-async fn a_frozen_tree_stands_still_down_to_grandchildren() {
+async fn freezing_a_tree_stops_grandchildren_too() {
     let family = Family::start(FAMILY);
     let root = family.identity();
     let members = identities(&freeze(&root).await.unwrap());
@@ -49,30 +49,30 @@ async fn a_frozen_tree_stands_still_down_to_grandchildren() {
     thaw(&root).unwrap();
     for member in &members {
         while member.state() != ProcessState::Running {
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
-    assert_eq!(kill(&root).await.unwrap(), Ended::Killed);
-    assert!(members.iter().all(|member| !member.lives()));
-    assert_eq!(kill(&root).await.unwrap(), Ended::WasDead);
+    assert_eq!(kill(&root).await.unwrap(), StopOutcome::Killed);
+    assert!(members.iter().all(|member| !member.is_alive()));
+    assert_eq!(kill(&root).await.unwrap(), StopOutcome::AlreadyDead);
 }
 
 #[tokio::test]
-async fn a_paused_tree_can_be_told_to_end() {
+async fn a_paused_tree_can_be_terminated() {
     let family = Family::start(FAMILY);
     let root = family.identity();
     let members = identities(&freeze(&root).await.unwrap());
-    assert_eq!(terminate(&root, Signal::TERM, OBEYED_WITHIN).await.unwrap(), Ended::InOrder);
-    assert!(members.iter().all(|member| !member.lives()), "children that outlive the root are ended too");
-    assert_eq!(terminate(&root, Signal::TERM, OBEYED_WITHIN).await.unwrap(), Ended::WasDead);
+    assert_eq!(terminate(&root, Signal::TERM, SIGNAL_TIMEOUT).await.unwrap(), StopOutcome::Graceful);
+    assert!(members.iter().all(|member| !member.is_alive()), "children that outlive the root are ended too");
+    assert_eq!(terminate(&root, Signal::TERM, SIGNAL_TIMEOUT).await.unwrap(), StopOutcome::AlreadyDead);
 }
 
 #[tokio::test]
-async fn who_does_not_listen_is_killed() {
+async fn a_process_that_ignores_the_signal_is_killed() {
     let family = Family::start("trap '' TERM; echo ready; while :; do sleep 600; done");
     let root = family.identity();
-    assert_eq!(terminate(&root, Signal::TERM, Duration::from_millis(50)).await.unwrap(), Ended::Killed);
-    assert!(!root.lives());
+    assert_eq!(terminate(&root, Signal::TERM, Duration::from_millis(50)).await.unwrap(), StopOutcome::Killed);
+    assert!(!root.is_alive());
 }
 
 #[tokio::test]

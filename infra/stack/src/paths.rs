@@ -1,4 +1,4 @@
-//! Where stacks and tools are kept.
+//! Folders of stacks and installed tools.
 
 use std::{
     env,
@@ -7,29 +7,29 @@ use std::{
 
 use crate::{StackError, StackResult};
 
-/// The variable that says where installed servers are kept, so that several clones, or a CI cache, can share them.
+/// The environment variable for the folder of installed servers, which several clones, or a CI cache, can share.
 pub const TOOLS_VARIABLE: &str = "DIPTYCH_STACK_TOOLS";
 
-/// The files that cargo puts into its target folders: the first only into those that it made itself, the second into
+/// Files that mark a cargo target folder: cargo writes the first only into folders that it created, the second into
 /// all.
 const TARGET_MARKS: [&str; 2] = ["CACHEDIR.TAG", ".rustc_info.json"];
 
-/// The folders that everything is under.
+/// The folders that contain all stacks and tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
-    /// Each stack has a folder of its own in here.
+pub struct StackPaths {
+    /// The parent of the folders of all stacks.
     pub stacks: PathBuf,
-    /// What was installed, shared by all stacks.
+    /// The installed servers and tools, shared by all stacks.
     pub tools: PathBuf,
 }
 
-impl Places {
+impl StackPaths {
     /// The folders `stack` and `stack-tools` of the cargo target folder that the running program was built into.
-    /// `CARGO_TARGET_DIR` and `DIPTYCH_STACK_TOOLS` change that.
+    /// `CARGO_TARGET_DIR` and `DIPTYCH_STACK_TOOLS` override them.
     ///
     /// # Errors
     /// When the program is in no target folder and `CARGO_TARGET_DIR` is not set.
-    pub fn of_this_build() -> StackResult<Self> {
+    pub fn in_target_folder() -> StackResult<Self> {
         let absolute = |path: PathBuf| std::path::absolute(path).map_err(StackError::io("find the current folder"));
         let target = match folder_of(env::var_os("CARGO_TARGET_DIR")) {
             Some(target) => target,
@@ -50,7 +50,7 @@ impl Places {
     }
 }
 
-/// A variable that is set to nothing is as good as not set.
+/// Treats an empty variable as unset.
 fn folder_of(variable: Option<std::ffi::OsString>) -> Option<PathBuf> {
     variable.filter(|value| !value.is_empty()).map(PathBuf::from)
 }
@@ -59,7 +59,7 @@ fn target_of_this_program() -> StackResult<PathBuf> {
     let program = env::current_exe().map_err(StackError::io("find the path of the running program"))?;
     target_of(&program).map(Path::to_owned).ok_or_else(|| {
         StackError::Invalid(format!(
-            "{} is in no cargo target folder: set CARGO_TARGET_DIR to the folder that stacks are kept in",
+            "{} is not in a cargo target folder: set CARGO_TARGET_DIR to the folder that stacks are kept in",
             program.display()
         ))
     })
@@ -81,7 +81,7 @@ mod tests {
         assert!(target.join("debug").is_dir() || target.join("release").is_dir(), "{}", target.display());
     }
 
-    /// As where something else was put into the folder before cargo came.
+    /// The folder may exist before cargo first writes to it.
     #[test]
     fn a_target_folder_that_cargo_did_not_make_is_found() {
         let parent = tempfile::tempdir().unwrap();

@@ -1,11 +1,11 @@
-//! What the binary protocols share: numbers in network order, and answers that say how long they are.
+//! Helpers for binary protocols: big-endian integers and length-prefixed messages.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-/// No answer to one of our questions comes near this.
+/// Upper bound for the length of an answer; the expected answers are far smaller.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 pub(super) async fn send(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), String> {
@@ -18,23 +18,24 @@ pub(super) async fn receive<const N: usize>(stream: &mut TcpStream) -> Result<[u
     Ok(bytes)
 }
 
-/// An answer of this length. Whoever sends nonsense is not asked for gigabytes.
+/// Reads an answer of this length, which is bounded in case another protocol answers.
 pub(super) async fn receive_bytes(stream: &mut TcpStream, length: usize) -> Result<Vec<u8>, String> {
     if length > ANSWER_BYTES_MAX {
-        return Err(format!("the answer says that it has {length} bytes: another server is there"));
+        return Err(format!("the answer declares a length of {length} bytes: another server listens there"));
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await.map_err(|error| format!("cannot read an answer: {error}"))?;
     Ok(bytes)
 }
 
-/// The length that an answer begins with, in bytes.
+/// Decodes the length prefix of an answer, in bytes.
 pub(super) fn length(bytes: [u8; 4]) -> Result<usize, String> {
     let number = i32::from_be_bytes(bytes);
-    usize::try_from(number).map_err(|_| format!("the answer says that it has {number} bytes: another server is there"))
+    usize::try_from(number)
+        .map_err(|_| format!("the answer declares a length of {number} bytes: another server listens there"))
 }
 
-/// Takes an answer apart from the left.
+/// Reads the fields of an answer in order.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -48,7 +49,7 @@ impl<'a> Reader<'a> {
         self.take().map(i32::from_be_bytes)
     }
 
-    /// Passes over bytes whose length stands before them in 16 bits; -1 is none.
+    /// Skips a string with a 16-bit length prefix; -1 is a null string.
     pub(super) fn skip_text(&mut self) -> Result<(), String> {
         let length = usize::try_from(self.take().map(i16::from_be_bytes)?).unwrap_or(0);
         self.0 = self.0.get(length..).ok_or("the answer is cut off")?;
