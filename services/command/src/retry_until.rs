@@ -10,7 +10,7 @@ use diptych_runtime::{Backoff, pause};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
-/// The longest delay before the first retry: about the time of a commit.
+/// The shortest delay before a retry: about the time of a commit. The first is one to two times this.
 const DELAY_MIN: Duration = Duration::from_millis(5);
 /// The longest delay before later retries: short enough to notice soon that the database is back, without overloading
 /// it.

@@ -122,8 +122,8 @@ struct ActionResults {
 }
 
 impl ViewState {
-    /// A view that catches up from the write side gets every event after its mark from there; an event before its mark
-    /// it has missed like live views. Only a rebuild reads all events again.
+    /// A view that catches up reads every event after its mark from the write database, so it skips them here. An event
+    /// at or before its mark that it lacks is missing, as for a live view. Only a rebuild reads all events again.
     fn action(&self, order: VersionOrder, position: Position) -> ViewAction {
         let has_passed = position <= self.mark.position;
         match (&self.status, self.scope, order) {

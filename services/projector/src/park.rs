@@ -80,8 +80,8 @@ where
         stream_id: &StreamId,
         up_to: Position,
     ) -> Result<PortResult<()>, Stop> {
-        // With each repetition the stream is parked in more views, so this ends. It does so before a blocked view is
-        // unblocked, which would not know of the stream's new version.
+        // Ends, because each repetition parks the stream in at least one more view. Must end before a blocked view is
+        // unblocked: that view would not know the stream's new version.
         loop {
             match self.try_resume_stream(partition, stream_id, up_to).await? {
                 Ok(true) => return Ok(Ok(())),

@@ -17,7 +17,7 @@ pub(crate) struct ShutdownPhases {
     pub(crate) grpc: ShutdownPhase,
     /// The write path: commits the commands that are queued.
     pub(crate) command: ShutdownPhase,
-    /// The relay: publishes the events that it has read.
+    /// The relay: publishes the batch that is being appended. What it has only read, the next leader reads again.
     pub(crate) relay: ShutdownPhase,
     /// The projector: writes the rows that it has computed.
     pub(crate) projector: ShutdownPhase,
