@@ -7,8 +7,8 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-/// Delays between retries: exponential with jitter above a minimum, so that callers that failed together do not retry together
-/// (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+/// Delays between retries: exponential with jitter above a minimum, so that callers that failed together do not retry
+/// together (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 ///
 /// The nth delay since the last [`Backoff::reset`] is drawn uniformly from `min ..= min * 2^n`, capped at `max`.
 #[derive(Clone, Debug)]
