@@ -1,4 +1,4 @@
-//! What all client subcommands share: connecting, reading errors, retrying queries, joining tokens, printing results.
+//! Shared code of the client subcommands: connections, errors, retries of queries, tokens, printed results.
 
 pub(crate) mod call_error;
 pub(crate) mod connect;

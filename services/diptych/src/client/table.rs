@@ -1,4 +1,4 @@
-//! Results: a table for people, JSON for programs.
+//! Printed results: a table for people, JSON for programs.
 
 use std::{
     io::{self, Write},

@@ -1,4 +1,4 @@
-//! Reading the file, packed or not, line by line.
+//! Records of a CSV file, plain or compressed with gzip.
 
 use std::{
     fs::File,
@@ -13,59 +13,59 @@ use flate2::bufread::MultiGzDecoder;
 const BUFFER_BYTES: usize = 1 << 16;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What the lines of a file are read from.
-pub(crate) type Lines = csv::Reader<Box<dyn Read + Send>>;
+/// A reader of the records of a file.
+pub(crate) type CsvReader = csv::Reader<Box<dyn Read + Send>>;
 
-/// Opens a file. Whether it is packed is told by its first bytes, not by its name.
+/// Opens a file. Compression is detected by the first bytes, not by the name.
 ///
 /// # Errors
-/// When it cannot be opened or read.
-pub(crate) fn open(path: &Path) -> anyhow::Result<Lines> {
+/// When the file cannot be opened or read.
+pub(crate) fn open(path: &Path) -> anyhow::Result<CsvReader> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
     let start = reader.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
     if start.starts_with(&GZIP_MAGIC) {
-        Ok(lines(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)))))
+        Ok(csv_reader(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)))))
     } else {
-        Ok(lines(Box::new(reader)))
+        Ok(csv_reader(Box::new(reader)))
     }
 }
 
-/// Reads lines from anything. The header is a line like any other, so that it can be judged.
-pub(crate) fn lines(read: Box<dyn Read + Send>) -> Lines {
-    csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(read)
+/// Reads records from bytes. The header is returned as the first record, so that it can be validated.
+pub(crate) fn csv_reader(bytes: Box<dyn Read + Send>) -> CsvReader {
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes)
 }
 
-/// What came of reading a line.
+/// Result of reading the next record.
 #[derive(Debug)]
-pub(crate) enum ReadLine {
-    /// The line is in the record.
-    Record {
-        /// From 1.
+pub(crate) enum NextRecord {
+    /// The record was read.
+    Read {
+        /// Line where it starts, from 1.
         line: u64,
     },
-    /// The line is not text.
-    NotText {
-        /// From 1.
+    /// The record is not UTF-8.
+    InvalidUtf8 {
+        /// Line where it starts, from 1.
         line: u64,
     },
-    /// There are no more.
+    /// The file has no more records.
     End,
 }
 
-/// Reads the next line into `record`.
+/// Reads the next record into `record`.
 ///
 /// # Errors
-/// When the file cannot be read on: a disk error, or a packed file that is cut off.
-pub(crate) fn read_line(lines: &mut Lines, record: &mut StringRecord) -> io::Result<ReadLine> {
-    let start = lines.position().line();
-    match lines.read_record(record) {
-        Ok(true) => Ok(ReadLine::Record { line: record.position().map_or(start, csv::Position::line) }),
-        Ok(false) => Ok(ReadLine::End),
+/// When the file cannot be read: an I/O error, or a truncated gzip file.
+pub(crate) fn read_record(reader: &mut CsvReader, record: &mut StringRecord) -> io::Result<NextRecord> {
+    let start = reader.position().line();
+    match reader.read_record(record) {
+        Ok(true) => Ok(NextRecord::Read { line: record.position().map_or(start, csv::Position::line) }),
+        Ok(false) => Ok(NextRecord::End),
         Err(error) => match error.into_kind() {
             csv::ErrorKind::Io(error) => Err(error),
             csv::ErrorKind::Utf8 { pos, .. } => {
-                Ok(ReadLine::NotText { line: pos.map_or(start, |position| position.line()) })
+                Ok(NextRecord::InvalidUtf8 { line: pos.map_or(start, |position| position.line()) })
             }
             other => Err(io::Error::other(format!("{other:?}"))),
         },

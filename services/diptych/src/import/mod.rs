@@ -1,21 +1,22 @@
-//! `diptych import`: a bank's transactions in, and the proof that its balances came out.
+//! `diptych import`: imports a bank's transactions, and compares the ledger with the bank's file.
 //!
-//! Two passes over the file. The first reads and judges all of it and gathers what opening the accounts needs; a file
-//! with a mistake is not sent at all. The second sends the commands ([`steps`], [`window`], [`send`]). Then the query
-//! service is asked for every balance and every entry ([`check`]).
+//! The file is read twice. The first pass validates all of it and collects the accounts ([`validation`]); a file with
+//! an invalid value is not sent at all. The second pass sends the commands ([`commands`], [`in_flight`], [`send`]).
+//! Then every balance and every entry is queried and compared with the file ([`reconciliation`]).
 
-mod check;
+mod commands;
+mod counts;
 mod file;
-mod mistake;
-mod names;
+mod in_flight;
 mod progress;
+mod reconciliation;
 mod report;
+mod request_ids;
 mod row;
+mod row_reader;
 mod send;
-mod steps;
-mod survey;
-mod tally;
-mod window;
+mod validation;
+mod validation_error;
 
 #[cfg(test)]
 mod tests;
@@ -26,57 +27,57 @@ use anyhow::bail;
 use diptych_proto::ledger::command::v1::command_service_client::CommandServiceClient;
 
 use self::{
-    names::Names,
+    commands::{CommonFields, ImportCommands},
+    counts::Counts,
     progress::Progress,
     report::Report,
+    request_ids::RequestIds,
     send::SendOptions,
-    steps::{Steps, Terms},
-    survey::Survey,
-    tally::Tally,
+    validation::ValidFile,
 };
 use crate::client::{Connections, Output, Target};
 
-/// The exit status of a file or flag with a mistake: nothing was sent.
-const EXIT_MISTAKE: u8 = 2;
-/// As many unanswered commands as the service reads ahead on one stream.
-const WINDOW_MAX: u64 = 1_024;
+/// Exit status for an invalid file or flag: nothing was sent.
+const EXIT_INVALID: u8 = 2;
+/// Most commands in flight: as many as the service reads ahead on one stream.
+const IN_FLIGHT_MAX: u64 = 1_024;
 
-/// Brings a bank's transactions into the ledger, and compares what comes out with the bank's own balances.
+/// Import a bank's transactions into the ledger, and compare every balance and entry with the file.
 ///
-/// The whole file is checked first; with a mistake anywhere nothing is sent. Repeating an import, or going on with one
-/// that was cut off, is safe: request ids are made from transaction ids, so what is in already is not done again.
+/// The whole file is validated first; with an invalid value anywhere, nothing is sent. An import can be repeated, and
+/// continued after an interruption: request ids are derived from transaction ids, so no transaction is posted twice.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// The file: CSV with a header, plain or gzip.
+    /// CSV file with a header, plain or compressed with gzip.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
     #[command(flatten)]
     target: Target,
 
-    /// The currency of all accounts and amounts, ISO 4217.
+    /// Currency of all accounts and amounts, ISO 4217.
     #[arg(long, value_name = "CODE", default_value = "CZK", value_parser = currency_code)]
     currency: String,
 
-    /// Whose accounts they are.
+    /// Owner of the accounts.
     #[arg(long, value_name = "ID", default_value = "imported", value_parser = identifier)]
     owner: String,
 
-    /// What to put before every account number: the same file with another prefix fills other accounts.
+    /// Prefix of every account id: the same file with another prefix fills other accounts.
     #[arg(long, value_name = "PREFIX", default_value = "", value_parser = account_prefix)]
     account_prefix: String,
 
-    /// How many commands may be under way without an answer, 1 to 1,024.
-    #[arg(long, value_name = "COMMANDS", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=WINDOW_MAX))]
-    window: u64,
+    /// Most commands sent and not yet answered, 1 to 1,024.
+    #[arg(long, value_name = "COMMANDS", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=IN_FLIGHT_MAX))]
+    in_flight: u64,
 
-    /// How many seconds to go on while the server is away or does not answer, 1 to 86,400.
+    /// Seconds to retry while the server cannot be reached or accepts nothing, 1 to 86,400.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    patience: u64,
+    timeout: u64,
 
-    /// How to print the result.
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Text)]
+    /// Format of the result.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
@@ -85,63 +86,68 @@ Columns (any order):
   transaction_id        1 to 140 bytes, each id once
   account_id            A-Z a-z 0-9 . _ - ; with the prefix at most 64
   value_date            YYYY-MM-DD
-  amount_minor          whole number of minor units, above 0 in, below 0 out
-  balance_after_minor   the balance before plus the amount; accounts start at 0
+  amount_minor          whole number of minor units, above 0 deposited, below 0 withdrawn
+  balance_after_minor   balance before, plus the amount; accounts start at 0
   operation             cash_deposit, transfer_in, cash_withdrawal, transfer_out, card_withdrawal, internal
   purpose               interest, statement_fee, household, pension, insurance, loan_payment, penalty_interest, or empty
   counterparty_bank, counterparty_account   or empty
 
-An account that the file shows overdrawn is opened with that much overdraft.
+An account that is overdrawn in the file is opened with an overdraft limit of its lowest balance.
 
 Examples:
   diptych import examples/sample-transactions.csv
   diptych import transactions.csv.gz --to http://127.0.0.1:7400 --owner bank-7
   DIPTYCH_TOKEN=eyJ... diptych import transactions.csv.gz --to http://gateway:8080
-  diptych import transactions.csv.gz --account-prefix copy2- --output json | jq .accounts_equal
+  diptych import transactions.csv.gz --account-prefix copy2- --output json | jq .matches_file
 
-Memory: about 60 bytes per row and 200 per account stay in memory, nothing else of the file.
+Memory: about 60 bytes per row and 200 bytes per account.
 
-Exit status: 0 all rows are in and every balance and entry equals the file's; 1 not so; 2 a mistake in the file or the
+Exit status: 0 every row is imported, and every balance and entry matches the file; 1 otherwise; 2 invalid file or
 flags, nothing was sent.";
 
 /// Runs an import.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let names = Names::new(args.account_prefix.clone());
-    let mut survey = match survey::survey(&args.file, &names) {
-        Ok(Ok(survey)) => survey,
-        Ok(Err(mistakes)) => {
-            eprintln!("{}: {mistakes}", args.file.display());
-            return Ok(ExitCode::from(EXIT_MISTAKE));
+    let ids = RequestIds::new(args.account_prefix.clone());
+    let mut file = match validation::validate(&args.file, &ids) {
+        Ok(Ok(file)) => file,
+        Ok(Err(errors)) => {
+            eprintln!("{}: {errors}", args.file.display());
+            return Ok(ExitCode::from(EXIT_INVALID));
         }
         Err(error) => {
             eprintln!("{error:#}");
-            return Ok(ExitCode::from(EXIT_MISTAKE));
+            return Ok(ExitCode::from(EXIT_INVALID));
         }
     };
-    let link = args.target.connect().await?;
-    let terms = Terms { names, currency_code: args.currency.clone(), owner_id: args.owner.clone() };
-    let report = transfer(&args, &terms, &mut survey, link).await?;
+    let connections = args.target.connect().await?;
+    let fields = CommonFields { ids, currency_code: args.currency.clone(), owner_id: args.owner.clone() };
+    let report = import(&args, &fields, &mut file, connections).await?;
     args.output.print(&report, Report::table)?;
-    Ok(if report.equal() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.matches_file() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Sends and checks.
-async fn transfer(args: &Args, terms: &Terms, survey: &mut Survey, link: Connections) -> anyhow::Result<Report> {
-    let steps = Steps::new(terms, survey, file::open(&args.file)?);
-    let mut tally = Tally::new(survey);
-    let patience = Duration::from_secs(args.patience);
-    let progress = Progress::new(survey.rows);
-    let options = SendOptions { window: usize::try_from(args.window)?, patience, progress: &progress };
-    let mut commands = CommandServiceClient::new(link.commands);
-    let sent = send::send_all(&mut commands, steps, survey, options, &mut tally).await;
+/// Sends the commands, and compares the ledger with the file.
+async fn import(
+    args: &Args,
+    fields: &CommonFields,
+    file: &mut ValidFile,
+    connections: Connections,
+) -> anyhow::Result<Report> {
+    let commands = ImportCommands::new(fields, file, file::open(&args.file)?);
+    let mut counts = Counts::new(file);
+    let timeout = Duration::from_secs(args.timeout);
+    let progress = Progress::new(file.rows);
+    let options = SendOptions { in_flight_max: usize::try_from(args.in_flight)?, timeout, progress: &progress };
+    let mut client = CommandServiceClient::new(connections.commands);
+    let sent = send::send_all(&mut client, commands, file, options, &mut counts).await;
     let took = progress.finish();
-    let checked = match sent {
-        Ok(()) => check::check(&link.queries, survey, terms, &tally, patience)
+    let reconciled = match sent {
+        Ok(()) => reconciliation::reconcile(&connections.queries, file, fields, &counts, timeout)
             .await
-            .map_err(|unanswered| unanswered.to_string()),
+            .map_err(|failed| failed.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    Ok(Report::new(survey, &tally, took, checked))
+    Ok(Report::new(file, &counts, took, reconciled))
 }
 
 fn currency_code(text: &str) -> anyhow::Result<String> {

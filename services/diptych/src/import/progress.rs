@@ -1,4 +1,4 @@
-//! Telling how far the import is: a bar on a terminal, a line now and then elsewhere. On standard error.
+//! Progress of an import on standard error: a bar on a terminal, otherwise a line every few seconds.
 
 use std::{
     cell::Cell,
@@ -9,12 +9,12 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::tally::Tally;
+use super::counts::Counts;
 use crate::client::table::{grouped, per_second};
 
-const LINE_EVERY: Duration = Duration::from_secs(5);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Shows how many rows are answered.
+/// Shows the number of rows answered.
 #[derive(Debug)]
 pub(crate) struct Progress {
     rows: u64,
@@ -24,33 +24,33 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For so many rows. Starts now.
+    /// Progress of this many rows. Starts the clock.
     pub(crate) fn new(rows: u64) -> Self {
         let now = Instant::now();
         Self { rows, started_at: now, bar: io::stderr().is_terminal().then(|| bar(rows)), line_at: Cell::new(now) }
     }
 
-    /// Shows where the tally stands.
-    pub(crate) fn show(&self, tally: &Tally) {
-        let answered = tally.rows_done() + tally.rows_refused_count();
+    /// Shows the rows answered so far.
+    pub(crate) fn show(&self, counts: &Counts) {
+        let answered = counts.rows_answered();
         if let Some(bar) = &self.bar {
             bar.set_position(answered);
-        } else if self.line_at.get().elapsed() >= LINE_EVERY {
+        } else if self.line_at.get().elapsed() >= LINE_INTERVAL {
             self.line_at.set(Instant::now());
             let rate = per_second(answered, self.started_at.elapsed().as_secs_f64());
             eprintln!("{} of {} rows, {} rows/s", grouped(answered), grouped(self.rows), grouped(rate));
         }
     }
 
-    /// Says something between two states.
-    pub(crate) fn say(&self, text: &str) {
+    /// Prints a line without breaking the bar.
+    pub(crate) fn print(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
             None => eprintln!("{text}"),
         }
     }
 
-    /// Takes the bar away, and tells how long it took.
+    /// Removes the bar; returns the time since the start.
     pub(crate) fn finish(&self) -> Duration {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

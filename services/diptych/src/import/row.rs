@@ -1,11 +1,11 @@
-//! One row of the file, checked column by column.
+//! A row of the file, validated column by column.
 
 use csv::StringRecord;
 use jiff::civil::Date;
 
-use super::mistake::Mistakes;
+use super::validation_error::ValidationErrors;
 
-/// The columns, in the order in which the README of the real file gives them. A file may have them in any order.
+/// All columns. A file may have them in any order.
 pub(crate) const COLUMNS: [&str; 9] = [
     "transaction_id",
     "account_id",
@@ -22,81 +22,81 @@ const OPERATIONS: [&str; 6] =
 const PURPOSES: [&str; 7] =
     ["interest", "statement_fee", "household", "pension", "insurance", "loan_payment", "penalty_interest"];
 
-/// The largest amount of a command and the largest overdraft limit, as the contract has them.
+/// The largest amount and the largest overdraft limit that the API accepts.
 pub(crate) const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000_000;
 const ACCOUNT_ID_BYTES_MAX: usize = 64;
-/// Of the reference of a posting.
+/// Limit of the API for the reference of a posting.
 const TRANSACTION_ID_BYTES_MAX: usize = 140;
-/// Each half of the counterparty, so that both and the stroke between them fit into its 140 bytes.
+/// Limit of each half of the counterparty, so that "bank/account" fits into the 140 bytes that the API accepts.
 const COUNTERPARTY_BYTES_MAX: usize = 69;
 
-/// A row in which every column is as it should be.
+/// A row with valid values in all columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// The bank's id of the transaction.
+    /// Id that the bank gave to the transaction.
     pub(crate) transaction_id: String,
-    /// The id of the account in the ledger: the prefix and the bank's number.
+    /// Id of the account in the ledger: the prefix and the id in the file.
     pub(crate) account_id: String,
     /// YYYY-MM-DD.
     pub(crate) value_date: String,
-    /// Never 0.
+    /// Above 0 deposited, below 0 withdrawn; never 0.
     pub(crate) amount_minor: i64,
-    /// The balance that the bank showed after it.
+    /// Balance of the account after it.
     pub(crate) balance_after_minor: i64,
-    /// What the bank did, and what for where it says so.
+    /// The operation, and the purpose if there is one: "transfer_out: household".
     pub(crate) purpose: String,
-    /// Bank and account of the other side; empty where there is none.
+    /// Bank and account of the counterparty, "bank/account"; empty if the file names none.
     pub(crate) counterparty: String,
 }
 
-/// Where each of [`COLUMNS`] stands in this file.
+/// Index of each of [`COLUMNS`] in this file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    places: [usize; COLUMNS.len()],
+    indexes: [usize; COLUMNS.len()],
 }
 
 impl Header {
-    /// Reads the header line; `None` after a mistake.
-    pub(crate) fn parse(record: &StringRecord, line: u64, mistakes: &mut Mistakes) -> Option<Self> {
-        let before = mistakes.count;
+    /// Reads the header; `None` if it is invalid.
+    pub(crate) fn parse(record: &StringRecord, line: u64, errors: &mut ValidationErrors) -> Option<Self> {
+        let count_before = errors.count;
         for name in record {
             if !COLUMNS.contains(&name) {
-                mistakes.add(line, "header", name, format!("only the columns {}", COLUMNS.join(", ")));
+                errors.add(line, "header", name, format!("only the columns {}", COLUMNS.join(", ")));
             }
         }
-        let mut places = [0; COLUMNS.len()];
-        for (column, place) in COLUMNS.iter().zip(&mut places) {
+        let mut indexes = [0; COLUMNS.len()];
+        for (column, index) in COLUMNS.iter().zip(&mut indexes) {
             let found: Vec<usize> =
-                record.iter().enumerate().filter(|(_, name)| name == column).map(|(index, _)| index).collect();
+                record.iter().enumerate().filter(|(_, name)| name == column).map(|(found, _)| found).collect();
             match found.as_slice() {
-                [only] => *place = *only,
-                [] => mistakes.add(line, "header", "", format!("a column {column}, which is missing")),
-                _ => mistakes.add(line, "header", column, "each column once"),
+                [only] => *index = *only,
+                [] => errors.add(line, "header", "", format!("a column {column}, which is missing")),
+                _ => errors.add(line, "header", column, "each column once"),
             }
         }
-        (mistakes.count == before).then_some(Self { places })
+        (errors.count == count_before).then_some(Self { indexes })
     }
 
-    /// Reads a row; `None` after a mistake. All mistakes of the row are told.
+    /// Reads a row; `None` if it is invalid. Adds all of its errors.
     pub(crate) fn row(
         &self,
         record: &StringRecord,
         line: u64,
         account_prefix: &str,
-        mistakes: &mut Mistakes,
+        errors: &mut ValidationErrors,
     ) -> Option<Row> {
         if record.len() != COLUMNS.len() {
-            mistakes.add(line, "row", &format!("{} columns", record.len()), format!("{} columns", COLUMNS.len()));
+            errors.add(line, "row", &format!("{} columns", record.len()), format!("{} columns", COLUMNS.len()));
             return None;
         }
         let mut values = [""; COLUMNS.len()];
-        for (value, place) in values.iter_mut().zip(self.places) {
-            *value = record.get(place).unwrap_or_default();
+        for (value, index) in values.iter_mut().zip(self.indexes) {
+            *value = record.get(index).unwrap_or_default();
         }
         let [transaction, account, date, amount, balance, operation, purpose, bank, counterparty] = values;
 
-        let before = mistakes.count;
-        let mut check = Check { line, mistakes };
+        let count_before = errors.count;
+        let mut check = RowCheck { line, errors };
         check.text("transaction_id", transaction, 1, TRANSACTION_ID_BYTES_MAX);
         check.account(account, account_prefix);
         check.date(date);
@@ -106,7 +106,7 @@ impl Header {
         check.one_of("purpose", purpose, &PURPOSES, true);
         check.text("counterparty_bank", bank, 0, COUNTERPARTY_BYTES_MAX);
         check.text("counterparty_account", counterparty, 0, COUNTERPARTY_BYTES_MAX);
-        if mistakes.count != before {
+        if errors.count != count_before {
             return None;
         }
         Some(Row {
@@ -121,7 +121,7 @@ impl Header {
     }
 }
 
-/// Both with the separator between them, or the one that is not empty.
+/// Joins two texts with a separator; returns the other one if one is empty.
 fn joined(first: &str, separator: &str, second: &str) -> String {
     match (first, second) {
         ("", only) | (only, "") => only.to_owned(),
@@ -129,49 +129,49 @@ fn joined(first: &str, separator: &str, second: &str) -> String {
     }
 }
 
-/// Whether the contract allows the text as an account id or owner id.
+/// Returns whether the API accepts the text as an account id or owner id.
 pub(crate) fn is_identifier(text: &str) -> bool {
     (1..=ACCOUNT_ID_BYTES_MAX).contains(&text.len()) && is_identifier_part(text)
 }
 
-/// Whether an identifier may contain the text.
+/// Returns whether the text has only characters that an id may have.
 pub(crate) fn is_identifier_part(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// The checks of the columns of one line.
-struct Check<'a> {
+/// Checks the values of a row, and adds errors.
+struct RowCheck<'a> {
     line: u64,
-    mistakes: &'a mut Mistakes,
+    errors: &'a mut ValidationErrors,
 }
 
-impl Check<'_> {
-    fn wrong(&mut self, column: &'static str, value: &str, allowed: impl Into<String>) {
-        self.mistakes.add(self.line, column, value, allowed);
+impl RowCheck<'_> {
+    fn error(&mut self, column: &'static str, value: &str, expected: impl Into<String>) {
+        self.errors.add(self.line, column, value, expected);
     }
 
     fn text(&mut self, column: &'static str, value: &str, bytes_min: usize, bytes_max: usize) {
         if !(bytes_min..=bytes_max).contains(&value.len()) || value.chars().any(char::is_control) {
-            self.wrong(column, value, format!("{bytes_min} to {bytes_max} bytes of text without control characters"));
+            self.error(column, value, format!("{bytes_min} to {bytes_max} bytes of text without control characters"));
         }
     }
 
     fn account(&mut self, value: &str, prefix: &str) {
         let bytes = prefix.len() + value.len();
         if value.is_empty() || bytes > ACCOUNT_ID_BYTES_MAX || !is_identifier_part(value) {
-            let room = ACCOUNT_ID_BYTES_MAX.saturating_sub(prefix.len());
-            self.wrong("account_id", value, format!("1 to {room} of A-Z, a-z, 0-9, '.', '_', '-'"));
+            let bytes_max = ACCOUNT_ID_BYTES_MAX.saturating_sub(prefix.len());
+            self.error("account_id", value, format!("1 to {bytes_max} of A-Z, a-z, 0-9, '.', '_', '-'"));
         }
     }
 
     fn date(&mut self, value: &str) {
-        let digits_and_hyphens = value.len() == 10
+        let has_form = value.len() == 10
             && value.bytes().enumerate().all(|(index, byte)| match index {
                 4 | 7 => byte == b'-',
                 _ => byte.is_ascii_digit(),
             });
-        if !digits_and_hyphens || value.parse::<Date>().is_err() {
-            self.wrong("value_date", value, "a day that exists, as YYYY-MM-DD");
+        if !has_form || value.parse::<Date>().is_err() {
+            self.error("value_date", value, "a valid date, YYYY-MM-DD");
         }
     }
 
@@ -179,7 +179,7 @@ impl Check<'_> {
         match value.parse::<i64>() {
             Ok(amount) if amount != 0 && amount.unsigned_abs() <= AMOUNT_MINOR_MAX.unsigned_abs() => Some(amount),
             _ => {
-                self.wrong("amount_minor", value, "a whole number of minor units, -10^15 to 10^15 and not 0");
+                self.error("amount_minor", value, "a whole number of minor units, -10^15 to 10^15 and not 0");
                 None
             }
         }
@@ -187,10 +187,10 @@ impl Check<'_> {
 
     fn balance(&mut self, value: &str) -> Option<i64> {
         match value.parse::<i64>() {
-            // What is further below could not be allowed by any overdraft limit.
+            // A lower balance would need an overdraft limit that the API does not accept.
             Ok(balance) if balance >= -AMOUNT_MINOR_MAX => Some(balance),
             _ => {
-                self.wrong(
+                self.error(
                     "balance_after_minor",
                     value,
                     format!("a whole number of minor units, -10^15 to {}", i64::MAX),
@@ -205,6 +205,6 @@ impl Check<'_> {
             return;
         }
         let or_empty = if may_be_empty { ", or empty" } else { "" };
-        self.wrong(column, value, format!("{}{or_empty}", allowed.join(", ")));
+        self.error(column, value, format!("{}{or_empty}", allowed.join(", ")));
     }
 }

@@ -1,4 +1,4 @@
-//! What every process that serves has in common: configuration, logs, ports, start, shutdown.
+//! Startup and shutdown of a serving process: configuration, logs, ports, gRPC server, health.
 //!
 //! In order: read the configuration, install logs and traces, bind the ports, then start the parts of the subcommand
 //! (see [`crate::parts`]). Invalid settings are reported before anything is started. The gRPC server is started first:
@@ -55,29 +55,29 @@ pub(crate) struct ProcessContext {
     /// The instance name: unique, and the same after a restart.
     pub(crate) instance: String,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Where tasks are started, by the phase of shutdown that stops them.
+    /// Task groups, one for each phase of shutdown.
     pub(crate) phases: ShutdownPhases,
-    /// Where gRPC is served.
+    /// Address of the gRPC server.
     pub(crate) grpc_address: SocketAddr,
-    /// Where metrics are served.
+    /// Address of the metrics server.
     pub(crate) metrics_address: SocketAddr,
 }
 
 /// A process that is ready.
 pub(crate) struct Running {
     health: Health,
-    /// Printed once the process is ready.
+    /// Text to print once the process is ready.
     banner: Option<String>,
     /// Kept until the process has stopped.
     _kept: Option<Box<dyn Any>>,
 }
 
-/// Runs a subcommand that ends by itself, and that Ctrl-C ends without cleaning up.
+/// Runs a subcommand that ends by itself. Ctrl-C ends it at once, without cleaning up.
 pub(crate) fn run_tool(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     tokio_runtime(TOOL_THREADS)?.block_on(work)
 }
 
-/// Runs what `start` starts until a signal comes.
+/// Runs the parts that `start` starts, until a signal arrives.
 fn main(
     role: Role,
     sources: Sources,
@@ -116,8 +116,7 @@ async fn run_traced(
     stopped.map(ExitCode::from)
 }
 
-/// Reads the configuration. Returns an exit status instead where there is nothing more to do: the configuration is
-/// invalid, or was only to be printed.
+/// Reads the configuration. Returns an exit status instead if the configuration is invalid, or was only printed.
 pub(crate) fn configuration(sources: Sources, dumps_config: bool) -> anyhow::Result<Result<Config, ExitCode>> {
     match config::load(sources) {
         Err(problems) => {
@@ -180,7 +179,7 @@ async fn run(
     })
 }
 
-/// How a process stopped.
+/// The result of stopping a process.
 enum StopOutcome {
     /// All phases of shutdown finished in time.
     Graceful,

@@ -1,20 +1,20 @@
-//! How an audit ended.
+//! The result of `verify`.
 
 use std::collections::BTreeMap;
 
 use diptych_projector::audit::AuditReport;
 use serde::Serialize;
 
-use super::standing::{Standing, Sums};
+use super::sums::{SumComparison, Sums};
 use crate::client::table::{Table, grouped};
 
-/// What is printed, as a table or as JSON.
+/// The result, printed as a table or as JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     events: u64,
     events_not_yet_projected: u64,
     views: BTreeMap<String, Rows>,
-    /// `null` where commands came in all the time.
+    /// `null` if the sums could not be compared, as the views changed all the time.
     currencies: Option<BTreeMap<String, Currency>>,
     differences_count: u64,
     differences: Vec<String>,
@@ -36,23 +36,21 @@ struct Currency {
 }
 
 impl Report {
-    /// Of both audits.
-    pub(super) fn new(audit: &AuditReport, standing: Standing) -> Self {
-        let currencies = match standing {
-            Standing::Compared(sums) => {
+    /// Report of the audit and of the comparison of sums.
+    pub(super) fn new(audit: &AuditReport, sums: SumComparison) -> Self {
+        let currencies = match sums {
+            SumComparison::Compared(sums) => {
                 Some(sums.into_iter().map(|(code, sums)| (code, Currency::new(sums))).collect())
             }
-            Standing::Moving => None,
+            SumComparison::ViewsChanging => None,
         };
-        let unequal = currencies.iter().flat_map(BTreeMap::values).any(|currency: &Currency| !currency.equal);
+        let any_unequal = currencies.iter().flat_map(BTreeMap::values).any(|currency: &Currency| !currency.equal);
         let views = audit.views.iter().map(|(view, count)| {
             (view.to_string(), Rows { rows_expected: count.rows_expected, rows_stored: count.rows_stored })
         });
         let parked = audit.parked.iter().map(|(view, partition, parked)| {
             let (stream_id, version, reason) = (&parked.stream_id, parked.version, &parked.reason);
-            format!(
-                "view {view}, partition {partition}: stream {stream_id} stands still before version {version}: {reason}"
-            )
+            format!("view {view}, partition {partition}: stream {stream_id} is parked at version {version}: {reason}")
         });
         Self {
             events: audit.events,
@@ -62,21 +60,21 @@ impl Report {
             differences_count: audit.differences_count,
             differences: audit.differences.iter().map(ToString::to_string).collect(),
             parked: parked.collect(),
-            clean: audit.is_clean() && !unequal,
+            clean: audit.is_clean() && !any_unequal,
         }
     }
 
-    /// Whether everything is as the events say.
+    /// Returns whether there are no differences and no parked streams.
     pub(super) fn is_clean(&self) -> bool {
         self.clean
     }
 
-    /// The report for people.
+    /// Returns the report as a table.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::default();
         table.row(["events replayed", &grouped(self.events)]);
-        table.row(["events not yet in the views", &grouped(self.events_not_yet_projected)]);
-        table.row(["view", "rows by the events", "rows stored"]);
+        table.row(["events not yet projected", &grouped(self.events_not_yet_projected)]);
+        table.row(["view", "rows expected", "rows stored"]);
         for (view, rows) in &self.views {
             table.row([format!("  {view}"), grouped(rows.rows_expected), grouped(rows.rows_stored)]);
         }
@@ -86,28 +84,32 @@ impl Report {
         for line in self.differences.iter().chain(&self.parked) {
             table.note(line.as_str());
         }
-        table.note(if self.clean { "clean" } else { "NOT clean" });
+        table.note(if self.clean {
+            "no differences: every view matches its events"
+        } else {
+            "NOT clean: there are differences or parked streams"
+        });
         table
     }
 
     fn currency_notes(&self, table: &mut Table) {
         let Some(currencies) = &self.currencies else {
-            table.note(
-                "sums by currency: not compared, because the views moved all the time; run again when it is quieter",
-            );
+            table.note("balances by currency: not compared, as the views changed all the time; run again at less load");
             return;
         };
         for (code, Currency { sums, equal }) in currencies {
-            table.note(format!(
-                "{code}: {} accounts hold {}; deposits - withdrawals = {}: {}",
-                sums.accounts,
-                sums.balances_minor,
-                sums.deposits_minus_withdrawals_minor,
-                if *equal { "equal" } else { "DIFFERENT" }
-            ));
-            if !equal {
-                table.note(format!("{code}: {sums:?}"));
+            let Sums { accounts, balances_minor, deposits_minus_withdrawals_minor, .. } = sums;
+            let accounts = format!("{code} (minor units): balance of all {accounts} accounts {balances_minor}");
+            if *equal {
+                table.note(format!("{accounts} = deposits - withdrawals"));
+                continue;
             }
+            table.note(format!("{accounts}, deposits - withdrawals {deposits_minus_withdrawals_minor}: NOT equal"));
+            table.note(format!(
+                "  view accounts: balance {balances_minor}, {} accounts, {} entries; view totals: balance {}, {} accounts, \
+                 {} entries",
+                sums.accounts, sums.entries, sums.totals_balance_minor, sums.accounts_opened, sums.totals_entries
+            ));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of the standing audit and of what `verify` makes of both audits, on databases in memory.
+//! Tests of `verify` on databases in memory.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use diptych_proto::ledger::{
 use prost::Message;
 
 use super::*;
-use standing::{Standing, audit};
+use sums::{SumComparison, compare};
 
 fn partitions() -> Partitions {
     Partitions::new(4).unwrap()
@@ -67,39 +67,39 @@ async fn progress(views: &EmbeddedViewStore, view: ViewId, at: i64) {
 }
 
 #[tokio::test]
-async fn two_views_that_agree_are_equal_and_two_that_do_not_are_told() {
+async fn sums_of_two_views_are_compared() {
     let views = views().await;
     views.write(&[account("a", 70), account("b", -20), totals(0, 70, 100, 30), totals(1, -20, 5, 25)]).await.unwrap();
     progress(&views, ACCOUNTS, 7).await;
     progress(&views, TOTALS, 7).await;
-    let Standing::Compared(sums) = audit(&views, &views).await.unwrap() else { panic!("moving") };
+    let SumComparison::Compared(sums) = compare(&views, &views).await.unwrap() else { panic!("not compared") };
     assert!(sums["CZK"].is_equal(), "{sums:?}");
     assert_eq!((sums["CZK"].balances_minor, sums["CZK"].accounts, sums["CZK"].entries), (50, 2, 4));
 
     views.write(&[account("c", 1)]).await.unwrap();
-    let Standing::Compared(sums) = audit(&views, &views).await.unwrap() else { panic!("moving") };
+    let SumComparison::Compared(sums) = compare(&views, &views).await.unwrap() else { panic!("not compared") };
     assert!(!sums["CZK"].is_equal());
     assert_eq!((sums["CZK"].balances_minor, sums["CZK"].deposits_minus_withdrawals_minor), (51, 50));
 }
 
 #[tokio::test(start_paused = true)]
-async fn views_at_different_events_are_not_compared() {
+async fn views_at_different_positions_are_not_compared() {
     let views = views().await;
     views.write(&[account("a", 70)]).await.unwrap();
     progress(&views, ACCOUNTS, 7).await;
-    assert_eq!(audit(&views, &views).await.unwrap(), Standing::Moving);
+    assert_eq!(compare(&views, &views).await.unwrap(), SumComparison::ViewsChanging);
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_a_message_is_named() {
+async fn a_row_that_cannot_be_decoded_is_named() {
     let views = views().await;
     views.write(&[write(ACCOUNTS, RowKey::single("broken"), 7, vec![0xff])]).await.unwrap();
-    let error = format!("{:#}", audit(&views, &views).await.unwrap_err());
+    let error = format!("{:#}", compare(&views, &views).await.unwrap_err());
     assert!(error.contains("row broken of view accounts_g2"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_not_projected_yet_is_no_difference_and_a_row_without_an_event_is_one() {
+async fn an_event_not_yet_projected_is_no_difference_and_a_row_without_events_is_one() {
     let events = EmbeddedEventStore::open(&Storage::Memory, partitions(), Arc::new(SystemClock)).unwrap();
     let views = views().await;
     let opened = AccountOpened { account_id: "a".to_owned(), ..AccountOpened::default() };
@@ -125,5 +125,5 @@ async fn what_is_not_projected_yet_is_no_difference_and_a_row_without_an_event_i
     let report = verify(&events, &views, 20).await.unwrap();
     assert!(!report.is_clean());
     let text = report.table().render();
-    assert!(text.contains("row nobody") && text.ends_with("NOT clean\n"), "{text}");
+    assert!(text.contains("row nobody") && text.contains("\nNOT clean: "), "{text}");
 }

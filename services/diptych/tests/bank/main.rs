@@ -1,6 +1,6 @@
-//! A bank's transactions through the real program: in, out, again, and through twenty kills.
+//! `import` of a bank's transactions into `dev`: once, again, and while the server is killed twenty times.
 //!
-//! The file is the real bank's where it lies beside the checkout, and the made-up sample elsewhere.
+//! The file is the real bank's if it is present beside the checkout, otherwise the sample.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 #[path = "../support/process.rs"]
@@ -21,14 +21,14 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde_json::Value;
 use tonic::transport::Channel;
 
-/// How often the server is killed in the middle of an import.
+/// Number of times that the server is killed during an import.
 const KILLS: u32 = 20;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The file, and how many rows and accounts it has.
+/// The file, and its numbers of rows and accounts.
 fn transactions() -> (PathBuf, u64, u64) {
     let real = root().join("../shared/data/czech-bank/transactions.csv.gz");
     if real.exists() {
@@ -48,19 +48,19 @@ fn import(dev: &Dev) -> Value {
     report
 }
 
-fn begin_import(dev: &Dev) -> Child {
+fn start_import(dev: &Dev) -> Child {
     let (file, ..) = transactions();
-    let args = ["import", file.to_str().unwrap(), "--to", &dev.url(), "--patience", "1"];
+    let args = ["import", file.to_str().unwrap(), "--to", &dev.url(), "--timeout", "1"];
     diptych(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn assert_equal(report: &Value) {
+fn assert_all_matched(report: &Value) {
     let (_, rows, accounts) = transactions();
     assert_eq!(report["rows"], rows, "{report:#}");
-    assert_eq!(report["accounts_equal"], accounts, "{report:#}");
-    assert_eq!(report["entries_equal"], rows, "{report:#}");
+    assert_eq!(report["balances_matched"], accounts, "{report:#}");
+    assert_eq!(report["entries_matched"], rows, "{report:#}");
     assert_eq!(report["refused"], 0, "{report:#}");
-    assert_eq!(report["equal"], true, "{report:#}");
+    assert_eq!(report["matches_file"], true, "{report:#}");
 }
 
 async fn queries(dev: &Dev) -> QueryServiceClient<Channel> {
@@ -73,7 +73,7 @@ async fn entry_count(queries: &mut QueryServiceClient<Channel>) -> i64 {
     queries.get_totals(request).await.unwrap().into_inner().totals.unwrap().entry_count
 }
 
-/// What the file says: for each account, the transactions with the balances after them, oldest first.
+/// The transactions of each account in the file with the balances after them, oldest first.
 fn statements() -> HashMap<String, Vec<(String, i64)>> {
     let (file, ..) = transactions();
     let bytes = std::fs::File::open(&file).unwrap();
@@ -91,7 +91,7 @@ fn statements() -> HashMap<String, Vec<(String, i64)>> {
     statements
 }
 
-/// Every entry of a statement, newest first, page by page.
+/// All entries of an account in the ledger, newest first, read page by page.
 async fn statement(queries: &mut QueryServiceClient<Channel>, account_id: &str) -> Vec<(String, i64)> {
     let mut request = ListEntriesRequest { account_id: account_id.to_owned(), page_size: 7, ..Default::default() };
     let mut entries = Vec::new();
@@ -106,14 +106,14 @@ async fn statement(queries: &mut QueryServiceClient<Channel>, account_id: &str) 
 }
 
 #[tokio::test]
-async fn every_balance_and_every_entry_is_the_bank_s_own() {
+async fn every_balance_and_every_entry_is_that_of_the_bank_s_file() {
     let (_, rows, _) = transactions();
     let dev = Dev::start(&[]);
     let first = import(&dev);
-    assert_equal(&first);
+    assert_all_matched(&first);
     assert_eq!(first["accepted"], rows);
 
-    // Not by the importer's own check: by the statements as a client pages through them.
+    // Independent of the comparison that `import` makes: page by page, as a client reads statements.
     let mut queries = queries(&dev).await;
     for (account, mut expected) in statements() {
         expected.reverse();
@@ -121,17 +121,17 @@ async fn every_balance_and_every_entry_is_the_bank_s_own() {
     }
 
     let second = import(&dev);
-    assert_equal(&second);
+    assert_all_matched(&second);
     assert_eq!(second["accepted"], 0, "a second import changes nothing");
-    assert_eq!(second["already_done"], rows);
+    assert_eq!(second["already_imported"], rows);
     assert_eq!(entry_count(&mut queries).await.unsigned_abs(), rows);
 }
 
 #[tokio::test]
-async fn twenty_kills_in_the_middle_of_an_import_change_nothing() {
+async fn twenty_kills_during_an_import_change_nothing() {
     let seed: u64 = rand::random();
     println!("seed={seed}");
-    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut rng = SmallRng::seed_from_u64(seed);
     let (_, rows, _) = transactions();
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", folder.path().to_str().unwrap()];
@@ -139,17 +139,18 @@ async fn twenty_kills_in_the_middle_of_an_import_change_nothing() {
         let dev = Dev::start(&data);
         let mut queries = queries(&dev).await;
         let before = entry_count(&mut queries).await;
-        let some = dice.random_range(1..=i64::try_from(rows).unwrap() / i64::from(KILLS) + 1);
-        let mut importing = begin_import(&dev);
-        // A random moment: when so many more entries are visible, or the import is at its end.
-        while entry_count(&mut queries).await < before + some && importing.try_wait().unwrap().is_none() {}
+        let entries_until_kill = rng.random_range(1..=i64::try_from(rows).unwrap() / i64::from(KILLS) + 1);
+        let mut importing = start_import(&dev);
+        // Kills at a random moment: when this many more entries are visible, or when the import ends.
+        while entry_count(&mut queries).await < before + entries_until_kill && importing.try_wait().unwrap().is_none() {
+        }
         dev.signal("KILL");
         dev.end();
         let _ended = importing.kill();
         importing.wait().unwrap();
     }
     let dev = Dev::start(&data);
-    assert_equal(&import(&dev));
+    assert_all_matched(&import(&dev));
     dev.signal("TERM");
     assert!(dev.end().0.success());
     let (status, out, err) = run(&["verify", "--data", folder.path().to_str().unwrap()]);
@@ -157,7 +158,7 @@ async fn twenty_kills_in_the_middle_of_an_import_change_nothing() {
 }
 
 #[tokio::test]
-async fn ten_thousand_commands_are_each_seen_by_the_query_that_follows() {
+async fn each_of_ten_thousand_commands_is_seen_by_the_query_that_follows() {
     let dev = Dev::start(&[]);
     let (status, out, err) = run(&["bench", "own-writes", "--to", &dev.url(), "--count", "10000", "--output", "json"]);
     assert_eq!(status, 0, "{out} {err}");

@@ -46,7 +46,7 @@ async fn a_file_is_imported_through_a_gateway_that_requires_a_token() {
 
     let (status, report, errors) = run(&["import", &sample(), "--to", &gateway.url], TOKEN).await;
     assert_eq!(status, 0, "{report:#} {errors}");
-    assert_eq!((&report["equal"], &report["accepted"]), (&true.into(), &report["rows"]));
+    assert_eq!((&report["matches_file"], &report["accepted"]), (&true.into(), &report["rows"]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +55,7 @@ async fn calls_without_an_upstream_are_retried() {
     let gateway = gateway(&dev).await;
     gateway.fail_next(3);
     let (status, report, errors) = run(&["import", &sample(), "--to", &gateway.url], TOKEN).await;
-    assert_eq!((status, &report["equal"]), (0, &true.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["matches_file"]), (0, &true.into()), "{report:#} {errors}");
 
     // Opening the accounts is retried; only measured calls count as failed.
     gateway.fail_next(3);
@@ -70,7 +70,7 @@ async fn calls_on_broken_connections_are_retried() {
     let dev = Dev::start(&[]);
     let proxy = CuttingProxy::start(&dev.url(), 12).await;
     let (status, report, errors) = run(&["import", &sample(), "--to", &proxy.url], TOKEN).await;
-    assert_eq!((status, &report["equal"]), (0, &true.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["matches_file"]), (0, &true.into()), "{report:#} {errors}");
     assert!(proxy.cuts() >= 4, "{} connections were broken", proxy.cuts());
 
     let proxy = CuttingProxy::start(&dev.url(), 8).await;

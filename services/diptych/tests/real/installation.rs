@@ -80,7 +80,7 @@ pub(crate) async fn ended(mut command: Command) -> (i32, Value, String) {
 pub(crate) async fn import(url: &str, file: &Path, account_prefix: &str) {
     let args = ["import", file.to_str().unwrap(), "--to", url, "--account-prefix", account_prefix, "--output", "json"];
     let (status, report, errors) = ended(diptych(&args)).await;
-    assert_eq!((status, &report["equal"]), (0, &true.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["matches_file"]), (0, &true.into()), "{report:#} {errors}");
 }
 
 /// Deposits, each followed by a query that must include it.

@@ -1,4 +1,4 @@
-//! How values are read from and written to files and environment variables.
+//! Reading and writing of setting values in files and environment variables.
 
 use std::{fmt, str::FromStr};
 

@@ -1,4 +1,4 @@
-//! What every setting value can do: state what it allows, and convert to and from the part that it configures.
+//! Traits of setting values: the allowed range, and conversion to and from the configuration of a part.
 
 /// A type that a setting can have.
 pub(in crate::config) trait SettingValue {
@@ -8,9 +8,9 @@ pub(in crate::config) trait SettingValue {
 
 /// Conversion between a setting and a field, of type `T`, of the configuration of the part that it sets.
 pub(in crate::config) trait PartValue<T> {
-    /// The setting for a value that the part brings as its default.
+    /// Returns the setting of a part's value; used for defaults.
     fn from_part(value: T) -> Self;
-    /// The value for the part.
+    /// Returns the part's value of the setting.
     fn to_part(&self) -> T;
 }
 

@@ -1,4 +1,4 @@
-//! How an import ended.
+//! The result of an import.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,18 +6,18 @@ use diptych_proto::ledger::query::v1::Totals;
 use serde::Serialize;
 
 use super::{
-    check::Checked,
-    survey::Survey,
-    tally::{Refused, Tally},
+    counts::{Counts, Refusals},
+    reconciliation::Reconciliation,
+    validation::ValidFile,
 };
 use crate::client::table::{Table, grouped, per_second, rounded_to_millis};
 
-/// What is printed at the end, as a table or as JSON.
+/// The result, printed as a table or as JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     rows: u64,
     accepted: u64,
-    already_done: u64,
+    already_imported: u64,
     refused: u64,
     refused_by_reason: BTreeMap<String, u64>,
     accounts: u64,
@@ -26,16 +26,16 @@ pub(crate) struct Report {
     accounts_refused_by_reason: BTreeMap<String, u64>,
     seconds: f64,
     rows_per_second: u64,
-    accounts_equal: u64,
-    entries_equal: u64,
+    balances_matched: u64,
+    entries_matched: u64,
     entries_unexpected: u64,
     totals: Option<ReportedTotals>,
-    /// What was refused and what differs: the first of each.
+    /// The first refusal of each reason, the first differences, and the error that ended the import.
     problems: Vec<String>,
-    /// Whether sending and checking came to their ends.
+    /// All rows were answered, and all balances and entries compared.
     complete: bool,
-    /// Whether every row is in and everything shows as the file has it.
-    equal: bool,
+    /// Every row is imported, and every balance and entry matches the file.
+    matches_file: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,60 +48,65 @@ struct ReportedTotals {
 }
 
 impl Report {
-    /// Of an import that was sent in `took` and, unless something stopped it, checked.
-    pub(crate) fn new(survey: &Survey, tally: &Tally, took: Duration, checked: Result<Checked, String>) -> Self {
-        let complete = checked.is_ok();
-        let (checked, stopped_by) = match checked {
-            Ok(checked) => (checked, None),
-            Err(reason) => (Checked::default(), Some(reason)),
+    /// Report of an import whose commands were sent in `took`. An error instead of a reconciliation ended the import.
+    pub(crate) fn new(
+        file: &ValidFile,
+        counts: &Counts,
+        took: Duration,
+        reconciled: Result<Reconciliation, String>,
+    ) -> Self {
+        let complete = reconciled.is_ok();
+        let (reconciliation, error) = match reconciled {
+            Ok(reconciliation) => (reconciliation, None),
+            Err(error) => (Reconciliation::default(), Some(error)),
         };
-        let refusals = tally.accounts_refused.iter().chain(&tally.rows_refused);
+        let refusals = counts.accounts_refused.iter().chain(&counts.rows_refused);
         let problems = refusals
-            .map(|(reason, refused)| format!("{reason}: {} ({} in all)", refused.first, grouped(refused.count)))
-            .chain(checked.differences)
-            .chain(stopped_by)
+            .map(|(reason, refusals)| format!("{reason}: {} ({} in all)", refusals.first, grouped(refusals.count)))
+            .chain(reconciliation.differences)
+            .chain(error)
             .collect();
-        let rows = survey.rows;
-        let accounts = survey.accounts.len() as u64;
-        let equal = complete
-            && tally.rows_done() == rows
-            && tally.accounts_refused.is_empty()
-            && checked.accounts_equal == accounts
-            && checked.entries_equal == rows
-            && checked.entries_unexpected == 0;
+        let rows = file.rows;
+        let accounts = file.accounts.len() as u64;
+        let matches_file = complete
+            && counts.rows_imported() == rows
+            && counts.accounts_refused.is_empty()
+            && reconciliation.balances_matched == accounts
+            && reconciliation.entries_matched == rows
+            && reconciliation.entries_unexpected == 0;
         Self {
             rows,
-            accepted: tally.rows_accepted,
-            already_done: tally.rows_already_done,
-            refused: tally.rows_refused_count(),
-            refused_by_reason: counts(&tally.rows_refused),
+            accepted: counts.rows_accepted,
+            already_imported: counts.rows_already_imported,
+            refused: counts.rows_refused_count(),
+            refused_by_reason: counts_by_reason(&counts.rows_refused),
             accounts,
-            accounts_opened: tally.accounts_opened,
-            accounts_already_open: tally.accounts_already_open,
-            accounts_refused_by_reason: counts(&tally.accounts_refused),
+            accounts_opened: counts.accounts_opened,
+            accounts_already_open: counts.accounts_already_open,
+            accounts_refused_by_reason: counts_by_reason(&counts.accounts_refused),
             seconds: rounded_to_millis(took),
-            rows_per_second: per_second(tally.rows_done() + tally.rows_refused_count(), took.as_secs_f64()),
-            accounts_equal: checked.accounts_equal,
-            entries_equal: checked.entries_equal,
-            entries_unexpected: checked.entries_unexpected,
-            totals: checked.totals.map(ReportedTotals::from),
+            rows_per_second: per_second(counts.rows_answered(), took.as_secs_f64()),
+            balances_matched: reconciliation.balances_matched,
+            entries_matched: reconciliation.entries_matched,
+            entries_unexpected: reconciliation.entries_unexpected,
+            totals: reconciliation.totals.map(ReportedTotals::from),
             problems,
             complete,
-            equal,
+            matches_file,
         }
     }
 
-    /// Whether the import is a success.
-    pub(crate) fn equal(&self) -> bool {
-        self.equal
+    /// Returns whether every row is imported, and every balance and entry matches the file.
+    pub(crate) fn matches_file(&self) -> bool {
+        self.matches_file
     }
 
-    /// The report for people.
+    /// Returns the report as a table.
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::default();
         table.row(["rows", &grouped(self.rows)]);
         table.row(["accepted", &grouped(self.accepted)]);
-        table.row(["already done", &grouped(self.already_done)]);
+        table.row(["already imported", &grouped(self.already_imported)]);
         table.row(["refused", &grouped(self.refused)]);
         for (reason, count) in &self.refused_by_reason {
             table.row([&format!("  {reason}"), &grouped(*count)]);
@@ -113,15 +118,15 @@ impl Report {
             table.row([&format!("  refused: {reason}"), &grouped(*count)]);
         }
         if self.complete {
-            table.row(["balances equal", &of(self.accounts_equal, self.accounts)]);
-            table.row(["entries equal", &of(self.entries_equal, self.rows)]);
-            table.row(["entries not of the file", &grouped(self.entries_unexpected)]);
+            table.row(["balances matched", &of(self.balances_matched, self.accounts)]);
+            table.row(["entries matched", &of(self.entries_matched, self.rows)]);
+            table.row(["entries not in the file", &grouped(self.entries_unexpected)]);
         }
         if let Some(totals) = &self.totals {
             table.note(format!(
-                "the ledger holds {} minor units of {}: deposits {} - withdrawals {}, {} entries",
-                totals.balance_minor,
+                "all {} in the ledger (minor units): balance {}, deposits {}, withdrawals {}, {} entries",
                 totals.currency_code,
+                totals.balance_minor,
                 totals.deposits_minor,
                 totals.withdrawals_minor,
                 totals.entry_count
@@ -130,7 +135,11 @@ impl Report {
         for problem in &self.problems {
             table.note(problem.as_str());
         }
-        table.note(if self.equal { "all equal" } else { "NOT equal" });
+        table.note(match (self.matches_file, self.complete) {
+            (true, _) => "the ledger matches the file",
+            (false, true) => "the ledger does NOT match the file",
+            (false, false) => "the import did NOT finish",
+        });
         table
     }
 }
@@ -139,8 +148,8 @@ fn of(part: u64, whole: u64) -> String {
     format!("{} of {}", grouped(part), grouped(whole))
 }
 
-fn counts(refused: &BTreeMap<String, Refused>) -> BTreeMap<String, u64> {
-    refused.iter().map(|(reason, refused)| (reason.clone(), refused.count)).collect()
+fn counts_by_reason(refused: &BTreeMap<String, Refusals>) -> BTreeMap<String, u64> {
+    refused.iter().map(|(reason, refusals)| (reason.clone(), refusals.count)).collect()
 }
 
 impl From<Totals> for ReportedTotals {

@@ -1,4 +1,4 @@
-//! Sending the commands of a file over one stream, and over another one when that breaks.
+//! Sends the commands of a file over a stream, and over a new one when that breaks.
 
 use std::time::Duration;
 
@@ -17,25 +17,25 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
 use super::{
+    commands::{ImportCommand, ImportCommands},
+    counts::Counts,
+    in_flight::{Answer, Answered, InFlight},
     progress::Progress,
-    steps::{Step, Steps},
-    survey::Survey,
-    tally::Tally,
-    window::{Settled, Verdict, Window},
+    validation::ValidFile,
 };
 use crate::client::{Connection, call_error::CallError};
 
-/// Answers that have arrived together are taken together, so that their successors leave together.
+/// Most answers processed together: the commands that follow them are then sent together too.
 const ANSWERS_TOGETHER_MAX: usize = 128;
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// What opens streams of commands: the server, or a test.
+/// Opens streams of commands; implemented by the client of the command service, and by tests.
 pub(crate) trait CommandStreams {
     /// The answers, one per command, in order.
     type Answers: Stream<Item = Result<ExecuteCommandsResponse, Status>> + Unpin;
 
-    /// Opens a stream that sends what comes out of `commands`.
+    /// Opens a stream that sends the commands received from `commands`.
     async fn open(&mut self, commands: mpsc::Receiver<ExecuteCommandsRequest>) -> Result<Self::Answers, Status>;
 }
 
@@ -47,228 +47,239 @@ impl CommandStreams for CommandServiceClient<Connection> {
     }
 }
 
-/// Why sending stopped before the end of the file.
+/// The reason why sending ended before the end of the file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
-    /// The server was away, or shed the commands, for too long.
+    /// No command was committed or refused until the timeout.
     #[error(
-        "nothing went on for {patience_seconds} s ({last}). What was accepted stays; run the same import again to go on from there"
+        "no command was committed or refused for {timeout_seconds} s; last error: {last_error}. Committed rows are kept; \
+         run the same import again to continue"
     )]
-    OutOfPatience {
-        /// How long that is.
-        patience_seconds: u64,
-        /// What was heard last.
-        last: String,
+    Timeout {
+        /// The timeout.
+        timeout_seconds: u64,
+        /// The last temporary error.
+        last_error: String,
     },
-    /// The server does not take commands.
-    #[error("the server does not take commands: {reason}: {message}")]
+    /// The server refused the stream.
+    #[error("the server refused the commands: {reason}: {message}")]
     Rejected {
-        /// Its reason.
+        /// Reason of the error.
         reason: String,
-        /// What it says.
+        /// Message of the error.
         message: String,
     },
-    /// The answers do not fit the commands.
+    /// An answer belongs to another command than the oldest in flight.
     #[error(
-        "the server answered {got:?} where the answer to {wanted:?} was next; its version may not fit this program"
+        "the server answered request {got:?} where the answer to {expected:?} was next; server and `diptych import` may be \
+         of different versions"
     )]
     OutOfOrder {
-        /// The request id of the answer.
+        /// Request id in the answer.
         got: String,
-        /// The request id of the command.
-        wanted: String,
+        /// Request id of the oldest command in flight.
+        expected: String,
     },
-    /// The file cannot be read any more.
+    /// The file could not be read to its end.
     #[error("{0:#}")]
     File(anyhow::Error),
 }
 
-/// Sends all steps, each until it has a receipt or is refused.
+/// Sends all commands, each until it has a receipt or is refused.
 ///
 /// # Errors
-/// See [`SendError`]. What was counted until then stays in the tally.
+/// See [`SendError`]. The counts are those until the error.
 pub(crate) async fn send_all<S: CommandStreams>(
     streams: &mut S,
-    steps: Steps<'_>,
-    survey: &Survey,
+    commands: ImportCommands<'_>,
+    file: &ValidFile,
     options: SendOptions<'_>,
-    tally: &mut Tally,
+    counts: &mut Counts,
 ) -> Result<(), SendError> {
-    let mut sending = Sending {
-        steps,
-        survey,
-        window: Window::new(options.window),
+    let mut sender = Sender {
+        commands,
+        file,
+        in_flight: InFlight::new(options.in_flight_max),
         backoff: Backoff::new(PAUSE_MIN, PAUSE_MAX),
-        patience: options.patience,
+        timeout: options.timeout,
         answered_at: Instant::now(),
-        last_problem: "nothing was heard".to_owned(),
-        is_cut_off: false,
+        last_error: "the server did not answer".to_owned(),
+        is_disconnected: false,
         progress: options.progress,
-        tally,
+        counts,
     };
     loop {
-        match sending.over_one_stream(streams).await {
+        match sender.send_over_stream(streams).await {
             Ok(()) => return Ok(()),
-            Err(Ended::Lost(failure)) if failure.is_final() => {
-                return Err(SendError::Rejected { reason: failure.reason, message: failure.message });
+            Err(StreamEnd::Broken(error)) if error.is_final() => {
+                return Err(SendError::Rejected { reason: error.reason, message: error.message });
             }
-            Err(Ended::Lost(failure)) => sending.lost(&failure).await?,
-            Err(Ended::Failed(error)) => return Err(error),
+            Err(StreamEnd::Broken(error)) => sender.resend_after(&error).await?,
+            Err(StreamEnd::Failed(error)) => return Err(error),
         }
     }
 }
 
-/// How commands are sent.
+/// Options of [`send_all`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SendOptions<'a> {
-    /// The most commands under way.
-    pub(crate) window: usize,
-    /// How long to go on while nothing is settled.
-    pub(crate) patience: Duration,
-    /// Who is told how far it is.
+    /// The maximum number of commands in flight.
+    pub(crate) in_flight_max: usize,
+    /// Time without a committed or refused command after which sending fails.
+    pub(crate) timeout: Duration,
+    /// Display of the progress.
     pub(crate) progress: &'a Progress,
 }
 
-/// Why a stream came to its end before the file.
-enum Ended {
-    Lost(CallError),
+/// The reason why a stream ended before the end of the file.
+enum StreamEnd {
+    /// The stream broke; commands may be sent again over a new one.
+    Broken(CallError),
+    /// Sending must end.
     Failed(SendError),
 }
 
-impl From<Status> for Ended {
+impl From<Status> for StreamEnd {
     fn from(status: Status) -> Self {
-        Self::Lost(CallError::from(&status))
+        Self::Broken(CallError::from(&status))
     }
 }
 
-impl From<SendError> for Ended {
+impl From<SendError> for StreamEnd {
     fn from(error: SendError) -> Self {
         Self::Failed(error)
     }
 }
 
-struct Sending<'a> {
-    steps: Steps<'a>,
-    survey: &'a Survey,
-    window: Window,
+/// The state of sending.
+struct Sender<'a> {
+    commands: ImportCommands<'a>,
+    file: &'a ValidFile,
+    in_flight: InFlight,
     backoff: Backoff,
-    patience: Duration,
-    /// When a command was last settled for good.
+    timeout: Duration,
+    /// Time of the last command that was committed or refused.
     answered_at: Instant,
-    last_problem: String,
-    /// Whether nothing was settled since the connection was lost: one outage is told once.
-    is_cut_off: bool,
+    last_error: String,
+    /// No command was committed or refused since the connection was lost, so its loss is not printed again.
+    is_disconnected: bool,
     progress: &'a Progress,
-    tally: &'a mut Tally,
+    counts: &'a mut Counts,
 }
 
-impl Sending<'_> {
-    /// Sends over one stream until everything is answered or the stream ends.
-    async fn over_one_stream<S: CommandStreams>(&mut self, streams: &mut S) -> Result<(), Ended> {
-        // With room for the whole window, sending never waits: only answers are waited for.
-        let (commands, receiver) = mpsc::channel(self.window.limit());
-        self.fill(&commands)?;
-        if self.window.is_empty() {
+impl Sender<'_> {
+    /// Sends over one stream until all commands are answered, or the stream ends.
+    async fn send_over_stream<S: CommandStreams>(&mut self, streams: &mut S) -> Result<(), StreamEnd> {
+        // The channel has room for all commands in flight, so sending into it never waits.
+        let (sender, receiver) = mpsc::channel(self.in_flight.limit());
+        self.send(&sender)?;
+        if self.in_flight.is_empty() {
             return Ok(());
         }
-        let answers = self.in_time(streams.open(receiver)).await??;
+        let answers = self.until_timeout(streams.open(receiver)).await??;
         let mut answers = answers.ready_chunks(ANSWERS_TOGETHER_MAX);
         loop {
-            let Some(together) = self.in_time(answers.next()).await? else {
+            let Some(answers) = self.until_timeout(answers.next()).await? else {
                 return Err(Status::unavailable("the server ended the stream").into());
             };
-            for answer in together {
-                self.take(answer?)?;
+            for answer in answers {
+                self.receive(answer?)?;
             }
-            self.progress.show(self.tally);
-            if self.window.is_drained() {
+            self.progress.show(self.counts);
+            if self.in_flight.is_ready_to_retry() {
                 self.pause().await?;
-                self.window.resume();
+                self.in_flight.resend();
             }
-            self.fill(&commands)?;
-            if self.window.is_empty() {
+            self.send(&sender)?;
+            if self.in_flight.is_empty() {
                 return Ok(());
             }
         }
     }
 
-    /// Hands over as many commands as may be under way.
-    fn fill(&mut self, commands: &mpsc::Sender<ExecuteCommandsRequest>) -> Result<(), Ended> {
-        let Self { window, steps, .. } = self;
-        while let Some(step) = window.next(|| steps.next().transpose()).map_err(SendError::File)? {
-            if commands.try_send(step.command.clone()).is_err() {
+    /// Sends commands up to the limit of those in flight.
+    fn send(&mut self, sender: &mpsc::Sender<ExecuteCommandsRequest>) -> Result<(), StreamEnd> {
+        let Self { in_flight, commands, .. } = self;
+        while let Some(command) = in_flight.send_next(|| commands.next().transpose()).map_err(SendError::File)? {
+            if sender.try_send(command.request.clone()).is_err() {
                 return Err(Status::unavailable("the connection was lost").into());
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, answer: ExecuteCommandsResponse) -> Result<(), SendError> {
-        let wanted = self.window.oldest().map_or("", Step::request_id);
-        if wanted != answer.request_id || wanted.is_empty() {
-            return Err(SendError::OutOfOrder { got: answer.request_id, wanted: wanted.to_owned() });
+    fn receive(&mut self, response: ExecuteCommandsResponse) -> Result<(), SendError> {
+        let expected = self.in_flight.oldest().map_or("", ImportCommand::request_id);
+        if expected != response.request_id || expected.is_empty() {
+            return Err(SendError::OutOfOrder { got: response.request_id, expected: expected.to_owned() });
         }
-        let (verdict, receipt, failure) = match answer.result {
-            Some(execute_commands_response::Result::Receipt(receipt)) => (Verdict::Done, receipt, None),
-            Some(execute_commands_response::Result::Error(status)) => not_done(&status),
-            None => not_done(&rpc::Status { code: i32::from(Code::Unknown), ..rpc::Status::default() }),
+        let (answer, receipt, error) = match response.result {
+            Some(execute_commands_response::Result::Receipt(receipt)) => (Answer::Committed, receipt, None),
+            Some(execute_commands_response::Result::Error(status)) => error_answer(&status),
+            None => error_answer(&rpc::Status { code: i32::from(Code::Unknown), ..rpc::Status::default() }),
         };
-        let settled = self.window.settle(verdict);
-        match (settled, failure) {
-            (Some(Settled::Done(step)), _) => self.tally.done(&step, &receipt, answer.repeated),
-            (Some(Settled::Refused(step)), Some(failure)) => self.tally.refused(&step, self.survey, &failure),
-            (_, failure) => {
-                self.last_problem = failure.as_ref().map(described).unwrap_or_default();
+        match (self.in_flight.answer_oldest(answer), error) {
+            (Some(Answered::Committed(command)), _) => {
+                self.counts.add_receipt(&command, &receipt, response.repeated);
+            }
+            (Some(Answered::Refused(command)), Some(error)) => self.counts.add_refusal(&command, self.file, &error),
+            (_, error) => {
+                self.last_error = error.as_ref().map(described).unwrap_or_default();
                 return Ok(());
             }
         }
         self.answered_at = Instant::now();
-        self.is_cut_off = false;
+        self.is_disconnected = false;
         self.backoff.reset();
         Ok(())
     }
 
-    /// After a stream broke: waits a little, and then everything unanswered goes again.
-    async fn lost(&mut self, failure: &CallError) -> Result<(), SendError> {
-        self.last_problem = described(failure);
-        if !self.is_cut_off {
-            self.is_cut_off = true;
-            self.progress.say(&format!("connection lost ({}); trying again", self.last_problem));
+    /// After a stream broke: waits, and then queues all unanswered commands to be sent again.
+    async fn resend_after(&mut self, error: &CallError) -> Result<(), SendError> {
+        self.last_error = described(error);
+        if !self.is_disconnected {
+            self.is_disconnected = true;
+            let left = self.timeout.saturating_sub(self.answered_at.elapsed());
+            self.progress.print(&format!(
+                "connection lost ({}); retrying for up to {} s (--timeout)",
+                self.last_error,
+                left.as_secs()
+            ));
         }
         self.pause().await?;
-        self.window.resume();
+        self.in_flight.resend();
         Ok(())
     }
 
-    /// Waits a little, longer each time until something is settled.
+    /// Waits before a retry, longer each time until a command is committed or refused.
     async fn pause(&mut self) -> Result<(), SendError> {
-        if self.answered_at.elapsed() >= self.patience {
-            return Err(self.out_of_patience());
+        if self.answered_at.elapsed() >= self.timeout {
+            return Err(self.timed_out());
         }
         pause(self.backoff.next_delay()).await;
         Ok(())
     }
 
-    async fn in_time<T>(&self, future: impl Future<Output = T>) -> Result<T, SendError> {
-        let deadline = self.answered_at + self.patience;
-        tokio::time::timeout_at(deadline, future).await.map_err(|_| self.out_of_patience())
+    async fn until_timeout<T>(&self, future: impl Future<Output = T>) -> Result<T, SendError> {
+        let deadline = self.answered_at + self.timeout;
+        tokio::time::timeout_at(deadline, future).await.map_err(|_| self.timed_out())
     }
 
-    fn out_of_patience(&self) -> SendError {
-        SendError::OutOfPatience { patience_seconds: self.patience.as_secs(), last: self.last_problem.clone() }
+    fn timed_out(&self) -> SendError {
+        SendError::Timeout { timeout_seconds: self.timeout.as_secs(), last_error: self.last_error.clone() }
     }
 }
 
-fn not_done(status: &rpc::Status) -> (Verdict, Receipt, Option<CallError>) {
-    let failure = CallError::from(status);
-    let verdict = if failure.is_retryable() { Verdict::Again } else { Verdict::Refused };
-    (verdict, Receipt::default(), Some(failure))
+fn error_answer(status: &rpc::Status) -> (Answer, Receipt, Option<CallError>) {
+    let error = CallError::from(status);
+    let answer = if error.is_retryable() { Answer::Retryable } else { Answer::Refused };
+    (answer, Receipt::default(), Some(error))
 }
 
-fn described(failure: &CallError) -> String {
-    match failure.message.as_str() {
-        "" => failure.reason.clone(),
-        message => format!("{}: {message}", failure.reason),
+fn described(error: &CallError) -> String {
+    match error.message.as_str() {
+        "" => error.reason.clone(),
+        message => format!("{}: {message}", error.reason),
     }
 }
 

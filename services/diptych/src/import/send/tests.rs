@@ -1,4 +1,4 @@
-//! Sending against a fake server that keeps versions and request ids as the real one does, and misbehaves by a script.
+//! Sending to a fake server that checks versions and request ids as the real one does, and fails by a script.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,31 +10,31 @@ use prost::Message;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
-use crate::import::{file, names::Names, steps::Terms, tests::survey_text};
+use crate::import::{commands::CommonFields, file, request_ids::RequestIds, tests::validate_text};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the fake does with the next command.
+/// Reaction of the fake server to a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Act {
-    Take,
-    Shed,
+enum Reaction {
+    Commit,
+    Overloaded,
     Refuse,
-    /// Takes the command, then breaks the connection instead of answering.
-    TakeAndBreak,
+    /// Commits the command, and breaks the connection instead of answering.
+    CommitAndBreak,
     Break,
 }
 
 #[derive(Default)]
-struct Server {
-    script: VecDeque<Act>,
+struct FakeServer {
+    script: VecDeque<Reaction>,
     receipts: HashMap<String, Receipt>,
-    /// Per account, the request ids in the order taken.
+    /// Request ids of each account, in the order committed.
     streams: HashMap<String, Vec<String>>,
     streams_opened: usize,
 }
 
-impl Server {
+impl FakeServer {
     fn command(request: &ExecuteCommandsRequest) -> (String, String, Option<i64>) {
         match request.command.clone().unwrap() {
             Command::OpenAccount(c) => (c.request_id, c.account_id, None),
@@ -51,14 +51,14 @@ impl Server {
         };
         let error =
             |code: Code, reason: &str| answer(execute_commands_response::Result::Error(status(code, reason)), false);
-        match self.script.pop_front().unwrap_or(Act::Take) {
-            Act::Shed => error(Code::ResourceExhausted, "OVERLOADED"),
-            Act::Refuse => error(Code::FailedPrecondition, "ACCOUNT_FROZEN"),
-            Act::Break => Err(Status::unavailable("broken")),
-            act => {
-                let taken = self.take(&request_id, &account_id, expected);
-                match (act, taken) {
-                    (Act::TakeAndBreak, _) => Err(Status::unavailable("broken")),
+        match self.script.pop_front().unwrap_or(Reaction::Commit) {
+            Reaction::Overloaded => error(Code::ResourceExhausted, "OVERLOADED"),
+            Reaction::Refuse => error(Code::FailedPrecondition, "ACCOUNT_FROZEN"),
+            Reaction::Break => Err(Status::unavailable("broken")),
+            reaction => {
+                let committed = self.commit(&request_id, &account_id, expected);
+                match (reaction, committed) {
+                    (Reaction::CommitAndBreak, _) => Err(Status::unavailable("broken")),
                     (_, Some((receipt, repeated))) => {
                         answer(execute_commands_response::Result::Receipt(receipt), repeated)
                     }
@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    fn take(&mut self, request_id: &str, account_id: &str, expected: Option<i64>) -> Option<(Receipt, bool)> {
+    fn commit(&mut self, request_id: &str, account_id: &str, expected: Option<i64>) -> Option<(Receipt, bool)> {
         if let Some(receipt) = self.receipts.get(request_id) {
             return Some((receipt.clone(), true));
         }
@@ -86,10 +86,10 @@ impl Server {
 
 fn status(code: Code, reason: &str) -> rpc::Status {
     let details = ErrorDetails::with_error_info(reason, "test", []);
-    rpc::Status::decode(Status::with_error_details(code, "said the fake", details).details()).unwrap()
+    rpc::Status::decode(Status::with_error_details(code, "by the script", details).details()).unwrap()
 }
 
-type SharedServer = std::rc::Rc<std::cell::RefCell<Server>>;
+type SharedServer = std::rc::Rc<std::cell::RefCell<FakeServer>>;
 
 struct Streams(SharedServer);
 
@@ -99,7 +99,7 @@ impl CommandStreams for Streams {
     async fn open(&mut self, commands: mpsc::Receiver<ExecuteCommandsRequest>) -> Result<Self::Answers, Status> {
         self.0.borrow_mut().streams_opened += 1;
         let server = self.0.clone();
-        // After the first failure a stream gives nothing more, as a broken connection does.
+        // After the first error a stream ends, as a broken connection does.
         let answers = ReceiverStream::new(commands).scan(false, move |broken, command| {
             let answer = (!*broken).then(|| server.borrow_mut().answer(&command));
             *broken = answer.as_ref().is_none_or(Result::is_err);
@@ -123,69 +123,71 @@ fn text() -> String {
     text
 }
 
-/// Imports the file once; returns how it ended.
+/// Sends the file once; returns the result.
 async fn import_from(streams: &mut impl CommandStreams) -> Result<(), SendError> {
     import_over(streams, 8).await.0
 }
 
-/// Imports the file once; returns how it ended and what was counted.
-async fn import(server: &SharedServer, window: usize) -> (Result<(), SendError>, Tally) {
-    import_over(&mut Streams(server.clone()), window).await
+/// Sends the file once; returns the result and the counts.
+async fn import(server: &SharedServer, in_flight_max: usize) -> (Result<(), SendError>, Counts) {
+    import_over(&mut Streams(server.clone()), in_flight_max).await
 }
 
-async fn import_over(streams: &mut impl CommandStreams, window: usize) -> (Result<(), SendError>, Tally) {
-    let survey = survey_text(&text(), "").unwrap();
-    let terms = Terms { names: Names::new(String::new()), currency_code: "CZK".into(), owner_id: "o".into() };
-    let lines = file::lines(Box::new(std::io::Cursor::new(text().into_bytes())));
-    let mut tally = Tally::new(&survey);
-    let progress = Progress::new(survey.rows);
-    let options = SendOptions { window, patience: PATIENCE, progress: &progress };
-    let steps = Steps::new(&terms, &survey, lines);
-    let ended = send_all(streams, steps, &survey, options, &mut tally).await;
-    (ended, tally)
+async fn import_over(streams: &mut impl CommandStreams, in_flight_max: usize) -> (Result<(), SendError>, Counts) {
+    let file = validate_text(&text(), "").unwrap();
+    let fields =
+        CommonFields { ids: RequestIds::new(String::new()), currency_code: "CZK".into(), owner_id: "o".into() };
+    let reader = file::csv_reader(Box::new(std::io::Cursor::new(text().into_bytes())));
+    let mut counts = Counts::new(&file);
+    let progress = Progress::new(file.rows);
+    let options = SendOptions { in_flight_max, timeout: TIMEOUT, progress: &progress };
+    let commands = ImportCommands::new(&fields, &file, reader);
+    let result = send_all(streams, commands, &file, options, &mut counts).await;
+    (result, counts)
 }
 
-fn server(script: &[Act]) -> SharedServer {
-    SharedServer::new(Server { script: script.iter().copied().collect(), ..Server::default() }.into())
+fn server(script: &[Reaction]) -> SharedServer {
+    SharedServer::new(FakeServer { script: script.iter().copied().collect(), ..FakeServer::default() }.into())
 }
 
-/// Every account has all of its rows, in the order of the file.
+/// Asserts that every account has all of its rows, in the order of the file.
 fn assert_all_in_order(server: &SharedServer) {
-    let names = Names::new(String::new());
+    let ids = RequestIds::new(String::new());
     for account in 0..ACCOUNTS {
-        let mut wanted = vec![names.opening(&format!("a{account}")).to_string()];
-        wanted.extend((account..ROWS).step_by(ACCOUNTS).map(|row| names.transaction(&format!("t{row}")).to_string()));
-        assert_eq!(server.borrow().streams[&format!("a{account}")], wanted, "account {account}");
+        let mut expected = vec![ids.opening(&format!("a{account}")).to_string()];
+        expected.extend((account..ROWS).step_by(ACCOUNTS).map(|row| ids.posting(&format!("t{row}")).to_string()));
+        assert_eq!(server.borrow().streams[&format!("a{account}")], expected, "account {account}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_rows_go_in_once_and_a_second_run_changes_nothing() {
+async fn all_rows_are_posted_once_and_a_second_run_changes_nothing() {
     let server = server(&[]);
-    let (ended, tally) = import(&server, 8).await;
-    ended.unwrap();
-    assert_eq!((tally.rows_accepted, tally.rows_already_done, tally.accounts_opened), (30, 0, 3));
-    assert_eq!(tally.tokens.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["a0-11", "a1-11", "a2-11"]);
+    let (result, counts) = import(&server, 8).await;
+    result.unwrap();
+    assert_eq!((counts.rows_accepted, counts.rows_already_imported, counts.accounts_opened), (30, 0, 3));
+    assert_eq!(counts.tokens.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["a0-11", "a1-11", "a2-11"]);
     assert_eq!(server.borrow().streams_opened, 1);
-    let (ended, tally) = import(&server, 8).await;
-    ended.unwrap();
-    assert_eq!((tally.rows_accepted, tally.rows_already_done, tally.accounts_already_open), (0, 30, 3));
+    let (result, counts) = import(&server, 8).await;
+    result.unwrap();
+    assert_eq!((counts.rows_accepted, counts.rows_already_imported, counts.accounts_already_open), (0, 30, 3));
     assert_all_in_order(&server);
 }
 
-/// Every single misfortune at every place of the file, at windows small and large.
+/// Every kind of failure at every place of the file, with few and many commands in flight.
 #[tokio::test(start_paused = true)]
-async fn whatever_is_shed_or_lost_goes_again_in_order() {
-    for act in [Act::Shed, Act::Break, Act::TakeAndBreak] {
+async fn rejected_and_lost_commands_are_sent_again_in_order() {
+    for reaction in [Reaction::Overloaded, Reaction::Break, Reaction::CommitAndBreak] {
         for place in 0..ROWS + ACCOUNTS {
-            for window in [1, 2, 7, 64] {
-                let mut script = vec![Act::Take; place];
-                script.extend([act, Act::Take, act, act]);
+            for in_flight_max in [1, 2, 7, 64] {
+                let mut script = vec![Reaction::Commit; place];
+                script.extend([reaction, Reaction::Commit, reaction, reaction]);
                 let server = server(&script);
-                let (ended, tally) = import(&server, window).await;
-                assert!(ended.is_ok(), "{act:?} at {place}, window {window}: {ended:?}");
-                assert_eq!(tally.rows_done(), 30, "{act:?} at {place}, window {window}");
-                assert!(tally.rows_refused.is_empty(), "{act:?} at {place}, window {window}: {:?}", tally.rows_refused);
+                let (result, counts) = import(&server, in_flight_max).await;
+                let case = format!("{reaction:?} at {place}, {in_flight_max} in flight");
+                assert!(result.is_ok(), "{case}: {result:?}");
+                assert_eq!(counts.rows_imported(), 30, "{case}");
+                assert!(counts.rows_refused.is_empty(), "{case}: {:?}", counts.rows_refused);
                 assert_all_in_order(&server);
             }
         }
@@ -194,69 +196,73 @@ async fn whatever_is_shed_or_lost_goes_again_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_counted_by_reason_and_stops_its_account_only() {
-    let script: Vec<Act> = [vec![Act::Take; ACCOUNTS + 3], vec![Act::Refuse]].concat();
+    let script: Vec<Reaction> = [vec![Reaction::Commit; ACCOUNTS + 3], vec![Reaction::Refuse]].concat();
     let server = server(&script);
-    let (ended, tally) = import(&server, 8).await;
-    ended.unwrap();
-    // Line 5 is the second row of account a0; its eight later rows build on a version that never comes.
-    assert_eq!(tally.rows_accepted, 21);
-    let refused: Vec<_> = tally.rows_refused.iter().map(|(reason, refused)| (reason.as_str(), refused.count)).collect();
+    let (result, counts) = import(&server, 8).await;
+    result.unwrap();
+    // Line 5 is the second row of account a0; its eight later rows expect versions that it never reaches.
+    assert_eq!(counts.rows_accepted, 21);
+    let refused: Vec<_> =
+        counts.rows_refused.iter().map(|(reason, refusals)| (reason.as_str(), refusals.count)).collect();
     assert_eq!(refused, [("ACCOUNT_FROZEN", 1), ("VERSION_MISMATCH", 8)]);
-    assert_eq!(tally.rows_refused["ACCOUNT_FROZEN"].first, "line 5, account a0: said the fake");
+    assert_eq!(counts.rows_refused["ACCOUNT_FROZEN"].first, "line 5, account a0: by the script");
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_ends_and_says_how_to_go_on() {
-    for act in [Act::Shed, Act::Break] {
-        let server = server(&[vec![Act::Take; 10], vec![act; 10_000]].concat());
-        let (ended, tally) = import(&server, 8).await;
-        let error = ended.unwrap_err();
-        assert!(matches!(&error, SendError::OutOfPatience { patience_seconds: 30, .. }), "{error}");
+async fn at_the_timeout_an_import_fails_and_says_how_to_continue() {
+    for reaction in [Reaction::Overloaded, Reaction::Break] {
+        let server = server(&[vec![Reaction::Commit; 10], vec![reaction; 10_000]].concat());
+        let (result, counts) = import(&server, 8).await;
+        let error = result.unwrap_err();
+        assert!(matches!(&error, SendError::Timeout { timeout_seconds: 30, .. }), "{error}");
         assert!(error.to_string().contains("run the same import again"), "{error}");
-        assert_eq!(tally.rows_done(), 7, "{act:?}");
+        assert_eq!(counts.rows_imported(), 7, "{reaction:?}");
         server.borrow_mut().script.clear();
-        let (ended, tally) = import(&server, 8).await;
-        ended.unwrap();
-        assert_eq!((tally.rows_already_done, tally.rows_accepted), (7, 23));
+        let (result, counts) = import(&server, 8).await;
+        result.unwrap();
+        assert_eq!((counts.rows_already_imported, counts.rows_accepted), (7, 23));
         assert_all_in_order(&server);
     }
 }
 
-/// Says the same to every call.
-struct Saying(Status);
+/// Fails every stream with a status.
+struct Failing(Status);
 
-impl CommandStreams for Saying {
+impl CommandStreams for Failing {
     type Answers = Pin<Box<dyn Stream<Item = Result<ExecuteCommandsResponse, Status>>>>;
 
     async fn open(&mut self, _: mpsc::Receiver<ExecuteCommandsRequest>) -> Result<Self::Answers, Status> {
-        let said = self.0.clone();
-        Ok(Box::pin(futures::stream::iter([Err(said)])))
+        let status = self.0.clone();
+        Ok(Box::pin(futures::stream::iter([Err(status)])))
     }
 }
 
-/// Whatever a cut looks like it is tried again until patience ends, and what the server says of itself is not.
+/// A broken connection shows as various codes and is retried until the timeout; an error from the service is not.
 #[tokio::test(start_paused = true)]
-async fn a_cut_is_told_from_an_answer() {
-    for cut in [Code::Internal, Code::Unknown, Code::Cancelled] {
-        let ended = import_from(&mut Saying(Status::new(cut, "h2 protocol error"))).await;
-        assert!(matches!(&ended, Err(SendError::OutOfPatience { last, .. }) if last.contains("h2")), "{ended:?}");
+async fn a_broken_connection_is_retried_and_an_error_from_the_service_is_not() {
+    for code in [Code::Internal, Code::Unknown, Code::Cancelled] {
+        let result = import_from(&mut Failing(Status::new(code, "h2 protocol error"))).await;
+        assert!(
+            matches!(&result, Err(SendError::Timeout { last_error, .. }) if last_error.contains("h2")),
+            "{result:?}"
+        );
     }
-    let broken = status(Code::Internal, "INTERNAL");
-    let broken = Status::with_details(Code::Internal, "said the fake", broken.encode_to_vec().into());
-    let ended = import_from(&mut Saying(broken)).await;
-    assert!(matches!(&ended, Err(SendError::Rejected { reason, .. }) if reason == "INTERNAL"), "{ended:?}");
+    let details = status(Code::Internal, "INTERNAL").encode_to_vec();
+    let answered = Status::with_details(Code::Internal, "by the script", details.into());
+    let result = import_from(&mut Failing(answered)).await;
+    assert!(matches!(&result, Err(SendError::Rejected { reason, .. }) if reason == "INTERNAL"), "{result:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_to_another_command_is_an_error() {
-    struct Confused;
-    impl CommandStreams for Confused {
+    struct OutOfOrder;
+    impl CommandStreams for OutOfOrder {
         type Answers = Pin<Box<dyn Stream<Item = Result<ExecuteCommandsResponse, Status>>>>;
         async fn open(&mut self, _: mpsc::Receiver<ExecuteCommandsRequest>) -> Result<Self::Answers, Status> {
             let answer = ExecuteCommandsResponse { request_id: "other".into(), ..ExecuteCommandsResponse::default() };
             Ok(Box::pin(futures::stream::iter([Ok(answer)])))
         }
     }
-    let ended = import_from(&mut Confused).await;
-    assert!(matches!(ended, Err(SendError::OutOfOrder { .. })), "{ended:?}");
+    let result = import_from(&mut OutOfOrder).await;
+    assert!(matches!(result, Err(SendError::OutOfOrder { .. })), "{result:?}");
 }

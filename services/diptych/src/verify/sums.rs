@@ -1,4 +1,4 @@
-//! The standing audit of the ledger: all balances together are what was paid in and not paid out.
+//! Comparison of the sum of all balances with deposits minus withdrawals, by currency.
 
 use std::{collections::BTreeMap, num::ParseIntError, time::Duration};
 
@@ -14,36 +14,36 @@ use diptych_runtime::pause;
 use prost::Message;
 use serde::Serialize;
 
-const ROWS_AT_ONCE: usize = 500;
-/// How often to look again while the views move, and how long to wait between.
-const ATTEMPTS: usize = 10;
+const ROWS_PER_READ: usize = 500;
+/// Most attempts to read both views without a change, and the pause between them.
+const ATTEMPTS_MAX: usize = 10;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The sums of one currency, from two views that were made independently. Amounts in minor units, as text: they may
-/// need 128 bits.
+/// Sums of one currency, from two views that are projected independently. Amounts are in minor units, and serialized as
+/// text: they may need 128 bits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Sums {
-    /// Of the accounts: all balances.
+    /// View `accounts`: sum of the balances.
     #[serde(serialize_with = "as_text")]
     pub(super) balances_minor: i128,
-    /// Of the totals: all balances.
+    /// View `totals`: sum of the balances.
     #[serde(serialize_with = "as_text")]
     pub(super) totals_balance_minor: i128,
-    /// Of the totals: all deposits minus all withdrawals.
+    /// View `totals`: deposits minus withdrawals.
     #[serde(serialize_with = "as_text")]
     pub(super) deposits_minus_withdrawals_minor: i128,
-    /// Of the accounts: how many there are.
+    /// View `accounts`: number of accounts.
     pub(super) accounts: i64,
-    /// Of the totals: how many were opened.
+    /// View `totals`: number of accounts opened.
     pub(super) accounts_opened: i64,
-    /// Of the accounts: all entries.
+    /// View `accounts`: number of entries.
     pub(super) entries: i64,
-    /// Of the totals: all entries.
+    /// View `totals`: number of entries.
     pub(super) totals_entries: i64,
 }
 
 impl Sums {
-    /// Whether both views say the same.
+    /// Returns whether both views agree.
     pub(super) fn is_equal(&self) -> bool {
         self.balances_minor == self.deposits_minus_withdrawals_minor
             && self.balances_minor == self.totals_balance_minor
@@ -56,31 +56,31 @@ fn as_text<S: serde::Serializer>(number: &i128, serializer: S) -> Result<S::Ok, 
     serializer.collect_str(number)
 }
 
-/// What the standing audit found.
+/// Result of [`compare`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Both views stood at the same events while they were read: the sums by currency.
+pub(super) enum SumComparison {
+    /// Sums by currency. Both views were at the same position and did not change while they were read.
     Compared(BTreeMap<String, Sums>),
-    /// Commands came in all the time, so that two views were never seen at the same events.
-    Moving,
+    /// At every attempt the views changed, or were at different positions.
+    ViewsChanging,
 }
 
-/// Sums up both views at one moment.
+/// Sums up both views at the same position.
 ///
 /// # Errors
-/// When the views cannot be read, or a row is not what it should be.
-pub(super) async fn audit<V: ViewStore, P: ProgressStore>(views: &V, progress: &P) -> anyhow::Result<Standing> {
-    for attempt in 0..ATTEMPTS {
+/// When the views cannot be read, or a row cannot be decoded.
+pub(super) async fn compare<V: ViewStore, P: ProgressStore>(views: &V, progress: &P) -> anyhow::Result<SumComparison> {
+    for attempt in 0..ATTEMPTS_MAX {
         if attempt > 0 {
             pause(PAUSE).await;
         }
         let before = positions(progress).await?;
         let sums = sums(views).await?;
         if before.get(&ACCOUNTS) == before.get(&TOTALS) && positions(progress).await? == before {
-            return Ok(Standing::Compared(sums));
+            return Ok(SumComparison::Compared(sums));
         }
     }
-    Ok(Standing::Moving)
+    Ok(SumComparison::ViewsChanging)
 }
 
 type Positions = BTreeMap<ViewId, BTreeMap<Partition, Position>>;
@@ -118,7 +118,7 @@ async fn sums<V: ViewStore>(views: &V) -> anyhow::Result<BTreeMap<String, Sums>>
     Ok(sums)
 }
 
-/// Calls `each` with the body of every row of a view.
+/// Calls `each` with the body of every row of a view that is not deleted.
 async fn each_row<V: ViewStore>(
     views: &V,
     view: ViewId,
@@ -126,12 +126,12 @@ async fn each_row<V: ViewStore>(
 ) -> anyhow::Result<()> {
     let mut after: Option<RowKey> = None;
     loop {
-        let rows = views.scan_all(view, after.as_ref(), ROWS_AT_ONCE).await?;
+        let rows = views.scan_all(view, after.as_ref(), ROWS_PER_READ).await?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         after = Some(last.clone());
         for (key, Row { body, .. }) in &rows {
             let Some(body) = body else { continue };
-            each(body).with_context(|| format!("cannot read row {} of view {view}", key.partition_key))?;
+            each(body).with_context(|| format!("cannot decode row {} of view {view}", key.partition_key))?;
         }
     }
 }
