@@ -10,6 +10,7 @@ mod origins;
 mod problem;
 mod rules;
 mod sections;
+#[cfg(feature = "servers")]
 mod servers;
 mod sources;
 #[cfg(test)]
@@ -25,10 +26,11 @@ pub(crate) use origins::variable;
 pub(crate) use sources::{Flag, Sources};
 pub(crate) use values::{InstanceName, ListenAddress};
 
+#[cfg(feature = "servers")]
+use self::servers::{Kafka, Memcached, Postgres, Scylla};
 use self::{
     declare::settings,
     sections::{Cache, Command, Grpc, Log, Projector, Query, Relay, Telemetry},
-    servers::{Kafka, Memcached, Postgres, Scylla},
     values::{Count, DataLocation, TimeSpan},
 };
 
@@ -67,12 +69,16 @@ settings! {
         pub(crate) query: Query = Query::default(),
         /// The cache of `diptych dev`.
         pub(crate) cache: Cache = Cache::default(),
+        #[cfg(feature = "servers")]
         /// The write database (Postgres).
         pub(crate) postgres: Postgres = Postgres::default(),
+        #[cfg(feature = "servers")]
         /// The event log (Kafka).
         pub(crate) kafka: Kafka = Kafka::default(),
+        #[cfg(feature = "servers")]
         /// The read database (ScyllaDB or Cassandra).
         pub(crate) scylla: Scylla = Scylla::default(),
+        #[cfg(feature = "servers")]
         /// The cache (Memcached) in front of the read database.
         pub(crate) memcached: Memcached = Memcached::default(),
     }

@@ -8,7 +8,9 @@ use diptych_postgres::PostgresConfig;
 use diptych_scylla::ScyllaConfig;
 
 use super::{
+    Config,
     declare::settings,
+    rules::Rule,
     values::{ClientProperties, Count, Keyspace, Name, PostgresUrl, Secret, ServerList, Switch, TimeSpan, choices},
 };
 
@@ -32,9 +34,9 @@ settings! {
         /// Longest wait for a free connection of the pool.
         pool_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest wait for an answer before the connection is dropped; more than statement_timeout.
-        pub(super) answer_timeout: TimeSpan<10, ANSWER_MAX>,
+        answer_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest time that a statement may run before the server aborts it.
-        pub(super) statement_timeout: TimeSpan<10, ANSWER_MAX>,
+        statement_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest wait of a statement for a lock.
         lock_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Whether processes signal appends by LISTEN and NOTIFY; false behind a proxy that shares sessions.
@@ -60,9 +62,9 @@ settings! {
         retention: TimeSpan<MINUTE, { 3_650 * DAY }>,
         /// How long a consumer may be silent before it loses its partitions; within the broker's session timeout
         /// limits.
-        pub(super) session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
+        session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
         /// Longest time that a rebalance waits for a consumer to finish its work; less than session_timeout.
-        pub(super) revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
+        revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
         /// Longest time for an append, retries included; then its outcome is unknown.
         append_wait_max: TimeSpan<SECOND, ANSWER_MAX>,
         /// Longest wait for any other answer of the brokers.
@@ -86,9 +88,9 @@ settings! {
         /// Replicas that must answer: LOCAL_QUORUM (of one data centre) or QUORUM (of all).
         consistency: Consistency,
         /// User to log in as; empty where the servers ask for none.
-        pub(super) user: String,
+        user: String,
         /// Password of the user.
-        pub(super) password: Secret,
+        password: Secret,
         /// Longest time for one statement, the driver's retries included.
         request_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest time to connect to a node.
@@ -166,4 +168,36 @@ impl Memcached {
     pub(crate) fn adapter(&self) -> MemcachedConfig {
         MemcachedConfig { servers: self.servers.to_vec(), ..self.part() }
     }
+}
+
+/// The rules that involve more than one setting of a server.
+pub(super) fn rules(config: &Config) -> [Rule; 4] {
+    let Config { postgres, kafka, scylla, memcached, .. } = config;
+    [
+        Rule {
+            key: "postgres.statement_timeout",
+            is_kept: postgres.statement_timeout.duration() < postgres.answer_timeout.duration(),
+            remedy: "choose less than postgres.answer_timeout, so that the server aborts a statement before the \
+                     connection is dropped",
+        },
+        Rule {
+            key: "kafka.revoke_wait_max",
+            is_kept: kafka.revoke_wait_max.duration() < kafka.session_timeout.duration(),
+            remedy: "choose less than kafka.session_timeout, so that a consumer can finish its work before the group drops it",
+        },
+        Rule {
+            key: "scylla.user",
+            is_kept: scylla.user.is_empty() == scylla.password.is_empty(),
+            remedy: "set both scylla.user and scylla.password, or neither",
+        },
+        Rule {
+            key: "memcached.servers",
+            is_kept: has_no_duplicates(&memcached.servers.to_vec()),
+            remedy: "name every server once",
+        },
+    ]
+}
+
+fn has_no_duplicates(texts: &[String]) -> bool {
+    texts.iter().enumerate().all(|(index, text)| !texts.iter().take(index).any(|before| before == text))
 }

@@ -38,6 +38,7 @@ pub(crate) struct ProcessFlags {
     settings: SettingsFlags,
 }
 
+#[cfg(feature = "servers")]
 /// The flags of a process that uses servers.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServiceFlags {
@@ -49,41 +50,7 @@ pub(crate) struct ServiceFlags {
     instance: Option<String>,
 }
 
-/// The flag for Postgres.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PostgresFlag {
-    /// Postgres: postgres://user:password@host:5432/database. Other users of the machine can see flags; give a password
-    /// by DIPTYCH_POSTGRES__URL or in a settings file.
-    #[arg(long, value_name = "URL", help_heading = SERVERS)]
-    postgres: Option<String>,
-}
-
-/// The flag for Kafka.
-#[derive(Debug, clap::Args)]
-pub(crate) struct KafkaFlag {
-    /// Kafka: host:port of a broker, several separated by commas.
-    #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
-    kafka: Option<String>,
-}
-
-/// The flag for ScyllaDB.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ScyllaFlag {
-    /// ScyllaDB: host:port of a node, several separated by commas.
-    #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
-    scylla: Option<String>,
-}
-
-/// The flag for Memcached.
-#[derive(Debug, clap::Args)]
-pub(crate) struct MemcachedFlag {
-    /// Memcached: host:port of every server, separated by commas.
-    #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
-    memcached: Option<String>,
-}
-
 const PROCESS: &str = "Process";
-const SERVERS: &str = "Servers";
 const SETTINGS: &str = "Settings";
 
 const HELP_ON_SETTINGS: &str = "\
@@ -135,6 +102,7 @@ impl ProcessFlags {
     }
 }
 
+#[cfg(feature = "servers")]
 impl ServiceFlags {
     /// As [`ProcessFlags::run`].
     pub(crate) fn run(
@@ -145,33 +113,5 @@ impl ServiceFlags {
     ) -> anyhow::Result<ExitCode> {
         let instance = Flag::new("instance", "--instance", self.instance);
         self.process.run(role, others.into_iter().chain([instance]), start)
-    }
-}
-
-impl PostgresFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("postgres.url", "--postgres", self.postgres)
-    }
-}
-
-impl KafkaFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("kafka.bootstrap_servers", "--kafka", self.kafka)
-    }
-}
-
-impl ScyllaFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("scylla.contact_points", "--scylla", self.scylla)
-    }
-}
-
-impl MemcachedFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("memcached.servers", "--memcached", self.memcached)
     }
 }

@@ -8,10 +8,13 @@
 mod banner;
 mod deferred;
 mod flags;
+#[cfg(feature = "servers")]
 mod open;
 mod phases;
 mod ports;
 mod role;
+#[cfg(feature = "servers")]
+mod server_flags;
 mod signals;
 
 use std::{any::Any, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
@@ -31,11 +34,14 @@ use tokio::{
 use tracing::{error, info};
 
 pub(crate) use deferred::DeferredService;
-pub(crate) use flags::{
-    KafkaFlag, MemcachedFlag, PostgresFlag, ProcessFlags, ScyllaFlag, ServiceFlags, SettingsFlags, after_help,
-};
+pub(crate) use flags::{ProcessFlags, after_help};
+#[cfg(feature = "servers")]
+pub(crate) use flags::{ServiceFlags, SettingsFlags};
+#[cfg(feature = "servers")]
 pub(crate) use open::open_with_retries;
 pub(crate) use role::Role;
+#[cfg(feature = "servers")]
+pub(crate) use server_flags::{KafkaFlag, MemcachedFlag, PostgresFlag, ScyllaFlag};
 
 use self::{phases::ShutdownPhases, ports::Ports, signals::Signals};
 use crate::config::{self, Config, Loaded, Sources};
