@@ -45,7 +45,7 @@ pub(super) struct BatchEntry<D: Domain> {
     pub(super) metadata: EventMetadata,
     pub(super) slots: Vec<SlotId>,
     /// The load that found the request id to be new.
-    pub(super) new_as_of: Option<LoadNumber>,
+    pub(super) found_new_by: Option<LoadNumber>,
     pub(super) refusal: Option<Refusal<D>>,
     callers: Vec<Caller<D>>,
     metrics: Arc<Metrics>,
@@ -90,7 +90,7 @@ impl<D: Domain> CommandBatch<D> {
                 command: submission.command,
                 metadata: submission.metadata,
                 slots: streams.iter().map(|stream| working_set.slot_of(stream, cache)).collect(),
-                new_as_of: None,
+                found_new_by: None,
                 refusal: None,
                 callers: vec![caller],
                 metrics: Arc::clone(metrics),

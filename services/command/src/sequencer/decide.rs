@@ -115,7 +115,7 @@ impl<D: Domain> BatchEntry<D> {
     /// states and that the request id is new.
     fn refuse(&mut self, refusal: Refusal<D>, working_set: &WorkingSet<D>) {
         self.refusal = Some(refusal);
-        if self.new_as_of.is_some_and(|load_number| working_set.are_current(&self.slots, load_number)) {
+        if self.found_new_by.is_some_and(|load_number| working_set.are_current(&self.slots, load_number)) {
             self.reply_refused();
         }
     }
