@@ -37,8 +37,8 @@ pub(crate) use flags::{
 pub(crate) use open::open_with_retries;
 pub(crate) use role::Role;
 
-use self::{phases::ShutdownPhases, ports::Ports, signals::Signals};
-use crate::config::{self, Config, Loaded, Sources};
+use self::{phases::ShutdownPhases, ports::BoundPorts, signals::Signals};
+use crate::config::{self, Config, LoadedConfig, Sources};
 
 /// The exit status for invalid flags or settings: nothing was started.
 pub(crate) const EXIT_NOT_STARTED: u8 = 2;
@@ -128,7 +128,7 @@ pub(crate) fn configuration(sources: Sources, dumps_config: bool) -> anyhow::Res
             print!("{}", config::dump(&loaded)?);
             Ok(Err(ExitCode::SUCCESS))
         }
-        Ok(Loaded { config, .. }) => Ok(Ok(config)),
+        Ok(LoadedConfig { config, .. }) => Ok(Ok(config)),
     }
 }
 
@@ -140,7 +140,7 @@ async fn run(
 ) -> anyhow::Result<StopOutcome> {
     let began_at = Instant::now();
     let mut signals = Signals::install().context("cannot listen for signals")?;
-    let ports = Ports::bind(&config).await?;
+    let ports = BoundPorts::bind(&config).await?;
     let metrics = telemetry::install_metrics()?;
     let process = ProcessContext::new(instance, config, &ports);
     let ProcessContext { phases, instance, grpc_address, metrics_address, .. } = &process;
@@ -201,7 +201,7 @@ impl From<StopOutcome> for ExitCode {
 }
 
 impl ProcessContext {
-    fn new(instance: String, config: Config, ports: &Ports) -> Self {
+    fn new(instance: String, config: Config, ports: &BoundPorts) -> Self {
         Self {
             instance,
             config,
