@@ -43,8 +43,8 @@ where
         tail.events.len() < self.config.catch_up_events_max.max(1)
     }
 
-    /// The log has lost records: applies the next events of the partition from the write database instead. At the end the
-    /// log is read again; events that it still contains are repeats then.
+    /// The log has lost records: applies the next events of the partition from the write database instead. At the end
+    /// the log is read again; events that it still contains are repeats then.
     pub(crate) async fn recover_lost_records(&mut self, partition: Partition) -> Result<(), Stop> {
         let Some(after) = self.owned.get(&partition).map(|state| state.mark.position) else { return Ok(()) };
         let Some(tail) = self.read_tail(partition, after).await? else { return Ok(()) };

@@ -243,8 +243,8 @@ where
         refreshed.is_ok()
     }
 
-    /// A row as it is cached: current up to the partition's mark if no stream is parked in the view, otherwise up to its
-    /// own last event.
+    /// A row as it is cached: current up to the partition's mark if no stream is parked in the view, otherwise up to
+    /// its own last event.
     fn cached_row(&self, slot: &RowSlot, is_live: bool) -> Option<(RowKey, CachedRow)> {
         let row = slot.row.clone()?;
         let state = self.owned.get(&slot.partition)?;

@@ -31,8 +31,8 @@
 //! [`Scope::Partition`](diptych_kernel::domain::Scope::Partition) mixes streams in a row, so there the whole view is
 //! blocked in that partition. Parked streams are retried at start and at an interval.
 //!
-//! **New generations** of a view, and views that have fallen behind their partition, are filled from the write database in
-//! small batches while the others continue with the log, and become live when they reach the partition's mark.
+//! **New generations** of a view, and views that have fallen behind their partition, are filled from the write database
+//! in small batches while the others continue with the log, and become live when they reach the partition's mark.
 
 mod apply;
 mod assign;

@@ -40,8 +40,8 @@ impl LoadRequest {
         self.request_ids.is_empty()
     }
 
-    /// Adds an entry's request id, and those of its streams that satisfy `is_needed` and are not in the request yet, each
-    /// from the version after the one in the working set.
+    /// Adds an entry's request id, and those of its streams that satisfy `is_needed` and are not in the request yet,
+    /// each from the version after the one in the working set.
     pub(super) fn add<D: Domain>(
         &mut self,
         entry: &mut BatchEntry<D>,

@@ -43,8 +43,8 @@ pub enum CacheRead {
 ///
 /// Contract:
 ///
-/// - **G7**: a row never replaces one with a larger position or, at the same position, a larger `current_up_to`. A fill is
-///   accepted only while its lease is valid, and every refresh or invalidation of the key voids the lease, so that a
+/// - **G7**: a row never replaces one with a larger position or, at the same position, a larger `current_up_to`. A fill
+///   is accepted only while its lease is valid, and every refresh or invalidation of the key voids the lease, so that a
 ///   slow reader cannot restore an old row.
 /// - A failure counts as a miss: the caller records it and reads from the read database.
 pub trait ViewCache: Send + Sync + 'static {

@@ -24,7 +24,8 @@ struct CacheModel {
     fills: Vec<(RowKey, FillLease, CachedRow)>,
     /// Pending refreshes: rows that are durable and not in the cache yet, in order per key.
     refreshes: Vec<(RowKey, CachedRow)>,
-    /// The largest position and `current_up_to` of each key that a reader has seen, which later reads must not fall below.
+    /// The largest position and `current_up_to` of each key that a reader has seen, which later reads must not fall
+    /// below.
     seen: BTreeMap<RowKey, (Position, Position)>,
     /// Whether refreshes may arrive out of order, as from a former partition owner. Only if the cache retains entries.
     has_zombies: bool,
