@@ -22,7 +22,7 @@ const ANSWER_MAX: u64 = 10 * MINUTE;
 
 settings! {
     /// The write database (Postgres). See [`PostgresConfig`].
-    pub(crate) struct Postgres for (PostgresConfig = PostgresConfig::new("")) {
+    pub(crate) struct PostgresSection for (PostgresConfig = PostgresConfig::new("")) {
         /// URL of the database; several host:port, separated by commas, for a primary and its standbys.
         pub(crate) url: PostgresUrl = PostgresUrl::local(),
         /// Most writes in flight at once, each on a connection of its own.
@@ -48,7 +48,7 @@ settings! {
 
 settings! {
     /// The event log (Kafka). See [`KafkaConfig`].
-    pub(crate) struct Kafka for (KafkaConfig = KafkaConfig::new("", "")) {
+    pub(crate) struct KafkaSection for (KafkaConfig = KafkaConfig::new("", "")) {
         /// Brokers to connect to first; the others are found from there.
         pub(crate) bootstrap_servers: ServerList = ServerList::one("127.0.0.1:9092"),
         /// Topic of the events.
@@ -76,7 +76,7 @@ settings! {
 
 settings! {
     /// The read database (ScyllaDB or Cassandra). See [`ScyllaConfig`].
-    pub(crate) struct Scylla for (ScyllaConfig = ScyllaConfig::new(Vec::new(), "")) {
+    pub(crate) struct ScyllaSection for (ScyllaConfig = ScyllaConfig::new(Vec::new(), "")) {
         /// Nodes to connect to first; the others are found from there.
         pub(crate) contact_points: ServerList = ServerList::one("127.0.0.1:9042"),
         /// Keyspace of the views; one installation per keyspace.
@@ -112,7 +112,7 @@ choices! {
 
 settings! {
     /// The cache (Memcached) in front of the read database. See [`MemcachedConfig`].
-    pub(crate) struct Memcached for (MemcachedConfig = MemcachedConfig::new(Vec::new())) {
+    pub(crate) struct MemcachedSection for (MemcachedConfig = MemcachedConfig::new(Vec::new())) {
         /// All servers, spelt the same in every process: the text decides which server has which key.
         pub(crate) servers: ServerList = ServerList::one("127.0.0.1:11211"),
         /// Prefix of all keys, so that several installations can share servers.
@@ -130,7 +130,7 @@ settings! {
     }
 }
 
-impl Postgres {
+impl PostgresSection {
     /// The adapter's configuration. The application name appears in the server's activity view.
     pub(crate) fn adapter(&self, application_name: &str, request_id_retention: Duration) -> PostgresConfig {
         PostgresConfig {
@@ -142,7 +142,7 @@ impl Postgres {
     }
 }
 
-impl Kafka {
+impl KafkaSection {
     /// The adapter's configuration. More in-sync replicas than there are copies count as all of them.
     pub(crate) fn adapter(&self) -> KafkaConfig {
         let part = self.part();
@@ -155,7 +155,7 @@ impl Kafka {
     }
 }
 
-impl Scylla {
+impl ScyllaSection {
     /// The adapter's configuration.
     pub(crate) fn adapter(&self) -> ScyllaConfig {
         let (contact_points, keyspace) = (self.contact_points.to_vec(), self.keyspace.to_string());
@@ -163,7 +163,7 @@ impl Scylla {
     }
 }
 
-impl Memcached {
+impl MemcachedSection {
     /// The adapter's configuration.
     pub(crate) fn adapter(&self) -> MemcachedConfig {
         MemcachedConfig { servers: self.servers.to_vec(), ..self.part() }

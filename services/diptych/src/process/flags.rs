@@ -4,10 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use tokio::net::TcpListener;
 
-use super::{ProcessContext, Role, Running};
+use super::{
+    context::{ProcessContext, Running},
+    role::Role,
+    run::main,
+};
 use crate::config::{Flag, Sources};
 
-/// Where the settings come from.
+/// Sources of the settings.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SettingsFlags {
     /// TOML file with settings.
@@ -98,7 +102,7 @@ impl ProcessFlags {
             [Flag::new("listen", "--listen", self.listen), Flag::new("metrics_listen", "--metrics", self.metrics)];
         let dumps_config = self.settings.dumps_config();
         let sources = self.settings.into_sources(own.into_iter().chain(others));
-        super::main(role, sources, dumps_config, start)
+        main(role, sources, dumps_config, start)
     }
 }
 
