@@ -2,9 +2,12 @@
 
 use std::{cell::RefCell, collections::VecDeque};
 
-use diptych_proto::ledger::command::v1::{
-    ExecuteCommandsRequest, command_service_client::CommandServiceClient, execute_commands_request::Command,
-    execute_commands_response,
+use diptych_proto::{
+    diptych::v1::Receipt,
+    ledger::command::v1::{
+        ExecuteCommandsRequest, command_service_client::CommandServiceClient, execute_commands_request::Command,
+        execute_commands_response,
+    },
 };
 use diptych_runtime::{Backoff, pause};
 use futures::{StreamExt, future::join_all};
@@ -29,12 +32,14 @@ use crate::client::{Connection, call_error::CallError};
 const ANSWERS_BATCH_MAX: usize = 256;
 
 /// Sends deposits over one stream per connection until the pacer ends, with `in_flight` unanswered commands over all
-/// streams. A stream that breaks is replaced by a new one; its unanswered commands count as failed.
+/// streams, and passes on every receipt. A stream that breaks is replaced by a new one; its unanswered commands count
+/// as failed.
 pub(crate) async fn run(
     pool: &ConnectionPool,
     workload: &Workload,
     in_flight: u64,
     pacer: &Pacer,
+    on_receipt: &dyn Fn(Receipt),
 ) -> anyhow::Result<Measurement> {
     let measurement = RefCell::new(Measurement::new()?);
     let started_at = Instant::now();
@@ -44,6 +49,7 @@ pub(crate) async fn run(
             workload,
             pacer,
             measurement: &measurement,
+            on_receipt,
             in_flight_max,
             sent_at: VecDeque::new(),
             answers_count: 0,
@@ -70,6 +76,7 @@ struct CommandStream<'a> {
     workload: &'a Workload,
     pacer: &'a Pacer,
     measurement: &'a RefCell<Measurement>,
+    on_receipt: &'a dyn Fn(Receipt),
     in_flight_max: usize,
     /// Send times of the unanswered commands, oldest first: answers arrive in the order of the commands.
     sent_at: VecDeque<Instant>,
@@ -129,7 +136,10 @@ impl CommandStream<'_> {
         let sent_at = self.sent_at.pop_front().unwrap_or(now);
         let mut measurement = self.measurement.borrow_mut();
         match result {
-            Some(execute_commands_response::Result::Receipt(_)) => measurement.record_success(now - sent_at),
+            Some(execute_commands_response::Result::Receipt(receipt)) => {
+                measurement.record_success(now - sent_at);
+                (self.on_receipt)(receipt);
+            }
             Some(execute_commands_response::Result::Error(status)) => {
                 measurement.record_failure(CallError::from(&status).reason);
             }

@@ -152,7 +152,7 @@ async fn measure_until_visible(pool: &ConnectionPool, workload: &Workload) -> an
 
 async fn send(args: &Args, pool: &ConnectionPool, workload: &Workload, pacer: &Pacer) -> anyhow::Result<Measurement> {
     match args.mode {
-        Mode::Unary => deposits(pool, workload, args.in_flight, pacer).await,
-        Mode::Stream => command_stream::run(pool, workload, args.in_flight, pacer).await,
+        Mode::Unary => deposits(pool, workload, args.in_flight, pacer, &drop).await,
+        Mode::Stream => command_stream::run(pool, workload, args.in_flight, pacer, &drop).await,
     }
 }

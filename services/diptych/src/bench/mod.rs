@@ -12,23 +12,24 @@ mod concurrent_callers;
 mod connection_pool;
 mod fixed_rate;
 mod lag;
+mod latest_receipts;
 mod measurement;
+mod one_thread;
 mod open_accounts;
 mod own_write_client;
 mod own_write_measurement;
 mod own_writes;
 mod pacer;
 mod queries;
+mod report;
 mod schedule;
 mod unary_calls;
 mod workload;
 
-use std::{process::ExitCode, thread};
+use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
-use tokio::{runtime, sync::oneshot};
-
-use self::{benchmark_result::BenchmarkResult, common_args::CommonArgs};
+use self::{benchmark_result::BenchmarkResult, one_thread::run_on_one_thread};
+use crate::client::Output;
 
 /// Measure a running server: commands, queries, the time until a command is visible, and whether callers see their own
 /// writes.
@@ -47,6 +48,7 @@ enum Benchmark {
     Queries(queries::Args),
     Lag(lag::Args),
     OwnWrites(own_writes::Args),
+    Report(report::Args),
 }
 
 const AFTER_HELP: &str = "\
@@ -59,6 +61,7 @@ Examples:
   diptych bench lag --rate 2000
   diptych bench own-writes --count 10000
   diptych bench commands --output json | jq '.series[0].p99_ms'
+  diptych bench report --output markdown                    all figures, each with its limit
 
 Latencies are measured in the client. A failed call is counted by its reason and
 not repeated; its caller pauses before the next call, longer after each failure.
@@ -66,46 +69,24 @@ not repeated; its caller pauses before the next call, longer after each failure.
 Exit status: 0 success; 1 a call failed, an answer was stale, or the server
 could not be reached.";
 
-impl Benchmark {
-    fn common(&self) -> &CommonArgs {
-        match self {
-            Self::Commands(args) => &args.common,
-            Self::Queries(args) => &args.common,
-            Self::Lag(args) => &args.common,
-            Self::OwnWrites(args) => &args.common,
-        }
-    }
-
-    async fn measure(self) -> anyhow::Result<BenchmarkResult> {
-        match self {
-            Self::Commands(args) => commands::measure(args).await,
-            Self::Queries(args) => queries::measure(args).await,
-            Self::Lag(args) => lag::measure(args).await,
-            Self::OwnWrites(args) => own_writes::measure(args).await,
-        }
-    }
-}
-
 /// Runs a benchmark and prints its result.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let output = args.benchmark.common().output;
-    let result = on_one_thread(args.benchmark).await?;
-    output.print(&result, BenchmarkResult::table)?;
-    Ok(if result.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match args.benchmark {
+        Benchmark::Commands(args) => print(args.common.output, async || commands::measure(args).await).await,
+        Benchmark::Queries(args) => print(args.common.output, async || queries::measure(args).await).await,
+        Benchmark::Lag(args) => print(args.common.output, async || lag::measure(args).await).await,
+        Benchmark::OwnWrites(args) => print(args.common.output, async || own_writes::measure(args).await).await,
+        Benchmark::Report(args) => report::run(args).await,
+    }
 }
 
-/// Runs a benchmark on a runtime with one thread: it leaves most of a shared machine to the server.
-async fn on_one_thread(benchmark: Benchmark) -> anyhow::Result<BenchmarkResult> {
-    let (sender, result) = oneshot::channel();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the client")?;
-    thread::Builder::new()
-        .name("bench".to_owned())
-        .spawn(move || {
-            // The receiver is dropped only if the program is being interrupted.
-            let _ = sender.send(runtime.block_on(benchmark.measure()));
-        })
-        .context("cannot start the client")?;
-    result.await.map_err(|_| anyhow!("the client thread ended without a result"))?
+async fn print(
+    output: Output,
+    measure: impl AsyncFnOnce() -> anyhow::Result<BenchmarkResult> + Send + 'static,
+) -> anyhow::Result<ExitCode> {
+    let result = run_on_one_thread(measure).await?;
+    output.print(&result, BenchmarkResult::table)?;
+    Ok(if result.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]
