@@ -1,7 +1,7 @@
--- The number of events and commits among the newest events of streams whose ids begin with $1, and the newest of these
+-- The number of events and commits among the newest $2 events whose stream ids begin with $1, and the newest of these
 -- events; also the number of partitions. No row if there is no such event.
 WITH newest AS MATERIALIZED (
-    SELECT position, event_type, payload, traceparent, stream_id FROM events ORDER BY position DESC LIMIT 20000
+    SELECT position, event_type, payload, traceparent, stream_id FROM events ORDER BY position DESC LIMIT $2
 ),
 matching AS (
     SELECT * FROM newest WHERE starts_with(stream_id, $1)

@@ -21,6 +21,8 @@ const LOCK: &str = include_str!("../../queries/bare_insert/lock.sql");
 const CREATE_TABLES: &str = include_str!("../../queries/bare_insert/create_tables.sql");
 const DROP_TABLES: &str = include_str!("../../queries/bare_insert/drop_tables.sql");
 const NEWEST_COMMITS: &str = include_str!("../../queries/bare_insert/newest_commits.sql");
+/// The largest number of events that is read to find the average size of a commit.
+const EVENTS_MAX: u64 = 50_000;
 const SERVER_VERSION: &str = "SHOW server_version";
 
 /// The tables of a bare batched INSERT. They exist until [`drop_tables`](Self::drop_tables); if the process is killed,
@@ -59,13 +61,19 @@ impl BareInsertTables {
         SqlRow(&row).get("server_version").map_err(StatementError::into_read_error)
     }
 
-    /// Creates inserters, each with a connection of its own, for rows like those of the newest commands on these
-    /// streams. The streams are divided among the inserters.
+    /// Creates inserters, each with a connection of its own, for rows like those of the newest `events_count` events,
+    /// which are of these streams. A batch has as many events as the average of their commits. The streams are divided
+    /// among the inserters.
     ///
     /// # Errors
     /// When the database does not answer. For an operator: when the newest events are not of these streams.
-    pub async fn inserters(&self, stream_ids: &[StreamId], count: usize) -> PortResult<Vec<BareInserter>> {
-        let rows = self.newest_rows(stream_ids).await?;
+    pub async fn inserters(
+        &self,
+        stream_ids: &[StreamId],
+        events_count: u64,
+        count: usize,
+    ) -> PortResult<Vec<BareInserter>> {
+        let rows = self.newest_rows(stream_ids, events_count).await?;
         let connections = ConnectionFactory::new(&self.config)?;
         let mut inserters = Vec::new();
         for number in 0..count {
@@ -94,9 +102,10 @@ impl BareInsertTables {
     }
 
     /// Reads the size of the newest commits on these streams, and one of their events.
-    async fn newest_rows(&self, stream_ids: &[StreamId]) -> PortResult<InsertedRows> {
+    async fn newest_rows(&self, stream_ids: &[StreamId], events_count: u64) -> PortResult<InsertedRows> {
         let prefix = common_prefix(stream_ids);
-        let rows = self.answer(self.connection.client.query(NEWEST_COMMITS, &[&prefix])).await?;
+        let limit = i64::try_from(events_count.min(EVENTS_MAX)).unwrap_or_default();
+        let rows = self.answer(self.connection.client.query(NEWEST_COMMITS, &[&prefix, &limit])).await?;
         let Some(row) = rows.first() else {
             return Err(PortError::operator(format!(
                 "the newest events of this database are not of the streams {prefix}*: give the URL of the write \

@@ -29,7 +29,7 @@ fn batches_like_the_newest_commits_go_to_tables_of_their_own_that_are_dropped() 
         let tables = BareInsertTables::create(database.config()).await.unwrap();
         assert!(tables.server_version().await.unwrap().contains('.'));
         let stream_ids = [stream("bench-1"), stream("bench-2")];
-        let mut inserters = tables.inserters(&stream_ids, 2).await.unwrap();
+        let mut inserters = tables.inserters(&stream_ids, 3, 2).await.unwrap();
         for inserter in &mut inserters {
             assert_eq!(inserter.events_per_batch(), 1);
             for _ in 0..3 {
@@ -62,7 +62,7 @@ fn a_database_that_the_measured_server_does_not_use_is_refused() {
     with_database(|database| async move {
         append_one(&database.open().await, &unit("other-1", 1)).await;
         let tables = BareInsertTables::create(database.config()).await.unwrap();
-        let error = tables.inserters(&[stream("bench-1")], 1).await.err().unwrap();
+        let error = tables.inserters(&[stream("bench-1")], 1, 1).await.err().unwrap();
         assert_eq!(error.remedy(), Remedy::Operator);
         assert!(error.to_string().contains("not of the streams bench-1*"), "{error}");
         tables.drop_tables().await.unwrap();

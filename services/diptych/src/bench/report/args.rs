@@ -17,6 +17,8 @@ pub(super) const ACCOUNTS: u64 = 1_000;
 ///
 /// The bare INSERT needs the write database of the measured server: --postgres, DIPTYCH_POSTGRES__URL, or a settings
 /// file. It creates tables of its own there (diptych_bench_*) and drops them at the end.
+///
+/// The accounts and deposits of a report stay in the databases: measure an installation that is made for it.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(in crate::bench) struct Args {

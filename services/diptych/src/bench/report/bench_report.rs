@@ -112,12 +112,12 @@ impl ReportParameters {
     /// All parameters in one line.
     fn line(&self) -> String {
         format!(
-            "{} s for each measurement, {} connection(s), {} unary calls and {} commands by stream in flight, {} accounts",
+            "{} s for each measurement, {} accounts, connections: {}, in flight: {} unary calls, {} commands by stream",
             self.seconds,
+            grouped(self.accounts),
             self.connections,
             grouped(self.in_flight),
-            grouped(self.stream_in_flight),
-            grouped(self.accounts)
+            grouped(self.stream_in_flight)
         )
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use diptych_kernel::{StreamId, ports::PortError};
+use diptych_kernel::ports::PortError;
 use diptych_postgres::{BareInsertTables, BareInserter};
 
+use super::load::WrittenEvents;
 use crate::{
     bench::{concurrent_callers, measurement::Measurement, pacer::Pacer},
     config::{Config, variable},
@@ -39,22 +40,24 @@ impl InsertLimit {
     /// # Errors
     /// When the database does not answer.
     pub(super) async fn server_version(&self) -> anyhow::Result<String> {
-        self.tables.server_version().await.map_err(|error| failure(&self.config, &error))
+        let version = self.tables.server_version().await.map_err(|error| failure(&self.config, &error))?;
+        // Distributions add the name of their package.
+        Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
     }
 
-    /// Inserts batches for a time, over this number of connections. The first call prepares rows like those of the
-    /// newest commands on these streams. Each call of the measurement is a batch.
+    /// Inserts batches for a time, over this number of connections. The first call prepares rows like those that were
+    /// just written. Each call of the measurement is a batch.
     ///
     /// # Errors
-    /// When the database does not answer, or its newest events are not of these streams.
+    /// When the database does not answer, or its newest events are not those that were written.
     pub(super) async fn insert(
         &mut self,
-        stream_ids: &[StreamId],
+        written: &WrittenEvents,
         connections: usize,
         duration: Duration,
     ) -> anyhow::Result<Measurement> {
         if self.inserters.is_empty() {
-            let inserters = self.tables.inserters(stream_ids, connections).await;
+            let inserters = self.tables.inserters(&written.stream_ids, written.events_count, connections).await;
             self.inserters = inserters.map_err(|error| failure(&self.config, &error))?;
         }
         let pacer = Pacer::for_duration(duration);

@@ -16,6 +16,13 @@ use crate::bench::{
     workload::Workload,
 };
 
+/// Events that commands by stream have just written, one for each command.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WrittenEvents {
+    pub(super) stream_ids: Vec<StreamId>,
+    pub(super) events_count: u64,
+}
+
 /// The connections and parameters of all measurements.
 #[derive(Debug)]
 pub(super) struct Load {
@@ -66,15 +73,16 @@ impl Load {
         Ok(measurement)
     }
 
-    /// Deposits by stream, then waits until all are visible. Returns the streams that were written to as well.
+    /// Deposits by stream, then waits until all are visible.
     pub(super) async fn deposit_by_stream(
         &self,
         workload: &Workload,
         duration: Duration,
-    ) -> anyhow::Result<(Measurement, Vec<StreamId>)> {
+    ) -> anyhow::Result<(Measurement, WrittenEvents)> {
         let (measurement, receipts) = self.send_by_stream(workload, duration).await?;
         self.wait_until_visible(&receipts).await?;
-        Ok((measurement, receipts.stream_ids()))
+        let written = WrittenEvents { stream_ids: receipts.stream_ids(), events_count: measurement.success_count() };
+        Ok((measurement, written))
     }
 
     /// Deposits by stream; does not wait until they are visible.

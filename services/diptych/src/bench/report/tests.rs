@@ -69,8 +69,8 @@ fn markdown_is_a_line_and_a_table() {
     assert_eq!(
         lines[0],
         "`diptych bench report`, 2026-11-30: Diptych 0.1.0 (release build), Postgres 15.4; 2 cores (Example CPU), \
-         8,192 MiB of memory, Linux 6.1.0; server at 127.0.0.1:7400; 10 s for each measurement, 1 connection(s), 64 \
-         unary calls and 1,024 commands by stream in flight, 1,000 accounts."
+         8,192 MiB of memory, Linux 6.1.0; server at 127.0.0.1:7400; 10 s for each measurement, 1,000 accounts, \
+         connections: 1, in flight: 64 unary calls, 1,024 commands by stream."
     );
     assert_eq!(
         lines[1..],

@@ -8,7 +8,7 @@ use super::{
     figure::{Figure, Limit, Quantity},
     findings::Findings,
     insert_limit::{self, InsertLimit},
-    load::Load,
+    load::{Load, WrittenEvents},
 };
 use crate::{
     bench::{
@@ -65,18 +65,18 @@ pub(super) async fn commands_by_stream(
         findings.add(Figure::without_limit(ID, NAME, measured, insert_limit::missing_reason(), counts));
         return Ok(());
     };
-    let stream_ids = RefCell::new(Vec::new());
+    let newest = RefCell::new(WrittenEvents::default());
     let connections = load.pool.all().len();
     let (commands, batches) = turns
         .run(
             async |duration| {
                 let (measurement, written) = load.deposit_by_stream(workload, duration).await?;
-                stream_ids.replace(written);
+                newest.replace(written);
                 Ok(measurement)
             },
             async |duration| {
-                let stream_ids = stream_ids.borrow().clone();
-                limit.insert(&stream_ids, connections, duration).await
+                let newest = newest.borrow().clone();
+                limit.insert(&newest, connections, duration).await
             },
         )
         .await?;
@@ -92,7 +92,7 @@ pub(super) async fn commands_by_stream(
         Limit::new("bare batched INSERT", Quantity::per_second(inserted_per_second)),
         format!(
             "{counts} The INSERT writes the same rows (event and request) to tables with the same indexes, without any \
-             check: {} commands a commit, the average of the commands; {connections} connection(s).",
+             check, over as many connections: {} commands a commit, the average of the commands.",
             grouped(events_per_batch as u64)
         ),
     ));
