@@ -59,6 +59,11 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Target {
+    /// The addresses of the services, without user names and passwords; one if both have the same.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        [Some(&self.to), self.queries.as_ref()].into_iter().flatten().map(|url| host_and_port(url)).collect()
+    }
+
     /// Connects to both services.
     ///
     /// # Errors
@@ -130,6 +135,12 @@ fn endpoint(flag: &str, url: &str) -> anyhow::Result<Endpoint> {
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES))
 }
 
+/// The part of a URL between the scheme, a user name or password, and the path.
+fn host_and_port(url: &str) -> String {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, address)| address).to_owned()
+}
+
 /// The root cause, such as "Connection refused": tonic wraps it in a plain "transport error".
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
@@ -151,6 +162,13 @@ mod tests {
         for bad in ["https://127.0.0.1:7400", "http://", "http://127.0.0.1", "", "not a url:1"] {
             assert!(endpoint("--to", bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn addresses_have_no_scheme_and_no_password() {
+        let queries = Some("http://ada:se@cret@two:2/".to_owned());
+        let target = Target { to: "http://127.0.0.1:7400".to_owned(), queries, token: None };
+        assert_eq!(target.addresses(), ["127.0.0.1:7400", "two:2"]);
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ pub(crate) struct LoadedConfig {
 
 impl LoadedConfig {
     /// Returns where the value of this key came from; `None` for a default.
-    pub(super) fn source(&self, key: &str) -> Option<String> {
+    pub(crate) fn source(&self, key: &str) -> Option<String> {
         self.origins.source(key)
     }
 }

@@ -85,9 +85,9 @@ pub(crate) async fn import(url: &str, file: &Path, account_prefix: &str) {
 
 /// Deposits, each followed by a query that must include it.
 pub(crate) async fn assert_own_writes(url: &str, count: &str) {
-    let args = ["bench", "own-writes", "--to", url, "--count", count, "--spread", "16", "--warm-up", "0"];
+    let args = ["bench", "own-writes", "--to", url, "--count", count, "--accounts", "16", "--warm-up", "0"];
     let (status, report, errors) = ended(diptych(&[&args[..], &["--output", "json"]].concat())).await;
-    assert_eq!((status, &report["stale"]), (0, &0.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["stale_answers"]), (0, &0.into()), "{report:#} {errors}");
 }
 
 /// The synthetic sample, and the file of a real bank where it exists beside the checkout.

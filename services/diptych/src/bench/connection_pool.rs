@@ -1,0 +1,46 @@
+//! Connections to the server that is measured.
+
+use anyhow::anyhow;
+
+use crate::client::{Connections, Target};
+
+/// Connections that clients are spread over, round robin.
+#[derive(Debug)]
+pub(crate) struct ConnectionPool {
+    connections: Vec<Connections>,
+}
+
+impl ConnectionPool {
+    /// Opens this number of connections, at least one.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub(crate) async fn open(target: &Target, count: u64) -> anyhow::Result<Self> {
+        let mut connections = Vec::new();
+        for _ in 0..count.max(1) {
+            connections.push(target.connect().await?);
+        }
+        Ok(Self { connections })
+    }
+
+    /// Creates this number of clients, spread over the connections.
+    ///
+    /// # Errors
+    /// When the number does not fit into memory.
+    pub(crate) fn clients<C>(&self, count: u64, new_client: impl Fn(&Connections) -> C) -> anyhow::Result<Vec<C>> {
+        Ok(self.connections.iter().cycle().take(usize::try_from(count)?).map(new_client).collect())
+    }
+
+    /// The first connection.
+    ///
+    /// # Errors
+    /// None in practice: a pool has at least one connection.
+    pub(crate) fn first(&self) -> anyhow::Result<Connections> {
+        self.connections.first().cloned().ok_or_else(|| anyhow!("the connection pool is empty"))
+    }
+
+    /// All connections.
+    pub(crate) fn all(&self) -> &[Connections] {
+        &self.connections
+    }
+}
