@@ -1,10 +1,13 @@
 //! The flags of the report.
 
+#[cfg(feature = "servers")]
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::{bench::common_args::ConnectionArgs, config::Sources, process::PostgresFlag};
+use crate::bench::common_args::ConnectionArgs;
+#[cfg(feature = "servers")]
+use crate::{config::Sources, process::PostgresFlag};
 
 /// Accounts that the calls are spread over.
 pub(super) const ACCOUNTS: u64 = 1_000;
@@ -29,6 +32,7 @@ pub(in crate::bench) struct Args {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Text)]
     pub(super) output: ReportFormat,
 
+    #[cfg(feature = "servers")]
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
 }
@@ -56,6 +60,7 @@ pub(super) struct LoadArgs {
     pub(super) rate: u64,
 }
 
+#[cfg(feature = "servers")]
 /// The flags for the settings of the write database.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
@@ -100,6 +105,7 @@ pub(super) struct ReportParameters {
     pub(super) accounts: u64,
 }
 
+#[cfg(feature = "servers")]
 impl SettingsArgs {
     /// The sources of the settings.
     pub(super) fn into_sources(self) -> Sources {

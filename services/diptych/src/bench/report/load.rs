@@ -18,6 +18,7 @@ use crate::bench::{
 
 /// Events that commands by stream have just written, one for each command.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(not(feature = "servers"), allow(dead_code, reason = "only the bare INSERT reads them"))]
 pub(super) struct WrittenEvents {
     pub(super) stream_ids: Vec<StreamId>,
     pub(super) events_count: u64,

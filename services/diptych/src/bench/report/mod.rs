@@ -5,6 +5,7 @@ mod bench_report;
 mod environment;
 mod figure;
 mod findings;
+#[cfg_attr(not(feature = "servers"), path = "no_insert_limit.rs")]
 mod insert_limit;
 mod load;
 mod query_figures;

@@ -10,12 +10,13 @@ use super::{
     bench_report::BenchReport,
     environment::Environment,
     findings::Findings,
-    insert_limit::{self, InsertLimit},
+    insert_limit::InsertLimit,
     load::Load,
     query_figures, write_figures,
 };
+use crate::bench::one_thread::run_on_one_thread;
+#[cfg(feature = "servers")]
 use crate::{
-    bench::one_thread::run_on_one_thread,
     config::{self, Config},
     process::EXIT_NOT_STARTED,
 };
@@ -25,26 +26,32 @@ const STEPS: u32 = 7;
 
 /// Runs the report and prints it.
 pub(in crate::bench) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { load, output, settings } = args;
-    let write_database = match config::load(settings.into_sources()) {
-        Ok(loaded) => loaded.source(insert_limit::SETTING).is_some().then_some(loaded.config),
+    let Args { load, output, .. } = args;
+    #[cfg(feature = "servers")]
+    let open_limit = match config::load(args.settings.into_sources()) {
+        Ok(loaded) => {
+            let write_database = loaded.source(super::insert_limit::SETTING).is_some().then_some(loaded.config);
+            async move || open_insert_limit(write_database).await
+        }
         Err(problems) => {
             eprintln!("{problems}");
             return Ok(ExitCode::from(EXIT_NOT_STARTED));
         }
     };
-    let report = run_on_one_thread(async move || measure(&load, write_database).await).await?;
+    #[cfg(not(feature = "servers"))]
+    let open_limit = async || Ok(None);
+    let report = run_on_one_thread(async move || measure(&load, open_limit).await).await?;
     report.print(output)?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Measures all figures. Drops the tables of the bare INSERT also after an error or Ctrl-C.
-async fn measure(args: &LoadArgs, write_database: Option<Config>) -> anyhow::Result<BenchReport> {
+async fn measure(
+    args: &LoadArgs,
+    open_limit: impl AsyncFnOnce() -> anyhow::Result<Option<InsertLimit>>,
+) -> anyhow::Result<BenchReport> {
     let load = Load::connect(args).await?;
-    let mut insert_limit = match write_database {
-        Some(config) => Some(InsertLimit::open(config).await?),
-        None => None,
-    };
+    let mut insert_limit = open_limit().await?;
     let measured = select! {
         measured = measure_figures(args, &load, &mut insert_limit) => measured,
         interrupted = ctrl_c() => match interrupted {
@@ -59,6 +66,15 @@ async fn measure(args: &LoadArgs, write_database: Option<Config>) -> anyhow::Res
     let report = measured?;
     closed?;
     Ok(report)
+}
+
+/// Opens the limit in the write database, if one is configured.
+#[cfg(feature = "servers")]
+async fn open_insert_limit(write_database: Option<Config>) -> anyhow::Result<Option<InsertLimit>> {
+    match write_database {
+        Some(config) => Ok(Some(InsertLimit::open(config).await?)),
+        None => Ok(None),
+    }
 }
 
 async fn measure_figures(
