@@ -14,9 +14,9 @@ pub(super) const ACCOUNTS: u64 = 1_000;
 
 /// Measure all figures that Diptych publishes, each beside its limit in the same run, and show the ratios.
 ///
-/// A limit is what the same machine does without Diptych: empty calls, or a bare batched INSERT. A figure and its limit
-/// are measured in turns, so that other load on the machine affects both. A report takes about two minutes, and longer
-/// if the views are slower than the commands.
+/// A limit is what the same machine does with less work: calls of an empty rpc, or a bare batched INSERT. Rates and
+/// their limits are measured in turns, so that other load on the machine affects both. The report says what each figure
+/// counts. It takes about two minutes, and longer if the views are slower than the commands.
 ///
 /// The bare INSERT needs the write database of the measured server: --postgres, DIPTYCH_POSTGRES__URL, or a settings
 /// file. It creates tables of its own there (diptych_bench_*) and drops them at the end.
