@@ -32,7 +32,7 @@ use crate::{
     outage_log::OutageLog,
     progress_tracker::{PartitionProgress, ProgressTracker},
     retrying_store::RetryingStore,
-    single_flight::SingleFlight,
+    single_flight::{JoinWindow, SingleFlight},
     trace::cache_span,
 };
 
@@ -125,38 +125,42 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
         }
     }
 
-    /// Reads rows that the cache does not have. A single row is read once for all calls that miss it at the same time.
+    /// Reads rows that the cache does not have. Calls that miss a single row at the same time share its read, until the read
+    /// database is asked.
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         view: ViewId,
         view_index: usize,
         missing: Vec<MissingRow>,
     ) -> Result<Vec<CachedRow>, RowReadError> {
-        let [single] = missing.as_slice() else { return self.fetch_all(view, view_index, missing).await };
+        let [single] = missing.as_slice() else { return self.fetch_all(view, view_index, missing, || {}).await };
         let id = (view, single.key.clone());
         let has_lease = matches!(single.lookup, CacheLookup::Miss(_));
         let rows = Arc::clone(self);
         // The read belongs to the trace of the query that started it, whichever call polls it.
         let query = trace::current().unwrap_or_else(Span::none);
-        let read = async move {
-            let read = rows.fetch_all(view, view_index, missing).await?;
+        let read = |window: JoinWindow<_, _>| async move {
+            let read = rows.fetch_all(view, view_index, missing, || window.close()).await?;
             read.into_iter().next().ok_or(RowReadError::Internal)
         };
-        let shared_read = self.reads.join(id, has_lease, || read.instrument(query));
+        let shared_read = self.reads.join(id, has_lease, |window| read(window).instrument(query));
         Ok(vec![shared_read.await?])
     }
 
+    /// Calls `before_read` before the read database is asked.
     async fn fetch_all(
         &self,
         view: ViewId,
         view_index: usize,
         mut missing: Vec<MissingRow>,
+        before_read: impl FnOnce(),
     ) -> Result<Vec<CachedRow>, RowReadError> {
         let mut filled = self.wait_for_fillers(view, &mut missing).await;
         let to_read: Vec<_> =
             missing.iter().zip(&filled).filter(|(_, filled)| filled.is_none()).map(|(m, _)| m).collect();
         if !to_read.is_empty() {
             self.metrics.cache_misses.increment(u64::try_from(to_read.len()).unwrap_or(u64::MAX));
+            before_read();
             let mut read = self.read_store(view, view_index, &to_read).await?;
             self.update_cache(view, view_index, &to_read, &mut read).await?;
             let mut read = read.into_iter().map(|stored| stored.row);

@@ -144,7 +144,7 @@ async fn a_row_read_before_the_token_was_reached_is_read_again() {
         diptych_runtime::pause(Duration::from_millis(10)).await;
         harness.write(SEATS, key(&idle), 7, "taken").await;
         harness.project(&busy, 9, "taken").await;
-        // Joins the read that was started at progress 1.
+        // Must not be answered by the read that was started at progress 1.
         let reading = harness.body(&idle, &nine);
         let releasing = async {
             diptych_runtime::pause(Duration::from_millis(10)).await;
@@ -180,4 +180,35 @@ async fn a_failed_call_releases_its_lease() {
     assert!(harness.get(&seat, &Token::default()).await.is_err());
     let read = harness.cache.read(SEATS, &[key(&seat)]).await.unwrap();
     assert!(matches!(read.as_slice(), [CacheRead::Miss(_)]), "{read:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_never_goes_back_by_joining_an_older_read() {
+    let harness = QueryHarness::start().await;
+    let seat = seat(0, 0);
+    let nothing = Token::default();
+    harness.write(SEATS, key(&seat), 5, "free").await;
+    harness.progress(SEATS, 0, 5).await;
+    harness.until_seen(0, 5).await;
+    // A reader of another process has the lease.
+    harness.cache.read(SEATS, &[key(&seat)]).await.unwrap();
+    harness.store.hold(true);
+    let slow = harness.get(&seat, &nothing);
+    let others = async {
+        // By now the slow call has read the row at position 5, and has not received it.
+        diptych_runtime::pause(Duration::from_millis(20)).await;
+        harness.project(&seat, 9, "taken").await;
+        assert_eq!(harness.body(&seat, &nothing).await, "taken");
+        // In another process a reader with a token invalidates the key, and the next one there has the lease.
+        harness.cache.invalidate(SEATS, &[key(&seat)]).await.unwrap();
+        harness.cache.read(SEATS, &[key(&seat)]).await.unwrap();
+        let releasing = async {
+            diptych_runtime::pause(Duration::from_millis(20)).await;
+            harness.store.hold(false);
+        };
+        // A call that begins after "taken" was answered.
+        tokio::join!(harness.body(&seat, &nothing), releasing).0
+    };
+    let (_, later) = tokio::join!(slow, others);
+    assert_eq!(later, "taken");
 }
