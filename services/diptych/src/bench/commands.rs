@@ -15,6 +15,7 @@ use super::{
     visible::{Query, Visible},
     workload::{Workload, reason, with_deadline},
 };
+use crate::client::RequiredServices;
 
 /// Into how many turns each side of a comparison is cut, so that both see the same machine.
 const ROUNDS: u32 = 5;
@@ -84,7 +85,8 @@ impl Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.target, args.common.connections).await?;
+    let required = if args.until_visible { RequiredServices::CommandsAndQueries } else { RequiredServices::Commands };
+    let channels = Channels::open(&args.common.target, args.common.connections, required).await?;
     let setting = Setting {
         what: "commands",
         mode: if args.mode == Mode::Unary { "unary" } else { "stream" },

@@ -13,6 +13,7 @@ use super::{
     visible::{Both, Query, Visible},
     workload::Workload,
 };
+use crate::client::RequiredServices;
 
 /// How often it is looked which commands are due. The timer knows nothing finer.
 const TICK: Duration = Duration::from_millis(1);
@@ -43,7 +44,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.target, args.common.connections).await?;
+    let channels =
+        Channels::open(&args.common.target, args.common.connections, RequiredServices::CommandsAndQueries).await?;
     let workload = Workload::new(args.spread);
     open_accounts(&channels, &workload).await?;
     let clients = channels.clients(args.common.connections, Both::new)?;

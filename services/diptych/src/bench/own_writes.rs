@@ -12,6 +12,7 @@ use super::{
     visible::{Both, Query, Visible},
     workload::Workload,
 };
+use crate::client::RequiredServices;
 
 /// Deposits, each followed at once by a query with the token of its receipt. Counts answers that show the deposit,
 /// answers that do not, and errors.
@@ -42,7 +43,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.target, args.common.connections).await?;
+    let channels =
+        Channels::open(&args.common.target, args.common.connections, RequiredServices::CommandsAndQueries).await?;
     let accounts = if args.hot { 1 } else { args.spread };
     let workload = Workload::new(accounts);
     open_accounts(&channels, &workload).await?;

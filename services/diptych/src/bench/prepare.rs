@@ -14,7 +14,8 @@ use tonic::{Status, Streaming};
 
 use super::workload::Workload;
 use crate::client::{
-    Connection, Connections, Target, call_error::CallError, tokens::JoinedTokens, tokens::receipt_token,
+    Connection, Connections, RequiredServices, Target, call_error::CallError, tokens::JoinedTokens,
+    tokens::receipt_token,
 };
 
 /// How long to go on while no account can be opened.
@@ -30,12 +31,8 @@ pub(crate) struct Channels {
 
 impl Channels {
     /// Opens so many connections.
-    pub(crate) async fn open(target: &Target, count: u64) -> anyhow::Result<Self> {
-        let mut links = Vec::new();
-        for _ in 0..count.max(1) {
-            links.push(target.connect().await?);
-        }
-        Ok(Self { links })
+    pub(crate) async fn open(target: &Target, count: u64, required: RequiredServices) -> anyhow::Result<Self> {
+        Ok(Self { links: target.connect_many(count, required).await? })
     }
 
     /// So many clients, spread over the connections.

@@ -13,7 +13,7 @@ use super::{
     report::{Report, Setting},
     workload::{Workload, reason, with_deadline},
 };
-use crate::client::{retry::QueryRetry, tokens::at_least_as_fresh};
+use crate::client::{RequiredServices, retry::QueryRetry, tokens::at_least_as_fresh};
 
 /// How long one kind of call is made before it is the other's turn: short, so that both see the same machine.
 const SLICE: Duration = Duration::from_millis(500);
@@ -40,7 +40,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels = Channels::open(&args.common.target, args.common.connections).await?;
+    let channels =
+        Channels::open(&args.common.target, args.common.connections, RequiredServices::CommandsAndQueries).await?;
     let workload = Workload::new(args.spread);
     let tokens = open_accounts(&channels, &workload).await?;
     wait_until_readable(&channels, &workload, &tokens).await?;

@@ -20,7 +20,7 @@ use super::{
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Settings with servers that do not exist: a port that was free a moment ago.
-fn unreachable_servers() -> Vec<(&'static str, String)> {
+pub(crate) fn unreachable_servers() -> Vec<(&'static str, String)> {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     vec![
         ("DIPTYCH_POSTGRES__URL", format!("postgres://ada:hush@{free}/bank")),
@@ -30,7 +30,7 @@ fn unreachable_servers() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn start(role: &str) -> Service {
+pub(crate) fn start(role: &str) -> Service {
     let settings = unreachable_servers();
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     Service::start(role, &settings)
