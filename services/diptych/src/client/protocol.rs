@@ -34,6 +34,8 @@ const FRAME_SETTINGS: u8 = 4;
 const FRAME_GOAWAY: u8 = 7;
 const TLS_ALERT: u8 = 21;
 const TLS_HANDSHAKE: u8 = 22;
+/// The longest time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 512;
 /// Most characters shown of an answer in an unknown protocol.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -52,7 +54,7 @@ pub(super) async fn identify(address: &str, answer_timeout: Duration) -> io::Res
 }
 
 async fn first_answer(address: &str, question: &[u8], answer_timeout: Duration) -> io::Result<Protocol> {
-    let connected = timeout(answer_timeout, TcpStream::connect(address)).await;
+    let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
     let mut stream = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     // A server may answer, or close, before it has read the question.
     let _ = stream.write_all(question).await;

@@ -97,8 +97,8 @@ impl Server<'_> {
         (connection, is_other_http)
     }
 
-    /// A service that is served refuses these calls as invalid. Temporary errors count as served: the subcommand retries
-    /// or counts them.
+    /// Returns whether the service is served: then it refuses the call as invalid. Temporary errors count as served, as
+    /// the subcommand retries or counts them.
     async fn is_served(&self, error: Option<Status>, is_other_http: &AtomicBool) -> anyhow::Result<bool> {
         if is_other_http.load(Ordering::Relaxed) {
             return Err(http_without_grpc(self.address));

@@ -16,8 +16,9 @@ use super::{
     service::Service,
 };
 
-/// The longest time to stop for a process with no work in flight.
-const STOP_MAX: Duration = Duration::from_secs(2);
+/// The longest time to stop for a process with no work in flight: half of its shutdown timeout, for which no phase
+/// waits.
+const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// Settings with servers that do not exist: a port that was free a moment ago.
 pub(crate) fn unreachable_servers() -> Vec<(&'static str, String)> {

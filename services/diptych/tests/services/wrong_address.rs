@@ -13,15 +13,18 @@ use super::{
     without_servers::{start, unreachable_servers},
 };
 
-/// An alert of TLS, as a server sends it that gets no handshake: fatal, unexpected message.
+/// Alert of a TLS server that received no handshake: fatal, unexpected message.
 const TLS_ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 10];
+
+const GIVE_BOTH: &str = "Give the address of a gateway, of `diptych dev` or of `diptych all` with --to URL; or that of the command service \
+     with --to URL and that of the query service with --queries URL";
 
 fn sample() -> String {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/sample-transactions.csv");
     sample.to_str().unwrap().to_owned()
 }
 
-/// Asserts that `import`, and every measurement of `bench` that needs commands and queries, fails at once with this error.
+/// Asserts that `import`, and each measurement of `bench` that needs commands and queries, fails with this error.
 fn assert_refused(addresses: &[&str], expected: &str) {
     let import = ["import", &sample()];
     for subcommand in [&import[..], &["bench", "lag"], &["bench", "own-writes"], &["bench", "queries"]] {
@@ -61,8 +64,7 @@ fn a_command_service_without_queries_is_refused() {
     let url = service.url();
     let expected = format!(
         "{url} (--to) serves commands but no queries; both are needed\n\
-         Give the address of a gateway, of `diptych dev` or of `diptych all` with --to URL; or that of the command service \
-         with --to URL and that of the query service with --queries URL"
+         {GIVE_BOTH}"
     );
     assert_refused(&["--to", &url], &expected);
     let expected = format!(
@@ -78,8 +80,7 @@ fn a_query_service_without_commands_is_refused() {
     let url = service.url();
     let expected = format!(
         "{url} (--to) serves queries but no commands\n\
-         Give the address of a gateway, of `diptych dev` or of `diptych all` with --to URL; or that of the command service \
-         with --to URL and that of the query service with --queries URL"
+         {GIVE_BOTH}"
     );
     assert_refused_by_all(&["--to", &url], &expected);
 }
@@ -88,7 +89,7 @@ fn a_query_service_without_commands_is_refused() {
 fn a_command_service_and_a_query_service_together_are_accepted() {
     let (commands, queries) = (start("command"), start("query"));
     let to = ["--to", &commands.url(), "--queries", &queries.url()];
-    let (status, _, errors) = run(&[&["import", &sample(), "--timeout", "1"], &to[..]].concat());
+    let (status, _, errors) = run(&[&["import", &sample(), "--timeout", "5"], &to[..]].concat());
     assert_eq!(status, 1, "their servers are unreachable");
     assert!(errors.contains("WRITE_UNAVAILABLE") && !errors.contains("--queries"), "{errors}");
 }
@@ -99,8 +100,7 @@ fn a_service_without_commands_and_queries_is_refused() {
     let url = service.url();
     let expected = format!(
         "{url} (--to) serves gRPC, but neither commands nor queries: is this a relay, a projector or another program?\n\
-         Give the address of a gateway, of `diptych dev` or of `diptych all` with --to URL; or that of the command service \
-         with --to URL and that of the query service with --queries URL"
+         {GIVE_BOTH}"
     );
     assert_refused_by_all(&["--to", &url], &expected);
 }
