@@ -93,7 +93,7 @@ fn bare_key(number: usize) -> String {
 fn row(position: i64) -> CachedRow {
     let position = Position::from_i64(position).unwrap();
     let body = Some(Bytes::from(vec![b'x'; BODY_BYTES]));
-    CachedRow { position, as_of: position, as_of_time: Timestamp::from_micros(1), body }
+    CachedRow { position, current_up_to: position, as_of: Timestamp::from_micros(1), body }
 }
 
 async fn store_rows(bare: &AsyncMetaClient, cache: &MemcachedViewCache) {

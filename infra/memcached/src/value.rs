@@ -3,8 +3,8 @@
 //! ```text
 //! byte   0       format: 1
 //!        1..9    position, big-endian
-//!        9..17   as_of, big-endian
-//!       17..25   as_of_time, microseconds since 1970-01-01 UTC, signed, big-endian
+//!        9..17   current_up_to, big-endian
+//!       17..25   as_of, microseconds since 1970-01-01 UTC, signed, big-endian
 //!       25       1 for a row, 0 for a row known not to exist
 //!       26..     the encoded message; empty for a row that does not exist
 //! ```
@@ -27,8 +27,8 @@ pub(crate) fn encode(row: &CachedRow) -> Bytes {
     let mut value = Vec::with_capacity(HEADER_BYTES + body.map_or(0, Bytes::len));
     value.put_u8(FORMAT);
     value.put_i64(row.position.as_i64());
-    value.put_i64(row.as_of.as_i64());
-    value.put_i64(row.as_of_time.as_micros());
+    value.put_i64(row.current_up_to.as_i64());
+    value.put_i64(row.as_of.as_micros());
     value.put_u8(u8::from(body.is_some()));
     value.put_slice(body.map_or(&[], |body| body.as_ref()));
     value.into()
@@ -43,15 +43,15 @@ pub(crate) fn decode(value: &Bytes) -> Option<CachedRow> {
     }
     let mut numbers = numbers.chunks_exact(8).filter_map(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
     let position = Position::from_i64(numbers.next()?).ok()?;
-    let as_of = Position::from_i64(numbers.next()?).ok()?;
-    let as_of_time = Timestamp::from_micros(numbers.next()?);
+    let current_up_to = Position::from_i64(numbers.next()?).ok()?;
+    let as_of = Timestamp::from_micros(numbers.next()?);
     let body = value.slice(HEADER_BYTES..);
     let body = match (presence, body.is_empty()) {
         (1, _) => Some(body),
         (0, true) => None,
         _ => return None,
     };
-    (as_of >= position).then_some(CachedRow { position, as_of, as_of_time, body })
+    (current_up_to >= position).then_some(CachedRow { position, current_up_to, as_of, body })
 }
 
 #[cfg(test)]
@@ -65,8 +65,8 @@ mod tests {
         (position, 0..=i64::MAX, any::<i64>(), option::of(vec(any::<u8>(), 0..40))).prop_map(
             |(position, later, time, body)| CachedRow {
                 position: Position::from_i64(position).unwrap(),
-                as_of: Position::from_i64(position.saturating_add(later)).unwrap(),
-                as_of_time: Timestamp::from_micros(time),
+                current_up_to: Position::from_i64(position.saturating_add(later)).unwrap(),
+                as_of: Timestamp::from_micros(time),
                 body: body.map(Bytes::from),
             },
         )
@@ -104,8 +104,8 @@ mod tests {
     fn the_layout_never_changes() {
         let row = CachedRow {
             position: Position::from_i64(0x0102).unwrap(),
-            as_of: Position::from_i64(0x0103).unwrap(),
-            as_of_time: Timestamp::from_micros(-2),
+            current_up_to: Position::from_i64(0x0103).unwrap(),
+            as_of: Timestamp::from_micros(-2),
             body: Some(Bytes::from_static(b"row")),
         };
         let expected = [
@@ -122,8 +122,8 @@ mod tests {
     fn impossible_values_do_not_decode() {
         let row = CachedRow {
             position: Position::from_i64(5).unwrap(),
-            as_of: Position::from_i64(5).unwrap(),
-            as_of_time: Timestamp::default(),
+            current_up_to: Position::from_i64(5).unwrap(),
+            as_of: Timestamp::default(),
             body: None,
         };
         let value = |change: fn(&mut Vec<u8>)| {
@@ -135,6 +135,6 @@ mod tests {
         assert_eq!(value(|value| value.push(1)), None, "a body of a row that does not exist");
         assert_eq!(value(|value| value[25] = 2), None, "an invalid presence byte");
         assert_eq!(value(|value| value[1] = 0xff), None, "a negative position");
-        assert_eq!(value(|value| value[16] = 4), None, "as_of before its own position");
+        assert_eq!(value(|value| value[16] = 4), None, "current_up_to before its own position");
     }
 }

@@ -33,6 +33,7 @@
 //! Statements are never cancelled. Timeouts of the server end before the commit begins. After a timeout of the client
 //! the connection is closed and the effect is unknown; it is resolved by loading the request ids again.
 
+mod bare_insert;
 mod config;
 mod driver;
 mod events;
@@ -42,6 +43,7 @@ mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use bare_insert::{BareInsertTables, BareInserter};
 pub use config::PostgresConfig;
 pub use events::{OldestWriter, PostgresEventStore};
 pub use schema::{MigrationReport, migrate};

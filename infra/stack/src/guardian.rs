@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{StackError, StackResult};
+use crate::error::{StackError, StackResult};
 
 const SCRIPT: &str = include_str!("guardian.sh");
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{StackError, StackResult};
+use crate::error::{StackError, StackResult};
 
 /// The environment variable for the folder of installed servers, which several clones, or a CI cache, can share.
 pub const TOOLS_VARIABLE: &str = "DIPTYCH_STACK_TOOLS";

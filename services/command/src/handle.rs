@@ -22,7 +22,7 @@ use tracing::error;
 
 use crate::{
     CommandError, SequencerConfig, StoredCommand, Submission,
-    metrics::{Metrics, Outcome},
+    metrics::{CommandOutcome, Metrics},
     receipts::{self, LookupError, ReceiptLookup},
     sequencer::Sequencer,
     submission::{CommandResult, PendingCommand},
@@ -66,7 +66,9 @@ impl<D: Domain> CommandHandle<D> {
         let (pending, result) = self.prepare(submission)?;
         match self.queue.try_send(pending) {
             Ok(()) => Ok(result),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(self.reject(Outcome::Overloaded, CommandError::Overloaded)),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(self.reject(CommandOutcome::Overloaded, CommandError::Overloaded))
+            }
             Err(mpsc::error::TrySendError::Closed(_)) => Err(self.stopping()),
         }
     }
@@ -118,7 +120,7 @@ impl<D: Domain> CommandHandle<D> {
         if !is_valid(&streams) {
             let request_id = submission.request_id;
             error!(%request_id, ?streams, "rejecting a command: its domain names no stream, too many, or one twice");
-            return Err(self.reject(Outcome::Internal, CommandError::Internal));
+            return Err(self.reject(CommandOutcome::Internal, CommandError::Internal));
         }
         let (reply, result) = oneshot::channel();
         let pending = PendingCommand { submission, streams, reply, queued_at: Instant::now() };
@@ -130,10 +132,10 @@ impl<D: Domain> CommandHandle<D> {
     }
 
     fn stopping(&self) -> CommandError<D::Refusal> {
-        self.reject(Outcome::ShuttingDown, CommandError::ShuttingDown)
+        self.reject(CommandOutcome::ShuttingDown, CommandError::ShuttingDown)
     }
 
-    fn reject(&self, outcome: Outcome, error: CommandError<D::Refusal>) -> CommandError<D::Refusal> {
+    fn reject(&self, outcome: CommandOutcome, error: CommandError<D::Refusal>) -> CommandError<D::Refusal> {
         self.metrics.record_outcome(outcome);
         error
     }

@@ -41,7 +41,7 @@ pub fn describe_metrics() {
 
 /// The outcome of a command, a label of `diptych_command_outcomes_total`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum CommandOutcome {
     Committed,
     Repeated,
     Refused,
@@ -56,7 +56,7 @@ pub(crate) enum Outcome {
     CallerGone,
 }
 
-impl Outcome {
+impl CommandOutcome {
     /// The labels, in the order of the discriminants.
     const LABELS: [&'static str; 12] = [
         "committed",
@@ -82,7 +82,7 @@ pub(crate) struct Metrics {
     queue_depth: Gauge,
     oldest_waiting_seconds: Gauge,
     cached_states: Gauge,
-    outcomes: [Counter; Outcome::LABELS.len()],
+    outcomes: [Counter; CommandOutcome::LABELS.len()],
     conflicts: Counter,
     events_loaded: Counter,
 }
@@ -95,7 +95,7 @@ impl Metrics {
             queue_depth: gauge!(QUEUE_DEPTH),
             oldest_waiting_seconds: gauge!(OLDEST_WAITING_SECONDS),
             cached_states: gauge!(CACHED_STATES),
-            outcomes: Outcome::LABELS.map(|outcome| counter!(OUTCOMES, "outcome" => outcome)),
+            outcomes: CommandOutcome::LABELS.map(|outcome| counter!(OUTCOMES, "outcome" => outcome)),
             conflicts: counter!(CONFLICTS),
             events_loaded: counter!(EVENTS_LOADED),
         }
@@ -129,7 +129,7 @@ impl Metrics {
         self.commit_seconds.record(took.as_secs_f64());
     }
 
-    pub(crate) fn record_outcome(&self, outcome: Outcome) {
+    pub(crate) fn record_outcome(&self, outcome: CommandOutcome) {
         if let Some(counter) = self.outcomes.get(outcome as usize) {
             counter.increment(1);
         }
@@ -158,19 +158,19 @@ mod tests {
 
     #[test]
     fn every_outcome_has_its_label() {
-        let label = |outcome: Outcome| Outcome::LABELS[outcome as usize];
-        assert_eq!(label(Outcome::Committed), "committed");
-        assert_eq!(label(Outcome::Repeated), "repeated");
-        assert_eq!(label(Outcome::Refused), "refused");
-        assert_eq!(label(Outcome::RequestIdReused), "request_id_reused");
-        assert_eq!(label(Outcome::VersionMismatch), "version_mismatch");
-        assert_eq!(label(Outcome::Contention), "contention");
-        assert_eq!(label(Outcome::Unknown), "outcome_unknown");
-        assert_eq!(label(Outcome::Unavailable), "unavailable");
-        assert_eq!(label(Outcome::Overloaded), "overloaded");
-        assert_eq!(label(Outcome::ShuttingDown), "shutting_down");
-        assert_eq!(label(Outcome::Internal), "internal");
-        assert_eq!(label(Outcome::CallerGone), "caller_gone");
+        let label = |outcome: CommandOutcome| CommandOutcome::LABELS[outcome as usize];
+        assert_eq!(label(CommandOutcome::Committed), "committed");
+        assert_eq!(label(CommandOutcome::Repeated), "repeated");
+        assert_eq!(label(CommandOutcome::Refused), "refused");
+        assert_eq!(label(CommandOutcome::RequestIdReused), "request_id_reused");
+        assert_eq!(label(CommandOutcome::VersionMismatch), "version_mismatch");
+        assert_eq!(label(CommandOutcome::Contention), "contention");
+        assert_eq!(label(CommandOutcome::Unknown), "outcome_unknown");
+        assert_eq!(label(CommandOutcome::Unavailable), "unavailable");
+        assert_eq!(label(CommandOutcome::Overloaded), "overloaded");
+        assert_eq!(label(CommandOutcome::ShuttingDown), "shutting_down");
+        assert_eq!(label(CommandOutcome::Internal), "internal");
+        assert_eq!(label(CommandOutcome::CallerGone), "caller_gone");
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,10 +7,11 @@ use clap::{
 use clap_complete::Shell;
 use strsim::damerau_levenshtein;
 
+use crate::{bench, dev, explain, import, settings, verify};
+#[cfg(feature = "servers")]
 use crate::{
-    bench, dev, explain, import, migrate,
+    migrate,
     services::{all, command, projector, query, relay},
-    settings, verify,
 };
 
 /// A CQRS backend: takes commands over gRPC, commits their events, projects them into read tables, and answers queries
@@ -25,11 +26,17 @@ pub(crate) struct Cli {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Dev(dev::Args),
+    #[cfg(feature = "servers")]
     All(all::Args),
+    #[cfg(feature = "servers")]
     Command(command::Args),
+    #[cfg(feature = "servers")]
     Relay(relay::Args),
+    #[cfg(feature = "servers")]
     Projector(projector::Args),
+    #[cfg(feature = "servers")]
     Query(query::Args),
+    #[cfg(feature = "servers")]
     Migrate(migrate::Args),
     Import(import::Args),
     Verify(verify::Args),
@@ -61,17 +68,32 @@ Examples:
   diptych completions zsh > ~/.zfunc/_diptych
   diptych completions fish > ~/.config/fish/completions/diptych.fish";
 
+/// The subcommands that this build does not have.
+const SUBCOMMANDS_OF_OTHER_BUILDS: &[&str] =
+    if cfg!(feature = "servers") { &[] } else { &["all", "command", "relay", "projector", "query", "migrate"] };
+
 /// Parses the command line. Exits with a message where it is invalid, or asks for help.
 pub(crate) fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| suggested(error).exit())
 }
 
-/// Adds the nearest subcommand to the error for an unknown one: clap itself suggests none for short names such as "dv".
+/// Adds a remedy to the error for an unknown subcommand: the build that has it, or the subcommand with the nearest name,
+/// as clap itself suggests none for short names such as "dv".
 fn suggested(mut error: Error) -> Error {
-    if error.kind() != ErrorKind::InvalidSubcommand || error.get(ContextKind::SuggestedSubcommand).is_some() {
+    if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
     }
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    if SUBCOMMANDS_OF_OTHER_BUILDS.contains(&unknown.as_str()) {
+        let remedy = format!(
+            "'{unknown}' uses real servers, and this build has no adapters for them (Cargo feature \"servers\"): use \
+             `cargo run --release -- {unknown}`"
+        );
+        return Cli::command().error(ErrorKind::InvalidSubcommand, remedy);
+    }
+    if error.get(ContextKind::SuggestedSubcommand).is_some() {
+        return error;
+    }
     let command = Cli::command();
     let names = command.get_subcommands().map(|command| command.get_name().to_owned());
     let nearest = names.map(|name| (damerau_levenshtein(unknown, &name), name)).min();

@@ -10,10 +10,13 @@ mod config;
 mod dev;
 mod explain;
 mod import;
+#[cfg(feature = "servers")]
 mod migrate;
 mod parts;
 mod process;
+#[cfg(feature = "servers")]
 mod servers;
+#[cfg(feature = "servers")]
 mod services;
 mod settings;
 mod verify;
@@ -24,6 +27,7 @@ use clap::CommandFactory;
 
 use cli::{Cli, Subcommand};
 use process::run_tool;
+#[cfg(feature = "servers")]
 use services::{all, command, projector, query, relay};
 
 fn main() -> ExitCode {
@@ -39,11 +43,17 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.subcommand {
         Subcommand::Dev(args) => dev::main(args),
+        #[cfg(feature = "servers")]
         Subcommand::All(args) => all::main(args),
+        #[cfg(feature = "servers")]
         Subcommand::Command(args) => command::main(args),
+        #[cfg(feature = "servers")]
         Subcommand::Relay(args) => relay::main(args),
+        #[cfg(feature = "servers")]
         Subcommand::Projector(args) => projector::main(args),
+        #[cfg(feature = "servers")]
         Subcommand::Query(args) => query::main(args),
+        #[cfg(feature = "servers")]
         Subcommand::Migrate(args) => migrate::main(args),
         Subcommand::Import(args) => run_tool(import::run(args)),
         Subcommand::Verify(args) => run_tool(verify::run(args)),

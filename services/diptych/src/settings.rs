@@ -33,7 +33,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let text = args.text.as_deref().unwrap_or_default();
     let reference = if args.markdown { config::reference()? } else { config::table(text)? };
     if reference.is_empty() {
-        eprintln!("no setting contains {text:?}; `diptych settings` lists all");
+        let of_build =
+            if cfg!(feature = "servers") { "" } else { " of this build, which has no adapters for servers," };
+        eprintln!("no setting{of_build} contains {text:?}; `diptych settings` lists all");
         return Ok(ExitCode::from(EXIT_UNKNOWN));
     }
     print!("{reference}");

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     engine::Engine,
     error::Stop,
-    partition::{ParkedAt, PartitionState, Phase, ViewState, ViewStatus},
+    partition::{ParkedAt, PartitionState, PartitionStatus, ViewState, ViewStatus},
     rows::{RowSlot, WorkingSet},
     stream_versions::{decode_version, encode_version, stream_key},
 };
@@ -104,7 +104,7 @@ enum VersionOrder {
 /// The action of a view for an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ViewAction {
-    /// The view contains the event, or will read it from the write side.
+    /// The view contains the event, or will read it from the write database.
     Skip,
     /// Folds the event into the row, unless the row contains it.
     Fold,
@@ -244,7 +244,7 @@ where
             state.park(view_index, &stream_id, ParkedAt { version: first_missing, reason }, retry_at);
         }
         if results.is_missed {
-            // The missing events can be read from the write side at once.
+            // The missing events can be read from the write database at once.
             state.retry_by(Instant::now());
         }
         if results.has_parked {
@@ -257,9 +257,9 @@ where
     pub(crate) fn halt_if_too_many(&mut self, partition: Partition) {
         let parked_max = self.config.parked_streams_max;
         let Some(state) = self.owned.get_mut(&partition) else { return };
-        if state.phase() != Phase::Halted && state.parked_count_max() > parked_max {
+        if state.status() != PartitionStatus::Halted && state.parked_count_max() > parked_max {
             tracing::error!(
-                %partition,
+                partition = partition.number(),
                 parked_max,
                 "partition halted: too many streams are parked; fix the cause given in the parked-stream warnings"
             );

@@ -34,7 +34,8 @@ where
         };
         for assignment in assignments {
             let state = self.restore_partition(assignment, &stored, ends);
-            tracing::debug!(partition = %state.partition, position = %state.mark.position, "partition assigned");
+            let (partition, position) = (state.partition.number(), state.mark.position.as_i64());
+            tracing::debug!(partition, position, "partition assigned");
             self.owned.insert(assignment.partition, state);
         }
         if !partitions.is_empty() {

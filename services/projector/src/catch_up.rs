@@ -1,4 +1,4 @@
-//! Reads from the write side: for a partition whose log has lost records, and for views that are behind their
+//! Reads from the write database: for a partition whose log has lost records, and for views that are behind their
 //! partition.
 
 use diptych_kernel::{
@@ -13,7 +13,7 @@ use crate::{
     apply::{BatchEvent, EventBatch},
     engine::Engine,
     error::Stop,
-    partition::{ParkedAt, PartitionState, Phase, ViewState},
+    partition::{ParkedAt, PartitionState, PartitionStatus, ViewState},
     trace::BatchSpans,
 };
 
@@ -25,12 +25,12 @@ where
     P: ProgressStore,
     C: ViewCache,
 {
-    /// Reads the next events of a partition from the write side; `None` where that failed and was postponed.
+    /// Reads the next events of a partition from the write database; `None` where that failed and was postponed.
     pub(crate) async fn read_tail(&mut self, partition: Partition, after: Position) -> Result<Option<EventPage>, Stop> {
         let limit = self.config.catch_up_events_max.max(1);
         match self.events.read_partition_after(partition, after, limit).await {
             Ok(tail) => {
-                self.write_side_answered();
+                self.write_database_answered();
                 self.metrics.caught_up.increment(u64::try_from(tail.events.len()).unwrap_or(u64::MAX));
                 Ok(Some(tail))
             }
@@ -43,8 +43,8 @@ where
         tail.events.len() < self.config.catch_up_events_max.max(1)
     }
 
-    /// The log has lost records: applies the next events of the partition from the write side instead. At the end the
-    /// log is read again; events that it still contains are repeats then.
+    /// The log has lost records: applies the next events of the partition from the write database instead. At the end
+    /// the log is read again; events that it still contains are repeats then.
     pub(crate) async fn recover_lost_records(&mut self, partition: Partition) -> Result<(), Stop> {
         let Some(after) = self.owned.get(&partition).map(|state| state.mark.position) else { return Ok(()) };
         let Some(tail) = self.read_tail(partition, after).await? else { return Ok(()) };
@@ -52,20 +52,20 @@ where
         let (complete_up_to, read_at) = (tail.complete_up_to, tail.read_at);
         let mut batch = self.prepare_batch(tail.events, is_live).await?;
         for index in 0..batch.events.len() {
-            if self.owned.get(&partition).is_some_and(|state| state.phase() == Phase::Halted) {
+            if self.owned.get(&partition).is_some_and(|state| state.status() == PartitionStatus::Halted) {
                 break;
             }
             self.apply_event(&mut batch, index);
         }
         if let Some(state) = self.owned.get_mut(&partition)
-            && let Phase::Recovering(offset) = state.phase()
+            && let PartitionStatus::Recovering(offset) = state.status()
             && is_end
         {
             state.advance(complete_up_to, read_at);
             state.become_starting(offset);
             tracing::info!(
-                %partition,
-                position = %state.mark.position,
+                partition = partition.number(),
+                position = state.mark.position.as_i64(),
                 "records lost by the log were read from the write database"
             );
         }

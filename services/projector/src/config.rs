@@ -13,7 +13,7 @@ pub struct ProjectorConfig {
     pub batch_records_max: usize,
     /// The maximum number of rows kept in memory, over all views and partitions.
     pub hot_rows_max: usize,
-    /// The maximum number of events per read from the write side, when views or partitions catch up. At least 1.
+    /// The maximum number of events per read from the write database, when views or partitions catch up. At least 1.
     pub catch_up_events_max: usize,
     /// The maximum number of parked streams per partition and view. With more the partition halts, as the cause is not
     /// single events.

@@ -56,7 +56,7 @@ where
         biased;
         stopped = member.run(&*log) => stopped,
         () = after(&shutdown, wait_max) => {
-            tracing::warn!(?wait_max, "shutdown timed out: the projector's stores did not answer");
+            tracing::warn!(wait_max_ms = wait_max.as_millis(), "shutdown timed out: the projector's stores did not answer");
             Stop::Shutdown
         }
     };
@@ -290,7 +290,10 @@ where
             match consumer.commit(&[(*partition, *offset)]).await {
                 Ok(CommitOutcome::Committed) => {}
                 Ok(CommitOutcome::Fenced) => {
-                    tracing::info!(%partition, "offset commit fenced: another member owns the partition");
+                    tracing::info!(
+                        partition = partition.number(),
+                        "offset commit fenced: another member owns the partition"
+                    );
                     self.engine.metrics.commits_fenced.increment(1);
                     self.engine.hot_rows.evict(&[*partition]);
                 }

@@ -243,17 +243,17 @@ where
         refreshed.is_ok()
     }
 
-    /// A row with its `as_of`: the partition's mark, if no stream is parked in the view, otherwise the row's own last
-    /// event.
+    /// A row as it is cached: current up to the partition's mark if no stream is parked in the view, otherwise up to
+    /// its own last event.
     fn cached_row(&self, slot: &RowSlot, is_live: bool) -> Option<(RowKey, CachedRow)> {
         let row = slot.row.clone()?;
         let state = self.owned.get(&slot.partition)?;
         let is_complete = is_live && state.views.get(slot.table).is_some_and(ViewState::is_complete);
-        let (as_of, as_of_time) = if is_complete && state.mark.position >= row.position {
+        let (current_up_to, as_of) = if is_complete && state.mark.position >= row.position {
             (state.mark.position, state.mark.as_of)
         } else {
             (row.position, slot.recorded_at)
         };
-        Some((slot.key.clone(), CachedRow { position: row.position, as_of, as_of_time, body: row.body }))
+        Some((slot.key.clone(), CachedRow { position: row.position, current_up_to, as_of, body: row.body }))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     config::ProjectorConfig,
     error::{ProjectorError, Stop},
     metrics::ProjectorMetrics,
-    partition::{PartitionState, Phase},
+    partition::{PartitionState, PartitionStatus},
     pending_progress::PendingProgress,
     retry::{Heartbeat, Retry},
     rows::{HotRows, Table, TableIndex},
@@ -37,9 +37,9 @@ pub(crate) struct Engine<D: Domain, S, V, P, C> {
     pub(crate) owned: BTreeMap<Partition, PartitionState>,
     pub(crate) pending_progress: PendingProgress,
     pub(crate) metrics: ProjectorMetrics,
-    /// Failures of the write side do not delay the log: tasks that need it are postponed.
-    write_side_backoff: Backoff,
-    write_side_log_limiter: LogLimiter,
+    /// Failures of the write database do not delay the log: tasks that need it are postponed.
+    write_database_backoff: Backoff,
+    write_database_log_limiter: LogLimiter,
     /// The partition of the last task, after which the next one is looked for.
     last_partition: Partition,
 }
@@ -82,8 +82,8 @@ where
         tables.push(Table { view: STREAM_VERSIONS, is_written_once: false });
         Self {
             hot_rows: HotRows::new(tables.len(), config.hot_rows_max),
-            write_side_backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
-            write_side_log_limiter: LogLimiter::default(),
+            write_database_backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
+            write_database_log_limiter: LogLimiter::default(),
             owned: BTreeMap::new(),
             pending_progress: PendingProgress::default(),
             metrics: ProjectorMetrics::new(),
@@ -142,14 +142,15 @@ where
         self.owned.values().filter_map(due).min()
     }
 
-    /// Postpones a partition's reads of the write side after a failure, and returns until when.
+    /// Postpones a partition's reads of the write database after a failure, and returns until when.
     pub(crate) fn postpone(&mut self, partition: Partition, error: PortError) -> Result<Instant, Stop> {
         if error.remedy() == Remedy::Operator {
             return Err(Stop::Failed(ProjectorError::Operator(error)));
         }
-        let until = Instant::now() + self.write_side_backoff.next_delay();
-        if self.write_side_log_limiter.allow().is_some() {
-            tracing::warn!(%partition, %error, "reading from the write database failed; the projector retries");
+        let until = Instant::now() + self.write_database_backoff.next_delay();
+        if self.write_database_log_limiter.allow().is_some() {
+            let partition = partition.number();
+            tracing::warn!(partition, %error, "reading from the write database failed; the projector retries");
         }
         if let Some(state) = self.owned.get_mut(&partition) {
             state.postpone_catch_up(until);
@@ -157,10 +158,10 @@ where
         Ok(until)
     }
 
-    /// Resets the backoff after an answer of the write side.
-    pub(crate) fn write_side_answered(&mut self) {
-        self.write_side_backoff.reset();
-        self.write_side_log_limiter.reset();
+    /// Resets the backoff after an answer of the write database.
+    pub(crate) fn write_database_answered(&mut self) {
+        self.write_database_backoff.reset();
+        self.write_database_log_limiter.reset();
     }
 
     /// The log of a partition is being read from this offset on.
@@ -179,10 +180,10 @@ where
 
 fn task_of(state: &PartitionState, now: Instant) -> Option<Task> {
     if state.may_catch_up(now) {
-        match state.phase() {
-            Phase::Starting(offset) => return Some(Task::StartReading(offset)),
-            Phase::Recovering(_) => return Some(Task::RecoverLostRecords),
-            Phase::Reading | Phase::Halted => {}
+        match state.status() {
+            PartitionStatus::Starting(offset) => return Some(Task::StartReading(offset)),
+            PartitionStatus::Recovering(_) => return Some(Task::RecoverLostRecords),
+            PartitionStatus::Reading | PartitionStatus::Halted => {}
         }
         if state.has_views_to_catch_up() {
             return Some(Task::CatchUpViews);

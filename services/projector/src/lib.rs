@@ -23,7 +23,7 @@
 //!
 //! **Missing events.** Versions of a stream are dense. The table [`STREAM_VERSIONS`] holds the current version of each
 //! stream, so an event that would skip a version is detected (`apply.rs`). So are skipped offsets, and a watermark that
-//! names a last event which was not received (`missing_events.rs`). Missing events are read from the write side
+//! names a last event which was not received (`missing_events.rs`). Missing events are read from the write database
 //! (`catch_up.rs`).
 //!
 //! **Parking.** An event that cannot be decoded, folded or read parks its stream in the views concerned, with the
@@ -31,8 +31,8 @@
 //! [`Scope::Partition`](diptych_kernel::domain::Scope::Partition) mixes streams in a row, so there the whole view is
 //! blocked in that partition. Parked streams are retried at start and at an interval.
 //!
-//! **New generations** of a view, and views that have fallen behind their partition, are filled from the write side in
-//! small batches while the others continue with the log, and become live when they reach the partition's mark.
+//! **New generations** of a view, and views that have fallen behind their partition, are filled from the write database
+//! in small batches while the others continue with the log, and become live when they reach the partition's mark.
 
 mod apply;
 mod assign;

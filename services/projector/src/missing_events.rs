@@ -6,7 +6,7 @@ use diptych_kernel::{
     ports::{EventStore, LogEntry, LogRecord, Offset, ProgressStore, ViewCache, ViewStore, Watermark},
 };
 
-use crate::{engine::Engine, error::Stop, partition::Phase, partition::ViewState, trace::BatchSpans};
+use crate::{engine::Engine, error::Stop, partition::PartitionStatus, partition::ViewState, trace::BatchSpans};
 
 /// A record of a batch.
 enum BatchRecord {
@@ -44,7 +44,7 @@ where
         touched.sort_unstable();
         touched.dedup();
         for (partition, offset, record) in records {
-            if self.owned.get(&partition).is_none_or(|state| state.phase() == Phase::Halted) {
+            if self.owned.get(&partition).is_none_or(|state| state.status() == PartitionStatus::Halted) {
                 if let BatchRecord::Event(index) = record {
                     spans.fail(index, "halted");
                 }
@@ -70,18 +70,19 @@ where
 
     /// Selects the records before which nothing is missing. From the first record on before which something is missing,
     /// the rest of its partition is dropped; it is read again after the missing events have been read from the write
-    /// side.
+    /// database.
     fn accept_records(&mut self, records: Vec<LogRecord>) -> RecordBatch {
         let mut batch = RecordBatch::default();
         for LogRecord { offset, entry } in records {
             let partition = entry.partition();
-            let Some(state) = self.owned.get_mut(&partition).filter(|state| state.phase() == Phase::Reading) else {
+            let Some(state) = self.owned.get_mut(&partition).filter(|state| state.status() == PartitionStatus::Reading)
+            else {
                 continue;
             };
             if let Some(reason) = state.missing_before(offset, &entry) {
                 let expected = state.expected_offset().0;
                 tracing::warn!(
-                    %partition,
+                    partition = partition.number(),
                     offset = offset.0,
                     expected,
                     reason,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     engine::Engine,
     error::Stop,
-    partition::{ParkedAt, Phase},
+    partition::{ParkedAt, PartitionStatus},
 };
 
 /// The number of streams retried in one task, so that the log is polled in between.
@@ -64,16 +64,16 @@ where
         let parked_max = self.config.parked_streams_max;
         if let Some(state) = self.owned.get_mut(&partition) {
             state.finish_retry_round(retry_at, not_before);
-            if state.phase() == Phase::Halted && state.parked_count_max() <= parked_max {
-                tracing::info!(%partition, "halted partition resumed");
+            if state.status() == PartitionStatus::Halted && state.parked_count_max() <= parked_max {
+                tracing::info!(partition = partition.number(), "halted partition resumed");
                 state.resume_from_halt();
             }
         }
         Ok(())
     }
 
-    /// Folds the events that the write side has of a parked stream, up to the partition's mark, into the views over
-    /// single streams, and advances the stream's version. Returns a failure of the write side as the inner error.
+    /// Folds the events that the write database has of a parked stream, up to the partition's mark, into the views over
+    /// single streams, and advances the stream's version. Returns a failure of the write database as the inner error.
     async fn resume_stream(
         &mut self,
         partition: Partition,
@@ -110,7 +110,7 @@ where
                 Ok(events) => events,
                 Err(error) => return Ok(Err(error)),
             };
-            self.write_side_answered();
+            self.write_database_answered();
             let count = events.len();
             let is_dense = events.first().is_some_and(|event| event.version == next);
             events.retain(|event| event.position <= up_to);
@@ -198,7 +198,8 @@ where
             if has_failed {
                 view_state.parked.insert(stream_id.clone(), at);
             } else {
-                tracing::info!(%view, %partition, %stream_id, "parked stream resumed");
+                let partition = partition.number();
+                tracing::info!(%view, partition, %stream_id, "parked stream resumed");
                 view_state.parked.remove(stream_id);
             }
         }

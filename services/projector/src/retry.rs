@@ -67,7 +67,8 @@ impl Retry {
         }
         let delay = self.backoff.next_delay();
         if self.log_limiter.allow().is_some() {
-            tracing::warn!(call = self.call, %error, ?delay, "a call of the projector failed and is repeated");
+            let delay_ms = delay.as_millis();
+            tracing::warn!(call = self.call, %error, delay_ms, "a call of the projector failed and is repeated");
         }
         tokio::select! {
             () = pause(delay) => Ok(()),

@@ -61,7 +61,8 @@ where
         let view = view_state.id;
         let Some(rebuilt) = view_state.take_rebuilt_rows() else { return Ok(()) };
         let Some(writes) = self.rows_to_replace(index, rebuilt, mark.position).await? else {
-            tracing::info!(%view, %partition, "rebuilt rows cannot be written yet: the partition has to advance first");
+            let partition = partition.number();
+            tracing::info!(%view, partition, "rebuilt rows cannot be written yet: the partition has to advance first");
             return Ok(());
         };
         if !writes.is_empty() {
@@ -76,7 +77,8 @@ where
             view_state.parked.clear();
             view_state.become_live(mark);
         }
-        tracing::info!(%view, %partition, rows = writes.len(), "the rows of a view were rebuilt");
+        let (partition_number, rows) = (partition.number(), writes.len());
+        tracing::info!(%view, partition = partition_number, rows, "the rows of a view were rebuilt");
         self.save_progress(&[partition]).await
     }
 

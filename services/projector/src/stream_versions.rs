@@ -22,7 +22,7 @@ pub(crate) fn encode_version(version: Version) -> Bytes {
 }
 
 /// Decodes the version in a row. A row that cannot be decoded counts as absent: then the stream's next event looks like
-/// a gap, and the whole stream is read from the write side.
+/// a gap, and the whole stream is read from the write database.
 pub(crate) fn decode_version(row: Option<&Row>) -> Version {
     let body = row.and_then(|row| row.body.as_deref());
     let number = body.and_then(|body| <[u8; 4]>::try_from(body).ok()).map(u32::from_be_bytes);

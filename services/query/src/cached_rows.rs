@@ -66,8 +66,8 @@ pub(crate) struct MissingRow {
 /// A row of the read database.
 struct StoredRow {
     row: CachedRow,
-    /// Whether the row is known to be current up to `as_of`. A parked stream makes that unknown, and then the row must
-    /// not be cached.
+    /// Whether the row is known to be current up to its `current_up_to`. A parked stream makes that unknown, and then
+    /// the row must not be cached.
     is_cacheable: bool,
 }
 
@@ -299,8 +299,8 @@ impl From<CacheRead> for CacheLookup {
 fn stored_row(row: Option<Row>, progress: Option<&PartitionProgress>) -> StoredRow {
     let Row { position, body } = row.unwrap_or(Row { position: Position::START, body: None });
     let reached = progress.map_or(Position::START, |progress| progress.position);
-    let as_of_time = progress.and_then(|progress| progress.as_of).unwrap_or_default();
+    let as_of = progress.and_then(|progress| progress.as_of).unwrap_or_default();
     // A row may be ahead of its view's progress: rows are written first.
-    let row = CachedRow { position, as_of: position.max(reached), as_of_time, body };
+    let row = CachedRow { position, current_up_to: position.max(reached), as_of, body };
     StoredRow { row, is_cacheable: progress.is_some() }
 }

@@ -9,9 +9,9 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryConfig {
     /// Maximum duration of a call without a deadline of its own. Default 2 s.
-    pub wait_default: Duration,
+    pub call_timeout_default: Duration,
     /// Maximum duration of a call, whatever its deadline. Default 30 s.
-    pub wait_max: Duration,
+    pub call_timeout_max: Duration,
     /// Interval between loads of stored progress while the store signals no change. Default 100 ms.
     pub progress_poll_interval: Duration,
     /// The same interval while calls wait for progress that has not been announced through the cache. Default 10 ms,
@@ -50,8 +50,8 @@ impl QueryConfig {
 impl Default for QueryConfig {
     fn default() -> Self {
         Self {
-            wait_default: Duration::from_secs(2),
-            wait_max: Duration::from_secs(30),
+            call_timeout_default: Duration::from_secs(2),
+            call_timeout_max: Duration::from_secs(30),
             progress_poll_interval: Duration::from_millis(100),
             progress_poll_interval_while_waiting: Duration::from_millis(10),
             announcement_poll_interval: Duration::from_millis(2),

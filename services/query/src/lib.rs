@@ -1,9 +1,9 @@
 //! Query path: reads rows from the cache and the read database, never older than the caller's token.
 //!
 //! - **G6, read your writes.** An answer contains everything up to the caller's token, or the call fails with
-//!   [`QueryError::Behind`]. Each row states up to which position it is current: its own position, or `as_of`, the
-//!   view's progress in the row's partition as read *before* the row was. Where neither reaches the token, the reader
-//!   waits for the progress of that partition and reads again.
+//!   [`QueryError::Behind`]. Each row states up to which position it is current: the view's progress in the row's
+//!   partition as read *before* the row was, or its own position if that is larger. Where that does not reach the
+//!   token, the reader waits for the progress of the partition and reads again.
 //! - **G7, monotonic reads.** Once a row at some position has been answered from the read database, the cache neither
 //!   keeps nor accepts an older one: a fill needs a lease taken before the row was read, a refused fill makes the
 //!   reader read the row again, and a cached row that is too old is invalidated before the newer row is answered. While

@@ -7,10 +7,11 @@ use std::{
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
-/// Delays between retries: exponential with jitter above a minimum, so that callers that failed together do not retry
-/// together (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+/// Delays between retries: exponential with "equal jitter", so that callers that failed together do not retry together,
+/// and none retries early (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 ///
-/// The nth delay since the last [`Backoff::reset`] is drawn uniformly from `min ..= min * 2^n`, capped at `max`.
+/// The nth delay since the last [`Backoff::reset`] is drawn uniformly from the upper half of `0 ..= min * 2^n`; with
+/// `max` in place of `min * 2^n` once that is larger, and never below `min`.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     min: Duration,
@@ -36,7 +37,7 @@ impl Backoff {
     /// The delay before the next retry.
     pub fn next_delay(&mut self) -> Duration {
         self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
-        self.random.random_range(self.min..=self.ceiling)
+        self.random.random_range(self.min.max(self.ceiling / 2)..=self.ceiling)
     }
 
     /// Starts again from `min`, after a success.
@@ -59,7 +60,8 @@ mod tests {
             for (number, exponent) in (1..=20_u32).enumerate() {
                 let delay = backoff.next_delay();
                 let ceiling = MIN.saturating_mul(2_u32.pow(exponent)).min(MAX);
-                assert!((MIN..=ceiling).contains(&delay), "seed {seed}, delay {number}: {delay:?}");
+                let floor = MIN.max(ceiling / 2);
+                assert!((floor..=ceiling).contains(&delay), "seed {seed}, delay {number}: {delay:?}");
             }
             backoff.reset();
             assert!(backoff.next_delay() <= MIN * 2, "seed {seed}");

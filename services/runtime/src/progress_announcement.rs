@@ -33,9 +33,9 @@ pub fn progress_announcement_key(partition: Partition) -> RowKey {
 pub fn encode_progress_announcement(updates: &[ProgressUpdate]) -> CachedRow {
     let progress = || updates.iter().map(|update| &update.progress);
     let position = progress().map(|progress| progress.position).max().unwrap_or_default();
-    let as_of_time = progress().map(|progress| progress.as_of).max().unwrap_or_default();
+    let as_of = progress().map(|progress| progress.as_of).max().unwrap_or_default();
     let announcement = Announcement { views: updates.iter().map(ViewProgress::from).collect() };
-    CachedRow { position, as_of: position, as_of_time, body: Some(announcement.encode_to_vec().into()) }
+    CachedRow { position, current_up_to: position, as_of, body: Some(announcement.encode_to_vec().into()) }
 }
 
 /// Decodes the progress of these views from the announcement of a partition. Views that it does not contain, and
@@ -148,7 +148,7 @@ mod tests {
     fn an_announcement_is_decoded_as_it_was_encoded() {
         let announced = [update(SEATS, 5, &["seat-1", "seat-2"]), update(TOTALS, 4, &[])];
         let row = encode_progress_announcement(&announced);
-        assert_eq!((row.position.as_i64(), row.as_of.as_i64(), row.as_of_time.as_micros()), (5, 5, 50));
+        assert_eq!((row.position.as_i64(), row.current_up_to.as_i64(), row.as_of.as_micros()), (5, 5, 50));
         assert_eq!(decode_progress_announcement(&row, partition(), &[TOTALS, SEATS]), announced);
     }
 

@@ -65,7 +65,10 @@ impl EmbeddedViewCache {
 
     /// Caches a row unless a newer one is cached. The caller holds the key's lock.
     fn put(&self, key: Key, row: CachedRow) -> bool {
-        let newer = self.rows.get(&key).is_some_and(|there| (there.position, there.as_of) > (row.position, row.as_of));
+        let newer = self
+            .rows
+            .get(&key)
+            .is_some_and(|there| (there.position, there.current_up_to) > (row.position, row.current_up_to));
         if !newer {
             self.rows.insert(key, row);
         }

@@ -28,13 +28,13 @@ use crate::{
 /// Counts the delivery reports of the records of one append.
 #[derive(Debug, Default)]
 pub(super) struct AppendBatch {
-    outcome: Mutex<AppendOutcome>,
+    progress: Mutex<DeliveryProgress>,
     changed: Notify,
 }
 
-/// Progress of an [`AppendBatch`].
+/// Delivery reports of an [`AppendBatch`] so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AppendOutcome {
+pub(super) struct DeliveryProgress {
     pub(super) enqueued: usize,
     pub(super) delivered: usize,
     failed: usize,
@@ -44,7 +44,7 @@ pub(super) struct AppendOutcome {
     pub(super) is_unknown: bool,
 }
 
-impl AppendOutcome {
+impl DeliveryProgress {
     fn is_complete(&self) -> bool {
         self.delivered + self.failed >= self.enqueued
     }
@@ -53,29 +53,29 @@ impl AppendOutcome {
 impl AppendBatch {
     /// Expects one more delivery report.
     pub(super) fn record_enqueued(&self) {
-        self.outcome.lock().enqueued += 1;
+        self.progress.lock().enqueued += 1;
     }
 
-    pub(super) fn outcome(&self) -> AppendOutcome {
-        self.outcome.lock().clone()
+    pub(super) fn progress(&self) -> DeliveryProgress {
+        self.progress.lock().clone()
     }
 
     /// Waits until every enqueued record has a delivery report.
     pub(super) async fn completed(&self) {
-        self.until(AppendOutcome::is_complete).await;
+        self.until(DeliveryProgress::is_complete).await;
     }
 
     /// Waits until every enqueued record has a delivery report, or one has failed: the records behind a failed one are
     /// never sent, so their reports come only after a purge.
     pub(super) async fn completed_or_failed(&self) {
-        self.until(|outcome| outcome.failure.is_some() || outcome.is_complete()).await;
+        self.until(|progress| progress.failure.is_some() || progress.is_complete()).await;
     }
 
-    async fn until(&self, condition: impl Fn(&AppendOutcome) -> bool) {
+    async fn until(&self, condition: impl Fn(&DeliveryProgress) -> bool) {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            if condition(&self.outcome.lock()) {
+            if condition(&self.progress.lock()) {
                 return;
             }
             changed.await;
@@ -83,20 +83,20 @@ impl AppendBatch {
     }
 
     fn record_delivery(&self, result: Result<(), RDKafkaErrorCode>) {
-        let mut outcome = self.outcome.lock();
+        let mut progress = self.progress.lock();
         match result {
-            Ok(()) => outcome.delivered += 1,
+            Ok(()) => progress.delivered += 1,
             Err(code) => {
-                outcome.failed += 1;
+                progress.failed += 1;
                 // The report of a record that was purged because of a failure may arrive before that of the failure.
-                if outcome.failure.is_none_or(is_purged) {
-                    outcome.failure = Some(code);
+                if progress.failure.is_none_or(is_purged) {
+                    progress.failure = Some(code);
                 }
-                outcome.is_unknown |= !is_known_not_done(code);
+                progress.is_unknown |= !is_known_not_done(code);
             }
         }
-        let wakes_waiters = outcome.failure.is_some() || outcome.is_complete();
-        drop(outcome);
+        let wakes_waiters = progress.failure.is_some() || progress.is_complete();
+        drop(progress);
         if wakes_waiters {
             self.changed.notify_waiters();
         }

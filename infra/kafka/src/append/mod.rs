@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use self::{
-    delivery::{AppendBatch, AppendOutcome, DeliveryOpaque},
+    delivery::{AppendBatch, DeliveryOpaque, DeliveryProgress},
     idempotent_producer::{IdempotentProducer, ProducerRecord},
 };
 use crate::{
@@ -77,17 +77,17 @@ impl Appender {
         let batch = Arc::new(AppendBatch::default());
         let enqueue_failure = self.enqueue_all(&producer, &batch, entries, deadline).await?;
         let is_in_time = timeout_at(deadline, batch.completed_or_failed()).await.is_ok();
-        let outcome = batch.outcome();
-        if enqueue_failure.is_none() && is_in_time && outcome.failure.is_none() {
+        let progress = batch.progress();
+        if enqueue_failure.is_none() && is_in_time && progress.failure.is_none() {
             return Ok(());
         }
-        if matches!(enqueue_failure, Some(EnqueueFailure::QueueFull)) && outcome.enqueued == 0 {
+        if matches!(enqueue_failure, Some(EnqueueFailure::QueueFull)) && progress.enqueued == 0 {
             return Err(queue_full(&self.config));
         }
         self.abandon(&producer).await?;
         // A purged record gets its report at once; the outcome of a record without a report is unknown.
         let is_known = timeout(PURGE_WAIT_MAX, batch.completed()).await.is_ok();
-        Err(append_error(&self.config, enqueue_failure.as_ref(), is_known, &batch.outcome(), entries.len()))
+        Err(append_error(&self.config, enqueue_failure.as_ref(), is_known, &batch.progress(), entries.len()))
     }
 
     /// Rejects entries that can never be appended, before any entry is.
@@ -204,7 +204,7 @@ fn append_error(
     config: &KafkaConfig,
     enqueue_failure: Option<&EnqueueFailure>,
     is_known: bool,
-    outcome: &AppendOutcome,
+    progress: &DeliveryProgress,
     entries_count: usize,
 ) -> PortError {
     let (topic, servers) = (&config.topic, &config.bootstrap_servers);
@@ -213,7 +213,7 @@ fn append_error(
         Some(EnqueueFailure::QueueFull) | None => None,
     };
     // The first failure is the cause; the records behind it were purged because of it.
-    let cause = outcome.failure.filter(|code| !is_purged(*code)).or(enqueue_code);
+    let cause = progress.failure.filter(|code| !is_purged(*code)).or(enqueue_code);
     let reason = match cause {
         Some(code) => code.to_string(),
         None => format!(
@@ -223,11 +223,11 @@ fn append_error(
     };
     let advice = cause.and_then(advice);
     let hint = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
-    let delivered = outcome.delivered;
+    let delivered = progress.delivered;
     let message = format!(
         "{delivered} of {entries_count} records were acknowledged for topic {topic} by {servers}: {reason}{hint}"
     );
-    let is_nothing_stored = is_known && delivered == 0 && !outcome.is_unknown;
+    let is_nothing_stored = is_known && delivered == 0 && !progress.is_unknown;
     match advice {
         Some(_) if is_nothing_stored => PortError::operator(message),
         _ if is_nothing_stored => PortError::not_done(message),

@@ -109,7 +109,8 @@ impl MemberThread {
         }
         if let Err(error) = consumer.pause(&partition_list(topic, &unreadable)) {
             // Records of these partitions that are fetched all the same are skipped.
-            tracing::debug!(member = %self.identity, %error, ?unreadable, "cannot pause partitions");
+            let partitions: Vec<u16> = unreadable.iter().map(|partition| partition.number()).collect();
+            tracing::debug!(member = %self.identity, %error, ?partitions, "cannot pause partitions");
         }
         Ok(records)
     }

@@ -93,8 +93,8 @@ impl FetchPositions {
                 *next = offset + 1;
                 self.foreign_records_count += 1;
                 if self.log_limiter.allow().is_some() {
-                    let skipped = self.foreign_records_count;
-                    tracing::warn!(topic, %partition, offset, skipped, "skipped a record of another program");
+                    let (partition, skipped) = (partition.number(), self.foreign_records_count);
+                    tracing::warn!(topic, partition, offset, skipped, "skipped a record of another program");
                 }
                 Fetched::Skipped
             }

@@ -73,10 +73,9 @@ impl MemberThread {
     pub(super) fn complete_overdue_revocation(&mut self) {
         if let Some(revocation) = self.pending_revocation.as_ref().filter(|pending| pending.deadline <= Instant::now())
         {
-            let waited = self.identity.config.revoke_wait_max;
             tracing::warn!(
                 member = %self.identity,
-                ?waited,
+                waited_ms = self.identity.config.revoke_wait_max.as_millis(),
                 "the member did not finish its revoked partitions in time; the rebalance goes on without it"
             );
             self.complete_revocation(revocation.guard_id);

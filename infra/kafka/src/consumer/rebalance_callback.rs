@@ -71,7 +71,8 @@ impl ConsumerContext for RebalanceContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions = partitions_in(list);
         let is_assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        tracing::debug!(is_assigned, ?partitions, "rebalance");
+        let numbers: Vec<u16> = partitions.iter().map(|partition| partition.number()).collect();
+        tracing::debug!(is_assigned, partitions = ?numbers, "rebalance");
         if self.is_closing.load(Ordering::SeqCst) {
             // A closed consumer does not answer to a response any more, and librdkafka would wait for the answer.
             if consumer.closed() {

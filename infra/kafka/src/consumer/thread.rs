@@ -140,7 +140,7 @@ impl MemberThread {
         if self.consumer.is_some() && self.last_activity.elapsed() >= session_timeout {
             tracing::warn!(
                 member = %self.identity,
-                ?session_timeout,
+                session_timeout_ms = session_timeout.as_millis(),
                 "session expired: the member did not poll within the session timeout, and has lost its partitions"
             );
             self.close();

@@ -22,7 +22,7 @@ const ATTEMPTS_MAX: usize = 8;
 /// A row to be stored in the cache.
 pub(super) struct RowRefresh {
     key: Key,
-    /// The position and `as_of`, by which rows of a key are compared: the larger is the newer one.
+    /// The position and `current_up_to`, by which rows of a key are compared: the larger is the newer one.
     freshness: (Position, Position),
     /// `None` where the row is too large.
     value: Option<Bytes>,
@@ -64,7 +64,7 @@ impl RowRefresh {
 }
 
 fn freshness(row: &CachedRow) -> (Position, Position) {
-    (row.position, row.as_of)
+    (row.position, row.current_up_to)
 }
 
 /// The newest row of each key.
@@ -159,11 +159,11 @@ mod tests {
 
     use super::*;
 
-    fn row(position: i64, as_of: i64) -> CachedRow {
+    fn row(position: i64, current_up_to: i64) -> CachedRow {
         CachedRow {
             position: Position::from_i64(position).unwrap(),
-            as_of: Position::from_i64(as_of).unwrap(),
-            as_of_time: Timestamp::from_micros(as_of),
+            current_up_to: Position::from_i64(current_up_to).unwrap(),
+            as_of: Timestamp::from_micros(current_up_to),
             body: Some(Bytes::from(format!("at {position}"))),
         }
     }
@@ -177,11 +177,19 @@ mod tests {
     fn only_an_item_that_is_not_newer_is_replaced() {
         let cas = CasToken::from(FillLease(7));
         let value = |row: &CachedRow| Reply::Value { cas, value: value::encode(row), may_be_stale: false };
-        for (position, as_of) in [(4, 9), (5, 7), (1, 1)] {
-            assert_eq!(step(&value(&row(position, as_of))), RefreshStep::Replace(cas), "{position} as of {as_of}");
+        for (position, current_up_to) in [(4, 9), (5, 7), (1, 1)] {
+            assert_eq!(
+                step(&value(&row(position, current_up_to))),
+                RefreshStep::Replace(cas),
+                "{position} as of {current_up_to}"
+            );
         }
-        for (position, as_of) in [(5, 8), (5, 9), (6, 6)] {
-            assert_eq!(step(&value(&row(position, as_of))), RefreshStep::Skip, "{position} as of {as_of}");
+        for (position, current_up_to) in [(5, 8), (5, 9), (6, 6)] {
+            assert_eq!(
+                step(&value(&row(position, current_up_to))),
+                RefreshStep::Skip,
+                "{position} as of {current_up_to}"
+            );
         }
         let amended = CachedRow { body: None, ..row(5, 8) };
         assert_eq!(step(&value(&amended)), RefreshStep::Replace(cas), "equal freshness, another row");

@@ -292,7 +292,7 @@ impl ConnectionTask {
                 self.failures = FAILURES_MAX - 1;
                 self.up_since = Instant::now();
                 self.state.set_down(false);
-                info!(server = %self.state.server, after = ?down_since.elapsed(), "a cache server is back");
+                info!(server = %self.state.server, after_ms = down_since.elapsed().as_millis(), "a cache server is back");
                 return true;
             }
         }

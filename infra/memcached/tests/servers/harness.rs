@@ -70,7 +70,7 @@ pub(crate) fn row(position: i64) -> CachedRow {
 
 pub(crate) fn row_of(position: i64, body: Option<Bytes>) -> CachedRow {
     let position = Position::from_i64(position).unwrap();
-    CachedRow { position, as_of: position, as_of_time: Timestamp::from_micros(position.as_i64()), body }
+    CachedRow { position, current_up_to: position, as_of: Timestamp::from_micros(position.as_i64()), body }
 }
 
 pub(crate) async fn read_one(cache: &MemcachedViewCache, number: usize) -> CacheRead {

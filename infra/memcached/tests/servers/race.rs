@@ -28,7 +28,7 @@ const STEPS: usize = 120;
 struct RaceModel {
     /// The position of each key's row, and of the last change of all.
     store: Mutex<([i64; KEYS], i64)>,
-    /// The newest row of each key that was read or is known to be cached: its position and `as_of`.
+    /// The newest row of each key that was read or is known to be cached: its position and `current_up_to`.
     seen: [Mutex<(i64, i64)>; KEYS],
     hits: AtomicUsize,
     fills_accepted: AtomicUsize,
@@ -48,24 +48,24 @@ impl RaceModel {
 
     fn raise(&self, number: usize, row: &CachedRow) {
         let mut seen = self.seen[number].lock();
-        *seen = (*seen).max((row.position.as_i64(), row.as_of.as_i64()));
+        *seen = (*seen).max((row.position.as_i64(), row.current_up_to.as_i64()));
     }
 
     /// Asserts that a returned row is not older than any returned before its read began.
     fn check_returned(&self, number: usize, row: &CachedRow, before: (i64, i64)) {
-        let (position, as_of) = (row.position.as_i64(), row.as_of.as_i64());
-        assert_eq!(*row, self::row(number, position, as_of), "not a row of this key");
-        let is_older = if self.has_zombies { (position, as_of) < before } else { position < before.0 };
-        assert!(!is_older, "after {before:?} a reader got {position} as of {as_of}");
+        let (position, current_up_to) = (row.position.as_i64(), row.current_up_to.as_i64());
+        assert_eq!(*row, self::row(number, position, current_up_to), "not a row of this key");
+        let is_older = if self.has_zombies { (position, current_up_to) < before } else { position < before.0 };
+        assert!(!is_older, "after {before:?} a reader got {position} as of {current_up_to}");
         self.raise(number, row);
     }
 }
 
-fn row(number: usize, position: i64, as_of: i64) -> CachedRow {
+fn row(number: usize, position: i64, current_up_to: i64) -> CachedRow {
     CachedRow {
         position: Position::from_i64(position).unwrap(),
-        as_of: Position::from_i64(as_of).unwrap(),
-        as_of_time: Timestamp::from_micros(as_of),
+        current_up_to: Position::from_i64(current_up_to).unwrap(),
+        as_of: Timestamp::from_micros(current_up_to),
         body: Some(Bytes::from(format!("{number} at {position}"))),
     }
 }

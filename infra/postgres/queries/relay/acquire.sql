@@ -1,6 +1,9 @@
--- Acquires or extends the lease for owner $1 and $2 seconds, if it is free or already that owner's. If is_held is
--- false, the row shows the holder at the beginning of the statement: if the lease was_free then, another owner has
--- taken it meanwhile.
+-- Acquires the lease for owner $1 and $2 seconds if it is free, has expired or is already that owner's. The fence stays
+-- the same only if the owner extends a lease that has not expired.
+--
+-- Returns one row. is_held: the lease is $1's now. If is_held is false, another owner has it, and the row is the one at
+-- the beginning of the statement: if was_free is true in it, another owner took the lease after the beginning of the
+-- statement and before the update, and the row does not show that owner.
 WITH taken AS (
     UPDATE relay SET
         fence = CASE WHEN owner = $1 AND expires_at > statement_timestamp() THEN fence ELSE fence + 1 END,

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bare_insert;
 mod durability;
 mod failures;
 mod hosts;

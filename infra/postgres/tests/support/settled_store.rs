@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use diptych_kernel::{
-    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{
-        AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
-        RelayCursor, RelayState, Snapshot, StreamLoad,
-    },
+    Partition, Position,
+    ports::{CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, PortResult, RelayCursor, RelayState},
+    testing::EventStoreWrapper,
 };
 use diptych_postgres::PostgresEventStore;
 use tokio_postgres::Client;
@@ -65,17 +63,11 @@ impl SettledStore {
     }
 }
 
-impl EventStore for SettledStore {
-    fn partitions(&self) -> Partitions {
-        self.store.partitions()
-    }
+impl EventStoreWrapper for SettledStore {
+    type Inner = PostgresEventStore;
 
-    async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
-        self.store.append(units, snapshots).await
-    }
-
-    async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
-        self.store.load(streams, snapshot_format, requests).await
+    fn inner(&self) -> &PostgresEventStore {
+        &self.store
     }
 
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
@@ -89,23 +81,6 @@ impl EventStore for SettledStore {
         limit: usize,
     ) -> PortResult<EventPage> {
         self.settled(limit, || self.store.read_partition_after(partition, cursor_exclusive, limit)).await
-    }
-
-    async fn read_stream_after(
-        &self,
-        stream_id: &StreamId,
-        version_exclusive: Version,
-        limit: usize,
-    ) -> PortResult<Vec<RecordedEvent>> {
-        self.store.read_stream_after(stream_id, version_exclusive, limit).await
-    }
-
-    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
-        self.store.wait_for_events(cursor_exclusive, wait_max).await;
-    }
-
-    async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
-        self.store.forget_requests(recorded_before, limit).await
     }
 }
 

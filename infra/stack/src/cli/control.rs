@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use diptych_stack::Stack;
 
+use super::stack_name::name_option;
+
 /// Kills processes and their descendants with SIGKILL, as in a crash.
 ///
 /// Data is kept. A killed process is not restarted automatically: use `cargo stack restart PROCESS` or `cargo stack
@@ -94,9 +96,4 @@ pub(crate) fn resume(args: &Resume, stack: &Stack) -> anyhow::Result<ExitCode> {
         println!("{process} resumed");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the option `--name STACK` to append to a command, empty for the default stack.
-pub(super) fn name_option(stack: &Stack) -> String {
-    if stack.name() == super::DEFAULT { String::new() } else { format!(" --name {}", stack.name()) }
 }

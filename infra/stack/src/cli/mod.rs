@@ -7,6 +7,7 @@ mod install;
 mod logs;
 mod product;
 mod server_name;
+mod stack_name;
 mod status;
 mod test;
 mod text;
@@ -15,9 +16,6 @@ mod up;
 use std::process::ExitCode;
 
 use diptych_stack::{Stack, StackPaths, StackResult};
-
-/// Name of the stack unless one is given.
-const DEFAULT: &str = "default";
 
 /// Runs the real servers on one machine, without containers: Postgres, Kafka, Cassandra in the place of ScyllaDB,
 /// memcached and Envoy.
@@ -69,7 +67,7 @@ impl Cli {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let paths = StackPaths::in_target_folder()?;
         let name = self.name.as_deref();
-        let stack = name.unwrap_or(DEFAULT);
+        let stack = name.unwrap_or(stack_name::DEFAULT);
         match self.subcommand {
             Subcommand::Up(args) => up::run(args, &paths, stack).await,
             Subcommand::Down(args) => down::run(&args, &paths, stack).await,

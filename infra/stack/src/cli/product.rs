@@ -7,7 +7,7 @@ use diptych_stack::{Product, ProductConfig, Server, Stack, StackPaths};
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::control::name_option;
+use super::stack_name::name_option;
 
 /// Options of the product.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use diptych_stack::{ProcessStatus, Stack, StackPaths};
 
 use super::{
-    DEFAULT,
+    stack_name::DEFAULT,
     text::{memory, table, uptime},
 };
 

@@ -6,9 +6,9 @@ use diptych_stack::{Stack, StackConfig, StackPaths};
 use tokio::time::Instant;
 
 use super::{
-    control::name_option,
     install, product,
     server_name::{ServerName, chosen},
+    stack_name::name_option,
     status::status_table,
     text::uptime,
 };

@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
-use crate::{StackError, StackResult};
+use crate::error::{StackError, StackResult};
 
 /// Time limit, sufficient for a slow connection.
 const END_TIMEOUT: Duration = Duration::from_secs(20 * 60);

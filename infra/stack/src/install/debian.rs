@@ -4,8 +4,14 @@ use std::{collections::BTreeSet, path::Path};
 
 use tokio::process::Command;
 
-use super::{Package, ProgressReporter, Tools, command::run, java, programs::find_program};
-use crate::{StackError, StackResult};
+use super::{
+    command::run,
+    java,
+    package::{Package, ProgressReporter},
+    programs::find_program,
+    tools::Tools,
+};
+use crate::error::{StackError, StackResult};
 
 /// How long to wait for the lock of the package manager, in seconds.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=300";

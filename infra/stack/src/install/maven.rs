@@ -8,8 +8,13 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{Package, ProgressReporter, checksums, command::run, programs::find_program};
-use crate::{StackError, StackResult};
+use super::{
+    checksums,
+    command::run,
+    package::{Package, ProgressReporter},
+    programs::find_program,
+};
+use crate::error::{StackError, StackResult};
 
 /// Pinned, so that every version of Maven behaves the same.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";

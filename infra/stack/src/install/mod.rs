@@ -10,6 +10,7 @@ mod command;
 mod debian;
 mod java;
 mod maven;
+mod package;
 mod programs;
 mod python;
 mod scripts;
@@ -21,35 +22,13 @@ use std::{
     path::Path,
 };
 
+pub use package::{Package, ProgressReporter};
 pub use tools::Tools;
 
-use crate::{StackError, StackPaths, StackResult};
-
-/// Receives human-readable lines about the progress.
-pub type ProgressReporter<'a> = &'a (dyn Fn(&str) + Sync);
-
-/// An installable package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Package {
-    /// Apache Kafka.
-    Kafka,
-    /// Apache Cassandra, the CQL store under test.
-    Cassandra,
-    /// Postgres.
-    Postgres,
-    /// memcached.
-    Memcached,
-    /// Envoy.
-    Envoy,
-    /// `cqlsh` and `grpcurl`.
-    Clients,
-}
-
-impl Package {
-    /// Everything.
-    pub const ALL: [Self; 6] =
-        [Self::Kafka, Self::Cassandra, Self::Postgres, Self::Memcached, Self::Envoy, Self::Clients];
-}
+use crate::{
+    error::{StackError, StackResult},
+    paths::StackPaths,
+};
 
 /// Installs those packages that are missing. A concurrent call waits for the first, and then finds everything
 /// installed.

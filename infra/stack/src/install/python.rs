@@ -11,11 +11,12 @@ use std::{
 use tokio::process::Command;
 
 use super::{
-    Package, ProgressReporter, checksums,
+    checksums,
     command::run,
+    package::{Package, ProgressReporter},
     programs::{find_program, is_program},
 };
-use crate::{StackError, StackResult};
+use crate::error::{StackError, StackResult};
 
 /// A virtual environment.
 struct PythonEnvironment {

@@ -2,8 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use super::{Tools, python};
-use crate::{StackError, StackResult};
+use super::{python, tools::Tools};
+use crate::error::{StackError, StackResult};
 
 /// Kafka's tools, by their names in its distribution.
 const KAFKA_TOOLS: &[(&str, &str)] = &[

@@ -3,11 +3,15 @@
 use std::{fs, path::PathBuf};
 
 use super::{
-    Package, java, maven,
+    java, maven,
+    package::Package,
     programs::{find_program, is_program},
     python,
 };
-use crate::{StackError, StackPaths, StackResult};
+use crate::{
+    error::{StackError, StackResult},
+    paths::StackPaths,
+};
 
 /// Finds installed programs. This is cheap: it only checks whether files exist.
 #[derive(Clone, Debug)]

@@ -17,7 +17,8 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    StackError, StackPaths, StackResult,
+    error::{StackError, StackResult},
+    paths::StackPaths,
     state::{self, StackFolder, StackState},
 };
 

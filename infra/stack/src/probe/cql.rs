@@ -3,7 +3,7 @@
 use tokio::net::TcpStream;
 
 use super::{
-    connect,
+    connect::connect,
     protocol::{length, receive, receive_bytes, send},
 };
 

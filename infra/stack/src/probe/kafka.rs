@@ -2,7 +2,7 @@
 //! no broker.
 
 use super::{
-    connect,
+    connect::connect,
     protocol::{Reader, length, receive, receive_bytes, send},
 };
 

@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::{connect, protocol::send};
+use super::{connect::connect, protocol::send};
 
 pub(super) async fn probe(port: u16) -> Result<(), String> {
     let mut stream = connect(port).await?;

@@ -1,6 +1,7 @@
 //! Readiness probes, each in the protocol of the server. An open port is not enough: Kafka and Cassandra listen before
 //! they can answer, and the kernel accepts connections for a paused server.
 
+mod connect;
 mod cql;
 mod grpc;
 mod http;
@@ -12,20 +13,15 @@ mod protocol;
 use std::{
     fs::File,
     io::{Read, Seek, SeekFrom},
-    net::Ipv4Addr,
     path::Path,
     time::Duration,
 };
 
-use tokio::net::TcpStream;
-
+use self::connect::{NotReadyReason, connect};
 use crate::process::Readiness;
 
 /// Time limit of one probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Human-readable reason why a process is not ready.
-type NotReadyReason = String;
 
 /// Probes a process once. `log` is its log, `log_offset` the length of the log in bytes when the process started.
 ///
@@ -47,11 +43,6 @@ pub(crate) async fn probe(ready: &Readiness, log: &Path, log_offset: u64) -> Res
     };
     let answer = tokio::time::timeout(PROBE_TIMEOUT, question).await;
     answer.unwrap_or_else(|_| Err(format!("it did not answer within {} s", PROBE_TIMEOUT.as_secs())))
-}
-
-async fn connect(port: u16) -> Result<TcpStream, NotReadyReason> {
-    let connected = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
-    connected.map_err(|error| format!("cannot connect to port {port}: {error}"))
 }
 
 fn log_has_line(text: &str, log: &Path, log_offset: u64) -> Result<(), NotReadyReason> {

@@ -5,7 +5,7 @@ use std::fmt;
 use tokio::net::TcpStream;
 
 use super::{
-    connect,
+    connect::connect,
     protocol::{length, receive, receive_bytes, send},
 };
 

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, net::Ipv4Addr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -5,7 +5,7 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{sleep, timeout};
 
-use super::ProcessIdentity;
+use super::identity::ProcessIdentity;
 
 /// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);

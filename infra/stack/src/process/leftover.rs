@@ -4,8 +4,8 @@ use std::{io, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{ProcessSpec, proc_fs};
-use crate::{StackError, StackResult};
+use super::{proc_fs, spec::ProcessSpec};
+use crate::error::{StackError, StackResult};
 
 /// Time limit for orphaned processes to end.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -13,8 +13,8 @@ use std::{
 use rustix::thread::{current_timer_slack, set_current_timer_slack};
 use tokio::process::{Child, Command};
 
-use super::{ProcessIdentity, ProcessSpec};
-use crate::{StackError, StackResult};
+use super::{identity::ProcessIdentity, spec::ProcessSpec};
+use crate::error::{StackError, StackResult};
 
 /// Environment variables that a process inherits.
 const INHERITED: &[&str] =

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{StackError, StackResult};
+use crate::error::{StackError, StackResult};
 
 /// Maximum length of the name of a stack or process.
 const NAME_BYTES_MAX: usize = 40;

@@ -13,8 +13,12 @@ use diptych_envoy::{
     RenderError, scope,
 };
 
-use super::{ProductConfig, services::GRPC};
-use crate::{ProcessSpec, Readiness, Stack, StackError, StackResult};
+use super::{config::ProductConfig, services::GRPC};
+use crate::{
+    error::{StackError, StackResult},
+    process::{ProcessSpec, Readiness},
+    stack::Stack,
+};
 
 const EDGE: &str = "edge";
 // Names of the ports of an Envoy process: client calls and administration.

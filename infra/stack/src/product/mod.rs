@@ -2,39 +2,28 @@
 //!
 //! The rest of the crate does not depend on this module.
 
+mod config;
+mod environment;
 mod envoys;
 mod services;
 mod settings;
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
+pub use config::ProductConfig;
 pub use diptych_envoy::Tracing;
 
-use crate::{ProcessSpec, Readiness, Stack, StackError, StackResult, probe};
-
-/// Name of the database.
-const DATABASE: &str = "diptych";
+use self::settings::DATABASE;
+use crate::{
+    error::{StackError, StackResult},
+    probe,
+    process::{ProcessSpec, Readiness},
+    servers::Server,
+    stack::Stack,
+};
 
 /// Time limit for the creation of tables, topic and keyspace.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(180);
-
-/// Configuration of the product in a stack.
-#[derive(Clone, Debug)]
-pub struct ProductConfig {
-    /// The program `diptych`.
-    pub program: PathBuf,
-    /// Number of partitions, 1 to 256. Must not change once the stack has data. Default: 16.
-    pub partitions: u16,
-    /// Number of processes of each service. Default: 2.
-    pub instances: u16,
-    /// Number of gateways. Default: 2.
-    pub gateways: u16,
-    /// Further settings of the services, as environment variables (`DIPTYCH_...`). They cannot override the addresses
-    /// of the servers. Default: none.
-    pub settings: BTreeMap<String, String>,
-    /// Trace collector for Envoy. Default: none.
-    pub tracing: Option<Tracing>,
-}
 
 /// A running product.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,21 +38,6 @@ pub struct Product {
     pub settings: BTreeMap<String, String>,
 }
 
-impl ProductConfig {
-    /// This program, with the default of every other field.
-    #[must_use]
-    pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-            partitions: 16,
-            instances: 2,
-            gateways: 2,
-            settings: BTreeMap::new(),
-            tracing: None,
-        }
-    }
-}
-
 impl Stack {
     /// Creates the database, tables, topic and keyspace if missing, and starts those processes of the product that are
     /// not running: services, then gateways, then the edge. All servers must be running.
@@ -72,7 +46,7 @@ impl Stack {
     /// When a server of the stack is missing, Envoy is not installed, or a process does not become ready.
     pub async fn start_product(&self, config: &ProductConfig) -> StackResult<Product> {
         let settings = settings::for_services(self, config)?;
-        probe::postgres::create_database(self.port(crate::Server::Postgres)?, DATABASE).await.map_err(|said| {
+        probe::postgres::create_database(self.port(Server::Postgres)?, DATABASE).await.map_err(|said| {
             StackError::Invalid(format!("cannot create the database {DATABASE} in postgres: {said}"))
         })?;
         let mut migrate = ProcessSpec::new("migrate", &config.program)

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::ProductConfig;
-use crate::{ProcessSpec, Readiness, Stack, StackResult};
+use super::config::ProductConfig;
+use crate::{
+    error::StackResult,
+    process::{ProcessSpec, Readiness},
+    stack::Stack,
+};
 
 /// Subcommands of `diptych`, in the order of the data flow.
 pub(super) const ROLES: [&str; 4] = ["command", "relay", "projector", "query"];

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{DATABASE, ProductConfig};
-use crate::{Server, Stack, StackResult};
+use super::config::ProductConfig;
+use crate::{error::StackResult, servers::Server, stack::Stack};
+
+/// Name of the database.
+pub(super) const DATABASE: &str = "diptych";
 
 /// Settings of all processes: those of the configuration, overridden by the addresses of the servers.
 pub(super) fn for_services(stack: &Stack, config: &ProductConfig) -> StackResult<BTreeMap<String, String>> {

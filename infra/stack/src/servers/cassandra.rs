@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    ServerSetup,
     file::{make_folder, write},
     java,
+    setup::ServerSetup,
 };
-use crate::{ProcessSpec, Readiness, StackResult};
+use crate::{
+    error::StackResult,
+    process::{ProcessSpec, Readiness},
+};
 
 const NAME: &str = "cassandra";
 const YAML: &str = include_str!("../../config/cassandra.yaml");

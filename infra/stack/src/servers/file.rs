@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::{StackError, StackResult};
+use crate::error::{StackError, StackResult};
 
 /// Writes a template in which each `{{name}}` is replaced by its value.
 pub(super) fn write(path: &Path, template: &str, values: &[(&str, String)]) -> StackResult<()> {

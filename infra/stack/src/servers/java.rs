@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{ServerSetup, file::make_folder};
-use crate::{ProcessSpec, StackResult};
+use super::{file::make_folder, setup::ServerSetup};
+use crate::{error::StackResult, process::ProcessSpec};
 
 /// Options of every Java process. One garbage-collector thread is enough for heaps of this size.
 const OPTIONS: &[&str] = &[

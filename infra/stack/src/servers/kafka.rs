@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::{
-    ServerSetup,
     file::{make_folder, write},
     java,
+    setup::ServerSetup,
 };
-use crate::{ProcessSpec, Readiness, StackResult};
+use crate::{
+    error::StackResult,
+    process::{ProcessSpec, Readiness},
+};
 
 const NAME: &str = "kafka";
 const PROPERTIES: &str = include_str!("../../config/kafka.properties");
@@ -42,10 +45,10 @@ pub(super) async fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec>
     if !data.join("meta.properties").exists() {
         let format = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", CLUSTER_ID, "-c", &properties];
         let format = process(&["-Xms64m", "-Xmx256m", QUICK], &format)?.ready(Readiness::Done, FORMAT_TIMEOUT);
-        setup.stack.run(format).await?;
+        (setup.run)(format).await?;
     }
     let mut options = vec!["-Xms256m", "-Xmx512m"];
-    if !setup.stack.is_kept() {
+    if !setup.is_kept {
         options.push(QUICK);
     }
     let mut spec = process(&options, &["kafka.Kafka", &properties])?;

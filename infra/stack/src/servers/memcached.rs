@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::ServerSetup;
-use crate::{ProcessSpec, Readiness, StackResult};
+use super::setup::ServerSetup;
+use crate::{
+    error::StackResult,
+    process::{ProcessSpec, Readiness},
+};
 
 const NAME: &str = "memcached";
 /// Memory for items, in MiB.

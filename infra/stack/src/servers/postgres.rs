@@ -8,11 +8,14 @@ use std::{
 };
 
 use super::{
-    ServerSetup,
     file::{make_folder, write},
+    setup::ServerSetup,
     user::{can_reach, unprivileged_user},
 };
-use crate::{ProcessSpec, Readiness, RunAs, StackError, StackResult, StopSignal};
+use crate::{
+    error::{StackError, StackResult},
+    process::{ProcessSpec, Readiness, RunAs, StopSignal},
+};
 
 const NAME: &str = "postgres";
 const CONFIGURATION: &str = include_str!("../../config/postgres.conf");
@@ -68,7 +71,7 @@ async fn make_database(setup: &ServerSetup<'_>, folder: &Path, initdb: ProcessSp
     let arguments =
         ["-D", "data.partial", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"];
     let initdb = initdb.arguments(arguments).arguments(["--no-sync", "--no-instructions"]);
-    setup.stack.run(initdb.ready(Readiness::Done, INITDB_TIMEOUT)).await?;
+    (setup.run)(initdb.ready(Readiness::Done, INITDB_TIMEOUT)).await?;
     let data = folder.join("data");
     fs::rename(partial, &data).map_err(StackError::io(format!("make {}", data.display())))
 }

@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use crate::{RunAs, StackError, StackResult};
+use crate::{
+    error::{StackError, StackResult},
+    process::RunAs,
+};
 
 /// Finds the first existing user of these. `None` if this process is not root; the server then runs as the current
 /// user.

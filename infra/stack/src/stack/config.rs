@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::{Server, StackPaths, StackResult};
+use crate::{error::StackResult, paths::StackPaths, servers::Server};
 
 /// Prefix of the names of stacks of tests.
 pub(super) const TEST_PREFIX: &str = "test-";

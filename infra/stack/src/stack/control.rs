@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::Stack;
+use super::handle::Stack;
 use crate::{
-    ProcessState, StackError, StackResult,
-    process::{self, ProcessIdentity, StopOutcome},
+    error::{StackError, StackResult},
+    process::{self, ProcessIdentity, ProcessState, StopOutcome},
     state::ProcessRecord,
 };
 

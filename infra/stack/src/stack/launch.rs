@@ -7,14 +7,16 @@ use std::{
     time::Duration,
 };
 
-use futures::future::try_join_all;
+use futures::{FutureExt, future::try_join_all};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Stack, log::tail};
+use super::{handle::Stack, log::tail};
 use crate::{
-    ProcessSpec, Server, StackError, StackResult, ports,
+    error::{StackError, StackResult},
+    ports,
     probe::probe,
-    process::{self, ProcessHandle, ProcessIdentity, SpawnedProcess, check_name, clear_locks, spawn},
+    process::{self, ProcessHandle, ProcessIdentity, ProcessSpec, SpawnedProcess, check_name, clear_locks, spawn},
+    servers::{self, Server, ServerSetup},
     state::{self, ProcessRun},
 };
 
@@ -93,10 +95,23 @@ impl Stack {
         let starts = servers.iter().map(|server| async {
             match state.find(server.name()).filter(|known| known.live_run().is_some()) {
                 Some(known) => self.ensure_running(&known.spec).await,
-                None => self.launch(&server.prepare(self).await?).await,
+                None => self.launch(&self.prepare(*server).await?).await,
             }
         });
         try_join_all(starts).await.map(|_| ())
+    }
+
+    /// Assigns the ports of a server, writes its configuration, and creates its data folder if missing.
+    async fn prepare(&self, server: Server) -> StackResult<ProcessSpec> {
+        let run = |spec| self.run(spec).boxed();
+        let setup = ServerSetup {
+            folder: &self.folder,
+            tools: &self.tools,
+            ports: self.ports(server.name(), server.services())?,
+            is_kept: self.keep,
+            run: &run,
+        };
+        servers::prepare(server, setup).await
     }
 
     pub(super) async fn launch(&self, spec: &ProcessSpec) -> StackResult<()> {

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use super::Stack;
-use crate::{ProcessState, StackResult, process::memory_kib, state::ProcessRecord};
+use super::handle::Stack;
+use crate::{
+    error::StackResult,
+    process::{ProcessState, memory_kib},
+    state::ProcessRecord,
+};
 
 /// Status of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,16 +1,13 @@
 //! Stops and deletes stacks.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fs};
 
 use futures::future::try_join_all;
 
-use super::{OwnerLock, Stack};
+use super::{handle::Stack, owner_lock::OwnerLock};
 use crate::{
-    StackError, StackPaths, StackResult,
+    error::{StackError, StackResult},
+    paths::StackPaths,
     process::{self, ProcessIdentity, StopOutcome},
     state::{self, ProcessRecord, ProcessRun, StackFolder},
 };
@@ -52,7 +49,7 @@ impl Stack {
         let ownership = self.ownership.take();
         drop(ownership.map(|ownership| ownership.guardian));
         if !self.keep {
-            remove_folders(&self.folder)?;
+            state::remove_folders(&self.folder)?;
             return Ok(report);
         }
         self.set_owner(None)?;
@@ -70,7 +67,7 @@ impl Stack {
         if state.processes.iter().any(|record| record.live_run().is_some()) {
             return Err(StackError::AlreadyRunning { stack: name.to_owned() });
         }
-        remove_folders(&folder)
+        state::remove_folders(&folder)
     }
 
     /// Kills the processes of a stack whose state file cannot be read, and removes that file. Returns the number of
@@ -116,14 +113,4 @@ impl Stack {
 fn existing(paths: &StackPaths, name: &str) -> StackResult<StackFolder> {
     let folder = StackFolder::new(paths, name)?;
     if folder.path().exists() { Ok(folder) } else { Err(StackError::StackNotFound { stack: name.to_owned() }) }
-}
-
-/// Removes the stack's folder, and working folders of its processes outside of it.
-pub(super) fn remove_folders(folder: &StackFolder) -> StackResult<()> {
-    let records = state::load(folder).ok().flatten().map(|state| state.processes).unwrap_or_default();
-    let elsewhere: BTreeSet<PathBuf> = records.into_iter().filter_map(|record| record.spec.folder).collect();
-    for other in elsewhere.iter().filter(|other| !other.starts_with(folder.path()) && other.exists()) {
-        fs::remove_dir_all(other).map_err(StackError::io(format!("remove the folder {}", other.display())))?;
-    }
-    folder.remove()
 }

@@ -5,8 +5,11 @@ use std::{
     io::{ErrorKind, Write},
 };
 
-use super::{StackFolder, StackState, VERSION};
-use crate::{StackError, StackResult};
+use super::{
+    folder::StackFolder,
+    stack_state::{StackState, VERSION},
+};
+use crate::error::{StackError, StackResult};
 
 /// Reads it. `None` where the stack has none.
 pub(crate) fn load(folder: &StackFolder) -> StackResult<Option<StackState>> {
@@ -53,7 +56,7 @@ fn save(folder: &StackFolder, state: &StackState) -> StackResult<()> {
 mod tests {
     use super::*;
     use crate::{
-        StackPaths,
+        paths::StackPaths,
         process::{ProcessIdentity, ProcessSpec},
         state::ProcessRun,
     };

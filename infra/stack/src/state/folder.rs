@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{StackError, StackPaths, StackResult, process::check_name};
+use crate::{
+    error::{StackError, StackResult},
+    paths::StackPaths,
+    process::check_name,
+};
 
 /// The folder of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]

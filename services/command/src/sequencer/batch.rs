@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     CommandError, StoredCommand,
-    metrics::{Metrics, Outcome},
+    metrics::{CommandOutcome, Metrics},
     retry_until::RetryError,
     submission::{CommandResult, PendingCommand},
 };
@@ -28,7 +28,7 @@ struct Caller<D: Domain> {
 }
 
 /// A refusal that is not sent yet, because it depends on states that may be stale, or on events that are not stored.
-pub(super) enum Refusal<D: Domain> {
+pub(super) enum PendingRefusal<D: Domain> {
     /// A rule of the domain refused the command. One refusal per caller with the same content: refusals cannot be
     /// cloned, but deciding is pure.
     Rule(Vec<D::Refusal>),
@@ -45,8 +45,8 @@ pub(super) struct BatchEntry<D: Domain> {
     pub(super) metadata: EventMetadata,
     pub(super) slots: Vec<SlotId>,
     /// The load that found the request id to be new.
-    pub(super) new_as_of: Option<LoadNumber>,
-    pub(super) refusal: Option<Refusal<D>>,
+    pub(super) found_new_by: Option<LoadNumber>,
+    pub(super) refusal: Option<PendingRefusal<D>>,
     callers: Vec<Caller<D>>,
     metrics: Arc<Metrics>,
 }
@@ -73,7 +73,7 @@ impl<D: Domain> CommandBatch<D> {
         let mut by_request: HashMap<RequestId, usize> = HashMap::with_capacity(taken.len());
         for PendingCommand { submission, streams, reply, .. } in taken.drain(..) {
             if reply.is_closed() {
-                metrics.record_outcome(Outcome::CallerGone);
+                metrics.record_outcome(CommandOutcome::CallerGone);
                 continue;
             }
             let caller = Caller { fingerprint: submission.fingerprint, reply };
@@ -90,7 +90,7 @@ impl<D: Domain> CommandBatch<D> {
                 command: submission.command,
                 metadata: submission.metadata,
                 slots: streams.iter().map(|stream| working_set.slot_of(stream, cache)).collect(),
-                new_as_of: None,
+                found_new_by: None,
                 refusal: None,
                 callers: vec![caller],
                 metrics: Arc::clone(metrics),
@@ -134,7 +134,7 @@ impl<D: Domain> CommandBatch<D> {
                 entry.slots.iter().any(|slot| *self.working_set.stream_id(*slot) == conflict.stream_id)
             });
             if let Some(Conflict { stream_id, expected, actual }) = touched {
-                entry.fail(Outcome::Contention, || CommandError::Contention {
+                entry.fail(CommandOutcome::Contention, || CommandError::Contention {
                     stream_id: stream_id.clone(),
                     expected: *expected,
                     actual: *actual,
@@ -149,9 +149,9 @@ impl<D: Domain> CommandBatch<D> {
     pub(super) fn fail_open(&mut self, error: RetryError) {
         for entry in &mut self.entries {
             match error {
-                RetryError::Unavailable => entry.fail(Outcome::Unavailable, || CommandError::Unavailable),
-                RetryError::OutcomeUnknown => entry.fail(Outcome::Unknown, || CommandError::OutcomeUnknown),
-                RetryError::Internal => entry.fail(Outcome::Internal, || CommandError::Internal),
+                RetryError::Unavailable => entry.fail(CommandOutcome::Unavailable, || CommandError::Unavailable),
+                RetryError::OutcomeUnknown => entry.fail(CommandOutcome::Unknown, || CommandError::OutcomeUnknown),
+                RetryError::Internal => entry.fail(CommandOutcome::Internal, || CommandError::Internal),
             }
         }
     }
@@ -173,7 +173,7 @@ impl<D: Domain> BatchEntry<D> {
         let mut repeated = repeated;
         for caller in mem::take(&mut self.callers) {
             if caller.fingerprint == fingerprint {
-                let outcome = if repeated { Outcome::Repeated } else { Outcome::Committed };
+                let outcome = if repeated { CommandOutcome::Repeated } else { CommandOutcome::Committed };
                 self.reply(caller, outcome, Ok(StoredCommand { receipt: receipt.clone(), repeated }));
                 // Further callers with the same content in the same batch repeat the first.
                 repeated = true;
@@ -187,20 +187,20 @@ impl<D: Domain> BatchEntry<D> {
     pub(super) fn reply_refused(&mut self) {
         match self.refusal.take() {
             None => {}
-            Some(Refusal::Rule(mut refusals)) => {
+            Some(PendingRefusal::Rule(mut refusals)) => {
                 for caller in mem::take(&mut self.callers) {
                     if caller.fingerprint != self.fingerprint {
                         self.reply_reused(caller);
                     } else if let Some(refusal) = refusals.pop() {
-                        self.reply(caller, Outcome::Refused, Err(CommandError::Refused(refusal)));
+                        self.reply(caller, CommandOutcome::Refused, Err(CommandError::Refused(refusal)));
                     } else {
                         // Only a domain that decides differently on the same arguments leads here.
-                        self.reply(caller, Outcome::Internal, Err(CommandError::Internal));
+                        self.reply(caller, CommandOutcome::Internal, Err(CommandError::Internal));
                     }
                 }
             }
-            Some(Refusal::VersionMismatch { stream_id, expected, actual }) => {
-                self.fail(Outcome::VersionMismatch, || CommandError::VersionMismatch {
+            Some(PendingRefusal::VersionMismatch { stream_id, expected, actual }) => {
+                self.fail(CommandOutcome::VersionMismatch, || CommandError::VersionMismatch {
                     stream_id: stream_id.clone(),
                     expected,
                     actual,
@@ -210,7 +210,7 @@ impl<D: Domain> BatchEntry<D> {
     }
 
     /// Replies with the same error to all callers.
-    pub(super) fn fail(&mut self, outcome: Outcome, error: impl Fn() -> CommandError<D::Refusal>) {
+    pub(super) fn fail(&mut self, outcome: CommandOutcome, error: impl Fn() -> CommandError<D::Refusal>) {
         for caller in mem::take(&mut self.callers) {
             self.reply(caller, outcome, Err(error()));
         }
@@ -221,7 +221,7 @@ impl<D: Domain> BatchEntry<D> {
         self.callers.retain(|caller| {
             let gone = caller.reply.is_closed();
             if gone {
-                self.metrics.record_outcome(Outcome::CallerGone);
+                self.metrics.record_outcome(CommandOutcome::CallerGone);
             }
             !gone
         });
@@ -230,10 +230,10 @@ impl<D: Domain> BatchEntry<D> {
 
     fn reply_reused(&self, caller: Caller<D>) {
         let error = CommandError::RequestIdReused { request_id: self.request_id };
-        self.reply(caller, Outcome::RequestIdReused, Err(error));
+        self.reply(caller, CommandOutcome::RequestIdReused, Err(error));
     }
 
-    fn reply(&self, caller: Caller<D>, outcome: Outcome, result: CommandResult<D>) {
+    fn reply(&self, caller: Caller<D>, outcome: CommandOutcome, result: CommandResult<D>) {
         self.metrics.record_outcome(outcome);
         // The caller may have gone.
         let _ = caller.reply.send(result);

@@ -12,7 +12,7 @@ use crate::retry_until::{Answered, RetryError, RetryUntil};
 
 /// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CommitOutcome {
+pub(super) enum BatchOutcome {
     /// The append is stored.
     Committed,
     /// The append is not stored and will not be: another process wrote first. The open commands of the batch are to be
@@ -28,9 +28,9 @@ impl<S: EventStore> StoreAccess<S> {
         batch: &mut CommandBatch<D>,
         mut planned: PlannedAppend,
         retry: RetryUntil,
-    ) -> Result<CommitOutcome, RetryError> {
+    ) -> Result<BatchOutcome, RetryError> {
         if planned.units.is_empty() {
-            return Ok(CommitOutcome::Committed);
+            return Ok(BatchOutcome::Committed);
         }
         let spans = AppendSpans::begin(&mut planned.units);
         let started = Instant::now();
@@ -54,7 +54,7 @@ impl<S: EventStore> StoreAccess<S> {
         planned: &PlannedAppend,
         answered: Answered<AppendOutcome>,
         spans: &AppendSpans,
-    ) -> Result<CommitOutcome, RetryError> {
+    ) -> Result<BatchOutcome, RetryError> {
         match answered.value {
             AppendOutcome::Committed(receipts) => {
                 if receipts.len() != planned.units.len() {
@@ -69,7 +69,7 @@ impl<S: EventStore> StoreAccess<S> {
                         entry.reply_stored(entry.fingerprint, receipt, false);
                     }
                 }
-                Ok(CommitOutcome::Committed)
+                Ok(BatchOutcome::Committed)
             }
             AppendOutcome::Rejected { conflicts, done } => {
                 if answered.earlier_unknown {
@@ -82,7 +82,7 @@ impl<S: EventStore> StoreAccess<S> {
                     spans.fail("rejected");
                 }
                 self.handle_rejection(batch, &conflicts, done, own)?;
-                Ok(CommitOutcome::Rejected)
+                Ok(BatchOutcome::Rejected)
             }
         }
     }

@@ -28,17 +28,12 @@ impl<S: EventStore> StoreAccess<S> {
         batch: &mut CommandBatch<D>,
         retry: RetryUntil,
     ) -> Result<(), RetryError> {
-        let mut request = LoadRequest::default();
-        let mut requested = HashSet::new();
         let load_number = batch.last_load.next();
+        let mut request = LoadRequest::new(load_number);
         for entry in batch.entries.iter_mut().filter(|entry| entry.refusal.is_some()) {
-            entry.new_as_of = Some(load_number);
-            request.request_ids.push(entry.request_id);
-            for slot in entry.slots.iter().filter(|slot| requested.insert(**slot)) {
-                request.add_stream(*slot, &batch.working_set);
-            }
+            request.add(entry, &batch.working_set, |_| true);
         }
-        if request.request_ids.is_empty() {
+        if request.is_empty() {
             return Ok(());
         }
         batch.last_load = load_number;

@@ -8,10 +8,10 @@ use diptych_kernel::{
 use tracing::error;
 
 use super::{
-    batch::{BatchEntry, CommandBatch, Refusal},
+    batch::{BatchEntry, CommandBatch, PendingRefusal},
     working_set::WorkingSet,
 };
-use crate::{CommandError, SequencerConfig, metrics::Outcome};
+use crate::{CommandError, SequencerConfig, metrics::CommandOutcome};
 
 /// The append that stores what a batch has decided, all or none.
 pub(super) struct PlannedAppend {
@@ -27,7 +27,7 @@ enum Decision<D: Domain> {
     /// Its events, each with the index of its stream.
     Accepted(Vec<(usize, D::Event)>),
     /// A refusal, to be sent once it is confirmed.
-    Refused(Refusal<D>),
+    Refused(PendingRefusal<D>),
     /// A contract is broken; the cause is in the log.
     Invalid,
 }
@@ -46,7 +46,7 @@ impl<D: Domain> CommandBatch<D> {
                     continue;
                 }
                 Decision::Invalid => {
-                    entry.fail(Outcome::Internal, || CommandError::Internal);
+                    entry.fail(CommandOutcome::Internal, || CommandError::Internal);
                     continue;
                 }
             };
@@ -78,16 +78,16 @@ impl<D: Domain> BatchEntry<D> {
                 for _ in 1..self.same_content_callers() {
                     refusals.extend(working_set.decide(&self.slots, &self.command).err());
                 }
-                Decision::Refused(Refusal::Rule(refusals))
+                Decision::Refused(PendingRefusal::Rule(refusals))
             }
         }
     }
 
-    fn version_mismatch(&self, working_set: &WorkingSet<D>) -> Option<Refusal<D>> {
+    fn version_mismatch(&self, working_set: &WorkingSet<D>) -> Option<PendingRefusal<D>> {
         let (expected, first) = (self.expected_version?, *self.slots.first()?);
         let actual = working_set.version(first);
         let stream_id = working_set.stream_id(first).clone();
-        (actual != expected).then_some(Refusal::VersionMismatch { stream_id, expected, actual })
+        (actual != expected).then_some(PendingRefusal::VersionMismatch { stream_id, expected, actual })
     }
 
     /// Returns whether the events may be stored. Every stream must get one: an append checks the streams that it writes
@@ -113,9 +113,9 @@ impl<D: Domain> BatchEntry<D> {
 
     /// Keeps the refusal, or sends it at once if a single load, made after the command arrived, has confirmed both the
     /// states and that the request id is new.
-    fn refuse(&mut self, refusal: Refusal<D>, working_set: &WorkingSet<D>) {
+    fn refuse(&mut self, refusal: PendingRefusal<D>, working_set: &WorkingSet<D>) {
         self.refusal = Some(refusal);
-        if self.new_as_of.is_some_and(|load_number| working_set.are_current(&self.slots, load_number)) {
+        if self.found_new_by.is_some_and(|load_number| working_set.are_current(&self.slots, load_number)) {
             self.reply_refused();
         }
     }

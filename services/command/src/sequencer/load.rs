@@ -10,7 +10,7 @@ use diptych_kernel::{
 use tracing::{error, warn};
 
 use super::{
-    batch::CommandBatch,
+    batch::{BatchEntry, CommandBatch},
     states::{CachedState, ReplayError},
     store_access::StoreAccess,
     working_set::{LoadNumber, SlotId, SlotState, WorkingSet},
@@ -20,20 +20,43 @@ use crate::retry_until::{RetryError, RetryUntil};
 /// The number of events in one read of a stream whose snapshot cannot be read.
 const EVENTS_PER_READ_MAX: usize = 1_024;
 
-/// The streams and request ids of one load. Its result is as of one moment.
-#[derive(Default)]
+/// The streams and request ids of one load. Its result shows one moment.
 pub(super) struct LoadRequest {
+    load_number: LoadNumber,
     pub(super) slots: Vec<SlotId>,
     streams: Vec<StreamLoad>,
-    pub(super) request_ids: Vec<RequestId>,
+    request_ids: Vec<RequestId>,
+    requested: HashSet<SlotId>,
 }
 
 impl LoadRequest {
-    /// Adds a stream, from the version after the one in the working set.
-    pub(super) fn add_stream<D: Domain>(&mut self, slot: SlotId, working_set: &WorkingSet<D>) {
-        let (stream_id, known_version) = (working_set.stream_id(slot).clone(), working_set.version(slot));
-        self.slots.push(slot);
-        self.streams.push(StreamLoad { stream_id, known_version });
+    /// An empty request.
+    pub(super) fn new(load_number: LoadNumber) -> Self {
+        Self { load_number, slots: Vec::new(), streams: Vec::new(), request_ids: Vec::new(), requested: HashSet::new() }
+    }
+
+    /// Returns whether the request has no entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.request_ids.is_empty()
+    }
+
+    /// Adds an entry's request id, and those of its streams that satisfy `is_needed` and are not in the request yet,
+    /// each from the version after the one in the working set.
+    pub(super) fn add<D: Domain>(
+        &mut self,
+        entry: &mut BatchEntry<D>,
+        working_set: &WorkingSet<D>,
+        is_needed: impl Fn(SlotId) -> bool,
+    ) {
+        entry.found_new_by = Some(self.load_number);
+        self.request_ids.push(entry.request_id);
+        for slot in entry.slots.iter().copied().filter(|slot| is_needed(*slot)) {
+            if self.requested.insert(slot) {
+                let (stream_id, known_version) = (working_set.stream_id(slot).clone(), working_set.version(slot));
+                self.slots.push(slot);
+                self.streams.push(StreamLoad { stream_id, known_version });
+            }
+        }
     }
 }
 
@@ -46,30 +69,22 @@ impl<S: EventStore> StoreAccess<S> {
         batch: &mut CommandBatch<D>,
         retry: RetryUntil,
     ) -> Result<(), RetryError> {
-        let mut request = LoadRequest::default();
-        let mut requested = HashSet::new();
         let load_number = batch.last_load.next();
+        let mut request = LoadRequest::new(load_number);
+        let is_missing = |slot| batch.working_set.is_missing(slot);
         for entry in batch.entries.iter_mut().filter(|entry| entry.is_open()) {
-            let mut has_missing = false;
-            for slot in entry.slots.iter().filter(|slot| batch.working_set.is_missing(**slot)) {
-                has_missing = true;
-                if requested.insert(*slot) {
-                    request.add_stream(*slot, &batch.working_set);
-                }
-            }
-            if has_missing {
-                entry.new_as_of = Some(load_number);
-                request.request_ids.push(entry.request_id);
+            if entry.slots.iter().copied().any(is_missing) {
+                request.add(entry, &batch.working_set, is_missing);
             }
         }
-        if request.slots.is_empty() {
+        if request.is_empty() {
             return Ok(());
         }
         batch.last_load = load_number;
         let loaded = self.load::<D>(&request, retry).await?;
         for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
-            let (state, current_as_of) = self.rebuild::<D>(slice, load_number, retry).await?;
-            batch.working_set.set(*slot, state, current_as_of);
+            let (state, confirmed_by) = self.rebuild::<D>(slice, load_number, retry).await?;
+            batch.working_set.set(*slot, state, confirmed_by);
         }
         batch.reply_stored(loaded.requests, true);
         Ok(())

@@ -22,10 +22,10 @@ use diptych_kernel::{domain::Domain, ports::EventStore};
 use diptych_runtime::Shutdown;
 use tokio::{sync::mpsc, time::Instant};
 
-use self::{batch::CommandBatch, commit::CommitOutcome, states::StateCache, store_access::StoreAccess};
+use self::{batch::CommandBatch, commit::BatchOutcome, states::StateCache, store_access::StoreAccess};
 use crate::{
     CommandError, SequencerConfig,
-    metrics::{Metrics, Outcome},
+    metrics::{CommandOutcome, Metrics},
     retry_until::{RetryError, RetryUntil},
     submission::PendingCommand,
 };
@@ -98,7 +98,7 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     /// Rejects commands because the time to drain the queue is over. Nothing of them is stored.
     fn reject_all(&self, taken: &mut Vec<PendingCommand<D>>) {
         for command in taken.drain(..) {
-            self.metrics.record_outcome(Outcome::ShuttingDown);
+            self.metrics.record_outcome(CommandOutcome::ShuttingDown);
             // The caller may have gone.
             let _ = command.reply.send(Err(CommandError::ShuttingDown));
         }
@@ -109,21 +109,21 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
         let mut retry = self.new_retry(batch);
         while batch.has_open_commands() {
             match self.run_round(batch, retry).await {
-                Ok(CommitOutcome::Committed) => retry = self.new_retry(batch),
-                Ok(CommitOutcome::Rejected) => {}
+                Ok(BatchOutcome::Committed) => retry = self.new_retry(batch),
+                Ok(BatchOutcome::Rejected) => {}
                 Err(error) => batch.fail_open(error),
             }
         }
     }
 
-    async fn run_round(&self, batch: &mut CommandBatch<D>, retry: RetryUntil) -> Result<CommitOutcome, RetryError> {
+    async fn run_round(&self, batch: &mut CommandBatch<D>, retry: RetryUntil) -> Result<BatchOutcome, RetryError> {
         self.store.load_missing(batch, retry).await?;
         let planned = batch.decide(&self.config);
-        if self.store.commit(batch, planned, retry).await? == CommitOutcome::Rejected {
-            return Ok(CommitOutcome::Rejected);
+        if self.store.commit(batch, planned, retry).await? == BatchOutcome::Rejected {
+            return Ok(BatchOutcome::Rejected);
         }
         self.store.confirm_refusals(batch, retry).await?;
-        Ok(CommitOutcome::Committed)
+        Ok(BatchOutcome::Committed)
     }
 
     fn new_retry(&self, batch: &CommandBatch<D>) -> RetryUntil {

@@ -11,7 +11,7 @@ use super::states::{CachedState, StateCache};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SlotId(usize);
 
-/// Number of a load. All results of one load are as of one moment.
+/// Number of a load. All results of one load show one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LoadNumber(u32);
 
@@ -47,7 +47,7 @@ struct Slot<D: Domain> {
     /// Whether the append under way stores a snapshot of it.
     snapshot_pending: bool,
     /// The load that confirmed this state, if no events were applied since.
-    current_as_of: Option<LoadNumber>,
+    confirmed_by: Option<LoadNumber>,
 }
 
 /// The streams of one batch.
@@ -72,7 +72,7 @@ impl<D: Domain> WorkingSet<D> {
             state: cache.take(stream_id).map_or(SlotState::Missing, SlotState::Loaded),
             committed: None,
             snapshot_pending: false,
-            current_as_of: None,
+            confirmed_by: None,
         });
         self.by_stream.insert(stream_id.clone(), id);
         id
@@ -110,10 +110,10 @@ impl<D: Domain> WorkingSet<D> {
     }
 
     /// Sets the result of a load.
-    pub(super) fn set(&mut self, id: SlotId, state: SlotState<D>, current_as_of: Option<LoadNumber>) {
+    pub(super) fn set(&mut self, id: SlotId, state: SlotState<D>, confirmed_by: Option<LoadNumber>) {
         let slot = &mut self.slots[id.0];
         slot.state = state;
-        slot.current_as_of = current_as_of;
+        slot.confirmed_by = confirmed_by;
         slot.committed = None;
     }
 
@@ -127,12 +127,12 @@ impl<D: Domain> WorkingSet<D> {
 
     /// Records that a load confirmed the state.
     pub(super) fn set_current(&mut self, id: SlotId, load_number: LoadNumber) {
-        self.slots[id.0].current_as_of = Some(load_number);
+        self.slots[id.0].confirmed_by = Some(load_number);
     }
 
     /// Returns whether this load confirmed all of the states, and no events were applied since.
     pub(super) fn are_current(&self, ids: &[SlotId], load_number: LoadNumber) -> bool {
-        ids.iter().all(|id| self.slots[id.0].current_as_of == Some(load_number))
+        ids.iter().all(|id| self.slots[id.0].confirmed_by == Some(load_number))
     }
 
     /// Has the domain decide a command. The states are unchanged afterwards.
@@ -173,7 +173,7 @@ impl<D: Domain> WorkingSet<D> {
         if slot.committed.is_none() {
             slot.committed = Some(CommittedState { state: cached.state.clone(), version: cached.version });
         }
-        slot.current_as_of = None;
+        slot.confirmed_by = None;
         D::evolve(&mut cached.state, event);
         cached.version = cached.version.next();
         cached.version
@@ -227,7 +227,7 @@ impl<D: Domain> WorkingSet<D> {
             slot.snapshot_pending = false;
             if slot.committed.take().is_some() {
                 slot.state = SlotState::Missing;
-                slot.current_as_of = None;
+                slot.confirmed_by = None;
             }
         }
     }

@@ -7,12 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use diptych_kernel::{
-    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortError, PortResult, Snapshot, StreamLoad},
+    RequestId,
+    ports::{AppendOutcome, AppendUnit, EventStore, Loaded, PortError, PortResult, Snapshot, StreamLoad},
+    testing::EventStoreWrapper,
 };
 use parking_lot::Mutex;
 use tokio::{sync::watch, task::yield_now};
@@ -112,9 +112,11 @@ impl<S: EventStore> Probe<S> {
     }
 }
 
-impl<S: EventStore> EventStore for Probe<S> {
-    fn partitions(&self) -> Partitions {
-        self.inner.partitions()
+impl<S: EventStore> EventStoreWrapper for Probe<S> {
+    type Inner = S;
+
+    fn inner(&self) -> &S {
+        &self.inner
     }
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
@@ -160,35 +162,5 @@ impl<S: EventStore> EventStore for Probe<S> {
         }?;
         self.events_loaded.fetch_add(loaded.streams.iter().map(|slice| slice.events.len()).sum(), Relaxed);
         Ok(loaded)
-    }
-
-    async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
-        self.inner.read_after(cursor_exclusive, limit).await
-    }
-
-    async fn read_partition_after(
-        &self,
-        partition: Partition,
-        cursor_exclusive: Position,
-        limit: usize,
-    ) -> PortResult<EventPage> {
-        self.inner.read_partition_after(partition, cursor_exclusive, limit).await
-    }
-
-    async fn read_stream_after(
-        &self,
-        stream_id: &StreamId,
-        version_exclusive: Version,
-        limit: usize,
-    ) -> PortResult<Vec<RecordedEvent>> {
-        self.inner.read_stream_after(stream_id, version_exclusive, limit).await
-    }
-
-    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
-        self.inner.wait_for_events(cursor_exclusive, wait_max).await;
-    }
-
-    async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
-        self.inner.forget_requests(recorded_before, limit).await
     }
 }

@@ -2,66 +2,67 @@
 
 use std::time::Duration;
 
-use diptych_proto::ledger::command::v1::command_service_client::CommandServiceClient;
-
 use super::{
-    Common, lanes,
-    limit::Limit,
-    measured::Measured,
-    own_writes,
-    prepare::{Channels, open_accounts},
-    report::{Report, Setting},
-    stream,
-    visible::{Query, Visible},
-    workload::{Workload, reason, with_deadline},
+    alternate::Turns,
+    benchmark_result::{BenchmarkResult, Parameters},
+    command_stream,
+    common_args::CommonArgs,
+    connection_pool::ConnectionPool,
+    measurement::Measurement,
+    open_accounts::open_accounts,
+    own_write_client::Query,
+    own_write_measurement::{OwnWriteMeasurement, run_pairs},
+    pacer::Pacer,
+    unary_calls::deposits,
+    workload::Workload,
 };
 use crate::client::RequiredServices;
 
-/// Into how many turns each side of a comparison is cut, so that both see the same machine.
-const ROUNDS: u32 = 5;
-/// How many ask at once how far the views are behind.
-const LANES_UNTIL_VISIBLE: u64 = 64;
+/// Turns of each side of a comparison.
+pub(super) const TURNS: u32 = 5;
+/// The largest number of queries in flight that wait until all commands are visible.
+const VISIBLE_QUERIES_IN_FLIGHT_MAX: u64 = 64;
 
-/// Sends deposits of one minor unit and measures from sending to the receipt.
+/// Send deposits of one minor unit, and measure the time from sending to the receipt.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 
-    /// How many commands are unanswered at any time, 1 to 65,536. A stream takes 1,024; use more connections for more.
-    #[arg(long, value_name = "COMMANDS", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    /// Commands in flight, 1 to 65,536. One stream allows 1,024; use more --connections for more.
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     in_flight: u64,
 
     /// One call per command, or one stream per connection.
     #[arg(long, value_enum, default_value_t = Mode::Unary)]
     mode: Mode,
 
-    /// Over how many accounts the commands are spread, 1 to 100,000.
-    #[arg(long, value_name = "ACCOUNTS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    spread: u64,
+    /// Accounts that the commands are spread over, 1 to 100,000.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    accounts: u64,
 
-    /// All commands go to one account.
-    #[arg(long, conflicts_with = "spread")]
+    /// Send all commands to one account.
+    #[arg(long, conflicts_with = "accounts")]
     hot: bool,
 
-    /// Measures both in turns, one hot account and --spread accounts, and shows the ratio.
+    /// Measure one hot account and --accounts accounts in turns, and show the ratio.
     #[arg(long, conflicts_with_all = ["hot", "count"])]
     compare_hot: bool,
 
-    /// For how long to measure; each side for so long with --compare-hot.
+    /// Duration of the measurement, 1 to 3,000; with --compare-hot, of each side.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_000))]
     seconds: u64,
 
-    /// How many commands to send, instead of --seconds.
-    #[arg(long, value_name = "COMMANDS", conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Commands to send, instead of --seconds.
+    #[arg(long, value_name = "COUNT", conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// At most how many commands per second, 1 to 1,000,000. Default: as many as are answered.
-    #[arg(long, value_name = "COMMANDS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    /// Largest number of commands per second, 1 to 1,000,000. Default: no limit.
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     rate: Option<u64>,
 
-    /// Asks, as soon as the last command is answered, for each account with the token of one more deposit: how far the
-    /// views were behind.
+    /// After the last receipt, send one more deposit to each account and query it with its token: the longest of these
+    /// queries shows how far the views were behind.
     #[arg(long, conflicts_with = "compare_hot")]
     until_visible: bool,
 }
@@ -75,86 +76,85 @@ enum Mode {
 }
 
 impl Args {
-    fn limit(&self) -> Limit {
+    /// The pacer of the measurement.
+    fn pacer(&self) -> Pacer {
         match self.count {
-            Some(count) => Limit::turns(count),
-            None => Limit::time(Duration::from_secs(self.seconds)),
+            Some(count) => Pacer::for_calls(count).with_rate(self.rate),
+            None => self.pacer_for(Duration::from_secs(self.seconds)),
         }
-        .paced(self.rate)
+    }
+
+    /// A pacer with the rate of the measurement that ends after this duration.
+    fn pacer_for(&self, duration: Duration) -> Pacer {
+        Pacer::for_duration(duration).with_rate(self.rate)
+    }
+
+    fn parameters(&self) -> Parameters {
+        Parameters {
+            benchmark: "commands",
+            mode: if self.mode == Mode::Unary { "unary" } else { "stream" },
+            connections: self.common.connection.connections,
+            in_flight: Some(self.in_flight),
+            rate_per_second: self.rate,
+            accounts: if self.hot { 1 } else { self.accounts },
+        }
     }
 }
 
-pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
+/// Runs the benchmark.
+pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
+    let connection = &args.common.connection;
     let required = if args.until_visible { RequiredServices::CommandsAndQueries } else { RequiredServices::Commands };
-    let channels = Channels::open(&args.common.target, args.common.connections, required).await?;
-    let setting = Setting {
-        what: "commands",
-        mode: if args.mode == Mode::Unary { "unary" } else { "stream" },
-        connections: args.common.connections,
-        in_flight: Some(args.in_flight),
-        rate_per_second: args.rate,
-        accounts: if args.hot { 1 } else { args.spread },
-    };
-    let sides: &[u64] = match (args.compare_hot, args.hot) {
-        (true, _) => &[args.spread, 1],
-        (false, true) => &[1],
-        (false, false) => &[args.spread],
-    };
-    let mut workloads = Vec::new();
-    for accounts in sides {
-        let workload = Workload::new(*accounts);
-        open_accounts(&channels, &workload).await?;
-        send(&args, &channels, &workload, &Limit::time(args.common.warm_up()).paced(args.rate)).await?;
-        workloads.push((workload, Measured::new()?));
-    }
+    let pool = ConnectionPool::open(&connection.target, connection.connections, required).await?;
+    let mut result = BenchmarkResult::new(args.parameters());
     if args.compare_hot {
-        let slice = Duration::from_secs(args.seconds) / ROUNDS;
-        for _ in 0..ROUNDS {
-            for (workload, measured) in &mut workloads {
-                measured.absorb(&send(&args, &channels, workload, &Limit::time(slice).paced(args.rate)).await?)?;
-            }
-        }
-    } else {
-        for (workload, measured) in &mut workloads {
-            measured.absorb(&send(&args, &channels, workload, &args.limit()).await?)?;
-        }
+        let (many, one) = (prepare(&args, &pool, args.accounts).await?, prepare(&args, &pool, 1).await?);
+        let turns = Turns::split(Duration::from_secs(args.seconds), TURNS);
+        let (many_accounts, one_account) = turns
+            .run(
+                async |duration| send(&args, &pool, &many, &args.pacer_for(duration)).await,
+                async |duration| send(&args, &pool, &one, &args.pacer_for(duration)).await,
+            )
+            .await?;
+        result.add_series(series_name(&many), &many_accounts);
+        result.add_series(series_name(&one), &one_account);
+        result.set_ratio("one hot account to many accounts", &one_account, &many_accounts);
+        return Ok(result);
     }
-    let behind = match workloads.first() {
-        Some((workload, _)) if args.until_visible => Some(until_visible(&channels, workload).await?),
-        _ => None,
-    };
-    let mut report = Report::new(setting);
-    for (workload, measured) in &workloads {
-        let name = if workload.accounts().len() == 1 { "commands, one hot account" } else { "commands, spread" };
-        report.series(name, measured);
+    let workload = prepare(&args, &pool, if args.hot { 1 } else { args.accounts }).await?;
+    let measurement = send(&args, &pool, &workload, &args.pacer()).await?;
+    result.add_series(series_name(&workload), &measurement);
+    if args.until_visible {
+        let visible = measure_until_visible(&pool, &workload).await?;
+        result.add_series("receipt to visible, after the last command", &visible.queries);
+        result.set_stale_answers(visible.stale_count);
     }
-    if args.compare_hot {
-        report.ratio("hot to spread", 1, 0);
-    }
-    if let Some(behind) = behind {
-        report.series("then, receipt to visible", &behind.queries);
-        report.stale(behind.stale);
-    }
-    Ok(report)
+    Ok(result)
 }
 
-/// One more deposit on each account, and a query with its token: all partitions are asked for at once, so the longest
-/// answer says how far the views were behind.
-async fn until_visible(channels: &Channels, workload: &Workload) -> anyhow::Result<Visible> {
-    let lanes = LANES_UNTIL_VISIBLE.min(workload.accounts().len() as u64);
-    own_writes::pairs(channels, workload, lanes, Query::Account, &Limit::turns(workload.accounts().len() as u64)).await
+/// Opens the accounts and warms up.
+async fn prepare(args: &Args, pool: &ConnectionPool, accounts: u64) -> anyhow::Result<Workload> {
+    let workload = Workload::new(accounts);
+    open_accounts(pool, &workload).await?;
+    send(args, pool, &workload, &args.pacer_for(args.common.connection.warm_up())).await?;
+    Ok(workload)
 }
 
-async fn send(args: &Args, channels: &Channels, workload: &Workload, limit: &Limit) -> anyhow::Result<Measured> {
-    if args.mode == Mode::Stream {
-        return stream::run(channels, workload, args.in_flight, limit).await;
+fn series_name(workload: &Workload) -> &'static str {
+    if workload.account_ids().len() == 1 { "commands, one hot account" } else { "commands, many accounts" }
+}
+
+/// Sends one more deposit to each account, and a query with its token. That queries all partitions at once, so the
+/// longest answer shows how far the views were behind.
+async fn measure_until_visible(pool: &ConnectionPool, workload: &Workload) -> anyhow::Result<OwnWriteMeasurement> {
+    let accounts = workload.account_ids().len() as u64;
+    let in_flight = VISIBLE_QUERIES_IN_FLIGHT_MAX.min(accounts);
+    run_pairs(pool, workload, in_flight, Query::Account, &Pacer::for_calls(accounts)).await
+}
+
+async fn send(args: &Args, pool: &ConnectionPool, workload: &Workload, pacer: &Pacer) -> anyhow::Result<Measurement> {
+    match args.mode {
+        Mode::Unary => deposits(pool, workload, args.in_flight, pacer, &drop).await,
+        Mode::Stream => command_stream::run(pool, workload, args.in_flight, pacer, &drop).await,
     }
-    let clients = channels.clients(args.in_flight, |link| CommandServiceClient::new(link.commands.clone()))?;
-    lanes::run(clients, limit, |mut client| {
-        async move |turn| {
-            let deposit = workload.deposit(workload.account(turn));
-            client.deposit(with_deadline(deposit)).await.map(drop).map_err(|status| reason(&status))
-        }
-    })
-    .await
 }

@@ -1,51 +1,54 @@
-//! `diptych bench`: a load generator of its own, so that figures can be had wherever the binary is.
+//! `diptych bench`: a load generator.
 //!
-//! Client and server often share a machine, so the client must be cheap: one thread, few connections, and lanes
-//! ([`lanes`]) that are futures of one task.
+//! Client and server often share a machine, so the client is cheap: one thread, few connections, and callers
+//! ([`concurrent_callers`]) that are futures of one task.
 
+mod alternate;
+mod benchmark_result;
+mod command_stream;
 mod commands;
+mod common_args;
+mod concurrent_callers;
+mod connection_pool;
+mod fixed_rate;
 mod lag;
-mod lanes;
-mod limit;
-mod measured;
+mod latest_receipts;
+mod measurement;
+mod one_thread;
+mod open_accounts;
+mod own_write_client;
+mod own_write_measurement;
 mod own_writes;
-mod prepare;
+mod pacer;
 mod queries;
 mod report;
 mod schedule;
-mod stream;
-mod visible;
+mod unary_calls;
 mod workload;
 
-use std::{process::ExitCode, thread, time::Duration};
+use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
-use tokio::{runtime, sync::oneshot};
+use self::{benchmark_result::BenchmarkResult, one_thread::run_on_one_thread};
+use crate::client::Output;
 
-use self::report::Report;
-use crate::client::{Output, Target};
-
-/// Measures a running server: commands, queries, how soon a command is visible, and whether writers see their own
+/// Measure a running server: commands, queries, the time until a command is visible, and whether callers see their own
 /// writes.
 ///
-/// Opens accounts of its own (their names start with bench-) and deposits into them; other accounts are not touched.
+/// Opens accounts of its own (their ids start with bench-) and deposits into them; other accounts are not changed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    what: What,
+    benchmark: Benchmark,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
-    /// Sends deposits and measures how many per second get their receipts, and how long each takes.
+enum Benchmark {
     Commands(commands::Args),
-    /// Reads accounts and, in turns, calls an empty rpc on the same server; shows the ratio.
     Queries(queries::Args),
-    /// Sends deposits at a fixed rate and measures from each receipt to the answer that shows it.
     Lag(lag::Args),
-    /// Sends deposits, each followed at once by a query with its token; counts fresh answers, older ones and errors.
     OwnWrites(own_writes::Args),
+    Report(report::Args),
 }
 
 const AFTER_HELP: &str = "\
@@ -58,75 +61,32 @@ Examples:
   diptych bench lag --rate 2000
   diptych bench own-writes --count 10000
   diptych bench commands --output json | jq '.series[0].p99_ms'
+  diptych bench report --output markdown                    all figures, each with its limit
 
-Latencies are seen from the client. A call that fails is counted by its reason, and not repeated; its client pauses
-before the next, longer each time. Exit status: 0, or 1 if a call failed or an answer was older than its token.";
+Latencies are measured in the client. A failed call is counted by its reason and
+not repeated; its caller pauses before the next call, longer after each failure.
 
-/// What every measurement takes.
-#[derive(Clone, Debug, clap::Args)]
-struct Common {
-    #[command(flatten)]
-    target: Target,
+Exit status: 0 success; 1 a call failed, an answer was stale, or the server
+could not be reached.";
 
-    /// How many connections to spread the calls over, 1 to 64.
-    #[arg(long, value_name = "CONNECTIONS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
-    connections: u64,
-
-    /// How many seconds to run before measuring, 0 to 60.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=60))]
-    warm_up: u64,
-
-    /// How to print the result.
-    #[arg(long, value_name = "FORM", value_enum, default_value_t = Output::Text)]
-    output: Output,
-}
-
-impl Common {
-    fn warm_up(&self) -> Duration {
-        Duration::from_secs(self.warm_up)
-    }
-}
-
-impl What {
-    fn output(&self) -> Output {
-        match self {
-            Self::Commands(args) => args.common.output,
-            Self::Queries(args) => args.common.output,
-            Self::Lag(args) => args.common.output,
-            Self::OwnWrites(args) => args.common.output,
-        }
-    }
-
-    async fn measure(self) -> anyhow::Result<Report> {
-        match self {
-            Self::Commands(args) => commands::measure(args).await,
-            Self::Queries(args) => queries::measure(args).await,
-            Self::Lag(args) => lag::measure(args).await,
-            Self::OwnWrites(args) => own_writes::measure(args).await,
-        }
-    }
-}
-
-/// Runs a measurement.
+/// Runs a benchmark and prints its result.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let output = args.what.output();
-    let report = on_one_thread(args.what).await?;
-    output.print(&report, Report::table)?;
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match args.benchmark {
+        Benchmark::Commands(args) => print(args.common.output, async || commands::measure(args).await).await,
+        Benchmark::Queries(args) => print(args.common.output, async || queries::measure(args).await).await,
+        Benchmark::Lag(args) => print(args.common.output, async || lag::measure(args).await).await,
+        Benchmark::OwnWrites(args) => print(args.common.output, async || own_writes::measure(args).await).await,
+        Benchmark::Report(args) => report::run(args).await,
+    }
 }
 
-/// A runtime of one thread wakes no other: on a machine that the server needs too, that leaves the server the most.
-async fn on_one_thread(what: What) -> anyhow::Result<Report> {
-    let (done, result) = oneshot::channel();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the client")?;
-    thread::Builder::new()
-        .name("bench".to_owned())
-        .spawn(move || {
-            // Nobody waits any more when the program is being interrupted.
-            let _ = done.send(runtime.block_on(what.measure()));
-        })
-        .context("cannot start the client")?;
-    result.await.map_err(|_| anyhow!("the client thread ended without a result"))?
+async fn print(
+    output: Output,
+    measure: impl AsyncFnOnce() -> anyhow::Result<BenchmarkResult> + Send + 'static,
+) -> anyhow::Result<ExitCode> {
+    let result = run_on_one_thread(measure).await?;
+    output.print(&result, BenchmarkResult::table)?;
+    Ok(if result.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

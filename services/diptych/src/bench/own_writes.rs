@@ -1,99 +1,67 @@
 //! `diptych bench own-writes`.
 
-use std::{cell::RefCell, time::Duration};
-
-use tokio::time::Instant;
-
 use super::{
-    Common, lanes,
-    limit::Limit,
-    prepare::{Channels, open_accounts},
-    report::{Report, Setting},
-    visible::{Both, Query, Visible},
+    benchmark_result::{BenchmarkResult, Parameters},
+    common_args::CommonArgs,
+    connection_pool::ConnectionPool,
+    open_accounts::open_accounts,
+    own_write_client::Query,
+    own_write_measurement::run_pairs,
+    pacer::Pacer,
     workload::Workload,
 };
 use crate::client::RequiredServices;
 
-/// Deposits, each followed at once by a query with the token of its receipt. Counts answers that show the deposit,
-/// answers that do not, and errors.
+/// Send pairs of a deposit and a query with the token of its receipt; count fresh answers, stale ones, and errors.
+///
+/// A fresh answer includes the deposit; a stale one does not.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 
-    /// How many pairs are under way at any time, 1 to 1,024.
-    #[arg(long, value_name = "PAIRS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    /// Pairs in flight, 1 to 1,024.
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1_024))]
     in_flight: u64,
 
-    /// Over how many accounts the commands are spread, 1 to 100,000.
-    #[arg(long, value_name = "ACCOUNTS", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    spread: u64,
+    /// Accounts that the commands are spread over, 1 to 100,000.
+    #[arg(long, value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    accounts: u64,
 
-    /// All commands go to one account.
-    #[arg(long, conflicts_with = "spread")]
+    /// Send all commands to one account.
+    #[arg(long, conflicts_with = "accounts")]
     hot: bool,
 
-    /// What is asked after each command.
+    /// Query after each command.
     #[arg(long, value_enum, default_value_t = Query::Account)]
     query: Query,
 
-    /// How many pairs.
-    #[arg(long, value_name = "PAIRS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Pairs to send.
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 }
 
-pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels =
-        Channels::open(&args.common.target, args.common.connections, RequiredServices::CommandsAndQueries).await?;
-    let accounts = if args.hot { 1 } else { args.spread };
+/// Runs the benchmark.
+pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
+    let connection = &args.common.connection;
+    let pool =
+        ConnectionPool::open(&connection.target, connection.connections, RequiredServices::CommandsAndQueries).await?;
+    let accounts = if args.hot { 1 } else { args.accounts };
     let workload = Workload::new(accounts);
-    open_accounts(&channels, &workload).await?;
-    let run = async |limit| pairs(&channels, &workload, args.in_flight, args.query, &limit).await;
-    run(Limit::time(args.common.warm_up())).await?;
-    let visible = run(Limit::turns(args.count)).await?;
-    let mut report = Report::new(Setting {
-        what: "own-writes",
+    open_accounts(&pool, &workload).await?;
+    let run = async |pacer| run_pairs(&pool, &workload, args.in_flight, args.query, &pacer).await;
+    run(Pacer::for_duration(connection.warm_up())).await?;
+    let measurement = run(Pacer::for_calls(args.count)).await?;
+    let mut result = BenchmarkResult::new(Parameters {
+        benchmark: "own-writes",
         mode: "unary",
-        connections: args.common.connections,
+        connections: connection.connections,
         in_flight: Some(args.in_flight),
         rate_per_second: None,
         accounts,
     });
-    report.series("commands", &visible.commands);
-    report.series("fresh answers", &visible.queries);
-    report.stale(visible.stale);
-    Ok(report)
-}
-
-/// Pairs of a deposit and a query with its token, so many at a time.
-pub(super) async fn pairs(
-    channels: &Channels,
-    workload: &Workload,
-    in_flight: u64,
-    query: Query,
-    limit: &Limit,
-) -> anyhow::Result<Visible> {
-    let visible = RefCell::new(Visible::new()?);
-    let clients = channels.clients(in_flight, Both::new)?;
-    let pairs = lanes::run(clients, limit, |mut both| {
-        let visible = &visible;
-        async move |turn| {
-            let account_id = workload.account(turn);
-            let outcome = both.deposit_and_ask(workload, account_id, query, Instant::now()).await;
-            visible.borrow_mut().add(&outcome);
-            outcome.failure().map_or(Ok(()), |reason| Err(reason.to_owned()))
-        }
-    })
-    .await?;
-    let mut visible = visible.into_inner();
-    visible.lasted(pairs.elapsed());
-    Ok(visible)
-}
-
-impl Visible {
-    /// For how long it was measured.
-    pub(super) fn lasted(&mut self, elapsed: Duration) {
-        self.commands.lasted(elapsed);
-        self.queries.lasted(elapsed);
-    }
+    result.add_series("commands", &measurement.commands);
+    result.add_series("fresh answers", &measurement.queries);
+    result.set_stale_answers(measurement.stale_count);
+    Ok(result)
 }

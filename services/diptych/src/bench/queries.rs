@@ -2,108 +2,68 @@
 
 use std::time::Duration;
 
-use diptych_proto::ledger::query::v1::{GetAccountRequest, query_service_client::QueryServiceClient};
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-
 use super::{
-    Common, lanes,
-    limit::Limit,
-    measured::Measured,
-    prepare::{Channels, open_accounts},
-    report::{Report, Setting},
-    workload::{Workload, reason, with_deadline},
+    alternate::Turns,
+    benchmark_result::{BenchmarkResult, Parameters},
+    common_args::CommonArgs,
+    connection_pool::ConnectionPool,
+    open_accounts::{open_accounts, wait_until_readable},
+    pacer::Pacer,
+    unary_calls::{empty_queries, get_accounts},
+    workload::Workload,
 };
-use crate::client::{RequiredServices, retry::QueryRetry, tokens::at_least_as_fresh};
+use crate::client::RequiredServices;
 
-/// How long one kind of call is made before it is the other's turn: short, so that both see the same machine.
-const SLICE: Duration = Duration::from_millis(500);
-/// How long to wait until the accounts of the run can be read.
-const READABLE_PATIENCE: Duration = Duration::from_secs(30);
+/// Turns of half a second: short, so that other load on the machine affects both kinds of calls.
+pub(super) const TURNS_PER_SECOND: u32 = 2;
 
-/// Calls GetAccount and, in turns of half a second, an empty rpc (grpc.health.v1.Health/Check) on the same server.
+/// Call GetAccount and, in turns, an empty rpc on the same server, and show the ratio.
+///
+/// Each turn lasts half a second. The empty rpc is grpc.health.v1.Health/Check.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) common: CommonArgs,
 
-    /// How many calls are unanswered at any time, 1 to 4,096.
-    #[arg(long, value_name = "CALLS", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4_096))]
+    /// Calls in flight, 1 to 4,096.
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4_096))]
     in_flight: u64,
 
-    /// Over how many accounts the queries are spread, 1 to 100,000.
-    #[arg(long, value_name = "ACCOUNTS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    spread: u64,
+    /// Accounts that the queries are spread over, 1 to 100,000.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    accounts: u64,
 
-    /// For how long to measure each of the two.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_000))]
-    seconds: u64,
+    /// Duration of each of the two measurements, 1 to 3,000.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_000))]
+    seconds: u32,
 }
 
-pub(super) async fn measure(args: Args) -> anyhow::Result<Report> {
-    let channels =
-        Channels::open(&args.common.target, args.common.connections, RequiredServices::CommandsAndQueries).await?;
-    let workload = Workload::new(args.spread);
-    let tokens = open_accounts(&channels, &workload).await?;
-    wait_until_readable(&channels, &workload, &tokens).await?;
-    let (mut queries, mut empty) = (Measured::new()?, Measured::new()?);
-    let warm_up = Limit::time(args.common.warm_up());
-    get_accounts(&args, &channels, &workload, &warm_up).await?;
-    let limit = Duration::from_secs(args.seconds);
-    while queries.elapsed() < limit {
-        queries.absorb(&get_accounts(&args, &channels, &workload, &Limit::time(SLICE)).await?)?;
-        empty.absorb(&check_health(&args, &channels, &Limit::time(SLICE)).await?)?;
-    }
-    let mut report = Report::new(Setting {
-        what: "queries",
+/// Runs the benchmark.
+pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
+    let connection = &args.common.connection;
+    let pool =
+        ConnectionPool::open(&connection.target, connection.connections, RequiredServices::CommandsAndQueries).await?;
+    let workload = Workload::new(args.accounts);
+    let tokens = open_accounts(&pool, &workload).await?;
+    wait_until_readable(&pool, &workload, &tokens).await?;
+    let query = async |duration| {
+        let pacer = Pacer::for_duration(duration);
+        get_accounts(&pool, &workload, args.in_flight, &pacer).await
+    };
+    let call_empty = async |duration| empty_queries(&pool, args.in_flight, &Pacer::for_duration(duration)).await;
+    query(connection.warm_up()).await?;
+    let turns = Turns::split(Duration::from_secs(args.seconds.into()), args.seconds * TURNS_PER_SECOND);
+    let (queries, empty_calls) = turns.run(query, call_empty).await?;
+    let mut result = BenchmarkResult::new(Parameters {
+        benchmark: "queries",
         mode: "unary",
-        connections: args.common.connections,
+        connections: connection.connections,
         in_flight: Some(args.in_flight),
         rate_per_second: None,
-        accounts: args.spread,
+        accounts: args.accounts,
     });
-    report.series("GetAccount", &queries);
-    report.series("empty rpc (health check)", &empty);
-    report.ratio("GetAccount to empty rpc", 0, 1);
-    Ok(report)
-}
-
-/// The accounts were opened a moment ago; the measurement is about reading them, not about waiting for them.
-async fn wait_until_readable(channels: &Channels, workload: &Workload, tokens: &[String]) -> anyhow::Result<()> {
-    let client = QueryServiceClient::new(channels.first()?.queries);
-    for token in tokens {
-        let request = GetAccountRequest { account_id: workload.account(0), consistency: at_least_as_fresh(token) };
-        let call = |request| {
-            let mut client = client.clone();
-            async move { client.get_account(request).await }
-        };
-        QueryRetry::new(READABLE_PATIENCE).call(request, call).await?;
-    }
-    Ok(())
-}
-
-async fn get_accounts(
-    args: &Args,
-    channels: &Channels,
-    workload: &Workload,
-    limit: &Limit,
-) -> anyhow::Result<Measured> {
-    let clients = channels.clients(args.in_flight, |link| QueryServiceClient::new(link.queries.clone()))?;
-    lanes::run(clients, limit, |mut client| {
-        async move |turn| {
-            let request = GetAccountRequest { account_id: workload.account(turn), consistency: None };
-            client.get_account(with_deadline(request)).await.map(drop).map_err(|status| reason(&status))
-        }
-    })
-    .await
-}
-
-async fn check_health(args: &Args, channels: &Channels, limit: &Limit) -> anyhow::Result<Measured> {
-    let clients = channels.clients(args.in_flight, |link| HealthClient::new(link.queries.clone()))?;
-    lanes::run(clients, limit, |mut client| {
-        async move |_| {
-            let request = HealthCheckRequest { service: String::new() };
-            client.check(with_deadline(request)).await.map(drop).map_err(|status| reason(&status))
-        }
-    })
-    .await
+    result.add_series("GetAccount", &queries);
+    result.add_series("empty rpc (health check)", &empty_calls);
+    result.set_ratio("GetAccount to empty rpc", &queries, &empty_calls);
+    Ok(result)
 }

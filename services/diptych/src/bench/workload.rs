@@ -1,4 +1,4 @@
-//! What is sent.
+//! The commands of a benchmark.
 
 use std::{cell::Cell, time::Duration};
 
@@ -13,51 +13,52 @@ use uuid::Uuid;
 use crate::client::call_error::CallError;
 
 const CURRENCY_CODE: &str = "EUR";
-/// The deadline of every call: how long a command may wait for its commit, and a query for its token.
+/// The deadline of every call. It includes the wait of a command for its commit, and of a query for its token.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Deposits of one minor unit into accounts of this run, one account after another.
+/// Generates deposits of one minor unit into accounts of its own, round robin.
 #[derive(Debug)]
 pub(crate) struct Workload {
-    run: u64,
-    accounts: Vec<String>,
-    commands: Cell<u64>,
+    /// Random number that makes account ids and request ids unique.
+    run_id: u64,
+    account_ids: Vec<String>,
+    commands_count: Cell<u64>,
 }
 
 impl Workload {
-    /// With accounts that no other run has.
-    pub(crate) fn new(accounts: u64) -> Self {
-        let run: u64 = rand::rng().random();
-        let accounts = (0..accounts).map(|number| format!("bench-{run:016x}-{number}")).collect();
-        Self { run, accounts, commands: Cell::new(0) }
+    /// Creates a workload with this number of accounts, whose ids no other workload has.
+    pub(crate) fn new(accounts_count: u64) -> Self {
+        let run_id: u64 = rand::rng().random();
+        let account_ids = (0..accounts_count).map(|number| format!("bench-{run_id:016x}-{number}")).collect();
+        Self { run_id, account_ids, commands_count: Cell::new(0) }
     }
 
-    /// All accounts.
-    pub(crate) fn accounts(&self) -> &[String] {
-        &self.accounts
+    /// The ids of all accounts.
+    pub(crate) fn account_ids(&self) -> &[String] {
+        &self.account_ids
     }
 
-    /// The account whose turn it is. There is always one.
-    pub(crate) fn account(&self, turn: u64) -> String {
-        let count = self.accounts.len().max(1) as u64;
-        usize::try_from(turn % count).ok().and_then(|index| self.accounts.get(index)).cloned().unwrap_or_default()
+    /// The id of the account that the call with this number goes to; empty if the workload has no accounts.
+    pub(crate) fn account_id(&self, call: u64) -> String {
+        let count = self.account_ids.len().max(1) as u64;
+        usize::try_from(call % count).ok().and_then(|index| self.account_ids.get(index)).cloned().unwrap_or_default()
     }
 
-    /// A command that opens an account of this run.
-    pub(crate) fn opening(&self, account_id: &str) -> OpenAccountRequest {
+    /// Creates a command that opens an account.
+    pub(crate) fn open_account(&self, account_id: &str) -> OpenAccountRequest {
         OpenAccountRequest {
-            request_id: self.request_id(),
+            request_id: self.new_request_id(),
             account_id: account_id.to_owned(),
-            owner_id: format!("bench-{:016x}", self.run),
+            owner_id: format!("bench-{:016x}", self.run_id),
             currency_code: CURRENCY_CODE.to_owned(),
             overdraft_limit_minor: 0,
         }
     }
 
-    /// A deposit.
+    /// Creates a deposit.
     pub(crate) fn deposit(&self, account_id: String) -> DepositRequest {
         DepositRequest {
-            request_id: self.request_id(),
+            request_id: self.new_request_id(),
             account_id,
             amount_minor: 1,
             currency_code: CURRENCY_CODE.to_owned(),
@@ -66,26 +67,25 @@ impl Workload {
         }
     }
 
-    /// A UUID that no other command has: the run is random, the rest counts. Asking the system for randomness each time
-    /// would cost more than the call to be measured can spare.
-    fn request_id(&self) -> String {
-        let number = self.commands.get() + 1;
-        self.commands.set(number);
-        Uuid::from_u64_pair(self.run, number).to_string()
+    /// Creates a UUID from the run id and a counter: a random UUID for each command would cost too much time.
+    fn new_request_id(&self) -> String {
+        let number = self.commands_count.get() + 1;
+        self.commands_count.set(number);
+        Uuid::from_u64_pair(self.run_id, number).to_string()
     }
 }
 
-/// The version of the account after the command; 0 where the receipt names none.
-pub(crate) fn version_of(receipt: &Receipt) -> i64 {
+/// The version of the account after the command; 0 if the receipt has none.
+pub(crate) fn receipt_version(receipt: &Receipt) -> i64 {
     receipt.streams.first().map_or(0, |stream| stream.version)
 }
 
-/// Why a call failed, in one word.
-pub(crate) fn reason(status: &Status) -> String {
+/// The reason of a failed call, such as OVERLOADED; the gRPC code if the answer has no reason.
+pub(crate) fn failure_reason(status: &Status) -> String {
     CallError::from(status).reason
 }
 
-/// A call that ends, whatever happens to it on the way.
+/// Creates a request with the deadline of the benchmark's calls, 10 seconds.
 pub(crate) fn with_deadline<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(DEADLINE);

@@ -35,12 +35,17 @@ pub(crate) struct Connections {
 }
 
 impl Target {
+    /// The addresses of the services, without user names and passwords; one if both have the same.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        [Some(&self.to), self.queries.as_ref()].into_iter().flatten().map(|url| host_and_port(url)).collect()
+    }
+
     /// Connects to both services, and checks once that the required ones are served.
     ///
     /// # Errors
     /// When a URL is invalid, no server answers there, or it does not serve a required service.
     pub(crate) async fn connect(&self, required: RequiredServices) -> anyhow::Result<Connections> {
-        let (to, queries) = self.addresses()?;
+        let (to, queries) = self.parse_addresses()?;
         let connections = self.connect_to(&to, queries.as_ref()).await?;
         let commands = Server { address: &to, connection: &connections.commands };
         let queries = queries.as_ref().map(|address| Server { address, connection: &connections.queries });
@@ -58,14 +63,14 @@ impl Target {
         required: RequiredServices,
     ) -> anyhow::Result<Vec<Connections>> {
         let mut all = vec![self.connect(required).await?];
-        let (to, queries) = self.addresses()?;
+        let (to, queries) = self.parse_addresses()?;
         for _ in 1..count {
             all.push(self.connect_to(&to, queries.as_ref()).await?);
         }
         Ok(all)
     }
 
-    fn addresses(&self) -> anyhow::Result<(Address, Option<Address>)> {
+    fn parse_addresses(&self) -> anyhow::Result<(Address, Option<Address>)> {
         let queries = self.queries.as_ref().map(|url| Address::parse("--queries", url)).transpose()?;
         Ok((Address::parse("--to", &self.to)?, queries))
     }
@@ -90,6 +95,12 @@ impl Target {
     }
 }
 
+/// The part of a URL between the scheme, a user name or password, and the path.
+fn host_and_port(url: &str) -> String {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, address)| address).to_owned()
+}
+
 /// The root cause, such as "Connection refused": tonic wraps it in a plain "transport error".
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
@@ -102,6 +113,13 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_have_no_scheme_and_no_password() {
+        let queries = Some("http://ada:se@cret@two:2/".to_owned());
+        let target = Target { to: "http://127.0.0.1:7400".to_owned(), queries, token: None };
+        assert_eq!(target.addresses(), ["127.0.0.1:7400", "two:2"]);
+    }
 
     #[tokio::test]
     async fn an_error_without_a_server_says_what_to_do() {

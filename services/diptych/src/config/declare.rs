@@ -99,28 +99,34 @@ macro_rules! settings {
     (
         $(#[doc = $about:literal])+
         $vis:vis struct $Group:ident {
-            $($(#[doc = $meaning:literal])+ $field_vis:vis $field:ident: $Value:ty = $default:expr,)*
+            $(
+                $(#[cfg($condition:meta)])?
+                $(#[doc = $meaning:literal])+
+                $field_vis:vis $field:ident: $Value:ty = $default:expr,
+            )*
         }
     ) => {
         settings! { @group
             $(#[doc = $about])+
-            $vis struct $Group { $([$($meaning)+] $field_vis $field: $Value,)* }
+            $vis struct $Group { $([$($meaning)+] $(#[cfg($condition)])? $field_vis $field: $Value,)* }
         }
 
         impl Default for $Group {
             fn default() -> Self {
-                Self { $($field: $default),* }
+                Self { $($(#[cfg($condition)])? $field: $default),* }
             }
         }
     };
     (@group
         $(#[doc = $about:literal])+
-        $vis:vis struct $Group:ident { $([$($meaning:literal)+] $field_vis:vis $field:ident: $Value:ty,)* }
+        $vis:vis struct $Group:ident {
+            $([$($meaning:literal)+] $(#[cfg($condition:meta)])? $field_vis:vis $field:ident: $Value:ty,)*
+        }
     ) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        $vis struct $Group { $($(#[doc = $meaning])+ $field_vis $field: $Value,)* }
+        $vis struct $Group { $($(#[cfg($condition)])? $(#[doc = $meaning])+ $field_vis $field: $Value,)* }
 
         impl $crate::config::declare::Describe for $Group {
             fn describe(
@@ -134,12 +140,15 @@ macro_rules! settings {
                     meaning: meaning.trim().to_owned(),
                     settings: Vec::new(),
                 });
-                $($crate::config::declare::Describe::describe(
-                    &self.$field,
-                    stringify!($field),
-                    concat!($($meaning),+),
-                    reference,
-                )?;)*
+                $(
+                    $(#[cfg($condition)])?
+                    $crate::config::declare::Describe::describe(
+                        &self.$field,
+                        stringify!($field),
+                        concat!($($meaning),+),
+                        reference,
+                    )?;
+                )*
                 Ok(())
             }
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{
     Config,
     declare::{Describe, Reference, SettingInfo},
-    load::Loaded,
+    load::LoadedConfig,
     origins::variable,
 };
 
@@ -14,7 +14,7 @@ use super::{
 ///
 /// # Errors
 /// When a value has no TOML form, which no setting type lacks.
-pub(crate) fn dump(loaded: &Loaded) -> Result<String, toml::ser::Error> {
+pub(crate) fn dump(loaded: &LoadedConfig) -> Result<String, toml::ser::Error> {
     let mut text = String::new();
     for group in described(&loaded.config)?.groups {
         if !group.name.is_empty() {

@@ -17,14 +17,14 @@ use super::{
 
 /// A valid configuration, and where each value came from.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedConfig {
     pub(crate) config: Config,
     origins: Origins,
 }
 
-impl Loaded {
+impl LoadedConfig {
     /// Returns where the value of this key came from; `None` for a default.
-    pub(super) fn source(&self, key: &str) -> Option<String> {
+    pub(crate) fn source(&self, key: &str) -> Option<String> {
         self.origins.source(key)
     }
 }
@@ -33,7 +33,7 @@ impl Loaded {
 ///
 /// # Errors
 /// With every problem of every source.
-pub(crate) fn load(sources: Sources) -> Result<Loaded, ConfigProblems> {
+pub(crate) fn load(sources: Sources) -> Result<LoadedConfig, ConfigProblems> {
     let mut problems = Vec::new();
     let mut figment = Figment::from(Serialized::defaults(Config::default()));
     if let Some(path) = &sources.file {
@@ -49,7 +49,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, ConfigProblems> {
 
     let origins = Origins { figment, flags: sources.flags };
     let config = check(&origins, &mut problems);
-    if problems.is_empty() { Ok(Loaded { config, origins }) } else { Err(ConfigProblems(problems)) }
+    if problems.is_empty() { Ok(LoadedConfig { config, origins }) } else { Err(ConfigProblems(problems)) }
 }
 
 /// Reads the merged sources into a configuration. Each problem is recorded, and its value replaced by the default, so

@@ -10,6 +10,7 @@ mod origins;
 mod problem;
 mod rules;
 mod sections;
+#[cfg(feature = "servers")]
 mod servers;
 mod sources;
 #[cfg(test)]
@@ -20,15 +21,19 @@ mod values;
 use std::time::Duration;
 
 pub(crate) use dump::{dump, reference, table};
-pub(crate) use load::{Loaded, load};
+pub(crate) use load::{LoadedConfig, load};
 pub(crate) use origins::variable;
 pub(crate) use sources::{Flag, Sources};
 pub(crate) use values::{InstanceName, ListenAddress};
 
+#[cfg(feature = "servers")]
+use self::servers::{KafkaSection, MemcachedSection, PostgresSection, ScyllaSection};
 use self::{
     declare::settings,
-    sections::{Cache, Command, Grpc, Log, Projector, Query, Relay, Telemetry},
-    servers::{Kafka, Memcached, Postgres, Scylla},
+    sections::{
+        CacheSection, CommandSection, GrpcSection, LogSection, ProjectorSection, QuerySection, RelaySection,
+        TelemetrySection,
+    },
     values::{Count, DataLocation, TimeSpan},
 };
 
@@ -52,28 +57,32 @@ settings! {
         /// Longest time for shutdown after drain_delay.
         pub(crate) shutdown_timeout: TimeSpan<100, 600_000> = TimeSpan::clamped(Duration::from_secs(10)),
         /// Logs, on standard error.
-        pub(crate) log: Log = Log::default(),
+        pub(crate) log: LogSection = LogSection::default(),
         /// Export of traces.
-        pub(crate) telemetry: Telemetry = Telemetry::default(),
+        pub(crate) telemetry: TelemetrySection = TelemetrySection::default(),
         /// Limits of the gRPC server.
-        pub(crate) grpc: Grpc = Grpc::default(),
+        pub(crate) grpc: GrpcSection = GrpcSection::default(),
         /// Write path: deciding and committing commands.
-        pub(crate) command: Command = Command::default(),
+        pub(crate) command: CommandSection = CommandSection::default(),
         /// Relay: from the write database to the event log.
-        pub(crate) relay: Relay = Relay::default(),
+        pub(crate) relay: RelaySection = RelaySection::default(),
         /// Projector: from the event log to the views.
-        pub(crate) projector: Projector = Projector::default(),
+        pub(crate) projector: ProjectorSection = ProjectorSection::default(),
         /// Query path.
-        pub(crate) query: Query = Query::default(),
+        pub(crate) query: QuerySection = QuerySection::default(),
         /// The cache of `diptych dev`.
-        pub(crate) cache: Cache = Cache::default(),
+        pub(crate) cache: CacheSection = CacheSection::default(),
+        #[cfg(feature = "servers")]
         /// The write database (Postgres).
-        pub(crate) postgres: Postgres = Postgres::default(),
+        pub(crate) postgres: PostgresSection = PostgresSection::default(),
+        #[cfg(feature = "servers")]
         /// The event log (Kafka).
-        pub(crate) kafka: Kafka = Kafka::default(),
+        pub(crate) kafka: KafkaSection = KafkaSection::default(),
+        #[cfg(feature = "servers")]
         /// The read database (ScyllaDB or Cassandra).
-        pub(crate) scylla: Scylla = Scylla::default(),
+        pub(crate) scylla: ScyllaSection = ScyllaSection::default(),
+        #[cfg(feature = "servers")]
         /// The cache (Memcached) in front of the read database.
-        pub(crate) memcached: Memcached = Memcached::default(),
+        pub(crate) memcached: MemcachedSection = MemcachedSection::default(),
     }
 }

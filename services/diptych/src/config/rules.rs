@@ -13,46 +13,23 @@ pub(super) fn check_rules(config: &Config, origins: &Origins) -> Vec<ConfigProbl
 }
 
 /// A rule, as it applies to one configuration.
-struct Rule {
+pub(super) struct Rule {
     /// The key that a problem is reported under.
-    key: &'static str,
-    is_kept: bool,
+    pub(super) key: &'static str,
+    pub(super) is_kept: bool,
     /// What to do where it is not kept.
-    remedy: &'static str,
+    pub(super) remedy: &'static str,
 }
 
-fn rules(config: &Config) -> [Rule; 5] {
-    let Config { listen, metrics_listen, postgres, kafka, scylla, memcached, .. } = config;
-    [
-        Rule {
-            key: "metrics_listen",
-            is_kept: listen != metrics_listen || listen.port() == 0,
-            remedy: "choose another address than that of listen",
-        },
-        Rule {
-            key: "postgres.statement_timeout",
-            is_kept: postgres.statement_timeout.duration() < postgres.answer_timeout.duration(),
-            remedy: "choose less than postgres.answer_timeout, so that the server aborts a statement before the \
-                     connection is dropped",
-        },
-        Rule {
-            key: "kafka.revoke_wait_max",
-            is_kept: kafka.revoke_wait_max.duration() < kafka.session_timeout.duration(),
-            remedy: "choose less than kafka.session_timeout, so that a consumer can finish its work before the group drops it",
-        },
-        Rule {
-            key: "scylla.user",
-            is_kept: scylla.user.is_empty() == scylla.password.is_empty(),
-            remedy: "set both scylla.user and scylla.password, or neither",
-        },
-        Rule {
-            key: "memcached.servers",
-            is_kept: has_no_duplicates(&memcached.servers.to_vec()),
-            remedy: "name every server once",
-        },
-    ]
-}
-
-fn has_no_duplicates(texts: &[String]) -> bool {
-    texts.iter().enumerate().all(|(index, text)| !texts.iter().take(index).any(|before| before == text))
+fn rules(config: &Config) -> Vec<Rule> {
+    let Config { listen, metrics_listen, .. } = config;
+    #[allow(unused_mut, reason = "a build without servers has only this rule")]
+    let mut rules = vec![Rule {
+        key: "metrics_listen",
+        is_kept: listen != metrics_listen || listen.port() == 0,
+        remedy: "choose another address than that of listen",
+    }];
+    #[cfg(feature = "servers")]
+    rules.extend(super::servers::rules(config));
+    rules
 }

@@ -25,7 +25,7 @@ const MIB: u64 = 1_024 * KIB;
 
 settings! {
     /// Logs, on standard error.
-    pub(crate) struct Log {
+    pub(crate) struct LogSection {
         /// Which log lines are written, in the syntax of RUST_LOG, such as "info,diptych_relay=debug".
         filter: LogFilter = LogFilter::known("info"),
         /// Form of log lines: text, json, or auto for text on a terminal and json otherwise.
@@ -47,7 +47,7 @@ choices! {
 
 settings! {
     /// Export of traces. See [`TraceSettings`].
-    pub(crate) struct Telemetry for (TraceSettings = TraceSettings::new("", "")) {
+    pub(crate) struct TelemetrySection for (TraceSettings = TraceSettings::new("", "")) {
         /// URL of the OTLP collector (gRPC) that receives traces, such as "http://127.0.0.1:4317"; empty exports none.
         otlp_endpoint: OtlpEndpoint = OtlpEndpoint::default(),
         /// Service name in traces; auto is "diptych-" and the role.
@@ -63,7 +63,7 @@ settings! {
 
 settings! {
     /// Limits of the gRPC server. See [`Limits`].
-    pub(crate) struct Grpc for (Limits = Limits::default()) {
+    pub(crate) struct GrpcSection for (Limits = Limits::default()) {
         /// Largest message that a client may send.
         message_received_max: ByteSize<KIB, { 4 * MIB }> as message_received_bytes_max,
         /// Largest message that is sent to a client.
@@ -87,7 +87,7 @@ settings! {
 
 settings! {
     /// Write path: deciding and committing commands. See [`SequencerConfig`].
-    pub(crate) struct Command for (SequencerConfig = SequencerConfig::default()) {
+    pub(crate) struct CommandSection for (SequencerConfig = SequencerConfig::default()) {
         /// Most commands waiting to be decided; more are answered OVERLOADED.
         queue_commands_max: Count<1, 1_048_576>,
         /// Most commands decided and committed together.
@@ -111,7 +111,7 @@ settings! {
 
 settings! {
     /// Relay: from the write database to the event log. See [`RelayConfig`].
-    pub(crate) struct Relay for (RelayConfig = RelayConfig::new("")) {
+    pub(crate) struct RelaySection for (RelayConfig = RelayConfig::new("")) {
         /// How long leadership lasts without renewal; a standby relay takes over after it.
         lease_duration: TimeSpan<SECOND, { 10 * MINUTE }>,
         /// Most events read and published at once.
@@ -123,7 +123,7 @@ settings! {
 
 settings! {
     /// Projector: from the event log to the views. See [`ProjectorConfig`].
-    pub(crate) struct Projector for (ProjectorConfig = ProjectorConfig::new("", "")) {
+    pub(crate) struct ProjectorSection for (ProjectorConfig = ProjectorConfig::new("", "")) {
         /// Most records taken from the event log at once.
         batch_records_max: Count<1, 100_000>,
         /// Most view rows kept in memory, over all views and partitions.
@@ -139,11 +139,11 @@ settings! {
 
 settings! {
     /// Query path. See [`QueryConfig`].
-    pub(crate) struct Query for (QueryConfig = QueryConfig::default()) {
+    pub(crate) struct QuerySection for (QueryConfig = QueryConfig::default()) {
         /// Longest time for a call that has no deadline of its own.
-        wait_default: TimeSpan<1, { 10 * MINUTE }>,
+        call_timeout_default: TimeSpan<1, { 10 * MINUTE }>,
         /// Longest time for any call, whatever its deadline.
-        wait_max: TimeSpan<1, { 10 * MINUTE }>,
+        call_timeout_max: TimeSpan<1, { 10 * MINUTE }>,
         /// Most calls waiting for progress at once; more are refused.
         pending_waits_max: Count<1, 1_000_000>,
         /// Most reads of the read database in flight at once; more are refused.
@@ -161,7 +161,7 @@ settings! {
 
 settings! {
     /// The cache of `diptych dev`, in front of the views.
-    pub(crate) struct Cache {
+    pub(crate) struct CacheSection {
         /// Most bytes of rows that it holds.
         pub(crate) size_max: ByteSize<{ 64 * KIB }, { 64 * 1_024 * MIB }> =
             ByteSize::clamped(diptych_embedded::CACHE_BYTES_DEFAULT),
@@ -171,7 +171,7 @@ settings! {
 /// Log targets that are off unless the filter names them: the driver logs every retry; the adapter logs what matters.
 const DRIVERS_OFF: &str = "scylla=off";
 
-impl Log {
+impl LogSection {
     /// The settings for a process with these fields in every JSON line.
     pub(crate) fn settings(&self, process: Vec<(&'static str, String)>) -> LogSettings {
         // A later directive for the same target wins.
@@ -180,7 +180,7 @@ impl Log {
     }
 }
 
-impl Telemetry {
+impl TelemetrySection {
     /// How a process in this role, beside these systems, exports its traces; `None` where it exports none.
     pub(crate) fn traces(&self, role: &str, systems: Systems) -> Option<TraceSettings> {
         let service_name = match self.service_name.as_str() {
@@ -193,14 +193,14 @@ impl Telemetry {
     }
 }
 
-impl Relay {
+impl RelaySection {
     /// The configuration of a relay with this name.
     pub(crate) fn named(&self, owner: &str) -> RelayConfig {
         RelayConfig { owner: owner.to_owned(), ..self.part() }
     }
 }
 
-impl Projector {
+impl ProjectorSection {
     /// The configuration of a projector with this name in this consumer group.
     pub(crate) fn named(&self, group: &str, member: &str) -> ProjectorConfig {
         ProjectorConfig { group: group.to_owned(), member: member.to_owned(), ..self.part() }

@@ -8,7 +8,9 @@ use diptych_postgres::PostgresConfig;
 use diptych_scylla::ScyllaConfig;
 
 use super::{
+    Config,
     declare::settings,
+    rules::Rule,
     values::{ClientProperties, Count, Keyspace, Name, PostgresUrl, Secret, ServerList, Switch, TimeSpan, choices},
 };
 
@@ -20,7 +22,7 @@ const ANSWER_MAX: u64 = 10 * MINUTE;
 
 settings! {
     /// The write database (Postgres). See [`PostgresConfig`].
-    pub(crate) struct Postgres for (PostgresConfig = PostgresConfig::new("")) {
+    pub(crate) struct PostgresSection for (PostgresConfig = PostgresConfig::new("")) {
         /// URL of the database; several host:port, separated by commas, for a primary and its standbys.
         pub(crate) url: PostgresUrl = PostgresUrl::local(),
         /// Most writes in flight at once, each on a connection of its own.
@@ -32,9 +34,9 @@ settings! {
         /// Longest wait for a free connection of the pool.
         pool_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest wait for an answer before the connection is dropped; more than statement_timeout.
-        pub(super) answer_timeout: TimeSpan<10, ANSWER_MAX>,
+        answer_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest time that a statement may run before the server aborts it.
-        pub(super) statement_timeout: TimeSpan<10, ANSWER_MAX>,
+        statement_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest wait of a statement for a lock.
         lock_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Whether processes signal appends by LISTEN and NOTIFY; false behind a proxy that shares sessions.
@@ -46,7 +48,7 @@ settings! {
 
 settings! {
     /// The event log (Kafka). See [`KafkaConfig`].
-    pub(crate) struct Kafka for (KafkaConfig = KafkaConfig::new("", "")) {
+    pub(crate) struct KafkaSection for (KafkaConfig = KafkaConfig::new("", "")) {
         /// Brokers to connect to first; the others are found from there.
         pub(crate) bootstrap_servers: ServerList = ServerList::one("127.0.0.1:9092"),
         /// Topic of the events.
@@ -60,9 +62,9 @@ settings! {
         retention: TimeSpan<MINUTE, { 3_650 * DAY }>,
         /// How long a consumer may be silent before it loses its partitions; within the broker's session timeout
         /// limits.
-        pub(super) session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
+        session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
         /// Longest time that a rebalance waits for a consumer to finish its work; less than session_timeout.
-        pub(super) revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
+        revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
         /// Longest time for an append, retries included; then its outcome is unknown.
         append_wait_max: TimeSpan<SECOND, ANSWER_MAX>,
         /// Longest wait for any other answer of the brokers.
@@ -74,7 +76,7 @@ settings! {
 
 settings! {
     /// The read database (ScyllaDB or Cassandra). See [`ScyllaConfig`].
-    pub(crate) struct Scylla for (ScyllaConfig = ScyllaConfig::new(Vec::new(), "")) {
+    pub(crate) struct ScyllaSection for (ScyllaConfig = ScyllaConfig::new(Vec::new(), "")) {
         /// Nodes to connect to first; the others are found from there.
         pub(crate) contact_points: ServerList = ServerList::one("127.0.0.1:9042"),
         /// Keyspace of the views; one installation per keyspace.
@@ -86,9 +88,9 @@ settings! {
         /// Replicas that must answer: LOCAL_QUORUM (of one data centre) or QUORUM (of all).
         consistency: Consistency,
         /// User to log in as; empty where the servers ask for none.
-        pub(super) user: String,
+        user: String,
         /// Password of the user.
-        pub(super) password: Secret,
+        password: Secret,
         /// Longest time for one statement, the driver's retries included.
         request_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest time to connect to a node.
@@ -110,7 +112,7 @@ choices! {
 
 settings! {
     /// The cache (Memcached) in front of the read database. See [`MemcachedConfig`].
-    pub(crate) struct Memcached for (MemcachedConfig = MemcachedConfig::new(Vec::new())) {
+    pub(crate) struct MemcachedSection for (MemcachedConfig = MemcachedConfig::new(Vec::new())) {
         /// All servers, spelt the same in every process: the text decides which server has which key.
         pub(crate) servers: ServerList = ServerList::one("127.0.0.1:11211"),
         /// Prefix of all keys, so that several installations can share servers.
@@ -128,7 +130,7 @@ settings! {
     }
 }
 
-impl Postgres {
+impl PostgresSection {
     /// The adapter's configuration. The application name appears in the server's activity view.
     pub(crate) fn adapter(&self, application_name: &str, request_id_retention: Duration) -> PostgresConfig {
         PostgresConfig {
@@ -140,7 +142,7 @@ impl Postgres {
     }
 }
 
-impl Kafka {
+impl KafkaSection {
     /// The adapter's configuration. More in-sync replicas than there are copies count as all of them.
     pub(crate) fn adapter(&self) -> KafkaConfig {
         let part = self.part();
@@ -153,7 +155,7 @@ impl Kafka {
     }
 }
 
-impl Scylla {
+impl ScyllaSection {
     /// The adapter's configuration.
     pub(crate) fn adapter(&self) -> ScyllaConfig {
         let (contact_points, keyspace) = (self.contact_points.to_vec(), self.keyspace.to_string());
@@ -161,9 +163,41 @@ impl Scylla {
     }
 }
 
-impl Memcached {
+impl MemcachedSection {
     /// The adapter's configuration.
     pub(crate) fn adapter(&self) -> MemcachedConfig {
         MemcachedConfig { servers: self.servers.to_vec(), ..self.part() }
     }
+}
+
+/// The rules that involve more than one setting of a server.
+pub(super) fn rules(config: &Config) -> [Rule; 4] {
+    let Config { postgres, kafka, scylla, memcached, .. } = config;
+    [
+        Rule {
+            key: "postgres.statement_timeout",
+            is_kept: postgres.statement_timeout.duration() < postgres.answer_timeout.duration(),
+            remedy: "choose less than postgres.answer_timeout, so that the server aborts a statement before the \
+                     connection is dropped",
+        },
+        Rule {
+            key: "kafka.revoke_wait_max",
+            is_kept: kafka.revoke_wait_max.duration() < kafka.session_timeout.duration(),
+            remedy: "choose less than kafka.session_timeout, so that a consumer can finish its work before the group drops it",
+        },
+        Rule {
+            key: "scylla.user",
+            is_kept: scylla.user.is_empty() == scylla.password.is_empty(),
+            remedy: "set both scylla.user and scylla.password, or neither",
+        },
+        Rule {
+            key: "memcached.servers",
+            is_kept: has_no_duplicates(&memcached.servers.to_vec()),
+            remedy: "name every server once",
+        },
+    ]
+}
+
+fn has_no_duplicates(texts: &[String]) -> bool {
+    texts.iter().enumerate().all(|(index, text)| !texts.iter().take(index).any(|before| before == text))
 }

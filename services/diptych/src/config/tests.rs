@@ -141,7 +141,8 @@ fn a_problem_is_reported_with_key_value_source_and_remedy() {
 
 #[test]
 fn a_dump_reads_back_as_the_same_configuration() {
-    let flags = [("data", "/tmp/x"), ("query.wait_max", "90s"), ("log.format", "json"), ("cache.size_max", "3MiB")];
+    let flags =
+        [("data", "/tmp/x"), ("query.call_timeout_max", "90s"), ("log.format", "json"), ("cache.size_max", "3MiB")];
     let loaded = load(sources(None, &[("DIPTYCH_RELAY__LEASE_DURATION", "20s")], &flags)).unwrap();
     let text = dump(&loaded).unwrap();
     assert!(

@@ -9,6 +9,10 @@ use super::{
     sources::NO_SETTINGS,
 };
 
+/// The sections that this build does not have, and ignores, so that one file serves all builds.
+const SECTIONS_OF_OTHER_BUILDS: &[&str] =
+    if cfg!(feature = "servers") { &[] } else { &["postgres", "kafka", "scylla", "memcached"] };
+
 /// Removes every value that is not a setting from the tree, and puts the default of every setting without a value in.
 /// Returns a problem for each value removed.
 pub(super) fn remove_unknown(origins: &Origins, tree: &mut Dict, defaults: &Dict) -> Vec<ConfigProblem> {
@@ -30,6 +34,9 @@ struct UnknownKeys<'a> {
 impl UnknownKeys<'_> {
     fn remove(&mut self, tree: &mut Dict, defaults: &Dict, path: &mut Vec<String>) {
         tree.retain(|name, value| {
+            if path.is_empty() && SECTIONS_OF_OTHER_BUILDS.contains(&name.as_str()) {
+                return false;
+            }
             path.push(name.clone());
             let keep = match (value, defaults.get(name)) {
                 (Value::Dict(_, section), Some(Value::Dict(_, defaults))) => {

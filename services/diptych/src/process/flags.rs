@@ -4,10 +4,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use tokio::net::TcpListener;
 
-use super::{ProcessContext, Role, Running};
+use super::{
+    context::{ProcessContext, Running},
+    role::Role,
+    run::main,
+};
 use crate::config::{Flag, Sources};
 
-/// Where the settings come from.
+/// Sources of the settings.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SettingsFlags {
     /// TOML file with settings.
@@ -38,6 +42,7 @@ pub(crate) struct ProcessFlags {
     settings: SettingsFlags,
 }
 
+#[cfg(feature = "servers")]
 /// The flags of a process that uses servers.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServiceFlags {
@@ -49,41 +54,7 @@ pub(crate) struct ServiceFlags {
     instance: Option<String>,
 }
 
-/// The flag for Postgres.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PostgresFlag {
-    /// Postgres: postgres://user:password@host:5432/database. Other users of the machine can see flags; give a password
-    /// by DIPTYCH_POSTGRES__URL or in a settings file.
-    #[arg(long, value_name = "URL", help_heading = SERVERS)]
-    postgres: Option<String>,
-}
-
-/// The flag for Kafka.
-#[derive(Debug, clap::Args)]
-pub(crate) struct KafkaFlag {
-    /// Kafka: host:port of a broker, several separated by commas.
-    #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
-    kafka: Option<String>,
-}
-
-/// The flag for ScyllaDB.
-#[derive(Debug, clap::Args)]
-pub(crate) struct ScyllaFlag {
-    /// ScyllaDB: host:port of a node, several separated by commas.
-    #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
-    scylla: Option<String>,
-}
-
-/// The flag for Memcached.
-#[derive(Debug, clap::Args)]
-pub(crate) struct MemcachedFlag {
-    /// Memcached: host:port of every server, separated by commas.
-    #[arg(long, value_name = "SERVERS", help_heading = SERVERS)]
-    memcached: Option<String>,
-}
-
 const PROCESS: &str = "Process";
-const SERVERS: &str = "Servers";
 const SETTINGS: &str = "Settings";
 
 const HELP_ON_SETTINGS: &str = "\
@@ -131,10 +102,11 @@ impl ProcessFlags {
             [Flag::new("listen", "--listen", self.listen), Flag::new("metrics_listen", "--metrics", self.metrics)];
         let dumps_config = self.settings.dumps_config();
         let sources = self.settings.into_sources(own.into_iter().chain(others));
-        super::main(role, sources, dumps_config, start)
+        main(role, sources, dumps_config, start)
     }
 }
 
+#[cfg(feature = "servers")]
 impl ServiceFlags {
     /// As [`ProcessFlags::run`].
     pub(crate) fn run(
@@ -145,33 +117,5 @@ impl ServiceFlags {
     ) -> anyhow::Result<ExitCode> {
         let instance = Flag::new("instance", "--instance", self.instance);
         self.process.run(role, others.into_iter().chain([instance]), start)
-    }
-}
-
-impl PostgresFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("postgres.url", "--postgres", self.postgres)
-    }
-}
-
-impl KafkaFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("kafka.bootstrap_servers", "--kafka", self.kafka)
-    }
-}
-
-impl ScyllaFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("scylla.contact_points", "--scylla", self.scylla)
-    }
-}
-
-impl MemcachedFlag {
-    /// The setting, where the flag was used.
-    pub(crate) fn setting(self) -> Option<Flag> {
-        Flag::new("memcached.servers", "--memcached", self.memcached)
     }
 }

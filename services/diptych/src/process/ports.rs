@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, lookup_host};
 use crate::config::{Config, ListenAddress, variable};
 
 /// Everything that the process listens on.
-pub(super) struct Ports {
+pub(super) struct BoundPorts {
     pub(super) grpc: BoundPort,
     pub(super) metrics: BoundPort,
 }
@@ -22,7 +22,7 @@ pub(super) struct BoundPort {
     pub(super) address: SocketAddr,
 }
 
-impl Ports {
+impl BoundPorts {
     /// Binds all of them.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::config::{Config, InstanceName};
 
 /// The role of a process: the subcommand that started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "servers"), allow(dead_code, reason = "only `dev` is a process without servers"))]
 pub(crate) enum Role {
     /// All parts, on embedded stores.
     Dev,
@@ -25,10 +26,14 @@ pub(crate) enum Role {
 
 impl Role {
     /// The systems behind its ports, as named in traces.
+    #[cfg_attr(not(feature = "servers"), allow(unused_variables, reason = "only servers have settings"))]
     pub(super) fn systems(self, config: &Config) -> Systems {
         match self {
             Self::Dev => Systems::EMBEDDED,
+            #[cfg(feature = "servers")]
             _ => Systems::servers(config.kafka.topic.to_string()),
+            #[cfg(not(feature = "servers"))]
+            _ => Systems::EMBEDDED,
         }
     }
 }

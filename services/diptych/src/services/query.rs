@@ -31,7 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   diptych query --config diptych.toml
   diptych query --scylla db-1:9042,db-2:9042 --memcached cache-1:11211,cache-2:11211 --listen 0.0.0.0:7400
-  DIPTYCH_QUERY__WAIT_DEFAULT=5s diptych query --config diptych.toml
+  DIPTYCH_QUERY__CALL_TIMEOUT_DEFAULT=5s diptych query --config diptych.toml
 
 Servers used: ScyllaDB, Memcached. Sections used: query, grpc, scylla, memcached, log, telemetry.";
 

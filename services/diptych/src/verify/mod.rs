@@ -1,6 +1,8 @@
 //! `diptych verify`: audit of an installation, embedded or on real servers.
 
 mod report;
+#[cfg(feature = "servers")]
+mod servers;
 mod sums;
 
 #[cfg(test)]
@@ -19,22 +21,13 @@ use diptych_kernel::{
     ports::{EventStore, ProgressStore, ViewStore},
 };
 use diptych_ledger::Ledger;
-use diptych_postgres::PostgresEventStore;
 use diptych_runtime::SystemClock;
-use diptych_scylla::ScyllaViewStore;
 
 use self::report::Report;
-use crate::{
-    client::Output,
-    config::{Config, Sources},
-    process::{self, EXIT_NOT_STARTED, PostgresFlag, ScyllaFlag},
-    servers::{self, Server},
-};
+use crate::{client::Output, process::EXIT_NOT_STARTED};
 
 /// Databases of a data folder. Checked before they are opened: opening would create a missing one, empty.
 const FILES: [&str; 2] = ["events.db", "views.db"];
-/// Name of this process in the activity view of the server.
-const NAME: &str = "verify";
 
 /// Replay every event, compare the result with every stored row of every view, and compare the sums of all balances.
 ///
@@ -44,7 +37,9 @@ const NAME: &str = "verify";
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// Folder of `diptych dev --data DIR` to verify, instead of the servers.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["postgres", "scylla"])]
+    #[arg(long, value_name = "DIR")]
+    #[cfg_attr(feature = "servers", arg(conflicts_with_all = ["postgres", "scylla"]))]
+    #[cfg_attr(not(feature = "servers"), arg(required = true))]
     data: Option<PathBuf>,
 
     /// Partitions of the folder, 1 to 1,024.
@@ -62,15 +57,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// TOML file with settings.
-    #[arg(long, value_name = "FILE", env = "DIPTYCH_CONFIG")]
-    config: Option<PathBuf>,
-
+    #[cfg(feature = "servers")]
     #[command(flatten)]
-    postgres: PostgresFlag,
-
-    #[command(flatten)]
-    scylla: ScyllaFlag,
+    servers: servers::ServerArgs,
 }
 
 const AFTER_HELP: &str = "\
@@ -90,13 +79,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let differences_max = usize::try_from(args.differences)?;
     let report = match &args.data {
         Some(folder) => verify_folder(folder, args.partitions, differences_max).await,
-        None => {
-            let flags = [args.postgres.setting(), args.scylla.setting()];
-            match process::configuration(Sources::of_process(args.config, flags.into_iter().flatten()), false)? {
-                Ok(config) => verify_servers(&config, differences_max).await,
-                Err(code) => return Ok(code),
-            }
-        }
+        #[cfg(feature = "servers")]
+        None => match args.servers.config()? {
+            Ok(config) => servers::verify_servers(&config, differences_max).await,
+            Err(code) => return Ok(code),
+        },
+        #[cfg(not(feature = "servers"))]
+        None => Err(anyhow::anyhow!("--data is missing")),
     };
     let report = match report {
         Ok(report) => report,
@@ -118,14 +107,6 @@ async fn verify_folder(folder: &Path, partitions: u16, differences_max: usize) -
     let context = || format!("cannot open {} (set the number of its partitions with --partitions)", folder.display());
     let events = EmbeddedEventStore::open(&storage, partitions, Arc::new(SystemClock)).with_context(context)?;
     let views = EmbeddedViewStore::open(&storage, partitions).with_context(context)?;
-    verify(&events, &views, differences_max).await
-}
-
-async fn verify_servers(config: &Config, differences_max: usize) -> anyhow::Result<Report> {
-    let events = PostgresEventStore::open(servers::postgres_config(config, NAME)).await;
-    let events = events.map_err(|error| Server::Postgres.failure(config, &error))?;
-    let views = ScyllaViewStore::open(config.scylla.adapter(), events.partitions()).await;
-    let views = views.map_err(|error| Server::Scylla.failure(config, &error))?;
     verify(&events, &views, differences_max).await
 }
 

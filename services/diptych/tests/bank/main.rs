@@ -163,9 +163,9 @@ async fn each_of_ten_thousand_commands_is_seen_by_the_query_that_follows() {
     let (status, out, err) = run(&["bench", "own-writes", "--to", &dev.url(), "--count", "10000", "--output", "json"]);
     assert_eq!(status, 0, "{out} {err}");
     let report: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(report["stale"], 0, "{report:#}");
+    assert_eq!(report["stale_answers"], 0, "{report:#}");
     for series in report["series"].as_array().unwrap() {
-        assert_eq!(series["answered"], 10_000, "{report:#}");
+        assert_eq!(series["succeeded"], 10_000, "{report:#}");
         assert_eq!(series["failed"], 0, "{report:#}");
     }
 }

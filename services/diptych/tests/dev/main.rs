@@ -1,6 +1,7 @@
 //! `diptych dev` as a process, on real sockets.
 #![cfg(test)]
 
+mod bench_report;
 mod calls;
 mod invalid;
 mod json;

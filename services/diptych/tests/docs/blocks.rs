@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What the pages write for the program, and its addresses.
-const PROGRAM: &str = "cargo run --release --";
+const PROGRAM: &str = "cargo diptych";
 const GRPC: &str = "127.0.0.1:7400";
 const METRICS: &str = "127.0.0.1:7401";
 

@@ -60,9 +60,9 @@ async fn calls_without_an_upstream_are_retried() {
 
     // Opening the accounts is retried; only measured calls count as failed.
     gateway.fail_next(5);
-    let bench = ["bench", "own-writes", "--to", &gateway.url, "--count", "50", "--spread", "8", "--warm-up", "0"];
+    let bench = ["bench", "own-writes", "--to", &gateway.url, "--count", "50", "--accounts", "8", "--warm-up", "0"];
     let (status, report, errors) = run(&bench, TOKEN).await;
-    assert_eq!((status, &report["stale"]), (0, &0.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["stale_answers"]), (0, &0.into()), "{report:#} {errors}");
 }
 
 /// A broken connection shows as INTERNAL, UNKNOWN or UNAVAILABLE, depending on the moment. None of them is an answer.
@@ -75,9 +75,9 @@ async fn calls_on_broken_connections_are_retried() {
     assert!(proxy.cuts() >= 4, "{} connections were broken", proxy.cuts());
 
     let proxy = CuttingProxy::start(&dev.url(), 8).await;
-    let bench = ["bench", "commands", "--mode", "stream", "--to", &proxy.url, "--count", "200", "--spread", "64"];
+    let bench = ["bench", "commands", "--mode", "stream", "--to", &proxy.url, "--count", "200", "--accounts", "64"];
     let (status, report, errors) = run(&[&bench[..], &["--warm-up", "0"]].concat(), TOKEN).await;
-    assert!(report["series"][0]["answered"].as_u64() > Some(0), "{status} {report:#} {errors}");
+    assert!(report["series"][0]["succeeded"].as_u64() > Some(0), "{status} {report:#} {errors}");
     assert!(proxy.cuts() >= 4, "{} connections were broken", proxy.cuts());
 }
 
@@ -86,16 +86,16 @@ async fn a_measurement_spreads_over_its_connections_and_counts_what_fails() {
     let dev = Dev::start(&[]);
     let gateway = gateway(&dev).await;
     let before = (gateway.connections(), gateway.calls());
-    let bench = ["bench", "commands", "--to", &gateway.url, "--count", "200", "--spread", "8", "--warm-up", "0"];
+    let bench = ["bench", "commands", "--to", &gateway.url, "--count", "200", "--accounts", "8", "--warm-up", "0"];
     let (status, report, errors) = run(&[&bench[..], &["--connections", "4"]].concat(), TOKEN).await;
-    assert_eq!((status, &report["series"][0]["answered"]), (0, &200.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["series"][0]["succeeded"]), (0, &200.into()), "{report:#} {errors}");
     assert_eq!(gateway.connections() - before.0, 4);
     // A check of the service, a stream for the accounts, and a call for each command.
     assert_eq!(gateway.calls() - before.1, 202);
 
     let stream = [&bench[..], &["--mode", "stream", "--in-flight", "16"]].concat();
     let (status, report, errors) = run(&stream, TOKEN).await;
-    assert_eq!((status, &report["series"][0]["answered"]), (0, &200.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["series"][0]["succeeded"]), (0, &200.into()), "{report:#} {errors}");
 
     let (status, _, errors) = run(&bench, "wrong").await;
     assert_eq!(status, 1);
@@ -109,7 +109,7 @@ async fn queries_can_have_an_address_of_their_own() {
     let (commands, queries) = (dev.url(), gateway.url.clone());
     let bench = ["bench", "own-writes", "--to", &commands, "--queries", &queries, "--count", "50", "--warm-up", "0"];
     let (status, report, errors) = run(&bench, TOKEN).await;
-    assert_eq!((status, &report["stale"]), (0, &0.into()), "{report:#} {errors}");
+    assert_eq!((status, &report["stale_answers"]), (0, &0.into()), "{report:#} {errors}");
     // A check of the service, and a query for each command.
     assert_eq!(gateway.calls(), 51);
 }

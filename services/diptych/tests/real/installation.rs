@@ -97,12 +97,12 @@ pub(crate) async fn import(url: &str, file: &Path, account_prefix: &str) {
 /// Deposits, each followed by a query that must include it. On a slow machine a call may miss its deadline, which is no
 /// fault; then all are repeated. An older answer is a fault at once.
 pub(crate) async fn assert_own_writes(url: &str, count: &str) {
-    let args = ["bench", "own-writes", "--to", url, "--count", count, "--spread", "16", "--warm-up", "0"];
+    let args = ["bench", "own-writes", "--to", url, "--count", count, "--accounts", "16", "--warm-up", "0"];
     let args = [&args[..], &["--output", "json"]].concat();
     let deadline = Instant::now() + TIMEOUT;
     loop {
         let (status, report, errors) = ended(diptych(&args)).await;
-        assert_eq!(report["stale"], 0, "{report:#} {errors}");
+        assert_eq!(report["stale_answers"], 0, "{report:#} {errors}");
         if status == 0 {
             return;
         }

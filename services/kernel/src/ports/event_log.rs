@@ -1,4 +1,4 @@
-//! Event log: carries events from the write side to the read side.
+//! Event log: carries events from the write database to the projectors.
 
 use std::{future::Future, time::Duration};
 

@@ -15,11 +15,11 @@ use crate::{
 pub struct CachedRow {
     /// The position of the last event folded into the row.
     pub position: Position,
-    /// Position up to which the row is current: the view's progress in the row's partition, read before the row was.
-    /// Never below `position`.
-    pub as_of: Position,
-    /// The write database's time of `as_of`.
-    pub as_of_time: Timestamp,
+    /// Position up to which the row is current: the view's progress in the row's partition, read before the row was, or
+    /// `position` if that is larger. Never below `position`.
+    pub current_up_to: Position,
+    /// The write database's time at which the row was current up to there; 0 if it is not known.
+    pub as_of: Timestamp,
     /// The encoded message, or `None` if there is no such row.
     pub body: Option<Bytes>,
 }
@@ -43,8 +43,8 @@ pub enum CacheRead {
 ///
 /// Contract:
 ///
-/// - **G7**: a row never replaces one with a larger position or, at the same position, a larger `as_of`. A fill is
-///   accepted only while its lease is valid, and every refresh or invalidation of the key voids the lease, so that a
+/// - **G7**: a row never replaces one with a larger position or, at the same position, a larger `current_up_to`. A fill
+///   is accepted only while its lease is valid, and every refresh or invalidation of the key voids the lease, so that a
 ///   slow reader cannot restore an old row.
 /// - A failure counts as a miss: the caller records it and reads from the read database.
 pub trait ViewCache: Send + Sync + 'static {

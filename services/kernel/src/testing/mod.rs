@@ -9,6 +9,7 @@
 mod clock;
 pub mod event_log;
 pub mod event_store;
+mod event_store_wrapper;
 pub mod faulty;
 mod fixtures;
 pub mod progress;
@@ -20,6 +21,7 @@ pub mod view_cache;
 pub mod view_store;
 
 pub use clock::ManualClock;
+pub use event_store_wrapper::EventStoreWrapper;
 pub use fixtures::{Fixture, Outcome, fixture};
 pub use support::{block_on, seeds, with_seed, yield_now};
 pub use test_env::{Failures, FaultyTestEnv, TestEnv};

@@ -14,12 +14,12 @@ use tokio::time::Instant;
 pub(crate) use mark::ProgressMark;
 pub(crate) use view::{ParkedAt, ViewState, ViewStatus};
 
-/// The source of a partition's events.
+/// Status of a partition: the source of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum PartitionStatus {
     /// None yet: the log is to be read from this offset.
     Starting(Offset),
-    /// The write side, because records are missing in the log. Afterwards the log is read from this offset.
+    /// The write database, because records are missing in the log. Afterwards the log is read from this offset.
     Recovering(Offset),
     /// The log.
     Reading,
@@ -35,7 +35,7 @@ pub(crate) struct PartitionState {
     pub(crate) mark: ProgressMark,
     /// In the order of the domain's views.
     pub(crate) views: Vec<ViewState>,
-    phase: Phase,
+    status: PartitionStatus,
     /// The offset after the last received record. A record with a larger one shows that offsets were skipped.
     expected_offset: Offset,
     /// The offset after the last applied record, which is committed once the record is stored.
@@ -49,7 +49,7 @@ pub(crate) struct PartitionState {
     /// The streams that are still to be retried in this round.
     retry_queue: VecDeque<StreamId>,
     is_retrying: bool,
-    /// The earliest time of the next read from the write side, after a failure.
+    /// The earliest time of the next read from the write database, after a failure.
     catch_up_not_before: Instant,
     /// Whether a stream was parked and the saved progress does not contain it yet.
     has_unsaved_parking: bool,
@@ -64,7 +64,7 @@ impl PartitionState {
             partition,
             mark,
             views,
-            phase: Phase::Starting(start),
+            status: PartitionStatus::Starting(start),
             expected_offset: start,
             applied_offset: start,
             received_up_to: mark.position,
@@ -78,8 +78,8 @@ impl PartitionState {
         }
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
+    pub(crate) fn status(&self) -> PartitionStatus {
+        self.status
     }
 
     pub(crate) fn expected_offset(&self) -> Offset {
@@ -95,12 +95,12 @@ impl PartitionState {
     }
 
     pub(crate) fn become_starting(&mut self, offset: Offset) {
-        self.phase = Phase::Starting(offset);
+        self.status = PartitionStatus::Starting(offset);
     }
 
     /// The log is being read from this offset on.
     pub(crate) fn become_reading(&mut self, offset: Offset) {
-        self.phase = Phase::Reading;
+        self.status = PartitionStatus::Reading;
         self.expected_offset = offset;
         self.applied_offset = offset;
         self.received_up_to = self.received_up_to.max(self.mark.position);
@@ -108,16 +108,16 @@ impl PartitionState {
 
     /// Records are missing before this offset.
     pub(crate) fn become_recovering(&mut self, offset: Offset) {
-        self.phase = Phase::Recovering(offset);
+        self.status = PartitionStatus::Recovering(offset);
     }
 
     pub(crate) fn become_halted(&mut self) {
-        self.phase = Phase::Halted;
+        self.status = PartitionStatus::Halted;
     }
 
-    /// Ends a halt: reads from the write side, and then the log from the last applied record on.
+    /// Ends a halt: reads from the write database, and then the log from the last applied record on.
     pub(crate) fn resume_from_halt(&mut self) {
-        self.phase = Phase::Recovering(self.applied_offset);
+        self.status = PartitionStatus::Recovering(self.applied_offset);
     }
 
     /// The largest number of streams parked in one view.
@@ -128,7 +128,7 @@ impl PartitionState {
     /// The recording time of the oldest pending work: of an event that was received and is not in the views, or, while
     /// the log is not read, the time up to which the partition is complete, as newer events may exist.
     pub(crate) fn oldest_pending_at(&self) -> Option<Timestamp> {
-        let is_standing_still = self.phase != Phase::Reading && self.mark.as_of > Timestamp::default();
+        let is_standing_still = self.status != PartitionStatus::Reading && self.mark.as_of > Timestamp::default();
         self.oldest_pending_at.or_else(|| is_standing_still.then_some(self.mark.as_of))
     }
 
@@ -136,17 +136,17 @@ impl PartitionState {
         self.views.iter().any(|view| !view.parked.is_empty())
     }
 
-    /// Whether views have to be filled from the write side.
+    /// Whether views have to be filled from the write database.
     pub(crate) fn has_views_to_catch_up(&self) -> bool {
         self.views.iter().any(ViewState::needs_catching_up)
     }
 
-    /// Whether the write side may be read now.
+    /// Whether the write database may be read now.
     pub(crate) fn may_catch_up(&self, now: Instant) -> bool {
         self.catch_up_not_before <= now
     }
 
-    /// Does not read the write side before this time.
+    /// Does not read the write database before this time.
     pub(crate) fn postpone_catch_up(&mut self, until: Instant) {
         self.catch_up_not_before = until;
     }
@@ -158,8 +158,8 @@ impl PartitionState {
 
     /// The latest time of the next work, if there is any.
     pub(crate) fn next_work_at(&self) -> Option<Instant> {
-        let needs_write_side =
-            matches!(self.phase, Phase::Starting(_) | Phase::Recovering(_)) || self.has_views_to_catch_up();
+        let needs_write_side = matches!(self.status, PartitionStatus::Starting(_) | PartitionStatus::Recovering(_))
+            || self.has_views_to_catch_up();
         let catch_up = needs_write_side.then_some(self.catch_up_not_before);
         catch_up.into_iter().chain(self.retry_at).min()
     }
@@ -170,7 +170,7 @@ impl PartitionState {
         match entry {
             // The skipped offsets may all have been watermarks; this one names the last event.
             LogEntry::Watermark(_, watermark) if watermark.last_event > self.received_up_to => {
-                // Reported only once, as the write side may not have the event either.
+                // Reported only once, as the write database may not have the event either.
                 self.received_up_to = watermark.last_event;
                 Some("a watermark names an event that was not received")
             }
@@ -235,8 +235,8 @@ impl PartitionState {
     /// Parks a stream in a view.
     pub(crate) fn park(&mut self, view: usize, stream_id: &StreamId, at: ParkedAt, retry_at: Instant) {
         let Some(view_state) = self.views.get_mut(view) else { return };
-        let (partition, version, reason) = (self.partition, at.version, at.reason.as_str());
-        tracing::warn!(view = %view_state.id, %partition, %stream_id, %version, reason, "stream parked in a view");
+        let (partition, version, reason) = (self.partition.number(), at.version.number(), at.reason.as_str());
+        tracing::warn!(view = %view_state.id, partition, %stream_id, version, reason, "stream parked in a view");
         view_state.park(stream_id.clone(), at);
         self.has_unsaved_parking = true;
         self.retry_by(retry_at);
@@ -297,20 +297,26 @@ impl PartitionState {
 mod tests {
     use super::*;
 
-    fn partition(phase: Phase, as_of_micros: i64, oldest_pending_at: Option<Timestamp>) -> PartitionState {
+    fn partition(status: PartitionStatus, as_of_micros: i64, oldest_pending_at: Option<Timestamp>) -> PartitionState {
         let mark = ProgressMark { as_of: Timestamp::from_micros(as_of_micros), ..ProgressMark::default() };
         let state = PartitionState::new(Partition::new(0), mark, Vec::new(), Offset(0));
-        PartitionState { phase, oldest_pending_at, ..state }
+        PartitionState { status, oldest_pending_at, ..state }
     }
 
     #[test]
     fn the_age_of_a_partition_that_stands_still_grows_although_nothing_is_read() {
         let at = Timestamp::from_micros;
-        assert_eq!(partition(Phase::Reading, 7, None).oldest_pending_at(), None, "everything received is stored");
-        assert_eq!(partition(Phase::Reading, 7, Some(at(9))).oldest_pending_at(), Some(at(9)));
-        for phase in [Phase::Halted, Phase::Recovering(Offset(3)), Phase::Starting(Offset(3))] {
-            assert_eq!(partition(phase, 7, None).oldest_pending_at(), Some(at(7)), "{phase:?}");
-            assert_eq!(partition(phase, 0, None).oldest_pending_at(), None, "{phase:?}: nothing was ever stored");
+        assert_eq!(
+            partition(PartitionStatus::Reading, 7, None).oldest_pending_at(),
+            None,
+            "everything received is stored"
+        );
+        assert_eq!(partition(PartitionStatus::Reading, 7, Some(at(9))).oldest_pending_at(), Some(at(9)));
+        for status in
+            [PartitionStatus::Halted, PartitionStatus::Recovering(Offset(3)), PartitionStatus::Starting(Offset(3))]
+        {
+            assert_eq!(partition(status, 7, None).oldest_pending_at(), Some(at(7)), "{status:?}");
+            assert_eq!(partition(status, 0, None).oldest_pending_at(), None, "{status:?}: nothing was ever stored");
         }
     }
 }

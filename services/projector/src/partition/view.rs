@@ -19,16 +19,16 @@ pub(crate) struct ParkedAt {
     pub(crate) reason: String,
 }
 
-/// The source of a view's events in a partition.
+/// Status of a view in a partition: the source of its events.
 #[derive(Debug)]
 pub(crate) enum ViewStatus {
     /// The log, together with the partition.
     Live,
-    /// The write side, from the view's own mark up to the partition's.
+    /// The write database, from the view's own mark up to the partition's.
     CatchingUp,
     /// None until the next retry, because a stream is parked. Only views over many streams become blocked.
     Blocked,
-    /// The write side, from the first event on, to fold all rows again.
+    /// The write database, from the first event on, to fold all rows again.
     Rebuilding(RebuiltRows),
 }
 
@@ -74,7 +74,7 @@ impl ViewState {
         matches!(self.status, ViewStatus::Rebuilding(_))
     }
 
-    /// Whether events have to be read for it from the write side.
+    /// Whether events have to be read for it from the write database.
     pub(crate) fn needs_catching_up(&self) -> bool {
         self.is_catching_up() || self.is_rebuilding()
     }

@@ -89,14 +89,18 @@ impl ProjectorHarness {
         report
     }
 
-    /// Asserts that each cached row is the stored one, or has an `as_of` that shows that it is older.
+    /// Asserts that each cached row is the stored one, or has an `current_up_to` that shows that it is older.
     async fn assert_cache_correct<D: Domain>(&self) {
         for view in D::views() {
             for (key, stored) in self.views.scan_all(view.id(), None, ROWS_MAX).await.unwrap() {
                 let read = self.cache.read(view.id(), std::slice::from_ref(&key)).await.unwrap().remove(0);
                 let CacheRead::Hit(cached) = read else { continue };
                 let is_same = cached.position == stored.position && cached.body == stored.body;
-                assert!(is_same || cached.as_of < stored.position, "{}, {key:?}: {cached:?}, {stored:?}", view.id());
+                assert!(
+                    is_same || cached.current_up_to < stored.position,
+                    "{}, {key:?}: {cached:?}, {stored:?}",
+                    view.id()
+                );
             }
         }
     }

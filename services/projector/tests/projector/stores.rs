@@ -10,12 +10,12 @@ use std::{
 
 use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore};
 use diptych_kernel::{
-    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    Partition, Position, RecordedEvent, StreamId, Version,
     domain::{RowKey, ViewId},
     ports::{
-        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortError, PortResult, ProgressStore, ProgressUpdate,
-        Row, RowWrite, ScanPage, Snapshot, StreamLoad, ViewStore,
+        EventPage, EventStore, PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore,
     },
+    testing::EventStoreWrapper,
 };
 use tokio::sync::watch;
 
@@ -66,17 +66,11 @@ impl ScreenedEvents {
     }
 }
 
-impl EventStore for ScreenedEvents {
-    fn partitions(&self) -> Partitions {
-        self.store.partitions()
-    }
+impl EventStoreWrapper for ScreenedEvents {
+    type Inner = EmbeddedEventStore;
 
-    async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
-        self.store.append(units, snapshots).await
-    }
-
-    async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
-        self.store.load(streams, snapshot_format, requests).await
+    fn inner(&self) -> &EmbeddedEventStore {
+        &self.store
     }
 
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
@@ -104,14 +98,6 @@ impl EventStore for ScreenedEvents {
     ) -> PortResult<Vec<RecordedEvent>> {
         self.begin_read()?;
         Ok(self.screen(self.store.read_stream_after(stream_id, version_exclusive, limit).await?))
-    }
-
-    async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
-        self.store.wait_for_events(cursor_exclusive, wait_max).await;
-    }
-
-    async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
-        self.store.forget_requests(recorded_before, limit).await
     }
 }
 

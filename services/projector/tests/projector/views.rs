@@ -144,7 +144,7 @@ async fn the_cache_contains_the_written_rows() {
     harness.project_all().await;
     let read = harness.cache.read(HOUSES, &[house_key(partition(0))]).await.unwrap().remove(0);
     let CacheRead::Hit(row) = read else { panic!("{read:?}") };
-    assert_eq!((row.position, row.as_of), (stored[0].position, stored[0].position));
+    assert_eq!((row.position, row.current_up_to), (stored[0].position, stored[0].position));
     assert_eq!(row.body, harness.row(HOUSES, &house_key(partition(0))).await.unwrap().body);
 }
 

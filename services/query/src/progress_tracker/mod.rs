@@ -34,7 +34,7 @@ pub(crate) use snapshot::{PartitionProgress, ProgressSnapshot};
 use stored_progress::StoredProgressPoller;
 use watchers::Watchers;
 
-/// Read side of the progress tracker. Cheap to clone.
+/// Reading half of the progress tracker. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ProgressTracker {
     snapshots: watch::Receiver<Option<Arc<ProgressSnapshot>>>,

@@ -1,4 +1,4 @@
-//! Write side of the progress tracker: publishes snapshots and wakes the calls that wait for progress.
+//! Writing half of the progress tracker: publishes snapshots and wakes the calls that wait for progress.
 
 use std::sync::Arc;
 

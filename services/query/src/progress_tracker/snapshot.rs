@@ -28,7 +28,7 @@ pub(crate) struct PartitionProgress {
 impl PartitionProgress {
     /// Applies stored progress. It also replaces progress at the same position: a stream may have been parked there.
     fn apply_stored(&mut self, progress: Progress) {
-        self.stored_as_of = self.stored_as_of.max(as_of_time(&progress));
+        self.stored_as_of = self.stored_as_of.max(known_as_of(&progress));
         if progress.position >= self.position {
             self.apply(progress);
         }
@@ -44,7 +44,7 @@ impl PartitionProgress {
 
     fn apply(&mut self, progress: Progress) {
         self.position = progress.position;
-        self.as_of = self.as_of.max(as_of_time(&progress));
+        self.as_of = self.as_of.max(known_as_of(&progress));
         let mut parked: Vec<_> = progress.parked.into_iter().map(|parked| parked.stream_id).collect();
         parked.sort_unstable();
         self.parked = (!parked.is_empty()).then(|| parked.into());
@@ -148,7 +148,7 @@ impl ProgressSnapshot {
 }
 
 /// Returns the time of progress; `None` before the first progress.
-fn as_of_time(progress: &Progress) -> Option<Timestamp> {
+fn known_as_of(progress: &Progress) -> Option<Timestamp> {
     (progress.as_of > Timestamp::default()).then_some(progress.as_of)
 }
 

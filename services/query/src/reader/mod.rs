@@ -85,8 +85,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
     pub fn deadline(&self, client_timeout: Option<Duration>) -> Instant {
         let config = &self.core.config;
         let allowed = match client_timeout {
-            Some(timeout) => answer_timeout(timeout).min(config.wait_max),
-            None => config.wait_default,
+            Some(timeout) => answer_timeout(timeout).min(config.call_timeout_max),
+            None => config.call_timeout_default,
         };
         Instant::now() + allowed
     }

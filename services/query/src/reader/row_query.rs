@@ -219,7 +219,7 @@ impl RowQuery<'_> {
         for (requested, row) in self.requested.iter().zip(self.rows.iter().flatten()) {
             let progress = snapshot.progress(self.view_index, requested.partition);
             if progress.is_some_and(|progress| progress.is_complete_for(requested.stream.as_ref())) {
-                read_at.add(requested.partition, freshness::current_up_to(row), freshness::as_of_time(row));
+                read_at.add(requested.partition, row.current_up_to, freshness::known_as_of(row));
             } else {
                 read_at.add_unknown();
             }

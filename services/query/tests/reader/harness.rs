@@ -57,11 +57,11 @@ pub(crate) fn after(millis: u64) -> Instant {
     Instant::now() + Duration::from_millis(millis)
 }
 
-pub(crate) fn row(at: i64, as_of: i64, body: &str) -> CachedRow {
+pub(crate) fn row(at: i64, current_up_to: i64, body: &str) -> CachedRow {
     CachedRow {
         position: position(at),
-        as_of: position(as_of),
-        as_of_time: time(as_of),
+        current_up_to: position(current_up_to),
+        as_of: time(current_up_to),
         body: Some(Bytes::copy_from_slice(body.as_bytes())),
     }
 }

@@ -142,10 +142,10 @@ async fn deadlines_leave_time_to_report_the_error_and_are_bounded() {
     let harness = QueryHarness::with(config.clone()).await;
     let now = Instant::now();
     let allowed = |client_timeout| harness.reader.deadline(client_timeout) - now;
-    assert_eq!(allowed(None), config.wait_default);
+    assert_eq!(allowed(None), config.call_timeout_default);
     assert_eq!(allowed(Some(Duration::from_secs(1))), Duration::from_millis(900));
     assert_eq!(allowed(Some(Duration::from_millis(1))), Duration::ZERO);
-    assert_eq!(allowed(Some(Duration::MAX)), config.wait_max);
+    assert_eq!(allowed(Some(Duration::MAX)), config.call_timeout_max);
 }
 
 #[tokio::test(start_paused = true)]

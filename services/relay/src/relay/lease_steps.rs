@@ -17,8 +17,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         self.metrics.lease_held.set(0.0);
         match self.store.acquire_lease(&self.config.owner, self.config.lease_duration).await {
             Ok(LeaseOutcome::Held { fence, cursor }) => {
-                let published_up_to = cursor.published_up_to;
-                tracing::info!(fence = fence.0, %published_up_to, "acquired the lease; this relay leads");
+                let published_up_to = cursor.published_up_to.as_i64();
+                tracing::info!(fence = fence.0, published_up_to, "acquired the lease; this relay leads");
                 self.metrics.lease_held.set(1.0);
                 Ok(State::Resuming(fence, cursor))
             }
@@ -52,8 +52,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         let start = compare(self.partitions, &cursor, &ends);
         if !start.lost.is_empty() {
             let partitions: Vec<u16> = start.lost.iter().map(|partition| partition.number()).collect();
-            let from = start.read_up_to;
-            tracing::warn!(?partitions, %from, "the log lost acknowledged records; publishing them again");
+            let from_exclusive = start.read_up_to.as_i64();
+            tracing::warn!(?partitions, from_exclusive, "the log lost acknowledged records; publishing them again");
         }
         Ok(State::Reading(Leadership::new(fence, cursor, start, &self.config)))
     }

@@ -45,7 +45,7 @@ pub async fn run<S: EventStore + RelayState, L: EventLog>(
         biased;
         result = relay.run() => result,
         () = shutdown_timeout => {
-            tracing::warn!(?wait_max, "a store did not respond during shutdown; the lease expires by itself");
+            tracing::warn!(wait_max_ms = wait_max.as_millis(), "a store did not respond during shutdown; the lease expires by itself");
             Ok(())
         }
     }
@@ -153,7 +153,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                     self.metrics.failures.increment(1);
                     let delay = self.retry_backoff.next_delay();
                     if self.retry_log.allow().is_some() {
-                        tracing::warn!(state = name, %error, ?delay, "a relay step failed and is retried");
+                        let delay_ms = delay.as_millis();
+                        tracing::warn!(state = name, %error, delay_ms, "a relay step failed and is retried");
                     }
                     self.sleep(delay).await;
                     *state

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    ProcessHandle, ProcessIdentity,
+    handle::ProcessHandle,
+    identity::ProcessIdentity,
     proc_fs::{self, Stat},
 };
 

@@ -3,7 +3,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::{super::ProcessState, *};
+use super::{super::identity::ProcessState, *};
 
 /// A shell that starts two children, one of which starts another, and prints a line when all four run.
 const FAMILY: &str = "sleep 600 & sh -c 'sleep 600 & echo ready; wait' & wait";

@@ -2,6 +2,11 @@
 //!
 //! Each type checks its own range or form, and its error says what to write instead.
 
+#![cfg_attr(
+    not(feature = "servers"),
+    allow(dead_code, unused_imports, reason = "the types of the settings of servers are not used without servers")
+)]
+
 mod addresses;
 mod names;
 mod numbers;

@@ -27,7 +27,7 @@ enum Mutation {
     InvalidateKeepsLease,
     /// An older row replaces a newer one.
     OlderRowsReplace,
-    /// A row with the same position and a larger `as_of` does not replace the cached one.
+    /// A row with the same position and a larger `current_up_to` does not replace the cached one.
     IgnoresAsOf,
     /// Every miss gets a lease.
     GrantsLeaseOnEveryMiss,
@@ -65,7 +65,7 @@ impl MutantViewCache {
         let is_newer = match (state.rows.get(&key), self.mutation) {
             (None, _) | (_, Mutation::OlderRowsReplace) => true,
             (Some(kept), Mutation::IgnoresAsOf) => row.position > kept.position,
-            (Some(kept), _) => (row.position, row.as_of) > (kept.position, kept.as_of),
+            (Some(kept), _) => (row.position, row.current_up_to) > (kept.position, kept.current_up_to),
         };
         if is_newer && (row.body.is_some() || self.mutation != Mutation::DoesNotCacheAbsence) {
             state.rows.insert(key, row);

@@ -38,12 +38,17 @@ fn view(name: &'static str) -> ViewId {
     ViewId { name, generation: 1 }
 }
 
-/// The row of a key at a position, current up to `as_of`. Deterministic.
-fn row(key: &RowKey, position: i64, as_of: i64) -> CachedRow {
+/// The row of a key at a position, current up to `current_up_to`. Deterministic.
+fn row(key: &RowKey, position: i64, current_up_to: i64) -> CachedRow {
     // The row is deleted at some positions.
     let body = (position % 5 != 0).then(|| Bytes::from(format!("{key:?} at {position}")));
     let position = Position::from_i64(position).unwrap();
-    CachedRow { position, as_of: Position::from_i64(as_of).unwrap(), as_of_time: Timestamp::from_micros(as_of), body }
+    CachedRow {
+        position,
+        current_up_to: Position::from_i64(current_up_to).unwrap(),
+        as_of: Timestamp::from_micros(current_up_to),
+        body,
+    }
 }
 
 impl<P: TestEnv<Handle: ViewCache>> SuiteRun<'_, P> {

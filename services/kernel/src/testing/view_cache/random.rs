@@ -24,7 +24,8 @@ struct CacheModel {
     fills: Vec<(RowKey, FillLease, CachedRow)>,
     /// Pending refreshes: rows that are durable and not in the cache yet, in order per key.
     refreshes: Vec<(RowKey, CachedRow)>,
-    /// The largest position and `as_of` of each key that a reader has seen, which later reads must not fall below.
+    /// The largest position and `current_up_to` of each key that a reader has seen, which later reads must not fall
+    /// below.
     seen: BTreeMap<RowKey, (Position, Position)>,
     /// Whether refreshes may arrive out of order, as from a former partition owner. Only if the cache retains entries.
     has_zombies: bool,
@@ -38,19 +39,22 @@ impl CacheModel {
 
     fn raise(&mut self, key: &RowKey, row: &CachedRow) {
         let seen = self.seen.entry(key.clone()).or_default();
-        *seen = (*seen).max((row.position, row.as_of));
+        *seen = (*seen).max((row.position, row.current_up_to));
     }
 
     fn check_hit(&mut self, key: &RowKey, hit: &CachedRow) {
-        assert_eq!(*hit, row(key, hit.position.as_i64(), hit.as_of.as_i64()), "not a row of this key");
-        assert!(hit.as_of >= hit.position);
-        let (position, as_of) = (hit.position.as_i64(), hit.as_of.as_i64());
-        let missed = self.changes[key].iter().find(|change| position < **change && **change <= as_of);
-        assert_eq!(missed, None, "the row at {position} is not current up to {as_of}");
+        assert_eq!(*hit, row(key, hit.position.as_i64(), hit.current_up_to.as_i64()), "not a row of this key");
+        assert!(hit.current_up_to >= hit.position);
+        let (position, current_up_to) = (hit.position.as_i64(), hit.current_up_to.as_i64());
+        let missed = self.changes[key].iter().find(|change| position < **change && **change <= current_up_to);
+        assert_eq!(missed, None, "the row at {position} is not current up to {current_up_to}");
         let seen = self.seen.get(key).copied().unwrap_or_default();
-        assert!(hit.position >= seen.0, "after {seen:?} a reader sees {position} as of {as_of}");
+        assert!(hit.position >= seen.0, "after {seen:?} a reader sees {position} as of {current_up_to}");
         if self.has_zombies {
-            assert!((hit.position, hit.as_of) >= seen, "after {seen:?} a reader sees {position} as of {as_of}");
+            assert!(
+                (hit.position, hit.current_up_to) >= seen,
+                "after {seen:?} a reader sees {position} as of {current_up_to}"
+            );
         }
         self.raise(key, hit);
     }

@@ -30,7 +30,7 @@ pub(super) async fn cached_rows_are_read_through_every_handle<P: TestEnv<Handle:
 
 pub(super) async fn the_larger_position_and_as_of_win<P: TestEnv<Handle: ViewCache>>(run: &SuiteRun<'_, P>) {
     let (mine, other, table) = (run.env.handle().await, run.env.handle().await, view("wins"));
-    // Each step: the refresh and the expected result, both as position and as_of.
+    // Each step: the refresh and the expected result, both as position and current_up_to.
     let steps = [
         ((2, 10), (2, 10)),
         ((1, 20), (2, 10)),

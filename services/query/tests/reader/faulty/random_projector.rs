@@ -84,7 +84,7 @@ async fn refresh(simulation: &Simulation, rows: &[RowWrite]) {
 
 fn cached(write: &RowWrite) -> CachedRow {
     let Row { position, body } = write.row.clone();
-    CachedRow { position, as_of: position, as_of_time: time(position.as_i64()), body }
+    CachedRow { position, current_up_to: position, as_of: time(position.as_i64()), body }
 }
 
 /// Saves progress up to the last event for the partitions that had events, and for others at random.

@@ -6,6 +6,7 @@
 //! so the same options hold: unset scalar fields are printed, unknown query parameters and fields are refused, and an
 //! error is a `google.rpc.Status` in JSON.
 
+mod rejection;
 mod request;
 mod response;
 mod routes;
@@ -19,6 +20,7 @@ use prost_reflect::DescriptorPool;
 use tonic::{Code, body::Body};
 use tower::{Service, ServiceExt, service_fn};
 
+use rejection::Rejection;
 pub use routes::RouteError;
 use routes::{Route, Routes};
 
@@ -39,20 +41,6 @@ pub(super) struct JsonTranscoder {
     pool: DescriptorPool,
     request_bytes_max: usize,
     response_bytes_max: usize,
-}
-
-/// Why an HTTP request was rejected before it reached a method.
-#[derive(Debug)]
-struct Rejection {
-    http: StatusCode,
-    code: Code,
-    message: String,
-}
-
-impl Rejection {
-    fn invalid(message: impl Into<String>) -> Self {
-        Self { http: StatusCode::BAD_REQUEST, code: Code::InvalidArgument, message: message.into() }
-    }
 }
 
 impl JsonTranscoder {
@@ -109,6 +97,8 @@ impl JsonTranscoder {
 }
 
 /// Serves gRPC, and with a transcoder everything else as JSON.
+///
+/// `grpc` must always be ready, as the one of [`super::calls::monitor`] is: it is called without `poll_ready`.
 pub(super) fn serve<S>(
     grpc: S,
     transcoder: Option<Arc<JsonTranscoder>>,
@@ -130,8 +120,8 @@ where
             Some(transcoder) if !is_grpc(request.headers()) => {
                 Either::Left(async move { Ok(transcoder.answer(request, grpc).await) })
             }
-            // Called here and not at the first poll: the deadline of the call begins here, and must begin before
-            // tonic's own.
+            // Called here and not at the first poll, as `oneshot` would: the deadline of the call begins here, and must
+            // begin before tonic's own.
             _ => Either::Right(grpc.call(request)),
         }
     })

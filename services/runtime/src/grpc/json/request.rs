@@ -7,14 +7,14 @@ use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, M
 use serde_json::{Map, Value, map::Entry};
 
 use super::{
-    Rejection,
-    routes::{BodyFields, Route},
+    rejection::Rejection,
+    routes::{BodyFields, PathFields, Route},
 };
 
 /// Builds the request message from path, query parameters and body, and encodes it.
 pub(super) fn message(
     route: &Route,
-    path_fields: Vec<(&str, String)>,
+    path_fields: PathFields<'_>,
     query: &str,
     body: &Bytes,
 ) -> Result<Vec<u8>, Rejection> {
@@ -25,12 +25,12 @@ pub(super) fn message(
         BodyFields::All => object(body)?,
         BodyFields::One(name) => Map::from_iter([(name.clone(), Value::Object(object(body)?))]),
     };
-    for (name, value) in path_fields {
-        let Some(field) = input.get_field_by_name(name) else { continue };
-        if fields.contains_key(field.name()) || fields.contains_key(field.json_name()) {
+    for (field, value) in path_fields {
+        let name = field.name();
+        if fields.contains_key(name) || fields.contains_key(field.json_name()) {
             return Err(Rejection::invalid(format!("{name} is in the path and in the body; leave it out of the body")));
         }
-        fields.insert(name.to_owned(), scalar(&field, &value));
+        fields.insert(name.to_owned(), scalar(field, &value));
     }
     if matches!(route.body, BodyFields::All) && !query.is_empty() {
         return Err(Rejection::invalid("this method takes no query parameters; send all fields in the body"));

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
-use serde_json::{Value, json};
+use serde_json::{Serializer, Value};
 use tonic::{Code, Status, body::Body};
 
-use super::{Rejection, routes::Route};
+use super::{rejection::Rejection, routes::Route};
 
 /// A gRPC message on the wire: one byte for compression, four for its length, then its bytes.
 pub(super) const FRAME_HEADER_BYTES: usize = 5;
@@ -27,14 +27,16 @@ pub(super) async fn json(
     let written = answered.and_then(|bytes| print(&route.method.output(), &bytes).map_err(Status::data_loss));
     match written {
         Ok(body) => respond(StatusCode::OK, body),
-        Err(status) => respond(http_status(status.code()), error_body(pool, &status)),
+        Err(status) => {
+            let body = error_body(status.code(), status.message(), &details(pool, &status));
+            respond(http_status(status.code()), body)
+        }
     }
 }
 
 /// The answer to a request that reached no method.
 pub(super) fn rejected(rejection: &Rejection) -> Response<Body> {
-    let body = json!({"code": rejection.code as i32, "message": rejection.message, "details": []});
-    respond(rejection.http, line(&body))
+    respond(rejection.http, error_body(rejection.code, &rejection.message, &Value::Array(Vec::new())))
 }
 
 async fn message(body: Body, bytes_max: usize) -> Result<Bytes, Status> {
@@ -52,28 +54,38 @@ async fn message(body: Body, bytes_max: usize) -> Result<Bytes, Status> {
     Ok(frame.slice(FRAME_HEADER_BYTES..))
 }
 
-/// Unset scalar fields are printed: a balance of zero is a number, not a missing field.
+/// The message as JSON, its fields in the order of their numbers. Unset scalar fields are printed: a balance of zero is
+/// a number, not a missing field.
 fn print(descriptor: &MessageDescriptor, bytes: &Bytes) -> Result<Vec<u8>, String> {
     let message = DynamicMessage::decode(descriptor.clone(), bytes.clone())
         .map_err(|error| format!("the answer cannot be decoded: {error}"))?;
     let options = SerializeOptions::new().skip_default_fields(false);
-    let value = message.serialize_with_options(serde_json::value::Serializer, &options);
-    Ok(line(&value.map_err(|error| format!("the answer has no form in JSON: {error}"))?))
+    let mut written = Vec::new();
+    message
+        .serialize_with_options(&mut Serializer::new(&mut written), &options)
+        .map_err(|error| format!("the answer has no form in JSON: {error}"))?;
+    Ok(line(written))
 }
 
-/// `google.rpc.Status` with its details, as the service sent it; without them where the service sent none.
-fn error_body(pool: &DescriptorPool, status: &Status) -> Vec<u8> {
-    let whole = pool.get_message_by_name("google.rpc.Status").filter(|_| !status.details().is_empty());
+/// A `google.rpc.Status`.
+fn error_body(code: Code, message: &str, details: &Value) -> Vec<u8> {
+    let (code, message) = (code as i32, Value::from(message));
+    line(format!(r#"{{"code":{code},"message":{message},"details":{details}}}"#).into_bytes())
+}
+
+/// The details that the service sent with a status; an empty list if it sent none or they cannot be converted. Their
+/// fields are in alphabetical order: the metadata of an error has no order of its own, and the same error must always
+/// have the same text.
+fn details(pool: &DescriptorPool, status: &Status) -> Value {
+    let whole = pool.get_message_by_name("google.rpc.Status");
     let whole = whole.and_then(|descriptor| DynamicMessage::decode(descriptor, status.details()).ok());
     let value = whole
         .and_then(|whole| whole.serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new()).ok());
-    let plain = || json!({"code": status.code() as i32, "message": status.message(), "details": []});
-    line(&value.unwrap_or_else(plain))
+    value.as_ref().and_then(|value| value.get("details")).cloned().unwrap_or_else(|| Value::Array(Vec::new()))
 }
 
 /// On one line, with a line feed, so that a shell's prompt does not follow on it.
-fn line(value: &Value) -> Vec<u8> {
-    let mut bytes = value.to_string().into_bytes();
+fn line(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.push(b'\n');
     bytes
 }

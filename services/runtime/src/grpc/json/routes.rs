@@ -2,10 +2,12 @@
 
 use http::{Method, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
-use prost_reflect::{DescriptorPool, DynamicMessage, ExtensionDescriptor, MethodDescriptor};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor,
+};
 use tonic::Code;
 
-use super::Rejection;
+use super::rejection::Rejection;
 
 /// An annotation that is not supported, or an invalid descriptor set: an error of the build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,50 +45,56 @@ pub(super) enum BodyFields {
 }
 
 /// Fields whose values are in the path, with those values, decoded.
-pub(super) type PathFields<'r> = Vec<(&'r str, String)>;
+pub(super) type PathFields<'r> = Vec<(&'r FieldDescriptor, String)>;
 
+/// A part of a path between two slashes.
 enum Segment {
     Literal(String),
-    Field(String),
+    Field(FieldDescriptor),
 }
 
 /// The paths of all methods.
-pub(super) struct Routes(Vec<Route>);
+pub(super) struct Routes {
+    routes: Vec<Route>,
+    /// All methods with their paths, for the answer to a path without one.
+    list: String,
+}
 
 impl Routes {
     /// The annotated methods of the services.
     pub(super) fn of_services(pool: &DescriptorPool, services: &[&str]) -> Result<Self, RouteError> {
-        let Some(annotation) = pool.get_extension_by_name("google.api.http") else { return Ok(Self(Vec::new())) };
-        let methods = pool.services().filter(|service| services.contains(&service.full_name()));
         let mut routes = Vec::new();
-        for method in methods.flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            let options = method.options();
-            if options.has_extension(&annotation) {
-                routes.push(Route::new(&method, &options, &annotation)?);
+        if let Some(annotation) = pool.get_extension_by_name("google.api.http") {
+            let methods = pool.services().filter(|service| services.contains(&service.full_name()));
+            for method in methods.flat_map(|service| service.methods().collect::<Vec<_>>()) {
+                let options = method.options();
+                if options.has_extension(&annotation) {
+                    routes.push(Route::new(&method, &options, &annotation)?);
+                }
             }
         }
-        Ok(Self(routes))
+        let list: Vec<_> = routes.iter().map(|route| format!("{} {}", route.http_method, route.template)).collect();
+        Ok(Self { routes, list: list.join(", ") })
     }
 
     /// The routes, in the order of the proto files.
     #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.0.iter()
+        self.routes.iter()
     }
 
     /// The method for a path, and the fields whose values are in the path, decoded.
     pub(super) fn find(&self, method: &Method, path: &str) -> Result<(&Route, PathFields<'_>), Rejection> {
-        let with_method = self.0.iter().filter(|route| route.http_method == *method);
+        let with_method = self.routes.iter().filter(|route| route.http_method == *method);
         for route in with_method {
             if let Some(fields) = route.fields(path) {
                 return Ok((route, fields?));
             }
         }
-        let known: Vec<_> = self.0.iter().map(|route| format!("{} {}", route.http_method, route.template)).collect();
         Err(Rejection {
             http: StatusCode::NOT_FOUND,
             code: Code::NotFound,
-            message: format!("no method for {method} {path}; there are {}", known.join(", ")),
+            message: format!("no method for {method} {path}; there are {}", self.list),
         })
     }
 }
@@ -110,15 +118,9 @@ impl Route {
             pattern(rule).ok_or_else(|| invalid("one of get, put, post, delete, patch is needed"))?;
         let (path, verb) = split_verb(&template);
         let path = path.strip_prefix('/').ok_or_else(|| invalid("the path must begin with /"))?;
-        let segments = path.split('/').map(segment).collect::<Option<Vec<_>>>();
-        let segments = segments.ok_or_else(|| invalid("only literals and {field} are supported in the path"))?;
         let input = method.input();
-        let unknown = segments
-            .iter()
-            .find(|segment| matches!(segment, Segment::Field(name) if input.get_field_by_name(name).is_none()));
-        if unknown.is_some() {
-            return Err(invalid("the path names a field that the request does not have"));
-        }
+        let segments = path.split('/').map(|text| segment(&input, text).map_err(invalid));
+        let segments = segments.collect::<Result<Vec<_>, _>>()?;
         let body = match text(rule, "body").as_str() {
             "" => BodyFields::None,
             "*" => BodyFields::All,
@@ -157,9 +159,9 @@ impl Route {
                 Segment::Literal(literal) if literal == value => {}
                 Segment::Literal(_) => return None,
                 Segment::Field(_) if value.is_empty() => return None,
-                Segment::Field(name) => match percent_decode_str(value).decode_utf8() {
-                    Ok(value) => fields.push((name.as_str(), value.into_owned())),
-                    Err(_) => return Some(Err(Rejection::invalid(format!("{name}: {value} is not UTF-8")))),
+                Segment::Field(field) => match percent_decode_str(value).decode_utf8() {
+                    Ok(value) => fields.push((field, value.into_owned())),
+                    Err(_) => return Some(Err(Rejection::invalid(format!("{}: {value} is not UTF-8", field.name())))),
                 },
             }
         }
@@ -190,14 +192,18 @@ fn split_verb(template: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn segment(text: &str) -> Option<Segment> {
-    match text.strip_prefix('{').map(|field| field.strip_suffix('}')) {
-        None if text.contains(['{', '}', '*']) => None,
-        None => Some(Segment::Literal(text.to_owned())),
-        Some(field) => {
-            let field = field?;
-            let field = field.strip_suffix("=*").unwrap_or(field);
-            (!field.contains(['{', '}', '*', '=', '.'])).then(|| Segment::Field(field.to_owned()))
-        }
+/// Parses a part of a path; the error says what is not supported.
+fn segment(input: &MessageDescriptor, text: &str) -> Result<Segment, &'static str> {
+    const UNSUPPORTED: &str = "only literals and {field} are supported in the path";
+    let Some(name) = text.strip_prefix('{') else {
+        let is_literal = !text.contains(['{', '}', '*']);
+        return if is_literal { Ok(Segment::Literal(text.to_owned())) } else { Err(UNSUPPORTED) };
+    };
+    let name = name.strip_suffix('}').ok_or(UNSUPPORTED)?;
+    let name = name.strip_suffix("=*").unwrap_or(name);
+    if name.contains(['{', '}', '*', '=', '.']) {
+        return Err(UNSUPPORTED);
     }
+    let field = input.get_field_by_name(name).ok_or("the path names a field that the request does not have")?;
+    Ok(Segment::Field(field))
 }

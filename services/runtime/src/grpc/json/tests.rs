@@ -69,6 +69,7 @@ async fn grpc(request: Request<Body>) -> Result<Response<Body>, Infallible> {
 
 struct Answer {
     status: u16,
+    text: String,
     body: Value,
 }
 
@@ -83,8 +84,10 @@ async fn ask(method: Method, uri: &str, body: &str, headers: &[(&'static str, &s
     let Ok(response) = service.oneshot(request).await;
     assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
     let status = response.status().as_u16();
-    let body = serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap();
-    Answer { status, body }
+    let text = response.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let body = serde_json::from_str(&text).unwrap();
+    Answer { status, text, body }
 }
 
 async fn get(uri: &str) -> Answer {
@@ -121,6 +124,16 @@ async fn fields_come_from_path_query_and_body() {
     assert_eq!(answer.body["missingAccountIds"], json!(["a", "b"]));
     let answer = get("/v1/accounts?owner_id=me+too&pageSize=7").await;
     assert_eq!(answer.body["nextPageToken"], "me too 7");
+}
+
+#[tokio::test]
+async fn the_fields_of_an_answer_keep_the_order_of_the_proto_file() {
+    let answer = get("/v1/accounts/alice").await;
+    let found = ["accountId", "ownerId", "currencyCode"].map(|name| answer.text.find(name).unwrap());
+    assert!(found.is_sorted(), "{}", answer.text);
+    let error = post("/v1/accounts/alice:deposit", "{}").await;
+    let found = ["\"code\"", "\"message\"", "\"details\"", "\"@type\""].map(|name| error.text.find(name).unwrap());
+    assert!(found.is_sorted(), "{}", error.text);
 }
 
 #[tokio::test]

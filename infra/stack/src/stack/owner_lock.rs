@@ -1,4 +1,4 @@
-//! Ownership of a stack.
+//! Lock by which one process owns a stack.
 
 use std::{
     fs::{File, TryLockError},
@@ -7,9 +7,8 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{config::TEST_PREFIX, stop::remove_folders};
 use crate::{
-    Stack, StackError, StackPaths, StackResult,
+    error::{StackError, StackResult},
     process::ProcessIdentity,
     state::{self, StackFolder},
 };
@@ -45,20 +44,6 @@ impl OwnerLock {
                 return Err(StackError::InUse { stack: folder.name.clone(), owner: owner.map(|owner| owner.pid) });
             }
             sleep(RETRY_INTERVAL).await;
-        }
-    }
-}
-
-/// Removes stacks of failed tests and of tests whose process was killed.
-pub(super) async fn sweep(paths: &StackPaths) {
-    for name in Stack::names(paths).iter().filter(|name| name.starts_with(TEST_PREFIX)) {
-        // Stacks that cannot be locked or removed are left to the next sweep.
-        let Ok(stack) = Stack::attach(paths, name) else { continue };
-        let Ok(_lock) = OwnerLock::take(&stack.folder).await else { continue };
-        let all_dead =
-            stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.live_run().is_none()));
-        if all_dead {
-            let _ = remove_folders(&stack.folder);
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Stack;
-use crate::{Server, StackResult};
+use crate::{error::StackResult, servers::Server, stack::Stack};
 
 impl Stack {
     /// Returns the variables by which the tests of this workspace find the servers of the stack. If the product was
@@ -25,10 +24,10 @@ impl Stack {
             };
             variables.insert(name.to_owned(), value);
         }
-        if let Ok(envoy) = self.tools.envoy() {
+        if let Ok(envoy) = self.tools().envoy() {
             variables.insert("DIPTYCH_TEST_ENVOY".to_owned(), envoy.display().to_string());
         }
-        if let Ok(grpcurl) = self.tools.grpcurl() {
+        if let Ok(grpcurl) = self.tools().grpcurl() {
             variables.insert("DIPTYCH_TEST_GRPCURL".to_owned(), grpcurl.display().to_string());
         }
         if let Some(product) = self.product()? {

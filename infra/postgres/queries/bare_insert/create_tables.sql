@@ -1,0 +1,7 @@
+-- The tables of a run that was killed.
+DROP TABLE IF EXISTS diptych_bench_events, diptych_bench_requests;
+CREATE TABLE diptych_bench_events (LIKE events INCLUDING ALL);
+CREATE TABLE diptych_bench_requests (LIKE requests INCLUDING ALL);
+-- The indexes of a partition of requests; see add_request_partition.
+CREATE UNIQUE INDEX diptych_bench_requests_by_id ON diptych_bench_requests (request_id);
+CREATE INDEX diptych_bench_requests_by_time ON diptych_bench_requests USING brin (recorded_at);

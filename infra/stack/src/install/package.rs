@@ -1,0 +1,27 @@
+//! Installable packages.
+
+/// Receives human-readable lines about the progress.
+pub type ProgressReporter<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// An installable package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Package {
+    /// Apache Kafka.
+    Kafka,
+    /// Apache Cassandra, the CQL store under test.
+    Cassandra,
+    /// Postgres.
+    Postgres,
+    /// memcached.
+    Memcached,
+    /// Envoy.
+    Envoy,
+    /// `cqlsh` and `grpcurl`.
+    Clients,
+}
+
+impl Package {
+    /// Everything.
+    pub const ALL: [Self; 6] =
+        [Self::Kafka, Self::Cassandra, Self::Postgres, Self::Memcached, Self::Envoy, Self::Clients];
+}
