@@ -7,7 +7,7 @@ use diptych_command::SequencerConfig;
 use diptych_embedded::{CACHE_BYTES_DEFAULT, Embedded, EmbeddedViewCache, Storage};
 use diptych_integration_tests::spans::{Caller, with_headers};
 use diptych_kernel::{
-    Partitions,
+    Partitions, StreamId,
     domain::{Domain, ViewId},
 };
 use diptych_ledger::{
@@ -15,14 +15,17 @@ use diptych_ledger::{
     grpc::{LedgerCommandService, LedgerQueryService},
 };
 use diptych_projector::{Ports, ProjectorConfig};
-use diptych_proto::ledger::{
-    command::v1::{
-        DepositRequest, OpenAccountRequest, command_service_client::CommandServiceClient,
-        command_service_server::CommandServiceServer,
-    },
-    query::{
-        v1::{GetAccountRequest, query_service_client::QueryServiceClient},
-        v1_encoded::query_service_server::QueryServiceServer,
+use diptych_proto::{
+    diptych::v1::{Consistency, Receipt},
+    ledger::{
+        command::v1::{
+            DepositRequest, OpenAccountRequest, command_service_client::CommandServiceClient,
+            command_service_server::CommandServiceServer,
+        },
+        query::{
+            v1::{GetAccountRequest, query_service_client::QueryServiceClient},
+            v1_encoded::query_service_server::QueryServiceServer,
+        },
     },
 };
 use diptych_query::{QueryConfig, Reader};
@@ -32,10 +35,15 @@ use diptych_runtime::{
     grpc::{Limits, ServerBuilder},
 };
 use tokio::net::TcpListener;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Code,
+    transport::{Channel, Endpoint},
+};
 use uuid::Uuid;
 
 const PARTITIONS: u16 = 4;
+/// Longer than any step takes on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running pipeline and its stores.
 pub(crate) struct EmbeddedInstallation {
@@ -70,9 +78,23 @@ impl EmbeddedInstallation {
         account_id
     }
 
-    pub(crate) async fn deposit(&self, account_id: &str, headers: &[(&'static str, &str)]) {
+    pub(crate) async fn deposit(&self, account_id: &str, headers: &[(&'static str, &str)]) -> Receipt {
         let request = with_headers(deposit(account_id), headers);
-        self.commands().deposit(request).await.unwrap();
+        self.commands().deposit(request).await.unwrap().into_inner().receipt.unwrap()
+    }
+
+    /// Waits until the reader knows that the accounts of this account's partition include the receipt. The row of the
+    /// account is not read: the query is for a missing account of the same partition.
+    pub(crate) async fn until_progress_includes(&self, receipt: &Receipt, account_id: &str) {
+        let partitions = Partitions::new(PARTITIONS).unwrap();
+        let partition = |id: &str| partitions.of(&StreamId::new(&format!("account-{id}")).unwrap());
+        let mut others = (0..).map(|number| format!("missing-{number}"));
+        let other = others.find(|other| partition(other) == partition(account_id)).unwrap();
+        let consistency = Some(Consistency { at_least_as_fresh: receipt.written_at.clone() });
+        let mut request = Caller::unsampled().request(GetAccountRequest { account_id: other, consistency });
+        request.set_timeout(TIMEOUT);
+        let status = self.queries().get_account(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{status:?}");
     }
 }
 
@@ -93,7 +115,9 @@ pub(crate) async fn serve(tasks: &Tasks) -> EmbeddedInstallation {
 
     let ids: Vec<ViewId> = Ledger::views().iter().map(|view| view.id()).collect();
     let cache = Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT));
-    let reader = Reader::start(Arc::clone(&views), views, cache, ids, partitions, QueryConfig::default(), tasks);
+    // A cache request or a read that times out would add spans, or leave some out.
+    let config = QueryConfig { cache_timeout: TIMEOUT, store_timeout: TIMEOUT, ..QueryConfig::default() };
+    let reader = Reader::start(Arc::clone(&views), views, cache, ids, partitions, config, tasks);
     reader.ready().await;
     let server = ServerBuilder::new(Limits::default())
         .add_service(CommandServiceServer::new(LedgerCommandService::new(commands, tasks.shutdown())))

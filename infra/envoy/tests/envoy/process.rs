@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::curl::{HttpResponse, curl};
 
 /// Timeout of a test's waits.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Path of the binary; `None` if tests that need it are skipped.
 pub(crate) fn binary() -> Option<PathBuf> {

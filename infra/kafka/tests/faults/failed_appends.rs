@@ -41,7 +41,7 @@ async fn a_late_acknowledgement_is_an_unknown_outcome_and_keeps_the_order() {
     let late = some_events(9, 400);
     let error = log.append(&late).await.unwrap_err();
     assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
-    assert!(error.to_string().contains("not acknowledged within 2s"), "{error}");
+    assert!(error.to_string().contains("not acknowledged within 5s"), "{error}");
     cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
     log.append(&late).await.unwrap();
     let later = some_events(409, 8);

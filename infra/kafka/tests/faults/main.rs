@@ -21,8 +21,8 @@ async fn cluster(change: impl FnOnce(&mut KafkaConfig)) -> (Cluster, Arc<KafkaEv
     let mut config = harness::config(&cluster.bootstrap_servers());
     // The mock waits three seconds for further members before it assigns partitions to the first.
     config.session_timeout = Duration::from_secs(10);
-    config.append_wait_max = Duration::from_secs(2);
-    config.request_timeout = Duration::from_secs(2);
+    config.append_wait_max = Duration::from_secs(5);
+    config.request_timeout = Duration::from_secs(5);
     change(&mut config);
     cluster.create_topic(&config.topic, i32::from(harness::PARTITIONS), 1).unwrap();
     let log = KafkaEventLog::open(config).await.unwrap();

@@ -15,8 +15,11 @@ use crate::support::{
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Long enough for a test to observe the commit while it runs.
-const A_WHILE: Duration = Duration::from_millis(500);
+/// Duration of a commit that outlasts [`SHORT_TIMEOUT`].
+const A_WHILE: Duration = Duration::from_secs(6);
+
+/// Longer than any statement takes on a slow machine, unless it is delayed.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns whether an append of this database is about to commit: it runs the trigger that delays commits.
 const COMMIT_IS_DELAYED: &str = "SELECT count(*) > 0 FROM pg_stat_activity
@@ -30,6 +33,11 @@ async fn delay_every_commit(database: &Database, delay: Duration) {
             "CREATE FUNCTION test.random() RETURNS double precision LANGUAGE sql AS 'SELECT 1.0::double precision'",
         )
         .await;
+}
+
+/// Timeouts that do not expire in a test.
+fn patient(config: PostgresConfig) -> PostgresConfig {
+    PostgresConfig { lock_timeout: LONG, statement_timeout: LONG, answer_timeout: 2 * LONG, ..config }
 }
 
 fn assert_outcome_unknown(answer: Result<AppendOutcome, PortError>) {
@@ -67,13 +75,13 @@ fn a_commit_that_times_out_has_an_unknown_outcome_and_is_not_cancelled() {
     with_database(|database| async move {
         let _guard = HORIZON.read().await;
         delay_every_commit(&database, A_WHILE).await;
-        let config = PostgresConfig { answer_timeout: A_WHILE / 5, ..database.config() };
+        let config = PostgresConfig { answer_timeout: SHORT_TIMEOUT, ..database.config() };
         let with_timeout = PostgresEventStore::open(config).await.unwrap();
         let silent = unit("silent", 1);
         assert_outcome_unknown(try_append(&with_timeout, &silent).await);
 
         // The retry waits for the first attempt, and finds that it is done.
-        let other = database.open().await;
+        let other = PostgresEventStore::open(patient(database.config())).await.unwrap();
         let (_, done) = append_rejected(&other, &silent).await;
         assert_eq!(done.len(), 1);
         assert_eq!(stream_versions(&other, "silent").await, [1]);
@@ -85,7 +93,7 @@ fn a_commit_may_take_longer_than_the_statement_timeout() {
     with_database(|database| async move {
         let _guard = HORIZON.read().await;
         delay_every_commit(&database, A_WHILE).await;
-        let config = PostgresConfig { statement_timeout: A_WHILE / 5, ..database.config() };
+        let config = PostgresConfig { statement_timeout: SHORT_TIMEOUT, ..patient(database.config()) };
         let handle = PostgresEventStore::open(config).await.unwrap();
         append_one(&handle, &unit("slow", 1)).await;
     });

@@ -101,8 +101,8 @@ async fn a_newer_schema_is_refused(config: &ScyllaConfig, session: &RawSession) 
 /// Migrations wait for a crashed holder until its lock expires, and no longer.
 async fn a_crashed_lock_holder_is_waited_for(config: &ScyllaConfig, session: &RawSession) {
     session.run("DELETE FROM schema_migrations WHERE part = 'views'").await;
-    session.run("INSERT INTO schema_lock (part, holder) VALUES ('views', uuid()) IF NOT EXISTS USING TTL 2").await;
     let begin = tokio::time::Instant::now();
+    session.run("INSERT INTO schema_lock (part, holder) VALUES ('views', uuid()) IF NOT EXISTS USING TTL 2").await;
     let migrated = migrate(config, partitions()).await.unwrap();
     assert_eq!(migrated.applied, 1);
     assert!(begin.elapsed().as_millis() >= 1_000, "the migration did not wait for the lock");

@@ -57,7 +57,7 @@ async fn a_process_that_is_not_ready_in_time_is_killed() {
     let stack = stack().await;
     let port = stack.ports("mute", &["http"]).unwrap()["http"];
     let ready = Readiness::Http { port, path: "/ready".into() };
-    let spec = shell("mute", "echo thinking; exec sleep 600").ready(ready, Duration::from_millis(200));
+    let spec = shell("mute", "echo thinking; exec sleep 600").ready(ready, Duration::from_secs(5));
     let error = stack.add(spec).await.unwrap_err();
     assert!(matches!(error, StackError::NotReady { .. }), "{error}");
     let text = error.to_string();

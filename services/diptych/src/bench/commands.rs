@@ -16,6 +16,7 @@ use super::{
     unary_calls::deposits,
     workload::Workload,
 };
+use crate::client::RequiredServices;
 
 /// Turns of each side of a comparison.
 pub(super) const TURNS: u32 = 5;
@@ -103,7 +104,8 @@ impl Args {
 /// Runs the benchmark.
 pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
     let connection = &args.common.connection;
-    let pool = ConnectionPool::open(&connection.target, connection.connections).await?;
+    let required = if args.until_visible { RequiredServices::CommandsAndQueries } else { RequiredServices::Commands };
+    let pool = ConnectionPool::open(&connection.target, connection.connections, required).await?;
     let mut result = BenchmarkResult::new(args.parameters());
     if args.compare_hot {
         let (many, one) = (prepare(&args, &pool, args.accounts).await?, prepare(&args, &pool, 1).await?);

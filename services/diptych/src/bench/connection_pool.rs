@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 
-use crate::client::{Connections, Target};
+use crate::client::{Connections, RequiredServices, Target};
 
 /// Connections that clients are spread over, round robin.
 #[derive(Debug)]
@@ -14,13 +14,9 @@ impl ConnectionPool {
     /// Opens this number of connections, at least one.
     ///
     /// # Errors
-    /// When the server cannot be reached.
-    pub(crate) async fn open(target: &Target, count: u64) -> anyhow::Result<Self> {
-        let mut connections = Vec::new();
-        for _ in 0..count.max(1) {
-            connections.push(target.connect().await?);
-        }
-        Ok(Self { connections })
+    /// When the server cannot be reached, or does not serve what the benchmark calls.
+    pub(crate) async fn open(target: &Target, count: u64, required: RequiredServices) -> anyhow::Result<Self> {
+        Ok(Self { connections: target.connect_many(count, required).await? })
     }
 
     /// Creates this number of clients, spread over the connections.

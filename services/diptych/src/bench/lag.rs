@@ -10,6 +10,7 @@ use super::{
     open_accounts::open_accounts,
     workload::Workload,
 };
+use crate::client::RequiredServices;
 
 /// Send deposits at a fixed rate, and measure the time from each receipt to the answer of a query that includes it.
 ///
@@ -40,7 +41,8 @@ pub(super) struct Args {
 /// Runs the benchmark.
 pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
     let connection = &args.common.connection;
-    let pool = ConnectionPool::open(&connection.target, connection.connections).await?;
+    let pool =
+        ConnectionPool::open(&connection.target, connection.connections, RequiredServices::CommandsAndQueries).await?;
     let workload = Workload::new(args.accounts);
     open_accounts(&pool, &workload).await?;
     let load = FixedRate { rate_per_second: args.rate, in_flight_max: usize::try_from(args.in_flight)? };

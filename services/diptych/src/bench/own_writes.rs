@@ -10,6 +10,7 @@ use super::{
     pacer::Pacer,
     workload::Workload,
 };
+use crate::client::RequiredServices;
 
 /// Send pairs of a deposit and a query with the token of its receipt; count fresh answers, stale ones, and errors.
 ///
@@ -43,7 +44,8 @@ pub(super) struct Args {
 /// Runs the benchmark.
 pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
     let connection = &args.common.connection;
-    let pool = ConnectionPool::open(&connection.target, connection.connections).await?;
+    let pool =
+        ConnectionPool::open(&connection.target, connection.connections, RequiredServices::CommandsAndQueries).await?;
     let accounts = if args.hot { 1 } else { args.accounts };
     let workload = Workload::new(accounts);
     open_accounts(&pool, &workload).await?;

@@ -12,6 +12,7 @@ use super::{
     unary_calls::{empty_queries, get_accounts},
     workload::Workload,
 };
+use crate::client::RequiredServices;
 
 /// Turns of half a second: short, so that other load on the machine affects both kinds of calls.
 pub(super) const TURNS_PER_SECOND: u32 = 2;
@@ -40,7 +41,8 @@ pub(super) struct Args {
 /// Runs the benchmark.
 pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
     let connection = &args.common.connection;
-    let pool = ConnectionPool::open(&connection.target, connection.connections).await?;
+    let pool =
+        ConnectionPool::open(&connection.target, connection.connections, RequiredServices::CommandsAndQueries).await?;
     let workload = Workload::new(args.accounts);
     let tokens = open_accounts(&pool, &workload).await?;
     wait_until_readable(&pool, &workload, &tokens).await?;

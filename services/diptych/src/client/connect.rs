@@ -1,17 +1,15 @@
-//! Connections to the services.
+//! Connections to the services, as the flags of a client subcommand name them.
 
-use std::{error::Error, fmt, time::Duration};
+use std::error::Error;
 
-use anyhow::{Context, bail};
-use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+use anyhow::anyhow;
+
+use super::{
+    address::{Address, DEFAULT_URL},
+    connection::{BearerToken, Connection, TokenInterceptor},
+    diagnosis::diagnose,
+    required_services::{RequiredServices, Server},
 };
-
-/// The default address of `diptych dev`.
-pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:7400";
 
 /// The services to call, and the token to send: the flags of every client subcommand.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,9 +27,6 @@ pub(crate) struct Target {
     token: Option<BearerToken>,
 }
 
-/// A connection that reconnects by itself, and sends the token.
-pub(crate) type Connection = InterceptedService<Channel, TokenInterceptor>;
-
 /// Connections to both services; one connection where they have the same address.
 #[derive(Clone, Debug)]
 pub(crate) struct Connections {
@@ -39,100 +34,65 @@ pub(crate) struct Connections {
     pub(crate) queries: Connection,
 }
 
-/// Adds the token, if there is one, to every call.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TokenInterceptor {
-    token: Option<BearerToken>,
-}
-
-/// The value of an `authorization` header: "Bearer TOKEN". Its debug form is redacted.
-#[derive(Clone)]
-struct BearerToken(MetadataValue<Ascii>);
-
-/// The longest time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Larger than the default of HTTP/2 (64 KiB), at which many small messages in flight would stall.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 1 << 22;
-/// Interval and timeout of keepalive pings, as a router may silently drop an idle connection.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl Target {
     /// The addresses of the services, without user names and passwords; one if both have the same.
     pub(crate) fn addresses(&self) -> Vec<String> {
         [Some(&self.to), self.queries.as_ref()].into_iter().flatten().map(|url| host_and_port(url)).collect()
     }
 
-    /// Connects to both services.
+    /// Connects to both services, and checks once that the required ones are served.
     ///
     /// # Errors
-    /// When a URL is invalid, or no server answers there.
-    pub(crate) async fn connect(&self) -> anyhow::Result<Connections> {
-        let commands = self.connect_to("--to", &self.to).await?;
-        let queries = match &self.queries {
-            Some(queries) => self.connect_to("--queries", queries).await?,
+    /// When a URL is invalid, no server answers there, or it does not serve a required service.
+    pub(crate) async fn connect(&self, required: RequiredServices) -> anyhow::Result<Connections> {
+        let (to, queries) = self.parse_addresses()?;
+        let connections = self.connect_to(&to, queries.as_ref()).await?;
+        let commands = Server { address: &to, connection: &connections.commands };
+        let queries = queries.as_ref().map(|address| Server { address, connection: &connections.queries });
+        required.check(&commands, queries.as_ref()).await?;
+        Ok(connections)
+    }
+
+    /// As [`Target::connect`], several times; the services are checked once.
+    ///
+    /// # Errors
+    /// Those of [`Target::connect`].
+    pub(crate) async fn connect_many(
+        &self,
+        count: u64,
+        required: RequiredServices,
+    ) -> anyhow::Result<Vec<Connections>> {
+        let mut all = vec![self.connect(required).await?];
+        let (to, queries) = self.parse_addresses()?;
+        for _ in 1..count {
+            all.push(self.connect_to(&to, queries.as_ref()).await?);
+        }
+        Ok(all)
+    }
+
+    fn parse_addresses(&self) -> anyhow::Result<(Address, Option<Address>)> {
+        let queries = self.queries.as_ref().map(|url| Address::parse("--queries", url)).transpose()?;
+        Ok((Address::parse("--to", &self.to)?, queries))
+    }
+
+    async fn connect_to(&self, to: &Address, queries: Option<&Address>) -> anyhow::Result<Connections> {
+        let commands = self.connection(to).await?;
+        let queries = match queries {
+            Some(queries) => self.connection(queries).await?,
             None => commands.clone(),
         };
         Ok(Connections { commands, queries })
     }
 
-    async fn connect_to(&self, flag: &str, url: &str) -> anyhow::Result<Connection> {
-        match endpoint(flag, url)?.connect().await {
-            Ok(channel) => Ok(InterceptedService::new(channel, TokenInterceptor { token: self.token.clone() })),
-            Err(error) => bail!(
-                "cannot connect to {url}: {}\nStart a server first (`diptych dev`), or give another address with {flag} URL",
-                innermost(&error)
-            ),
+    async fn connection(&self, address: &Address) -> anyhow::Result<Connection> {
+        match address.endpoint.connect().await {
+            Ok(channel) => Ok(Connection::new(channel, TokenInterceptor::new(self.token.clone()))),
+            Err(error) => {
+                diagnose(address).await?;
+                Err(anyhow!("cannot connect to {address}: {}\nTry again", innermost(&error)))
+            }
         }
     }
-}
-
-impl Interceptor for TokenInterceptor {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(BearerToken(token)) = &self.token {
-            request.metadata_mut().insert("authorization", token.clone());
-        }
-        Ok(request)
-    }
-}
-
-impl std::str::FromStr for BearerToken {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let value = MetadataValue::try_from(format!("Bearer {}", text.trim()));
-        let mut value = value.map_err(|_| "a token has letters, digits and punctuation only".to_owned())?;
-        value.set_sensitive(true);
-        Ok(Self(value))
-    }
-}
-
-impl fmt::Debug for BearerToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer ***")
-    }
-}
-
-fn endpoint(flag: &str, url: &str) -> anyhow::Result<Endpoint> {
-    let with_scheme = match url.split_once("://") {
-        None => format!("http://{url}"),
-        Some(("http", _)) => url.to_owned(),
-        Some((scheme, _)) => bail!("{flag} {url}: {scheme} is not supported; give a URL such as {DEFAULT_URL}"),
-    };
-    let endpoint = Endpoint::from_shared(with_scheme)
-        .with_context(|| format!("{flag} {url} is not a URL; give one such as {DEFAULT_URL}"))?;
-    if endpoint.uri().port_u16().is_none() {
-        bail!("{flag} {url} has no port; give a URL such as {DEFAULT_URL}");
-    }
-    Ok(endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES))
 }
 
 /// The part of a URL between the scheme, a user name or password, and the path.
@@ -155,16 +115,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_checked() {
-        for good in ["http://127.0.0.1:7400", "127.0.0.1:7400", "localhost:7400", "http://[::1]:7400"] {
-            assert!(endpoint("--to", good).is_ok(), "{good}");
-        }
-        for bad in ["https://127.0.0.1:7400", "http://", "http://127.0.0.1", "", "not a url:1"] {
-            assert!(endpoint("--to", bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn addresses_have_no_scheme_and_no_password() {
         let queries = Some("http://ada:se@cret@two:2/".to_owned());
         let target = Target { to: "http://127.0.0.1:7400".to_owned(), queries, token: None };
@@ -175,20 +125,8 @@ mod tests {
     async fn an_error_without_a_server_says_what_to_do() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let target = Target { to: format!("http://{free}"), queries: None, token: None };
-        let error = target.connect().await.unwrap_err().to_string();
+        let error = target.connect(RequiredServices::Commands).await.unwrap_err().to_string();
         assert!(error.contains("cannot connect to http://127.0.0.1:"), "{error}");
         assert!(error.contains("refused") && error.contains("`diptych dev`"), "{error}");
-    }
-
-    #[test]
-    fn a_token_is_sent_and_never_displayed() {
-        let token: BearerToken = " abc.def\n".parse().unwrap();
-        let mut interceptor = TokenInterceptor { token: Some(token) };
-        assert!(!format!("{interceptor:?}").contains("abc"), "{interceptor:?}");
-        let request = interceptor.call(Request::new(())).unwrap();
-        assert_eq!(request.metadata().get("authorization").unwrap().as_bytes(), b"Bearer abc.def");
-        assert!(!format!("{request:?}").contains("abc"), "{request:?}");
-        assert!(TokenInterceptor::default().call(Request::new(())).unwrap().metadata().is_empty());
-        assert!("a\nb".parse::<BearerToken>().is_err());
     }
 }

@@ -35,7 +35,7 @@ use self::{
     send::SendOptions,
     validation::ValidFile,
 };
-use crate::client::{Connections, Output, Target};
+use crate::client::{Connections, Output, RequiredServices, Target};
 
 /// Exit status for an invalid file or flag: nothing was sent.
 const EXIT_INVALID: u8 = 2;
@@ -119,7 +119,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(EXIT_INVALID));
         }
     };
-    let connections = args.target.connect().await?;
+    let connections = args.target.connect(RequiredServices::CommandsAndQueries).await?;
     let fields = CommonFields { ids, currency_code: args.currency.clone(), owner_id: args.owner.clone() };
     let report = import(&args, &fields, &mut file, connections).await?;
     args.output.print(&report, Report::table)?;

@@ -53,12 +53,13 @@ async fn a_file_is_imported_through_a_gateway_that_requires_a_token() {
 async fn calls_without_an_upstream_are_retried() {
     let dev = Dev::start(&[]);
     let gateway = gateway(&dev).await;
-    gateway.fail_next(3);
+    // The first two calls check the services.
+    gateway.fail_next(5);
     let (status, report, errors) = run(&["import", &sample(), "--to", &gateway.url], TOKEN).await;
     assert_eq!((status, &report["matches_file"]), (0, &true.into()), "{report:#} {errors}");
 
     // Opening the accounts is retried; only measured calls count as failed.
-    gateway.fail_next(3);
+    gateway.fail_next(5);
     let bench = ["bench", "own-writes", "--to", &gateway.url, "--count", "50", "--accounts", "8", "--warm-up", "0"];
     let (status, report, errors) = run(&bench, TOKEN).await;
     assert_eq!((status, &report["stale_answers"]), (0, &0.into()), "{report:#} {errors}");
@@ -89,8 +90,8 @@ async fn a_measurement_spreads_over_its_connections_and_counts_what_fails() {
     let (status, report, errors) = run(&[&bench[..], &["--connections", "4"]].concat(), TOKEN).await;
     assert_eq!((status, &report["series"][0]["succeeded"]), (0, &200.into()), "{report:#} {errors}");
     assert_eq!(gateway.connections() - before.0, 4);
-    // A stream for the accounts, and a call for each command.
-    assert_eq!(gateway.calls() - before.1, 201);
+    // A check of the service, a stream for the accounts, and a call for each command.
+    assert_eq!(gateway.calls() - before.1, 202);
 
     let stream = [&bench[..], &["--mode", "stream", "--in-flight", "16"]].concat();
     let (status, report, errors) = run(&stream, TOKEN).await;
@@ -109,5 +110,6 @@ async fn queries_can_have_an_address_of_their_own() {
     let bench = ["bench", "own-writes", "--to", &commands, "--queries", &queries, "--count", "50", "--warm-up", "0"];
     let (status, report, errors) = run(&bench, TOKEN).await;
     assert_eq!((status, &report["stale_answers"]), (0, &0.into()), "{report:#} {errors}");
-    assert_eq!(gateway.calls(), 50);
+    // A check of the service, and a query for each command.
+    assert_eq!(gateway.calls(), 51);
 }

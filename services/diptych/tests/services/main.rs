@@ -11,3 +11,4 @@ mod process;
 #[allow(dead_code, reason = "shared with the tests on real servers, which use more of it")]
 mod service;
 mod without_servers;
+mod wrong_address;

@@ -16,11 +16,12 @@ use super::{
     service::Service,
 };
 
-/// The longest time to stop for a process with no work in flight.
-const STOP_MAX: Duration = Duration::from_secs(2);
+/// The longest time to stop for a process with no work in flight: half of its shutdown timeout, for which no phase
+/// waits.
+const STOP_MAX: Duration = Duration::from_secs(60);
 
 /// Settings with servers that do not exist: a port that was free a moment ago.
-fn unreachable_servers() -> Vec<(&'static str, String)> {
+pub(crate) fn unreachable_servers() -> Vec<(&'static str, String)> {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     vec![
         ("DIPTYCH_POSTGRES__URL", format!("postgres://ada:hush@{free}/bank")),
@@ -30,7 +31,7 @@ fn unreachable_servers() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn start(role: &str) -> Service {
+pub(crate) fn start(role: &str) -> Service {
     let settings = unreachable_servers();
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     Service::start(role, &settings)

@@ -7,10 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 /// The longest wait of a test for anything.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+/// Setting of the servers of tests, so that a graceful shutdown ends on a slow machine too.
+pub(crate) const SHUTDOWN_TIMEOUT: (&str, &str) = ("DIPTYCH_SHUTDOWN_TIMEOUT", "120s");
 
 /// The program, without the `DIPTYCH_` variables of the environment that the tests run in.
 pub(crate) fn diptych(args: &[&str]) -> Command {
@@ -49,8 +49,6 @@ pub(crate) struct Dev {
     child: Child,
     /// Its standard output up to the line on how to stop it.
     pub(crate) banner: String,
-    /// The time until the banner was complete.
-    pub(crate) took: Duration,
     log: Option<thread::JoinHandle<String>>,
 }
 
@@ -61,10 +59,9 @@ impl Dev {
 
     /// Starts this subcommand with these environment variables.
     pub(crate) fn start_as(subcommand: &str, args: &[&str], settings: &[(&str, &str)]) -> Self {
-        let began_at = Instant::now();
         let free = [subcommand, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
         let mut command = diptych(&[&free, args].concat());
-        command.envs(settings.iter().copied());
+        command.envs([SHUTDOWN_TIMEOUT]).envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let log = thread::spawn(move || {
@@ -75,7 +72,7 @@ impl Dev {
         let mut banner = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         while !banner.contains("Ctrl-C") && stdout.read_line(&mut banner).unwrap() > 0 {}
-        let dev = Self { child, banner, took: began_at.elapsed(), log: Some(log) };
+        let dev = Self { child, banner, log: Some(log) };
         assert!(dev.banner.contains("Ctrl-C"), "no banner: {}", dev.end().1);
         dev
     }
@@ -112,5 +109,10 @@ impl Drop for Dev {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking()
+            && let Some(Ok(log)) = self.log.take().map(thread::JoinHandle::join)
+        {
+            println!("log of the process:\n{log}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
-use super::process::{TIMEOUT, diptych, kill};
+use super::process::{SHUTDOWN_TIMEOUT, TIMEOUT, diptych, kill};
 
 /// A serving subcommand on free ports, killed when dropped.
 pub(crate) struct Service {
@@ -34,7 +34,7 @@ impl Service {
     /// Starts it at this address, and waits until it listens.
     pub(crate) fn start_at(role: &str, listen: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = diptych(&[role, "--listen", listen, "--metrics", "127.0.0.1:0"]);
-        command.env("DIPTYCH_LOG__FORMAT", "json").envs(settings.iter().copied());
+        command.env("DIPTYCH_LOG__FORMAT", "json").envs([SHUTDOWN_TIMEOUT]).envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();

@@ -18,7 +18,7 @@ use tonic::{
 use crate::Tasks;
 
 /// The longest time from the end of a span to its arrival.
-const ARRIVAL_MAX: Duration = Duration::from_secs(20);
+const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
 /// Receives spans by OTLP over gRPC and keeps all of them, in the order of their arrival.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ impl OtlpReceiver {
     /// Waits until the spans of a trace are complete by `is_complete`, and returns them.
     ///
     /// # Panics
-    /// When they are not within 20 seconds.
+    /// When they are not within 60 seconds.
     pub async fn trace(&self, trace_id: &str, is_complete: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         self.select(|span| hex(&span.trace_id) == trace_id, is_complete).await
     }
@@ -77,7 +77,7 @@ impl OtlpReceiver {
     /// Waits until the spans chosen by `filter` are complete by `is_complete`, and returns them.
     ///
     /// # Panics
-    /// When they are not within 20 seconds.
+    /// When they are not within 60 seconds.
     pub async fn select(&self, filter: impl Fn(&Span) -> bool, is_complete: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let mut spans = self.spans.subscribe();
         let selected = |all: &[Span]| -> Vec<Span> { all.iter().filter(|span| filter(span)).cloned().collect() };

@@ -5,15 +5,18 @@ use std::{cell::Cell, time::Duration};
 use diptych_kernel::StreamId;
 
 use super::args::{ACCOUNTS, LoadArgs};
-use crate::bench::{
-    command_stream,
-    connection_pool::ConnectionPool,
-    latest_receipts::{LatestReceipts, VisibleEvents},
-    measurement::Measurement,
-    open_accounts::{open_accounts, wait_until_readable},
-    pacer::Pacer,
-    unary_calls::deposits,
-    workload::Workload,
+use crate::{
+    bench::{
+        command_stream,
+        connection_pool::ConnectionPool,
+        latest_receipts::{LatestReceipts, VisibleEvents},
+        measurement::Measurement,
+        open_accounts::{open_accounts, wait_until_readable},
+        pacer::Pacer,
+        unary_calls::deposits,
+        workload::Workload,
+    },
+    client::RequiredServices,
 };
 
 /// Events that commands by stream have just written, one for each command.
@@ -42,7 +45,12 @@ impl Load {
     pub(super) async fn connect(args: &LoadArgs) -> anyhow::Result<Self> {
         let connection = &args.connection;
         Ok(Self {
-            pool: ConnectionPool::open(&connection.target, connection.connections).await?,
+            pool: ConnectionPool::open(
+                &connection.target,
+                connection.connections,
+                RequiredServices::CommandsAndQueries,
+            )
+            .await?,
             in_flight: args.in_flight,
             stream_in_flight: args.stream_in_flight,
             duration: Duration::from_secs(args.seconds.into()),
