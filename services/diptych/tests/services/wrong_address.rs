@@ -16,8 +16,8 @@ use super::{
 /// Alert of a TLS server that received no handshake: fatal, unexpected message.
 const TLS_ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 10];
 
-const GIVE_BOTH: &str = "Give the address of a gateway, of `diptych dev` or of `diptych all` with --to URL; or that of the command service \
-     with --to URL and that of the query service with --queries URL";
+const GIVE_BOTH: &str = "Give the address of a gateway, of `diptych dev` or of `diptych all` with --to URL; or that of \
+    the command service with --to URL and that of the query service with --queries URL";
 
 fn sample() -> String {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/sample-transactions.csv");

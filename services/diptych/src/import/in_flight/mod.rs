@@ -100,8 +100,8 @@ impl InFlight {
         })
     }
 
-    /// Returns whether commands are to be retried and all in flight are answered. Then call [`InFlight::resend`], after a
-    /// pause.
+    /// Returns whether commands are to be retried and all in flight are answered. Then, after a pause, call
+    /// [`InFlight::resend`].
     pub(crate) fn is_ready_to_retry(&self) -> bool {
         !self.to_retry.is_empty() && self.unanswered.is_empty()
     }
