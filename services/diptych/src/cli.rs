@@ -77,8 +77,8 @@ pub(crate) fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| suggested(error).exit())
 }
 
-/// Adds a remedy to the error for an unknown subcommand: the build that has it, or the subcommand with the nearest name,
-/// as clap itself suggests none for short names such as "dv".
+/// Adds a remedy to the error for an unknown subcommand: the build that has it, or the subcommand with the nearest
+/// name, as clap itself suggests none for short names such as "dv".
 fn suggested(mut error: Error) -> Error {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return error;

@@ -125,8 +125,8 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
         }
     }
 
-    /// Reads rows that the cache does not have. Calls that miss a single row at the same time share its read, until the read
-    /// database is asked.
+    /// Reads rows that the cache does not have. Calls that miss a single row at the same time share its read, until the
+    /// read database is asked.
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         view: ViewId,
