@@ -125,37 +125,38 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
         }
     }
 
-    /// Reads rows that the cache does not have. Calls that miss a single row at the same time share its read, until the
-    /// read database is asked.
+    /// Reads rows that the cache does not have. Calls that miss a single row at the same time share its read, until it
+    /// asks the cache or the read database.
     pub(crate) async fn fetch(
         self: &Arc<Self>,
         view: ViewId,
         view_index: usize,
         missing: Vec<MissingRow>,
     ) -> Result<Vec<CachedRow>, RowReadError> {
-        let [single] = missing.as_slice() else { return self.fetch_all(view, view_index, missing, || {}).await };
+        let [single] = missing.as_slice() else { return self.fetch_all(view, view_index, missing, &|| {}).await };
         let id = (view, single.key.clone());
         let has_lease = matches!(single.lookup, CacheLookup::Miss(_));
         let rows = Arc::clone(self);
         // The read belongs to the trace of the query that started it, whichever call polls it.
         let query = trace::current().unwrap_or_else(Span::none);
         let read = |window: JoinWindow<_, _>| async move {
-            let read = rows.fetch_all(view, view_index, missing, || window.close()).await?;
+            let read = rows.fetch_all(view, view_index, missing, &|| window.close()).await?;
             read.into_iter().next().ok_or(RowReadError::Internal)
         };
         let shared_read = self.reads.join(id, has_lease, |window| read(window).instrument(query));
         Ok(vec![shared_read.await?])
     }
 
-    /// Calls `before_read` before the read database is asked.
+    /// Calls `before_read` before it asks the cache or the read database: what they answer may be older than what other
+    /// calls have returned by the time that the answer arrives.
     async fn fetch_all(
         &self,
         view: ViewId,
         view_index: usize,
         mut missing: Vec<MissingRow>,
-        before_read: impl FnOnce(),
+        before_read: &(dyn Fn() + Sync),
     ) -> Result<Vec<CachedRow>, RowReadError> {
-        let mut filled = self.wait_for_fillers(view, &mut missing).await;
+        let mut filled = self.wait_for_fillers(view, &mut missing, before_read).await;
         let to_read: Vec<_> =
             missing.iter().zip(&filled).filter(|(_, filled)| filled.is_none()).map(|(m, _)| m).collect();
         if !to_read.is_empty() {
@@ -172,7 +173,12 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
     }
 
     /// Gives other readers a moment to fill the keys that they hold a lease for. Returns the rows that they filled.
-    async fn wait_for_fillers(&self, view: ViewId, missing: &mut [MissingRow]) -> Vec<Option<CachedRow>> {
+    async fn wait_for_fillers(
+        &self,
+        view: ViewId,
+        missing: &mut [MissingRow],
+        before_read: &(dyn Fn() + Sync),
+    ) -> Vec<Option<CachedRow>> {
         let mut filled = vec![None; missing.len()];
         let leased: HashSet<_> =
             missing.iter().filter(|m| matches!(m.lookup, CacheLookup::Miss(_))).map(|m| m.key.clone()).collect();
@@ -191,6 +197,7 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
                 break;
             }
             pause(FILLER_PAUSE).await;
+            before_read();
             let keys: Vec<_> = filling.iter().map(|(missing, _)| missing.key.clone()).collect();
             let lookups = self.lookup(view, &keys).await;
             for ((missing, filled), lookup) in filling.iter_mut().zip(lookups) {

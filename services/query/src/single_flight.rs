@@ -2,7 +2,8 @@
 //!
 //! A call may join a read only until the read asks the store: what the store answers afterwards may be older than a row
 //! that another call returned before this call began (G7). Calls that come later share the next read, which starts when
-//! the read in flight has ended. So a value that many calls need is read by one read at a time.
+//! the read in flight has ended. So a value that many calls need is read once at a time, and once more by a caller that
+//! holds the cache's lease.
 //!
 //! A read belongs to all calls that wait for it, not to the first one: if that call is cancelled, the others carry the
 //! read on; if all are cancelled, it is dropped.
@@ -212,5 +213,19 @@ mod tests {
         let second = single_flight.join(KEY, false, |_| async { 9 });
         drop(first);
         assert_eq!(second.await, 9);
+    }
+
+    #[tokio::test]
+    async fn the_next_read_starts_when_the_first_fails() {
+        let single_flight: Arc<SingleFlight<_, Result<u32, ()>>> = Arc::default();
+        let first = single_flight.join(KEY, false, |window| async move {
+            window.close();
+            tokio::task::yield_now().await;
+            Err(())
+        });
+        let mut polled = first.clone();
+        assert!((&mut polled).now_or_never().is_none());
+        let second = single_flight.join(KEY, false, |_| async { Ok(9) });
+        assert_eq!(tokio::join!(first, second), (Err(()), Ok(9)));
     }
 }

@@ -212,3 +212,35 @@ async fn a_row_never_goes_back_by_joining_an_older_read() {
     let (_, later) = tokio::join!(slow, others);
     assert_eq!(later, "taken");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_row_never_goes_back_by_joining_a_call_with_an_older_answer_of_the_cache() {
+    let harness = QueryHarness::start().await;
+    let seat = seat(0, 0);
+    let nothing = Token::default();
+    harness.write(SEATS, key(&seat), 5, "free").await;
+    // A reader of another process fills the key while the slow call waits for it.
+    let read = harness.cache.read(SEATS, &[key(&seat)]).await.unwrap();
+    let Some(CacheRead::Miss(lease)) = read.first().cloned() else { panic!("{read:?}") };
+    let slow = harness.get(&seat, &nothing);
+    let others = async {
+        diptych_runtime::pause(Duration::from_millis(1)).await;
+        assert!(harness.cache.fill(SEATS, &key(&seat), lease, row(5, 5, "free")).await.unwrap());
+        let release = harness.cache.hold_next_answer();
+        diptych_runtime::pause(Duration::from_millis(2)).await;
+        // By now the cache has answered the slow call with the row at position 5.
+        harness.project(&seat, 9, "taken").await;
+        assert_eq!(harness.body(&seat, &nothing).await, "taken");
+        // In other processes the key is invalidated, and a reader has the lease.
+        harness.cache.invalidate(SEATS, &[key(&seat)]).await.unwrap();
+        harness.cache.read(SEATS, &[key(&seat)]).await.unwrap();
+        let releasing = async {
+            diptych_runtime::pause(Duration::from_millis(1)).await;
+            drop(release);
+        };
+        // A call that begins after "taken" was answered.
+        tokio::join!(harness.body(&seat, &nothing), releasing).0
+    };
+    let (_, later) = tokio::join!(slow, others);
+    assert_eq!(later, "taken");
+}

@@ -19,7 +19,7 @@ use diptych_kernel::{
 };
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// A read database that can be down, fail permanently, hold reads back, delay them or signal no saves, and counts
 /// reads.
@@ -174,16 +174,18 @@ impl ProgressStore for SwitchedStore {
     }
 }
 
-/// A cache that can be down or hang.
+/// A cache that can be down or hang, and whose answers can be held back.
 pub(crate) struct SwitchedCache {
     inner: Arc<EmbeddedViewCache>,
     down: AtomicBool,
     held: watch::Sender<bool>,
+    /// Resolves when the answer to the next read may be returned.
+    next_answer: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl SwitchedCache {
     pub(crate) fn new(inner: Arc<EmbeddedViewCache>) -> Self {
-        Self { inner, down: AtomicBool::new(false), held: watch::Sender::new(false) }
+        Self { inner, down: AtomicBool::new(false), held: watch::Sender::new(false), next_answer: Mutex::default() }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -195,6 +197,13 @@ impl SwitchedCache {
         self.held.send_replace(held);
     }
 
+    /// Holds back the answer to the next read until the sender is used or dropped.
+    pub(crate) fn hold_next_answer(&self) -> oneshot::Sender<()> {
+        let (release, released) = oneshot::channel();
+        *self.next_answer.lock() = Some(released);
+        release
+    }
+
     async fn check(&self) -> PortResult<()> {
         let _ = self.held.subscribe().wait_for(|held| !held).await;
         if self.down.load(Ordering::SeqCst) { Err(PortError::not_done("down")) } else { Ok(()) }
@@ -204,7 +213,12 @@ impl SwitchedCache {
 impl ViewCache for SwitchedCache {
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<CacheRead>> {
         self.check().await?;
-        self.inner.read(view, keys).await
+        let released = self.next_answer.lock().take();
+        let answer = self.inner.read(view, keys).await;
+        if let Some(released) = released {
+            let _ = released.await;
+        }
+        answer
     }
 
     async fn fill(&self, view: ViewId, key: &RowKey, lease: FillLease, row: CachedRow) -> PortResult<bool> {
