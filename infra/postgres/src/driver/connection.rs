@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use deadpool_postgres::Connect;
@@ -15,10 +16,12 @@ use diptych_kernel::ports::{PortError, PortResult};
 use futures::future::select_ok;
 use tokio::{
     task::{AbortHandle, JoinHandle},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_postgres::{
-    AsyncMessage, Client, Config, Connection, Error, NoTls, Notification, Socket, error::Severity, tls::NoTlsStream,
+    AsyncMessage, Client, Config, Connection, Error, NoTls, Notification, Socket,
+    error::{DbError, Severity},
+    tls::NoTlsStream,
 };
 
 use super::{pool_epoch::PoolEpoch, target::ConnectionTarget};
@@ -26,6 +29,9 @@ use crate::config::PostgresConfig;
 
 /// Committed once on every connection.
 const VERIFY_CONNECTION: &str = include_str!("../../queries/schema/verify_connection.sql");
+
+/// Pause before a commit that verifies a connection is repeated.
+const VERIFY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Receives notifications (`NOTIFY`) of a connection.
 type OnNotification = Arc<dyn Fn(Notification) + Send + Sync>;
@@ -39,7 +45,7 @@ pub(crate) struct ConnectionFactory {
     hosts: Vec<Config>,
     target: ConnectionTarget,
     settings: String,
-    warnings: Arc<AtomicU64>,
+    cancelled_waits: Arc<AtomicU64>,
     pool_epoch: PoolEpoch,
     on_notification: Option<OnNotification>,
 }
@@ -55,7 +61,7 @@ impl ConnectionFactory {
             target: ConnectionTarget::new(&hosts),
             hosts,
             settings: config.session_settings(),
-            warnings: Arc::default(),
+            cancelled_waits: Arc::default(),
             pool_epoch: PoolEpoch::default(),
             on_notification: None,
         })
@@ -66,11 +72,10 @@ impl ConnectionFactory {
         Self { on_notification: Some(Arc::new(callback)), ..self }
     }
 
-    /// The number of warnings received on all connections of this factory. The outcome of a commit during which it
-    /// grows is unknown: the only warning that the server has for a commit is that its wait for the standby was
-    /// cancelled. It comes before the answer.
-    pub(crate) fn warnings(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.warnings)
+    /// The number of warnings, on all connections of this factory, that a commit's wait for the standby was cancelled.
+    /// The outcome of a commit during which it grows is unknown. The warning comes before the answer.
+    pub(crate) fn cancelled_waits(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.cancelled_waits)
     }
 
     /// The epoch of all connections of this factory.
@@ -112,12 +117,14 @@ impl ConnectionFactory {
         let guard = AbortOnDrop(Some(task.abort_handle()));
         client.batch_execute(&self.settings).await?;
         loop {
-            let warnings_before = self.warnings.load(Ordering::Acquire);
+            let cancelled_before = self.cancelled_waits.load(Ordering::Acquire);
             client.batch_execute(VERIFY_CONNECTION).await?;
-            if self.warnings.load(Ordering::Acquire) == warnings_before {
+            if self.cancelled_waits.load(Ordering::Acquire) == cancelled_before {
                 is_verified.store(true, Ordering::Release);
                 return Ok(DriverConnection { client, task, guard });
             }
+            // The caller's timeout ends it.
+            sleep(VERIFY_PAUSE).await;
         }
     }
 
@@ -126,7 +133,9 @@ impl ConnectionFactory {
         while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
             match message {
                 Ok(AsyncMessage::Notice(notice)) if notice.parsed_severity() == Some(Severity::Warning) => {
-                    self.warnings.fetch_add(1, Ordering::AcqRel);
+                    if is_cancelled_wait(&notice) {
+                        self.cancelled_waits.fetch_add(1, Ordering::AcqRel);
+                    }
                     let (code, warning) = (notice.code().code(), notice.message());
                     tracing::warn!(code, warning, "the write database sent a warning");
                 }
@@ -148,6 +157,15 @@ impl ConnectionFactory {
             }
         }
     }
+}
+
+/// Returns whether a warning says that a commit's wait for the standby was cancelled. Other warnings say nothing about
+/// the commit: near the wraparound of transaction ids, for example, every statement gets one.
+///
+/// Its SQLSTATE is that of all warnings, and its text is in the server's language; the routine that sends it has the same
+/// name in all versions (`SyncRepWaitForLSN` in Postgres' syncrep.c).
+fn is_cancelled_wait(warning: &DbError) -> bool {
+    warning.routine() == Some("SyncRepWaitForLSN") || warning.message().contains("wait for synchronous replication")
 }
 
 impl fmt::Debug for ConnectionFactory {

@@ -25,7 +25,7 @@ pub(crate) struct Pool {
     answer_timeout: Duration,
     pool_timeout: Duration,
     connect_timeout: Duration,
-    warnings: Arc<AtomicU64>,
+    cancelled_waits: Arc<AtomicU64>,
     pool_epoch: PoolEpoch,
 }
 
@@ -35,7 +35,7 @@ impl Pool {
         connections: ConnectionFactory,
         connections_max: usize,
     ) -> PortResult<Self> {
-        let (warnings, pool_epoch) = (connections.warnings(), connections.pool_epoch());
+        let (cancelled_waits, pool_epoch) = (connections.cancelled_waits(), connections.pool_epoch());
         let target = connections.target().clone();
         // A broken connection is found by using it: a test before each use would cost another round trip.
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -54,7 +54,7 @@ impl Pool {
             answer_timeout: config.answer_timeout,
             pool_timeout: config.pool_timeout,
             connect_timeout: config.connect_timeout,
-            warnings,
+            cancelled_waits,
             pool_epoch,
         })
     }
@@ -71,7 +71,7 @@ impl Pool {
                 object: Some(object),
                 is_usable: true,
                 answer_timeout: self.answer_timeout,
-                warnings: Arc::clone(&self.warnings),
+                cancelled_waits: Arc::clone(&self.cancelled_waits),
                 pool_epoch: self.pool_epoch.clone(),
             });
         }
@@ -96,7 +96,7 @@ pub(crate) struct Session {
     object: Option<Object>,
     is_usable: bool,
     answer_timeout: Duration,
-    warnings: Arc<AtomicU64>,
+    cancelled_waits: Arc<AtomicU64>,
     pool_epoch: PoolEpoch,
 }
 
@@ -131,9 +131,9 @@ impl Session {
         statement: &'static str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, StatementError> {
-        let warnings_before = self.warnings.load(Ordering::Acquire);
+        let cancelled_before = self.cancelled_waits.load(Ordering::Acquire);
         let rows = self.query(statement, params).await?;
-        if self.warnings.load(Ordering::Acquire) == warnings_before {
+        if self.cancelled_waits.load(Ordering::Acquire) == cancelled_before {
             Ok(rows)
         } else {
             Err(StatementError::CommitUnconfirmed)

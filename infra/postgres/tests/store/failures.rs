@@ -99,27 +99,43 @@ fn a_commit_may_take_longer_than_the_statement_timeout() {
     });
 }
 
+/// Makes the server send this warning between every commit and its answer, which is a success.
+async fn warn_at_every_commit(database: &Database, warning: &str) {
+    database
+        .execute(&format!(
+            "CREATE FUNCTION test.warn() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 RAISE WARNING '{warning}';
+                 RETURN NULL;
+             END $$;
+             CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION test.warn()"
+        ))
+        .await;
+}
+
 #[test]
 fn a_commit_whose_standby_wait_was_cancelled_has_an_unknown_outcome() {
     with_database(|database| async move {
         let _guard = HORIZON.read().await;
-        // As the server reports it: a warning between the commit and its answer, which is a success.
-        database
-            .execute(
-                "CREATE FUNCTION test.warn() RETURNS trigger LANGUAGE plpgsql AS $$
-                 BEGIN
-                     RAISE WARNING 'canceling wait for synchronous replication due to user request';
-                     RETURN NULL;
-                 END $$;
-                 CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON events DEFERRABLE INITIALLY DEFERRED
-                 FOR EACH ROW EXECUTE FUNCTION test.warn()",
-            )
-            .await;
+        // The server's words.
+        warn_at_every_commit(&database, "canceling wait for synchronous replication due to user request").await;
         let handle = database.open().await;
         let warned = unit("warned", 1);
         assert_outcome_unknown(try_append(&handle, &warned).await);
         let (_, done) = append_rejected(&handle, &warned).await;
         assert_eq!(done.len(), 1, "it was committed");
+    });
+}
+
+/// Near the wraparound of transaction ids, or after an upgrade of its collations, the server warns at every statement.
+#[test]
+fn a_warning_about_something_else_leaves_no_doubt_about_a_commit() {
+    with_database(|database| async move {
+        let _guard = HORIZON.read().await;
+        warn_at_every_commit(&database, "database must be vacuumed within 39999999 transactions").await;
+        let handle = database.open().await;
+        append_one(&handle, &unit("warned", 1)).await;
     });
 }
 
