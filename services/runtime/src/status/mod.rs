@@ -30,7 +30,7 @@ pub fn mark_try_elsewhere(status: &mut Status) {
     status.metadata_mut().insert(TRY_ELSEWHERE, MetadataValue::from_static("true"));
 }
 
-/// Why a call fails. Every variant is one reason of `diptych.v1.ErrorReason`, or a refusal by a rule of a domain.
+/// Failure of a call. Every variant is one reason of `diptych.v1.ErrorReason`, or a refusal by a rule of a domain.
 ///
 /// Its texts are sent to the caller: they name what the caller sent, never internal errors.
 #[derive(Clone, Debug, PartialEq, Eq)]

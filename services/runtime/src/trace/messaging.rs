@@ -5,7 +5,7 @@ use tracing::{Span, info_span};
 
 use super::{TARGET, systems};
 
-/// What a process does with a message on the log.
+/// Operation of a process on a message of the log.
 #[derive(Clone, Copy, Debug)]
 pub enum MessageOperation<'a> {
     /// Appends it.

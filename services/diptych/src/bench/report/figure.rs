@@ -14,7 +14,7 @@ pub(super) struct Figure {
     pub(super) name: String,
     pub(super) measured: Quantity,
     pub(super) limit: Option<Limit>,
-    /// Why there is no limit, and how to get one.
+    /// Reason why there is no limit, and what gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limit_missing: Option<String>,
     /// `measured` divided by `limit`, if there is one and it is not 0.
