@@ -28,9 +28,9 @@ pub(crate) enum Answered {
 
 /// The commands in flight, up to a limit, in the order sent, which is the order of the answers.
 ///
-/// After [`CommandAnswer::Retryable`] no command is sent until all in flight are answered. Then the commands to retry are sent
-/// again, in their old order and before new ones. A refusal of a later command of the same account is retried too: it
-/// was decided without the effect of the earlier one.
+/// After [`CommandAnswer::Retryable`] no command is sent until all in flight are answered. Then the commands to retry
+/// are sent again, in their old order and before new ones. A refusal of a later command of the same account is retried
+/// too: it was decided without the effect of the earlier one.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     limit: usize,
