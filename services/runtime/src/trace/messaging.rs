@@ -3,7 +3,7 @@
 use diptych_kernel::{RecordedEvent, ports::Offset};
 use tracing::{Span, info_span};
 
-use super::{TARGET, systems};
+use super::{export::TARGET, systems::systems};
 
 /// Operation of a process on a message of the log.
 #[derive(Clone, Copy, Debug)]

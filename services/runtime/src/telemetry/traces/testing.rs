@@ -18,7 +18,10 @@ use tracing::{
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{Traces, registry, sampler};
+use super::{
+    export::{Traces, registry},
+    sampler::sampler,
+};
 
 #[derive(Clone, Debug, Default)]
 struct InMemoryExporter(Arc<Mutex<Vec<SpanData>>>);
