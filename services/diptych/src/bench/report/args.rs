@@ -21,8 +21,8 @@ pub(super) const ACCOUNTS: u64 = 1_000;
 /// longer if the views are slower than the commands.
 ///
 /// The bare INSERT needs the write database of the measured server: --postgres, DIPTYCH_POSTGRES__URL, or a settings
-/// file. It creates tables of its own there (diptych_bench_*) and drops them at the end, also after Ctrl-C or SIGTERM. If
-/// the INSERT cannot be prepared, commands by stream are not compared, and the report says why.
+/// file. It creates tables of its own there (diptych_bench_*) and drops them at the end, also after Ctrl-C or SIGTERM.
+/// If the INSERT cannot be prepared, commands by stream are not compared, and the report says why.
 ///
 /// The accounts and deposits of a report stay in the databases: measure an installation that is made for it.
 #[derive(Debug, clap::Args)]
