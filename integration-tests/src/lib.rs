@@ -1,5 +1,5 @@
 //! Whole-pipeline tests: the simulated processes ([`cluster`]), their callers ([`callers`]), injected faults
-//! ([`fault_plan`]), what callers were told ([`command_history`]), and the final checks ([`checks`]).
+//! ([`fault_plan`]), the answers to callers ([`command_history`]), and the final checks ([`checks`]).
 //!
 //! All of that runs on one thread, with paused time and one random generator, so that a seed reproduces a run. The test
 //! `system` runs the product as it is installed, on real servers, with [`clients`] in other languages among its

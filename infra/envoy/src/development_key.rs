@@ -16,7 +16,7 @@ use crate::settings::{Jwks, JwtSettings};
 const KEY_BYTES: usize = 64;
 
 /// A symmetric key (HS256) for one stack on one machine. Its users sign tokens with it and the gateway verifies them,
-/// so anyone who can read the gateway's configuration can also sign. A production installation has an issuer with key
+/// so a user who can read the gateway's configuration can also sign. A production installation has an issuer with key
 /// pairs, and the gateway gets the public keys ([`Jwks`]).
 pub struct DevelopmentKey {
     secret: [u8; KEY_BYTES],

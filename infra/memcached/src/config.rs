@@ -49,7 +49,7 @@ pub struct MemcachedConfig {
     /// The size of the largest cached row, in bytes including a header of 26. With the key and another 100 bytes it
     /// must be below the item size limit of the servers (their option `-I`, 1 MB by default). Default 1,000,000.
     pub value_bytes_max: usize,
-    /// Whether a refresh also stores rows that are not cached yet. Where most written rows are never read, `false`
+    /// True if a refresh also stores rows that are not cached yet. Where most written rows are never read, `false`
     /// halves the work of a refresh and leaves the servers' memory to rows that are read; the first read of a row is a
     /// miss then. Default `true`.
     pub refresh_puts_absent: bool,

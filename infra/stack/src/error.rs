@@ -93,7 +93,7 @@ pub enum StackError {
         process: String,
         /// Its state: running, paused or dead.
         state: &'static str,
-        /// What to do instead.
+        /// The operation to use instead.
         remedy: &'static str,
     },
 
@@ -148,7 +148,7 @@ pub enum StackError {
         stack: String,
         /// The file.
         path: PathBuf,
-        /// Why it cannot be read.
+        /// The reason.
         reason: String,
     },
 
@@ -159,9 +159,9 @@ pub enum StackError {
     /// A program that a server needs is not installed.
     #[error("{what} is not installed: {remedy}")]
     NotInstalled {
-        /// What is missing.
+        /// The name of the program.
         what: String,
-        /// What to do.
+        /// The command or setting that provides it.
         remedy: String,
     },
 

@@ -19,6 +19,8 @@ use tokio::{
 
 const COMMANDS: usize = 50;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
+/// Time that a slow machine may need on top of a limit.
+const SLACK: Duration = Duration::from_secs(10);
 /// Time for which the exporter would go on without the shutdown.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -46,7 +48,7 @@ async fn an_unreachable_collector_delays_neither_calls_nor_shutdown() {
 
     let began_at = Instant::now();
     traces.shutdown(SHUTDOWN_MAX).await;
-    assert!(began_at.elapsed() < EXPORT_TIMEOUT / 2, "{:?}", began_at.elapsed());
+    assert!(began_at.elapsed() < SHUTDOWN_MAX + SLACK, "{:?}", began_at.elapsed());
     installation.deposit(&account_id, &Caller::sampled().headers()).await;
     tasks.shutdown().begin();
     tasks.finish(Duration::from_secs(20)).await.unwrap();

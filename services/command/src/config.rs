@@ -27,10 +27,11 @@ pub struct SequencerConfig {
     /// Number of events after which the state of a stream is stored as a snapshot, from 1. It bounds the events that
     /// are loaded for a stream, give or take a batch.
     pub snapshot_every_events: usize,
-    /// How many times in a row a batch is decided again because another process wrote to its streams. After that, the
-    /// commands on those streams fail with [`CommandError::Contention`](crate::CommandError::Contention).
+    /// Largest number of times in a row that a batch is decided again because another process wrote to its streams.
+    /// After that, the commands on those streams fail with
+    /// [`CommandError::Contention`](crate::CommandError::Contention).
     pub conflict_retries_max: usize,
-    /// How long a batch waits for the write database, including all retries. After that its commands fail with
+    /// Longest time that a batch waits for the write database, including all retries. After that its commands fail with
     /// [`OutcomeUnknown`](crate::CommandError::OutcomeUnknown), or with
     /// [`Unavailable`](crate::CommandError::Unavailable) if nothing was stored.
     pub commit_timeout: Duration,

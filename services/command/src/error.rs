@@ -3,7 +3,7 @@
 use diptych_kernel::{RequestId, StreamId, Version};
 use diptych_runtime::Failure;
 
-/// Why a command has no receipt. `R` is the domain's refusal. Each variant says what the caller can do.
+/// Error of a command that has no receipt. `R` is the domain's refusal. Each variant says what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError<R> {
     /// A rule of the domain refused it, on a state that was current after the command arrived (G8). Nothing was stored.

@@ -16,7 +16,7 @@ const OUTCOMES: &str = "diptych_command_outcomes_total";
 const CONFLICTS: &str = "diptych_command_conflicts_total";
 const EVENTS_LOADED: &str = "diptych_command_events_loaded_total";
 
-/// How often the age of the oldest command is updated while a batch is under way.
+/// Interval at which the age of the oldest command is updated while a batch is under way.
 const AGE_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Registers units and help texts of this crate's metrics. Call it once, after the recorder is installed.

@@ -20,7 +20,7 @@ pub(crate) struct ReceiptLookup {
     pub(crate) reply: oneshot::Sender<Result<Option<Receipt>, LookupError>>,
 }
 
-/// Why a lookup has no result.
+/// Error of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LookupError {
     Unavailable,

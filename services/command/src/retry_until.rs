@@ -20,11 +20,11 @@ const DELAY_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Answered<T> {
     pub(crate) value: T,
-    /// Whether an earlier attempt ended with an unknown outcome, so that it may have taken effect.
+    /// True if an earlier attempt ended with an unknown outcome, so that it may have taken effect.
     pub(crate) earlier_unknown: bool,
 }
 
-/// Why a call did not succeed.
+/// Error of a call that did not succeed before its deadline, or needs an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryError {
     /// The deadline passed. Nothing was done.

@@ -25,7 +25,7 @@ pub struct Submission<D: Domain> {
 pub struct StoredCommand {
     /// The receipt: position and versions of the command's events.
     pub receipt: Receipt,
-    /// Whether an earlier submission with the same request id stored it. If the outcome of this submission was unknown
+    /// True if an earlier submission with the same request id stored it. If the outcome of this submission was unknown
     /// for a while, so that either may have stored it, it counts as stored by this one.
     pub repeated: bool,
 }

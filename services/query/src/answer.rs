@@ -30,7 +30,7 @@ pub struct ReadAt {
 pub struct Page {
     /// Sort keys and encoded messages, ascending by sort key.
     pub rows: Vec<(Bytes, Bytes)>,
-    /// Whether more rows follow the last one.
+    /// True if more rows follow the last one.
     pub more: bool,
 }
 

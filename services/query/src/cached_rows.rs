@@ -66,7 +66,7 @@ pub(crate) struct MissingRow {
 /// A row of the read database.
 struct StoredRow {
     row: CachedRow,
-    /// Whether the row is known to be current up to its `current_up_to`. A parked stream makes that unknown, and then
+    /// True if the row is known to be current up to its `current_up_to`. A parked stream makes that unknown, and then
     /// the row must not be cached.
     is_cacheable: bool,
 }

@@ -26,8 +26,8 @@ pub struct QueryConfig {
     pub pending_waits_max: usize,
     /// Maximum number of reads of the read database in flight; further reads are refused. Default 1,024.
     pub pending_reads_max: usize,
-    /// How far, in the write database's time, a cached row may fall behind its view's progress before it is read again
-    /// although no token requires it. Bounds how long a lost cache refresh stays visible. Default 30 s.
+    /// Longest time, by the write database's clock, that a cached row may fall behind its view's progress before it is
+    /// read again although no token requires it. Bounds how long a lost cache refresh stays visible. Default 30 s.
     pub cached_age_max: Duration,
     /// Timeout of one cache request. Default 50 ms.
     pub cache_timeout: Duration,

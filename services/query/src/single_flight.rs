@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(single_flight.in_flight_count(), 0);
     }
 
-    /// What the store answers to the first read may be older than what another call has returned since.
+    /// The row that the store reads for the first call may be older than a row that another call has returned since.
     #[tokio::test]
     async fn calls_after_the_store_was_asked_share_the_next_read() {
         let single_flight = Arc::new(SingleFlight::default());

@@ -13,7 +13,7 @@ pub(crate) struct RelayBatch {
     pub(crate) event_count: usize,
     /// The write database has been read up to here; every event up to here is on the log once this batch is.
     pub(crate) up_to: Position,
-    /// Whether the read reached its limit, so that the next read should follow at once.
+    /// True if the read reached its limit, so that the next read should follow at once.
     pub(crate) has_more: bool,
     pub(crate) oldest: OldestUnpublished,
     /// Started when the batch is published for the first time.

@@ -26,12 +26,12 @@ pub(crate) struct Leadership {
     on_log: HighWatermark,
     /// A batch that was read while the one before it was being published.
     pub(crate) prefetched: Option<RelayBatch>,
-    /// Whether the events read last may be published only after a later commit of this leader has been acknowledged:
+    /// True if the events read last may be published only after a later commit of this leader has been acknowledged:
     /// after a restart or a failover of the write database, events may be visible without being durable. Moving the
     /// cursor is that commit.
     pub(crate) reads_unconfirmed: bool,
     idle_partitions: IdlePartitions,
-    /// When the cursor must be moved at the latest, which also extends the lease.
+    /// Latest time at which the cursor must be moved, which also extends the lease.
     cursor_due_at: Instant,
 }
 

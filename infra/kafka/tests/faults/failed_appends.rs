@@ -59,7 +59,7 @@ async fn a_failed_append_leaves_a_prefix_in_each_partition() {
     log.append(&some_events(1, 4)).await.unwrap();
     let none = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR;
     let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-    // The mock does not check sequence numbers, so it is told to refuse what a real broker refuses behind a gap: the
+    // The mock does not check sequence numbers, so it is set to refuse what a real broker refuses behind a gap: the
     // requests in flight.
     let behind = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
     let errors: Vec<_> = [[none; 5].as_slice(), &[refused], &[behind; 20]].concat();

@@ -78,7 +78,7 @@ pub(crate) enum Reply {
     Value {
         cas: CasToken,
         value: Bytes,
-        /// Whether it was stored before the server was last unreachable: newer rows may have been returned to readers
+        /// True if it was stored before the server was last unreachable: newer rows may have been returned to readers
         /// since.
         may_be_stale: bool,
     },

@@ -11,7 +11,7 @@ use memcache::exp::Error;
 pub(crate) struct CallError {
     server: Arc<str>,
     reason: Arc<str>,
-    /// Whether anything may have been sent to the server.
+    /// True if anything may have been sent to the server.
     was_sent: bool,
 }
 

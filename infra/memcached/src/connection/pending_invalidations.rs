@@ -23,7 +23,7 @@ pub(crate) struct PendingInvalidations {
     /// The number of pending keys. While it is 0 the lock is not taken.
     count: AtomicUsize,
     pending: Mutex<PendingKeys>,
-    /// Whether keys were dropped because the limit was reached.
+    /// True if keys were dropped because the limit was reached.
     has_overflown: AtomicBool,
     added: Notify,
     keys_max: usize,

@@ -32,7 +32,7 @@ pub(crate) struct Socket {
     inner: AsyncMetaConnection,
     cas_mask: CasMask,
     used_at: Instant,
-    /// Whether a round trip has succeeded since the probe.
+    /// True if a round trip has succeeded since the probe.
     has_served: bool,
     timeouts: Timeouts,
     _open: OpenGauge,
@@ -67,7 +67,8 @@ impl Socket {
         answer.cas.ok_or_else(|| Error::Protocol(format!("unexpected response {:?} to the probe", answer.rc)))
     }
 
-    /// Whether it has worked before: then its end does not mean that the server is down, which may have been restarted.
+    /// Returns whether the connection has worked before. Its end does not mean that the server is down then, as the
+    /// server may have been restarted.
     pub(crate) fn has_served(&self) -> bool {
         self.has_served
     }
@@ -100,13 +101,13 @@ async fn within<T>(bound: Duration, step: impl Future<Output = Result<T, Error>>
     }
 }
 
-/// Whether the connection has been closed or broken, as opposed to a timeout.
+/// Returns whether the connection has been closed or broken, as opposed to a timeout.
 pub(crate) fn is_hangup(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() != io::ErrorKind::TimedOut)
 }
 
-/// Whether the server has answered with a refusal. The outcome of the other commands in the same round trip is unknown
-/// then.
+/// Returns whether the server has answered with a refusal. The outcome of the other commands in the same round trip is
+/// unknown then.
 pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(error, Error::Server(_) | Error::Rejected(_))
 }

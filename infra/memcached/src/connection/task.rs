@@ -41,7 +41,7 @@ pub(super) struct ConnectionTask {
     socket: Option<Socket>,
     /// Items with a smaller CAS unique may be stale.
     cas_floor: u64,
-    /// Whether everything that the server has stored by now may be stale.
+    /// True if everything that the server has stored by now may be stale.
     is_floor_due: bool,
     /// The number of failed round trips since the last successful one.
     failures: u32,

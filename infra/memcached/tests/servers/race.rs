@@ -32,7 +32,7 @@ struct RaceModel {
     seen: [Mutex<(i64, i64)>; KEYS],
     hits: AtomicUsize,
     fills_accepted: AtomicUsize,
-    /// Whether several owners refresh old rows in any order; then there are no invalidations.
+    /// True if several owners refresh old rows in any order; then there are no invalidations.
     has_zombies: bool,
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::error::{StackError, StackResult};
 
-/// How long to wait for the lock of the package manager, in seconds.
+/// Longest wait for the lock of the package manager, in seconds.
 const LOCK_WAIT: &str = "DPkg::Lock::Timeout=300";
 
 /// A package of the system's package manager.
@@ -21,7 +21,7 @@ struct SystemPackage {
     /// Name of the program, for messages.
     what: &'static str,
     debian: &'static str,
-    /// Whether another installer provides it too.
+    /// True if another installer provides it too.
     optional: bool,
 }
 

@@ -11,7 +11,7 @@ pub(crate) struct ServerSetup<'a> {
     pub(crate) folder: &'a StackFolder,
     pub(crate) tools: &'a Tools,
     pub(crate) ports: BTreeMap<String, u16>,
-    /// Whether data and logs are kept when the stack stops.
+    /// True if data and logs are kept when the stack stops.
     pub(crate) is_kept: bool,
     /// Runs a one-off process, such as initdb, to its end.
     pub(crate) run: &'a (dyn Fn(ProcessSpec) -> BoxFuture<'a, StackResult<()>> + Sync),

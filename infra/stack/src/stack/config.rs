@@ -19,10 +19,10 @@ pub struct StackConfig {
     pub name: String,
     /// The servers to start. Default: all.
     pub servers: Vec<Server>,
-    /// Whether data and logs are kept when the stack stops. If so, servers are stopped gracefully; otherwise they are
+    /// True if data and logs are kept when the stack stops. If so, servers are stopped gracefully; otherwise they are
     /// killed.
     pub keep: bool,
-    /// Whether running servers of a stack without an owner are adopted. If so, nothing is killed when this process
+    /// True if running servers of a stack without an owner are adopted. If so, nothing is killed when this process
     /// ends; otherwise running servers are an error.
     pub adopt: bool,
 }

@@ -13,7 +13,7 @@ use crate::{
     state::{self, StackFolder},
 };
 
-/// How long a lock may outlive its owner: a child inherits the descriptor between fork and exec.
+/// Longest time that a lock may outlive its owner: a child inherits the descriptor between fork and exec.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 

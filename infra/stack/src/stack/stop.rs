@@ -15,9 +15,9 @@ use crate::{
 /// Processes of a stopped stack.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
-    /// Those that were alive.
+    /// The processes that were alive.
     pub stopped: Vec<String>,
-    /// Those of them that did not end in time and were killed.
+    /// The processes of `stopped` that did not end in time and were killed.
     pub killed: Vec<String>,
 }
 

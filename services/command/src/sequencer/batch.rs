@@ -55,7 +55,7 @@ pub(super) struct BatchEntry<D: Domain> {
 pub(super) struct CommandBatch<D: Domain> {
     pub(super) entries: Vec<BatchEntry<D>>,
     pub(super) working_set: WorkingSet<D>,
-    /// How many times in a row it was decided again because of writes by other processes.
+    /// Number of times in a row that it was decided again because of writes by other processes.
     pub(super) conflicts_in_a_row: usize,
     /// The number of the last load.
     pub(super) last_load: LoadNumber,

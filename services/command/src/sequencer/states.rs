@@ -18,7 +18,7 @@ pub(super) struct CachedState<D: Domain> {
     pub(super) snapshot_version: Version,
 }
 
-/// Why a state cannot be rebuilt from stored events.
+/// Error for a state that cannot be rebuilt from stored events.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReplayError {
     /// An event cannot be decoded.

@@ -44,7 +44,7 @@ struct Slot<D: Domain> {
     state: SlotState<D>,
     /// Present if the batch has applied events that are not stored yet.
     committed: Option<CommittedState<D>>,
-    /// Whether the append under way stores a snapshot of it.
+    /// True if the append under way stores a snapshot of it.
     snapshot_pending: bool,
     /// The load that confirmed this state, if no events were applied since.
     confirmed_by: Option<LoadNumber>,

@@ -13,7 +13,7 @@ use super::{
     workload::Workload,
 };
 
-/// How often due commands are sent; the resolution of the timer.
+/// Interval at which due commands are sent; the resolution of the timer.
 const TICK: Duration = Duration::from_millis(1);
 
 /// A load of a fixed rate.

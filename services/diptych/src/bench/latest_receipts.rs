@@ -18,7 +18,7 @@ use crate::client::{
 
 /// Queries in flight that wait for their accounts.
 const QUERIES_IN_FLIGHT: usize = 64;
-/// What stream ids of accounts begin with.
+/// Prefix of the stream ids of accounts.
 const STREAM_PREFIX: &str = "account-";
 
 /// The latest receipt of each stream.
@@ -33,7 +33,7 @@ struct LatestReceipt {
     token: String,
 }
 
-/// What queries saw after they had waited for all receipts.
+/// Events in the answers of queries that waited for all receipts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct VisibleEvents {
     /// Events of all accounts, from the versions in the answers. The event that opened an account is one of them.

@@ -61,7 +61,7 @@ Examples:
   diptych bench lag --rate 2000
   diptych bench own-writes --count 10000
   diptych bench commands --output json | jq '.series[0].p99_ms'
-  diptych bench report --output markdown                    all figures, each with its limit
+  diptych bench report --output markdown                    the figures of the README, with comparisons
 
 Latencies are measured in the client. A failed call is counted by its reason and
 not repeated; its caller pauses before the next call, longer after each failure.

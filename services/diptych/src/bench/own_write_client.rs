@@ -56,7 +56,7 @@ pub(crate) enum OwnWriteResult {
 pub(crate) struct QueryAnswer {
     /// Time from the receipt of the command to this answer.
     pub(crate) after_receipt: Duration,
-    /// Whether the answer includes the command. If not, it is stale.
+    /// True if the answer includes the command. Otherwise it is stale.
     pub(crate) is_fresh: bool,
 }
 

@@ -13,12 +13,12 @@ pub(crate) struct CallError {
     pub(crate) reason: String,
     /// The message for people.
     pub(crate) message: String,
-    /// Whether the answer had an `ErrorInfo`: it comes from a service, or a gateway on its behalf. Otherwise the
+    /// True if the answer had an `ErrorInfo`: it comes from a service, or a gateway on its behalf. Otherwise the
     /// network failed: a connection that breaks shows as various codes, INTERNAL and UNKNOWN among them.
     pub(crate) has_error_info: bool,
 }
 
-/// What to do where authentication failed.
+/// Remedy for a failed authentication.
 const TOKEN_REMEDY: &str = "give a valid token with --token (DIPTYCH_TOKEN)";
 
 impl CallError {

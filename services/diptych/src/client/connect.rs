@@ -8,7 +8,7 @@ use super::{
     address::{Address, DEFAULT_URL},
     connection::{BearerToken, Connection, TokenInterceptor},
     diagnosis::diagnose,
-    required_services::{RequiredServices, Server},
+    required_services::{CheckedServer, RequiredServices},
 };
 
 /// The services to call, and the token to send: the flags of every client subcommand.
@@ -47,8 +47,8 @@ impl Target {
     pub(crate) async fn connect(&self, required: RequiredServices) -> anyhow::Result<Connections> {
         let (to, queries) = self.parse_addresses()?;
         let connections = self.connect_to(&to, queries.as_ref()).await?;
-        let commands = Server { address: &to, connection: &connections.commands };
-        let queries = queries.as_ref().map(|address| Server { address, connection: &connections.queries });
+        let commands = CheckedServer { address: &to, connection: &connections.commands };
+        let queries = queries.as_ref().map(|address| CheckedServer { address, connection: &connections.queries });
         required.check(&commands, queries.as_ref()).await?;
         Ok(connections)
     }

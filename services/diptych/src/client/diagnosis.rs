@@ -23,13 +23,19 @@ pub(super) async fn diagnose(address: &Address) -> anyhow::Result<()> {
         Ok(Protocol::Http1) => HTTP_WITHOUT_GRPC.to_owned(),
         Ok(Protocol::Tls) => "expects TLS, which `diptych` does not support".to_owned(),
         Ok(Protocol::Closed) => {
-            "accepts connections and closes them without an answer: it is no gRPC server, or expects TLS".to_owned()
+            format!(
+                "accepts connections and closes them without an answer: it is not a gRPC server, or expects TLS; \
+                 {TEMPORARY_CAUSES}"
+            )
         }
         Ok(Protocol::Silent) => {
             let seconds = ANSWER_TIMEOUT.as_secs();
-            format!("accepts connections, but sent nothing for {seconds} s: it is no gRPC server, or it hangs")
+            format!(
+                "accepts connections, but sent nothing for {seconds} s: it is not a gRPC server, or hangs; \
+                 {TEMPORARY_CAUSES}"
+            )
         }
-        Ok(Protocol::Other(line)) => format!("answers {line:?}: it is no gRPC server"),
+        Ok(Protocol::Other(line)) => format!("answers {line:?}: it is not a gRPC server"),
         Err(error) => return Err(address.unreachable(&error)),
     };
     Err(no_grpc(address, &found))
@@ -40,6 +46,8 @@ pub(super) fn http_without_grpc(address: &Address) -> anyhow::Error {
     no_grpc(address, HTTP_WITHOUT_GRPC)
 }
 
+/// Causes that pass: a gRPC server at its connection limit does not accept further connections, but the kernel does.
+const TEMPORARY_CAUSES: &str = "or it has reached its connection limit (grpc.connections_max), or is a proxy without a reachable backend: try again";
 const HTTP_WITHOUT_GRPC: &str = "speaks HTTP, but not gRPC: is this the metrics address?";
 
 fn no_grpc(address: &Address, found: &str) -> anyhow::Error {

@@ -40,7 +40,11 @@ impl RequiredServices {
     ///
     /// # Errors
     /// An error for the user: what answers at the address instead, and what to do.
-    pub(super) async fn check(self, commands: &Server<'_>, queries: Option<&Server<'_>>) -> anyhow::Result<()> {
+    pub(super) async fn check(
+        self,
+        commands: &CheckedServer<'_>,
+        queries: Option<&CheckedServer<'_>>,
+    ) -> anyhow::Result<()> {
         let needs_queries = self == Self::CommandsAndQueries;
         if !commands.serves_commands().await? {
             let found = if commands.serves_queries().await? { "serves queries but no commands" } else { NEITHER };
@@ -65,12 +69,12 @@ const GIVE_BOTH: &str = "Give the address of a gateway, of `diptych dev` or of `
 const GIVE_QUERIES: &str = "Give the address of the query service, or of a gateway, with --queries URL";
 
 /// A server to check.
-pub(super) struct Server<'a> {
+pub(super) struct CheckedServer<'a> {
     pub(super) address: &'a Address,
     pub(super) connection: &'a Connection,
 }
 
-impl Server<'_> {
+impl CheckedServer<'_> {
     async fn serves_commands(&self) -> anyhow::Result<bool> {
         let (connection, is_other_http) = self.observed();
         // Without a request id it is refused, and changes nothing.
@@ -87,7 +91,7 @@ impl Server<'_> {
     }
 
     /// The connection, and a flag that is set if an answer is one of HTTP, but not of gRPC.
-    fn observed(&self) -> (MapResponse<Connection, impl FnOnce(Answer) -> Answer + Clone>, Arc<AtomicBool>) {
+    fn observed(&self) -> (MapResponse<Connection, impl FnOnce(CheckAnswer) -> CheckAnswer + Clone>, Arc<AtomicBool>) {
         let is_other_http = Arc::<AtomicBool>::default();
         let flag = Arc::clone(&is_other_http);
         let connection = ServiceExt::<http::Request<Body>>::map_response(self.connection.clone(), move |answer| {
@@ -112,7 +116,7 @@ impl Server<'_> {
     }
 }
 
-type Answer = <Connection as Service<http::Request<Body>>>::Response;
+type CheckAnswer = <Connection as Service<http::Request<Body>>>::Response;
 
 /// Returns whether an answer may be one of gRPC: of its content type, or an error of a proxy on the way.
 fn may_be_grpc<B>(answer: &Response<B>) -> bool {
@@ -122,7 +126,9 @@ fn may_be_grpc<B>(answer: &Response<B>) -> bool {
             answer.status(),
             StatusCode::UNAUTHORIZED
                 | StatusCode::FORBIDDEN
+                | StatusCode::REQUEST_TIMEOUT
                 | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::INTERNAL_SERVER_ERROR
                 | StatusCode::BAD_GATEWAY
                 | StatusCode::SERVICE_UNAVAILABLE
                 | StatusCode::GATEWAY_TIMEOUT
@@ -146,6 +152,8 @@ mod tests {
             (200, "application/grpc+proto", true),
             (200, "text/html", false),
             (404, "text/plain", false),
+            (408, "text/plain", true),
+            (500, "text/plain", true),
             (503, "text/plain", true),
             (401, "text/plain", true),
         ] {

@@ -16,7 +16,7 @@ pub(crate) struct Reference {
 pub(crate) struct GroupInfo {
     /// The name of the section, such as "grpc".
     pub(crate) name: String,
-    /// What the section is for.
+    /// The purpose of the section.
     pub(crate) meaning: String,
     pub(crate) settings: Vec<SettingInfo>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct SettingInfo {
     pub(crate) name: String,
     /// The full key, such as "grpc.connections_max".
     pub(crate) key: String,
-    /// What it means.
+    /// The description of the setting.
     pub(crate) meaning: String,
     /// The allowed range or form.
     pub(crate) allowed: String,

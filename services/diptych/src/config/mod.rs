@@ -46,13 +46,14 @@ settings! {
         pub(crate) metrics_listen: ListenAddress = ListenAddress::local(7_401),
         /// Name of the process, unique and the same after a restart; auto is host name, role and port.
         pub(crate) instance: InstanceName = InstanceName::default(),
-        /// Where `diptych dev` keeps its data: memory, or a folder.
+        /// Place where `diptych dev` keeps its data: memory, or a folder.
         pub(crate) data: DataLocation = DataLocation(diptych_embedded::Storage::Memory),
         /// Partitions of a new installation; fixed once it exists.
         pub(crate) partitions: Count<1, 256> = Count::clamped(16),
         /// Threads that run the process's tasks.
         pub(crate) worker_threads: Count<1, 64> = Count::clamped(2),
-        /// How long calls are still accepted after readiness turned false at shutdown, so that load balancers notice.
+        /// Time in which calls are still accepted after readiness turned false at shutdown, so that load balancers
+        /// notice.
         pub(crate) drain_delay: TimeSpan<0, 600_000> = TimeSpan::clamped(Duration::ZERO),
         /// Longest time for shutdown after drain_delay.
         pub(crate) shutdown_timeout: TimeSpan<100, 600_000> = TimeSpan::clamped(Duration::from_secs(10)),

@@ -9,9 +9,9 @@ pub(crate) struct ConfigProblem {
     pub(crate) key: String,
     /// The value given, without secrets.
     pub(crate) value: String,
-    /// Where it was given: the file, the variable, or the flag.
+    /// The origin of the value: the file, the variable, or the flag.
     pub(crate) source: String,
-    /// What to write instead.
+    /// The instruction that resolves the problem.
     pub(crate) remedy: String,
 }
 

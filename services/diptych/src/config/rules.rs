@@ -17,7 +17,7 @@ pub(super) struct Rule {
     /// The key that a problem is reported under.
     pub(super) key: &'static str,
     pub(super) is_kept: bool,
-    /// What to do where it is not kept.
+    /// The instruction that resolves a breach of the rule.
     pub(super) remedy: &'static str,
 }
 

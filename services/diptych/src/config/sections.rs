@@ -26,7 +26,7 @@ const MIB: u64 = 1_024 * KIB;
 settings! {
     /// Logs, on standard error.
     pub(crate) struct LogSection {
-        /// Which log lines are written, in the syntax of RUST_LOG, such as "info,diptych_relay=debug".
+        /// Filter of log lines, in the syntax of RUST_LOG, such as "info,diptych_relay=debug".
         filter: LogFilter = LogFilter::known("info"),
         /// Form of log lines: text, json, or auto for text on a terminal and json otherwise.
         format: LineFormat = LineFormat::Auto,
@@ -103,7 +103,7 @@ settings! {
         conflict_retries_max: Count<0, 1_000>,
         /// Longest time to commit a batch, retries included; then its commands fail.
         commit_timeout: TimeSpan<10, { 10 * MINUTE }>,
-        /// How long a request id is remembered, so that repeating its command has no second effect.
+        /// Time for which a request id is remembered, so that repeating its command has no second effect.
         pub(crate) request_id_retention: TimeSpan<MINUTE, { 3_650 * DAY }> =
             TimeSpan::clamped(Duration::from_millis(30 * DAY)),
     }
@@ -112,11 +112,11 @@ settings! {
 settings! {
     /// Relay: from the write database to the event log. See [`RelayConfig`].
     pub(crate) struct RelaySection for (RelayConfig = RelayConfig::new("")) {
-        /// How long leadership lasts without renewal; a standby relay takes over after it.
+        /// Time that leadership lasts without renewal; a standby relay takes over after it.
         lease_duration: TimeSpan<SECOND, { 10 * MINUTE }>,
         /// Most events read and published at once.
         read_events_max: Count<1, 100_000>,
-        /// How long a partition is idle before it gets a watermark record, and the interval of further ones.
+        /// Time that a partition is idle before it gets a watermark record, and the interval of further ones.
         idle_before_watermark: TimeSpan<10, MINUTE>,
     }
 }
@@ -148,7 +148,7 @@ settings! {
         pending_waits_max: Count<1, 1_000_000>,
         /// Most reads of the read database in flight at once; more are refused.
         pending_reads_max: Count<1, 1_000_000>,
-        /// How far a cached row may be behind its view's progress before it is read again.
+        /// Longest time that a cached row may be behind its view's progress before it is read again.
         cached_age_max: TimeSpan<10, DAY>,
         /// Interval at which progress is read when no change is signalled.
         progress_poll_interval: TimeSpan<1, MINUTE>,
@@ -181,7 +181,8 @@ impl LogSection {
 }
 
 impl TelemetrySection {
-    /// How a process in this role, beside these systems, exports its traces; `None` where it exports none.
+    /// Returns the settings of the trace export of a process in this role, beside these systems; `None` if it exports
+    /// no traces.
     pub(crate) fn traces(&self, role: &str, systems: Systems) -> Option<TraceSettings> {
         let service_name = match self.service_name.as_str() {
             "auto" => format!("diptych-{role}"),

@@ -39,7 +39,7 @@ settings! {
         statement_timeout: TimeSpan<10, ANSWER_MAX>,
         /// Longest wait of a statement for a lock.
         lock_timeout: TimeSpan<10, ANSWER_MAX>,
-        /// Whether processes signal appends by LISTEN and NOTIFY; false behind a proxy that shares sessions.
+        /// True if processes signal appends by LISTEN and NOTIFY; false behind a proxy that shares sessions.
         notify: Switch,
         /// Interval at which waiting readers poll for events without LISTEN and NOTIFY; ten times that with it.
         poll_interval: TimeSpan<1, MINUTE>,
@@ -58,10 +58,10 @@ settings! {
         /// Copies that must exist before a record is acknowledged, when the topic is created; at most
         /// replication_factor.
         min_insync_replicas: Count<1, 32>,
-        /// How long records are kept, when the topic is created; older events are read from the write database.
+        /// Time for which records are kept, when the topic is created; older events are read from the write database.
         retention: TimeSpan<MINUTE, { 3_650 * DAY }>,
-        /// How long a consumer may be silent before it loses its partitions; within the broker's session timeout
-        /// limits.
+        /// Longest time that a consumer may be silent before it loses its partitions; within the broker's session
+        /// timeout limits.
         session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
         /// Longest time that a rebalance waits for a consumer to finish its work; less than session_timeout.
         revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
@@ -123,9 +123,9 @@ settings! {
         connect_timeout: TimeSpan<1, MINUTE>,
         /// Longest time for one round trip.
         request_timeout: TimeSpan<1, MINUTE>,
-        /// How long a row is cached without being written, in whole seconds.
+        /// Time for which a row is cached without being written, in whole seconds.
         ttl: TimeSpan<SECOND, { 30 * DAY }>,
-        /// Whether a refresh also adds rows that are not cached; false leaves the memory to rows that are read.
+        /// True if a refresh also adds rows that are not cached; false leaves the memory to rows that are read.
         refresh_puts_absent: Switch,
     }
 }

@@ -74,7 +74,7 @@ fn open(process: &ProcessContext) -> anyhow::Result<EmbeddedStores> {
     Ok(Stores { events, log, views, cache, group: GROUP.to_owned() })
 }
 
-/// Where data is kept, for the banner.
+/// Returns the location of the data, for the banner.
 fn data_fact(config: &Config) -> String {
     match &config.data.0 {
         Storage::Memory => "in memory, lost when this process ends (--data DIR stores it)".to_owned(),

@@ -32,3 +32,4 @@ pub(crate) use run::configuration;
 pub(crate) use run::{EXIT_NOT_STARTED, run_tool};
 #[cfg(feature = "servers")]
 pub(crate) use server_flags::{KafkaFlag, MemcachedFlag, PostgresFlag, ScyllaFlag};
+pub(crate) use signals::Signals;

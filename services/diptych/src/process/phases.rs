@@ -31,7 +31,7 @@ pub(crate) struct ShutdownPhases {
 pub(crate) struct ShutdownPhase {
     name: &'static str,
     tasks: Tasks,
-    /// Whether this process runs tasks in it.
+    /// True if this process runs tasks in it.
     is_used: AtomicBool,
 }
 

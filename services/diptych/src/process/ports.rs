@@ -57,7 +57,7 @@ async fn bind(what: &str, address: &ListenAddress, flag: &str, key: &str) -> Res
     })
 }
 
-/// Why an address cannot be listened on.
+/// Error for an address that cannot be listened on.
 enum BindError {
     Resolve(Error),
     Bind(Error),

@@ -155,7 +155,7 @@ async fn stop(process: &ProcessContext, delay: Duration, signals: &mut Signals) 
     }
 }
 
-/// How a process stopped.
+/// Outcome of the stop of a process.
 enum StopOutcome {
     /// All phases of shutdown finished in time.
     Graceful,

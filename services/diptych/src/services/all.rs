@@ -62,7 +62,7 @@ async fn migrate_all(config: &Config) {
     }
 }
 
-/// Where data is kept, for the banner.
+/// Returns the locations of the data, for the banner.
 fn data_facts(config: &Config) -> [(&'static str, String); 5] {
     [
         ("Postgres", config.postgres.url.to_string()),

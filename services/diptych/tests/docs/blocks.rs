@@ -18,7 +18,7 @@ use super::{
     process::{Dev, without_settings},
 };
 
-/// What the pages write for the program, and its addresses.
+/// The program as the pages write it, and its addresses.
 const PROGRAM: &str = "cargo diptych";
 const GRPC: &str = "127.0.0.1:7400";
 const METRICS: &str = "127.0.0.1:7401";

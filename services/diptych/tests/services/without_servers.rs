@@ -1,6 +1,11 @@
 //! Services whose servers cannot be reached.
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    process::Stdio,
+    time::Duration,
+};
 
 use diptych_proto::ledger::{
     command::v1::{DepositRequest, command_service_client::CommandServiceClient},
@@ -12,7 +17,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt;
 
 use super::{
-    process::{diptych, ended},
+    process::{diptych, ended, kill},
     service::Service,
 };
 
@@ -96,6 +101,19 @@ async fn relay_and_projector_serve_health_while_they_wait() {
 async fn all_services_in_one_process_wait_for_postgres() {
     let served = ["ledger.command.v1.CommandService", "ledger.query.v1.QueryService"];
     assert_stops(start_waiting("all", "Postgres", &served).await).await;
+}
+
+/// Other tests set a longer timeout.
+#[test]
+fn a_process_stops_within_the_default_shutdown_timeout() {
+    let mut command = diptych(&["all", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]);
+    command.envs(unreachable_servers()).env("DIPTYCH_LOG__FORMAT", "json");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stderr, mut log) = (BufReader::new(child.stderr.take().unwrap()), String::new());
+    while !log.contains("not available, retrying") && stderr.read_line(&mut log).unwrap() > 0 {}
+    kill(child.id(), "TERM");
+    stderr.read_to_string(&mut log).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{log}");
 }
 
 #[test]

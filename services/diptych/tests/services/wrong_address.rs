@@ -151,9 +151,11 @@ fn a_server_of_another_protocol_is_refused() {
     let http = "speaks HTTP, but not gRPC: is this the metrics address?";
     assert_refused_by_all(&["--to", &url], &format!("{url} (--to) {http}{remedy}"));
     let url = format!("http://{}", start_server(b""));
-    let closes = "accepts connections and closes them without an answer: it is no gRPC server, or expects TLS";
+    let closes = "accepts connections and closes them without an answer: it is not a gRPC server, or expects TLS; or it \
+                  has reached its connection limit (grpc.connections_max), or is a proxy without a reachable backend: \
+                  try again";
     assert_refused_by_all(&["--to", &url], &format!("{url} (--to) {closes}{remedy}"));
     let url = format!("http://{}", start_server(b"-ERR unknown command 'PRI'\r\n"));
-    let answers = "answers \"-ERR unknown command 'PRI'\": it is no gRPC server";
+    let answers = "answers \"-ERR unknown command 'PRI'\": it is not a gRPC server";
     assert_refused_by_all(&["--to", &url], &format!("{url} (--to) {answers}{remedy}"));
 }

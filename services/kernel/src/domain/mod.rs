@@ -79,7 +79,7 @@ pub trait Domain: Send + Sync + Sized + 'static {
 pub struct DecodeError {
     /// The type of the event or snapshot.
     pub what: String,
-    /// Why it cannot be decoded.
+    /// The reason.
     pub reason: String,
 }
 

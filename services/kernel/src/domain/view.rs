@@ -116,6 +116,6 @@ pub struct FoldError {
     pub view: ViewId,
     /// The event's type.
     pub event_type: String,
-    /// Why it cannot be folded.
+    /// The reason.
     pub reason: String,
 }

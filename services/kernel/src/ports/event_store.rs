@@ -98,7 +98,7 @@ pub struct StreamSlice {
 pub struct Loaded {
     /// One per requested stream, in the order of the call.
     pub streams: Vec<StreamSlice>,
-    /// Those of the looked-up requests that are stored, in any order.
+    /// The looked-up requests that are stored, in any order.
     pub requests: Vec<StoredRequest>,
 }
 

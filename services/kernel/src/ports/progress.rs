@@ -28,7 +28,7 @@ pub struct Parked {
     pub stream_id: StreamId,
     /// The version of the first event that is not in the rows.
     pub version: Version,
-    /// Why that event could not be projected.
+    /// The reason why that event could not be projected.
     pub reason: String,
 }
 

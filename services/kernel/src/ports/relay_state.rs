@@ -44,7 +44,7 @@ pub enum LeaseOutcome {
     HeldByOther {
         /// The owner.
         owner: String,
-        /// When its lease expires, unless it is extended.
+        /// Time at which its lease expires, unless it is extended.
         expires_at: Timestamp,
     },
 }

@@ -35,7 +35,7 @@ pub struct RowWrite {
 pub struct ScanPage {
     /// Sort keys and rows, in ascending order of sort key. Deleted rows are left out.
     pub rows: Vec<(Bytes, Row)>,
-    /// Whether the group has more rows after the last one.
+    /// True if the group has more rows after the last one.
     pub more: bool,
 }
 

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use super::faulty::FaultInjector;
 
-/// Whether calls may fail while a suite runs.
+/// Permission for calls to fail while a suite runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failures {
     /// Calls must not fail: a failure breaks the contract.

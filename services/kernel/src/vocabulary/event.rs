@@ -46,7 +46,7 @@ pub struct RecordedEvent {
     pub metadata: EventMetadata,
     /// The request id of the command that caused the event.
     pub request_id: RequestId,
-    /// When the write database recorded the event, by that database's clock.
+    /// Time at which the write database recorded the event, by that database's clock.
     pub recorded_at: Timestamp,
 }
 

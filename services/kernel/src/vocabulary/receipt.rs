@@ -10,7 +10,7 @@ pub struct Receipt {
     pub request_id: RequestId,
     /// The streams that the command wrote to, in the order in which it first wrote to them.
     pub streams: Vec<StreamReceipt>,
-    /// When the write database recorded the command.
+    /// Time at which the write database recorded the command.
     pub committed_at: Timestamp,
 }
 

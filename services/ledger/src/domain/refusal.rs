@@ -2,7 +2,7 @@
 
 use super::{AccountId, Amount, Currency, OverdraftLimit};
 
-/// Why a rule refuses a command: one variant per reason of `ledger.command.v1.ErrorReason`, with the values of its
+/// Refusal of a command by a rule: one variant per reason of `ledger.command.v1.ErrorReason`, with the values of its
 /// metadata.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -1,6 +1,6 @@
 //! Errors of parsing a value.
 
-/// Why a value is invalid. The message states the rule that it breaks.
+/// Error for an invalid value. The message states the rule that it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// The value is required and empty.

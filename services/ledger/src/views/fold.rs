@@ -30,7 +30,7 @@ pub(super) fn decode_row<M: Message + Default>(
     M::decode(row).map_err(|error| fold_error(view, event, format!("its row cannot be decoded: {error}")))
 }
 
-/// When an event was recorded.
+/// Returns the time at which an event was recorded.
 pub(super) fn record_time(record: &RecordedEvent) -> prost_types::Timestamp {
     timestamp::to_proto(record.recorded_at)
 }

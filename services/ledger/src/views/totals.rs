@@ -55,7 +55,7 @@ impl View<Event> for TotalsByCurrency {
     }
 }
 
-/// Why rows of totals cannot be merged.
+/// Error for rows of totals that cannot be merged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MergeTotalsError {
     /// A row is not an encoded `Totals`.

@@ -42,6 +42,8 @@ pub(crate) struct GrpcHarness {
     pub(crate) commands: CommandServiceClient<Channel>,
     pub(crate) queries: QueryServiceClient<Channel>,
     pub(crate) channel: Channel,
+    /// The query service without a transport, which has deadlines of its own.
+    pub(crate) query_service: LedgerQueryService<EmbeddedViewStore, EmbeddedViewStore, EmbeddedViewCache>,
     pub(crate) embedded: Embedded,
     pub(crate) tasks: Tasks,
     partitions: Partitions,
@@ -57,6 +59,11 @@ struct Projected {
 
 impl GrpcHarness {
     pub(crate) async fn start() -> Self {
+        Self::start_with(QueryConfig::default()).await
+    }
+
+    /// Starts a ledger with this configuration of queries.
+    pub(crate) async fn start_with(query_config: QueryConfig) -> Self {
         let partitions = Partitions::new(4).unwrap();
         let embedded = Embedded::open(&Storage::Memory, partitions, Arc::new(SystemClock)).unwrap();
         let tasks = Tasks::new(Shutdown::new());
@@ -70,10 +77,11 @@ impl GrpcHarness {
             embedded.cache.clone(),
             views,
             partitions,
-            QueryConfig::default(),
+            query_config,
             &tasks,
         );
         reader.ready().await;
+        let query_service = LedgerQueryService::new(reader.clone(), partitions);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -87,6 +95,7 @@ impl GrpcHarness {
             commands: CommandServiceClient::new(channel.clone()),
             queries: QueryServiceClient::new(channel.clone()),
             channel,
+            query_service,
             embedded,
             tasks,
             partitions,

@@ -1,16 +1,21 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use diptych_proto::ledger::{
     command::v1::{TransferRequest, WithdrawRequest},
-    query::v1::{
-        AccountStatus, BatchGetAccountsRequest, GetAccountRequest, GetAccountResponse, GetTotalsRequest,
-        ListAccountsRequest, ListEntriesRequest, Totals,
+    query::{
+        v1::{
+            AccountStatus, BatchGetAccountsRequest, GetAccountRequest, GetAccountResponse, GetTotalsRequest,
+            ListAccountsRequest, ListEntriesRequest, Totals,
+        },
+        v1_encoded::{self, query_service_server::QueryService},
     },
 };
-use tonic::Code;
+use diptych_query::QueryConfig;
+use tokio::time::timeout;
+use tonic::{Code, Request};
 
 use crate::harness::{
-    ErrorParts, GrpcHarness, bad_field, bad_fields, error_parts, fresh_as, fresh_as_text, new_id, refused,
+    ErrorParts, GrpcHarness, bad_field, bad_fields, error_parts, fresh_as, fresh_as_text, new_id, open, refused,
 };
 
 fn get(id: &str) -> GetAccountRequest {
@@ -104,6 +109,22 @@ async fn a_response_older_than_the_token_is_never_returned() {
             "{error:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_query_waits_for_its_token_no_longer_than_the_client_does() {
+    let call_timeout_default = Duration::from_secs(600);
+    let query_config =
+        QueryConfig { call_timeout_default, call_timeout_max: call_timeout_default, ..QueryConfig::default() };
+    let mut client = GrpcHarness::start_with(query_config).await;
+    client.commands.open_account(open("a")).await.unwrap();
+    client.project().await;
+    let consistency = fresh_as(&client.deposit("a", 70).await);
+    let mut request = Request::new(v1_encoded::GetAccountRequest { account_id: "a".to_owned(), consistency });
+    request.set_timeout(Duration::from_secs(2));
+    let answer = timeout(call_timeout_default / 10, client.query_service.get_account(request)).await;
+    let error = answer.expect("the client's timeout ends the call").unwrap_err();
+    assert_eq!(error_parts(&error).reason, "VIEW_BEHIND", "{error:?}");
 }
 
 #[tokio::test]

@@ -128,8 +128,8 @@ impl<V: ViewStore, C: ViewCache> ReaderCore<V, C> {
         waited
     }
 
-    /// Reads unanswered rows. A row stays unanswered if it comes back too old, because another query had started the
-    /// shared read before the view reached this position.
+    /// Reads unanswered rows. A row stays unanswered if it comes back too old: it came from the cache, where the reader
+    /// that fills the key had put a row that it read before the view reached this position.
     async fn fetch(&self, query: &mut RowQuery<'_>, unanswered: Vec<UnansweredRow>) -> Result<(), QueryError> {
         let (missing, aged_rows): (Vec<_>, Vec<_>) =
             unanswered.into_iter().map(|row| (row.missing, (row.index, row.aged_row))).unzip();

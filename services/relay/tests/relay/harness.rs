@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 /// More events than any test stores.
 const EVENTS_MAX: usize = 100_000;
-/// How long a test waits for a condition, in tokio's time.
+/// Longest time that a test waits for a condition, in tokio's time.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
 pub(crate) struct RelayHarness {

@@ -39,7 +39,7 @@ pub struct ServerBuilder {
     serves_json: bool,
 }
 
-/// Why a server cannot be built or has failed.
+/// Error of a server that cannot be built or has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The descriptor set built into this program is invalid.

@@ -19,7 +19,7 @@ pub struct Explanation {
     pub code: String,
     /// The cause.
     pub cause: String,
-    /// What the caller should do.
+    /// The action that the caller should take.
     pub client_action: String,
 }
 

@@ -6,7 +6,11 @@ use diptych_proto::google::rpc::{BadRequest, ErrorInfo, ResourceInfo, RetryInfo,
 use prost::Message;
 use prost_types::Any;
 
-use super::{DOMAIN, Failure, message, table};
+use super::{
+    failure::Failure,
+    message,
+    table::{self, DOMAIN},
+};
 
 /// Maximum length of one description where several fields are invalid.
 const DESCRIPTION_BYTES_MAX: usize = 160;

@@ -1,6 +1,6 @@
 //! Collects the invalid fields of a request, so that a caller learns of all of them at once.
 
-use super::Failure;
+use super::failure::Failure;
 
 /// The invalid fields of one request, in the order in which they were checked.
 ///

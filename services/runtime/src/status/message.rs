@@ -1,6 +1,6 @@
 //! Error messages for people: what happened, the value, what to do.
 
-use super::Failure;
+use super::failure::Failure;
 
 /// Longer texts are truncated: a status is sent in HTTP headers, for which 8 KiB in all is a common limit.
 pub(super) const BYTES_MAX: usize = 512;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use diptych_proto::diptych::v1::ErrorReason as Reason;
 use tonic::Code;
 
-use super::Failure;
+use super::failure::Failure;
+
+/// The domain of the reasons in `diptych.v1.ErrorReason`, the value of `google.rpc.ErrorInfo.domain`.
+pub(super) const DOMAIN: &str = "diptych.v1";
 
 /// A row of the table.
 pub(super) struct Row {
@@ -55,4 +58,27 @@ impl Row {
         matches!(self.code, Code::Unavailable | Code::ResourceExhausted)
             .then(|| Duration::from_millis(self.retry_after_ms))
     }
+}
+
+impl Failure {
+    /// The reason without its prefix, the value of `ErrorInfo.reason`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(refused) => refused.reason,
+            _ => reason_name(row_of(self).reason),
+        }
+    }
+
+    /// The gRPC code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        row_of(self).code
+    }
+}
+
+/// The name of a reason as callers see it.
+fn reason_name(reason: Reason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
 }

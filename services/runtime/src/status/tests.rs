@@ -1,8 +1,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
+use diptych_kernel::{Partition, Position, RequestId, StreamId, Version, domain::ViewId};
+use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::*;
+use super::{table::DOMAIN, *};
 use crate::reasons;
 
 /// The reasons that only the gateway sends, for a service that is down; infra/envoy tests them.

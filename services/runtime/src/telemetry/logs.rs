@@ -26,7 +26,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Which lines a process logs, and how.
+/// Filter and format of the lines that a process logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogSettings {
     /// The filter, in the form of `RUST_LOG`: `info` or `info,diptych_relay=debug`.

@@ -3,9 +3,9 @@
 use diptych_kernel::{RecordedEvent, ports::Offset};
 use tracing::{Span, info_span};
 
-use super::{TARGET, systems};
+use super::{export::TARGET, systems::systems};
 
-/// What a process does with a message on the log.
+/// Operation of a process on a message of the log.
 #[derive(Clone, Copy, Debug)]
 pub enum MessageOperation<'a> {
     /// Appends it.

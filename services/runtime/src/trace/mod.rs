@@ -16,10 +16,9 @@
 //! are not traced cost nothing.
 
 mod context;
+mod export;
 mod messaging;
 mod systems;
-
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -31,29 +30,11 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 pub use context::TraceContext;
 pub(crate) use context::is_valid;
+pub use export::{TARGET, is_on};
+pub(crate) use export::{exporter_begins, exporter_ends};
 pub use messaging::{MessageOperation, message_span};
 pub(crate) use systems::set_systems;
 pub use systems::{Systems, systems};
-
-/// The target of spans for traces.
-pub const TARGET: &str = "diptych_trace";
-
-/// The number of running exporters.
-static EXPORTERS: AtomicUsize = AtomicUsize::new(0);
-
-/// Returns whether this process exports traces. If not, no spans need to be made.
-#[must_use]
-pub fn is_on() -> bool {
-    EXPORTERS.load(Ordering::Relaxed) > 0
-}
-
-pub(crate) fn exporter_begins() {
-    EXPORTERS.fetch_add(1, Ordering::Relaxed);
-}
-
-pub(crate) fn exporter_ends() {
-    EXPORTERS.fetch_sub(1, Ordering::Relaxed);
-}
 
 /// The current span, if its trace is sampled.
 #[must_use]

@@ -12,14 +12,17 @@ use crate::{config::Sources, process::PostgresFlag};
 /// Accounts that the calls are spread over.
 pub(super) const ACCOUNTS: u64 = 1_000;
 
-/// Measure all figures that Diptych publishes, each beside its limit in the same run, and show the ratios.
+/// Measure the figures of the README, each compared with another from the same run, and show the ratios.
 ///
-/// A limit is what the same machine does with less work: calls of an empty rpc, or a bare batched INSERT. Rates and
-/// their limits are measured in turns, so that other load on the machine affects both. The report says what each figure
-/// counts. It takes about two minutes, and longer if the views are slower than the commands.
+/// Rates of calls are compared with a limit, which is what the same machine does with less work: calls of an empty rpc,
+/// or a bare batched INSERT. Other figures are compared with a measurement of the same kind, such as one hot account
+/// with many accounts. Rates are measured in turns with their comparison, so that other load on the machine affects
+/// both; the whole pipeline is measured once. The report says what each figure counts. It takes about two minutes, and
+/// longer if the views are slower than the commands.
 ///
 /// The bare INSERT needs the write database of the measured server: --postgres, DIPTYCH_POSTGRES__URL, or a settings
-/// file. It creates tables of its own there (diptych_bench_*) and drops them at the end.
+/// file. It creates tables of its own there (diptych_bench_*) and drops them at the end, also after Ctrl-C or SIGTERM.
+/// If the INSERT cannot be prepared, commands by stream are not compared, and the report says why.
 ///
 /// The accounts and deposits of a report stay in the databases: measure an installation that is made for it.
 #[derive(Debug, clap::Args)]

@@ -63,9 +63,14 @@ impl BenchReport {
     pub(super) fn table(&self) -> Table {
         let mut table = Table::default();
         table.note(self.environment.line()).note(self.parameters.line()).note("");
-        table.row(["figure", "measured", "ratio", "limit beside it"]);
+        table.row(["figure", "measured", "ratio", "compared with"]);
         for figure in &self.figures {
-            table.row([figure.name.clone(), figure.measured.to_string(), figure.ratio_text(), figure.limit_text()]);
+            table.row([
+                figure.name.clone(),
+                figure.measured.to_string(),
+                figure.ratio_text(),
+                figure.comparison_text(),
+            ]);
         }
         table.note("");
         for figure in &self.figures {
@@ -80,13 +85,13 @@ impl BenchReport {
     /// The report as a line and a table of Markdown.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!("`diptych bench report`, {}; {}.\n\n", self.environment.line(), self.parameters.line());
-        text += "| figure | measured | limit beside it | ratio | what it counts |\n|---|---|---|---|---|\n";
+        text += "| figure | measured | compared with | ratio | what it counts |\n|---|---|---|---|---|\n";
         for figure in &self.figures {
             let Figure { name, measured, counts, .. } = figure;
             let _ = writeln!(
                 text,
                 "| {name} | {measured} | {} | {} | {counts} |",
-                figure.limit_text(),
+                figure.comparison_text(),
                 figure.ratio_text()
             );
         }

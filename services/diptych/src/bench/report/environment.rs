@@ -1,4 +1,4 @@
-//! Where a report was measured: date, machine, versions.
+//! Environment of a report: date, machine, versions.
 
 use std::{fs, thread};
 

@@ -1,4 +1,4 @@
-//! A figure, its limit, and their ratio.
+//! A figure, what it is compared with, and their ratio.
 
 use std::fmt;
 
@@ -6,26 +6,26 @@ use serde::Serialize;
 
 use crate::client::table::grouped;
 
-/// A measured figure beside its limit.
+/// A measured figure and its comparison.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Figure {
     /// The key of the figure, the same in every report.
     pub(super) id: &'static str,
     pub(super) name: String,
     pub(super) measured: Quantity,
-    pub(super) limit: Option<Limit>,
-    /// Why there is no limit, and how to get one.
+    pub(super) compared_with: Option<Comparison>,
+    /// Reason why there is no comparison, and what gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) limit_missing: Option<String>,
-    /// `measured` divided by `limit`, if there is one and it is not 0.
+    pub(super) comparison_missing: Option<String>,
+    /// `measured` divided by `compared_with`, if there is one and it is not 0.
     pub(super) ratio: Option<f64>,
     /// A sentence that says what the figure counts.
     pub(super) counts: String,
 }
 
-/// The limit of a figure, from the same run.
+/// A quantity from the same run: a limit, which the same machine reaches with less work, or another measurement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Limit {
+pub(super) struct Comparison {
     pub(super) name: String,
     #[serde(flatten)]
     pub(super) quantity: Quantity,
@@ -49,21 +49,21 @@ pub(super) enum Unit {
 }
 
 impl Figure {
-    /// Creates a figure with its limit.
+    /// Creates a figure with its comparison.
     pub(super) fn new(
         id: &'static str,
         name: &str,
         measured: Quantity,
-        limit: Limit,
+        compared_with: Comparison,
         counts: impl Into<String>,
     ) -> Self {
-        let ratio = ratio(measured.value, limit.quantity.value);
+        let ratio = ratio(measured.value, compared_with.quantity.value);
         let (name, counts) = (name.to_owned(), counts.into());
-        Self { id, name, measured, limit: Some(limit), limit_missing: None, ratio, counts }
+        Self { id, name, measured, compared_with: Some(compared_with), comparison_missing: None, ratio, counts }
     }
 
-    /// Creates a figure without a limit, for this reason.
-    pub(super) fn without_limit(
+    /// Creates a figure without a comparison, for this reason.
+    pub(super) fn without_comparison(
         id: &'static str,
         name: &str,
         measured: Quantity,
@@ -71,13 +71,13 @@ impl Figure {
         counts: impl Into<String>,
     ) -> Self {
         let (name, counts) = (name.to_owned(), counts.into());
-        Self { id, name, measured, limit: None, limit_missing: Some(reason.into()), ratio: None, counts }
+        Self { id, name, measured, compared_with: None, comparison_missing: Some(reason.into()), ratio: None, counts }
     }
 
-    /// The limit as text, or the reason why there is none.
-    pub(super) fn limit_text(&self) -> String {
-        match (&self.limit, &self.limit_missing) {
-            (Some(limit), _) => format!("{} {}", limit.quantity, limit.name),
+    /// The comparison as text, or the reason why it is missing.
+    pub(super) fn comparison_text(&self) -> String {
+        match (&self.compared_with, &self.comparison_missing) {
+            (Some(compared_with), _) => format!("{} {}", compared_with.quantity, compared_with.name),
             (None, Some(reason)) => reason.clone(),
             (None, None) => String::new(),
         }
@@ -89,7 +89,7 @@ impl Figure {
     }
 }
 
-impl Limit {
+impl Comparison {
     pub(super) fn new(name: &str, quantity: Quantity) -> Self {
         Self { name: name.to_owned(), quantity }
     }
@@ -134,6 +134,6 @@ fn whole(value: f64) -> String {
 }
 
 /// The ratio, unless it is not a finite number.
-pub(super) fn ratio(measured: f64, limit: f64) -> Option<f64> {
-    Some(measured / limit).filter(|ratio| ratio.is_finite())
+pub(super) fn ratio(measured: f64, compared_with: f64) -> Option<f64> {
+    Some(measured / compared_with).filter(|ratio| ratio.is_finite())
 }

@@ -1,4 +1,4 @@
-//! What a report has found so far.
+//! Findings of a report.
 
 use serde::Serialize;
 

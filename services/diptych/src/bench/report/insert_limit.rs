@@ -45,21 +45,24 @@ impl InsertLimit {
         Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
     }
 
-    /// Inserts batches for a time, over this number of connections. The first call prepares rows like those that were
-    /// just written. Each call of the measurement is a batch.
+    /// Opens this number of connections and prepares rows like those that were just written. Does nothing after the
+    /// first success.
     ///
     /// # Errors
     /// When the database does not answer, or its newest events are not those that were written.
-    pub(super) async fn insert(
-        &mut self,
-        written: &WrittenEvents,
-        connections: usize,
-        duration: Duration,
-    ) -> anyhow::Result<Measurement> {
+    pub(super) async fn prepare(&mut self, written: &WrittenEvents, connections: usize) -> anyhow::Result<()> {
         if self.inserters.is_empty() {
             let inserters = self.tables.inserters(&written.stream_ids, written.events_count, connections).await;
             self.inserters = inserters.map_err(|error| failure(&self.config, &error))?;
         }
+        Ok(())
+    }
+
+    /// Inserts batches for a time. Each call of the measurement is a batch. Call [`prepare`](Self::prepare) first.
+    ///
+    /// # Errors
+    /// When the measurement fails; a batch that fails is counted by it.
+    pub(super) async fn insert(&mut self, duration: Duration) -> anyhow::Result<Measurement> {
         let pacer = Pacer::for_duration(duration);
         concurrent_callers::run(self.inserters.iter_mut().collect(), &pacer, |inserter| {
             async move |_| inserter.insert_batch().await.map_err(|error| error.to_string())
@@ -67,7 +70,7 @@ impl InsertLimit {
         .await
     }
 
-    /// The number of events in a batch; 0 before the first call of [`insert`](Self::insert).
+    /// The number of events in a batch; 0 before [`prepare`](Self::prepare).
     pub(super) fn events_per_batch(&self) -> usize {
         self.inserters.first().map_or(0, BareInserter::events_per_batch)
     }
@@ -87,6 +90,11 @@ impl InsertLimit {
 /// The reason why a report has no such limit.
 pub(super) fn missing_reason() -> String {
     format!("none: give {SETTING} ({}, --postgres)", variable(SETTING))
+}
+
+/// The reason of a figure that is not compared because the INSERT could not be prepared. One line, for tables.
+pub(super) fn unprepared_reason(error: &anyhow::Error) -> String {
+    format!("none: {error:#}").replace(['\n', '|'], " ")
 }
 
 fn failure(config: &Config, error: &PortError) -> anyhow::Error {

@@ -1,4 +1,4 @@
-//! `diptych bench report`: the figures that Diptych publishes, each with its limit from the same run.
+//! `diptych bench report`: the figures of the README, each compared with another from the same run.
 
 mod args;
 mod bench_report;

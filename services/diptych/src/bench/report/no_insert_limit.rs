@@ -13,12 +13,11 @@ impl InsertLimit {
         match *self {}
     }
 
-    pub(super) async fn insert(
-        &mut self,
-        _written: &WrittenEvents,
-        _connections: usize,
-        _duration: Duration,
-    ) -> anyhow::Result<Measurement> {
+    pub(super) async fn prepare(&mut self, _written: &WrittenEvents, _connections: usize) -> anyhow::Result<()> {
+        match *self {}
+    }
+
+    pub(super) async fn insert(&mut self, _duration: Duration) -> anyhow::Result<Measurement> {
         match *self {}
     }
 
@@ -29,6 +28,11 @@ impl InsertLimit {
     pub(super) async fn close(self) -> anyhow::Result<()> {
         match self {}
     }
+}
+
+/// The reason of a figure that is not compared because the INSERT could not be prepared.
+pub(super) fn unprepared_reason(error: &anyhow::Error) -> String {
+    format!("none: {error:#}")
 }
 
 /// The reason why a report has no such limit.

@@ -1,7 +1,7 @@
 //! The figures of queries and of own writes.
 
 use super::{
-    figure::{Figure, Limit, Quantity},
+    figure::{Comparison, Figure, Quantity},
     findings::Findings,
     load::Load,
 };
@@ -39,7 +39,7 @@ pub(super) async fn cached_queries(load: &Load, workload: &Workload, findings: &
         "cached_queries",
         "GetAccount, cached",
         Quantity::per_second(queries.success_rate()),
-        Limit::new("empty calls", Quantity::per_second(empty_calls.success_rate())),
+        Comparison::new("empty calls", Quantity::per_second(empty_calls.success_rate())),
         format!(
             "Answers to GetAccount on rows that the cache has, beside calls of an empty rpc (health check) on the same \
              connections; {} in flight.",
@@ -75,7 +75,7 @@ pub(super) async fn receipt_to_visible(
             id,
             name,
             Quantity::milliseconds(queries.percentile_ms(percent)),
-            Limit::new("to the receipt", Quantity::milliseconds(commands.percentile_ms(percent))),
+            Comparison::new("to the receipt", Quantity::milliseconds(commands.percentile_ms(percent))),
             format!(
                 "Time from the receipt of a unary command to the answer of a query that includes it, beside the time \
                  from when the command was due to its receipt; {}/s; smaller is better.{dropped}",
@@ -99,7 +99,7 @@ pub(super) async fn own_writes(load: &Load, workload: &Workload, findings: &mut 
         "own_writes",
         "own writes, fresh answers",
         Quantity::answers(fresh),
-        Limit::new("answers", Quantity::answers(fresh + stale)),
+        Comparison::new("answers", Quantity::answers(fresh + stale)),
         format!(
             "Answers to queries with the token of a command that include the command, beside all answers: {} stale.",
             grouped(stale)

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::anyhow;
-use tokio::{select, signal::ctrl_c};
+use anyhow::{Context, anyhow};
+use tokio::select;
 
 use super::{
     args::{Args, LoadArgs},
@@ -14,7 +14,7 @@ use super::{
     load::Load,
     query_figures, write_figures,
 };
-use crate::bench::one_thread::run_on_one_thread;
+use crate::{bench::one_thread::run_on_one_thread, process::Signals};
 #[cfg(feature = "servers")]
 use crate::{
     config::{self, Config},
@@ -45,27 +45,26 @@ pub(in crate::bench) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Measures all figures. Drops the tables of the bare INSERT also after an error or Ctrl-C.
+/// Measures all figures. Drops the tables of the bare INSERT also after an error, Ctrl-C or SIGTERM.
 async fn measure(
     args: &LoadArgs,
     open_limit: impl AsyncFnOnce() -> anyhow::Result<Option<InsertLimit>>,
 ) -> anyhow::Result<BenchReport> {
     let load = Load::connect(args).await?;
+    // From here on signals do not end the process by themselves, and the tables are dropped.
+    let mut signals = Signals::install().context("cannot listen for signals")?;
     let mut insert_limit = open_limit().await?;
     let measured = select! {
         measured = measure_figures(args, &load, &mut insert_limit) => measured,
-        interrupted = ctrl_c() => match interrupted {
-            Ok(()) => Err(anyhow!("interrupted")),
-            Err(error) => Err(anyhow!(error).context("cannot listen for Ctrl-C")),
-        },
+        signal = signals.next() => Err(anyhow!("interrupted by {signal}")),
     };
-    let closed = match insert_limit {
-        Some(insert_limit) => insert_limit.close().await,
-        None => Ok(()),
-    };
-    let report = measured?;
-    closed?;
-    Ok(report)
+    if let Some(insert_limit) = insert_limit
+        && let Err(error) = insert_limit.close().await
+    {
+        // The report is complete without it.
+        eprintln!("{error:#}");
+    }
+    measured
 }
 
 /// Opens the limit in the write database, if one is configured.

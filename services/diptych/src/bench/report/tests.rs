@@ -4,7 +4,7 @@ use super::{
     args::ReportParameters,
     bench_report::BenchReport,
     environment::{Environment, Machine, cpu_model, memory_mib},
-    figure::{Figure, Limit, Quantity, ratio},
+    figure::{Comparison, Figure, Quantity, ratio},
     findings::{FailedCalls, Findings},
 };
 
@@ -35,11 +35,17 @@ fn report(findings: Findings) -> BenchReport {
 
 fn findings() -> Findings {
     let mut findings = Findings::default();
-    let limit = Limit::new("empty calls", Quantity::per_second(8_000.0));
-    findings.add(Figure::new("unary", "unary commands", Quantity::per_second(4_999.6), limit, "Deposits."));
-    let limit = Limit::new("to the receipt", Quantity::milliseconds(2.0));
-    findings.add(Figure::new("visible", "receipt to visible", Quantity::milliseconds(1.5), limit, "Time."));
-    findings.add(Figure::without_limit("stream", "by stream", Quantity::per_second(9e4), "none: give it", "Deposits."));
+    let compared_with = Comparison::new("empty calls", Quantity::per_second(8_000.0));
+    findings.add(Figure::new("unary", "unary commands", Quantity::per_second(4_999.6), compared_with, "Deposits."));
+    let compared_with = Comparison::new("to the receipt", Quantity::milliseconds(2.0));
+    findings.add(Figure::new("visible", "receipt to visible", Quantity::milliseconds(1.5), compared_with, "Time."));
+    findings.add(Figure::without_comparison(
+        "stream",
+        "by stream",
+        Quantity::per_second(9e4),
+        "none: give it",
+        "Deposits.",
+    ));
     findings
 }
 
@@ -76,7 +82,7 @@ fn markdown_is_a_line_and_a_table() {
         lines[1..],
         [
             "",
-            "| figure | measured | limit beside it | ratio | what it counts |",
+            "| figure | measured | compared with | ratio | what it counts |",
             "|---|---|---|---|---|",
             "| unary commands | 5,000/s | 8,000/s empty calls | 0.62 | Deposits. |",
             "| receipt to visible | 1.50 ms | 2.00 ms to the receipt | 0.75 | Time. |",
@@ -89,7 +95,7 @@ fn markdown_is_a_line_and_a_table() {
 fn text_is_a_table_with_a_sentence_for_each_figure() {
     let text = report(findings()).table().render();
     assert!(text.starts_with("2026-11-30: Diptych 0.1.0 (release build), Postgres 15.4; 2 cores"), "{text}");
-    assert!(text.contains("\nfigure              measured  ratio         limit beside it\n"), "{text}");
+    assert!(text.contains("\nfigure              measured  ratio           compared with\n"), "{text}");
     assert!(text.contains("\nunary commands       5,000/s   0.62     8,000/s empty calls\n"), "{text}");
     assert!(text.ends_with("\nunary commands: Deposits.\nreceipt to visible: Time.\nby stream: Deposits.\n"), "{text}");
 }
@@ -101,12 +107,12 @@ fn json_has_the_environment_the_parameters_and_every_figure() {
     assert_eq!((&json["machine"]["cores"], &json["parameters"]["rate_per_second"]), (&2.into(), &200.into()));
     let unary = serde_json::json!({
         "id": "unary", "name": "unary commands", "measured": {"value": 4_999.6, "unit": "per_second"},
-        "limit": {"name": "empty calls", "value": 8_000.0, "unit": "per_second"}, "ratio": 4_999.6 / 8_000.0,
+        "compared_with": {"name": "empty calls", "value": 8_000.0, "unit": "per_second"}, "ratio": 4_999.6 / 8_000.0,
         "counts": "Deposits.",
     });
     assert_eq!(json["figures"][0], unary);
     let by_stream = &json["figures"][2];
-    assert_eq!((&by_stream["limit"], &by_stream["limit_missing"]), (&().into(), &"none: give it".into()));
+    assert_eq!((&by_stream["compared_with"], &by_stream["comparison_missing"]), (&().into(), &"none: give it".into()));
     assert_eq!(json["stale_answers"], 0);
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use tokio::time::Instant;
 
 use super::{
-    figure::{Figure, Limit, Quantity},
+    figure::{Comparison, Figure, Quantity},
     findings::Findings,
     insert_limit::{self, InsertLimit},
     load::{Load, WrittenEvents},
@@ -33,7 +33,7 @@ pub(super) async fn unary_commands(load: &Load, workload: &Workload, findings: &
         "unary_commands",
         "unary commands",
         Quantity::per_second(commands.success_rate()),
-        Limit::new("empty calls", Quantity::per_second(empty_calls.success_rate())),
+        Comparison::new("empty calls", Quantity::per_second(empty_calls.success_rate())),
         format!(
             "Deposits with a receipt, one call each, beside calls of an empty rpc (health check) on the same \
              connections; {} in flight.",
@@ -43,7 +43,8 @@ pub(super) async fn unary_commands(load: &Load, workload: &Workload, findings: &
     Ok(())
 }
 
-/// Measures commands by stream and, if there is a limit, bare batched INSERTs in turns.
+/// Measures commands by stream and, if there is a limit, bare batched INSERTs in turns. If the INSERT cannot be
+/// prepared, the figure has the reason instead of a comparison.
 pub(super) async fn commands_by_stream(
     load: &Load,
     workload: &Workload,
@@ -53,7 +54,10 @@ pub(super) async fn commands_by_stream(
     const ID: &str = "commands_by_stream";
     const NAME: &str = "commands by stream";
     load.deposit_by_stream(workload, load.warm_up).await?;
-    let counts = format!("Deposits with a receipt, by stream; {} in flight.", grouped(load.stream_in_flight));
+    let counts = format!(
+        "Deposits with a receipt, by stream, while the server's relay and projector work on them; {} in flight.",
+        grouped(load.stream_in_flight)
+    );
     let turns = Turns::split(load.duration, TURNS);
     let Some(limit) = limit else {
         let mut commands = Measurement::new()?;
@@ -62,10 +66,11 @@ pub(super) async fn commands_by_stream(
         }
         findings.add_failures(NAME, &commands);
         let measured = Quantity::per_second(commands.success_rate());
-        findings.add(Figure::without_limit(ID, NAME, measured, insert_limit::missing_reason(), counts));
+        findings.add(Figure::without_comparison(ID, NAME, measured, insert_limit::missing_reason(), counts));
         return Ok(());
     };
     let newest = RefCell::new(WrittenEvents::default());
+    let unprepared = RefCell::new(None::<String>);
     let connections = load.pool.all().len();
     let (commands, batches) = turns
         .run(
@@ -75,12 +80,24 @@ pub(super) async fn commands_by_stream(
                 Ok(measurement)
             },
             async |duration| {
+                if unprepared.borrow().is_some() {
+                    return Measurement::new();
+                }
                 let newest = newest.borrow().clone();
-                limit.insert(&newest, connections, duration).await
+                if let Err(error) = limit.prepare(&newest, connections).await {
+                    unprepared.replace(Some(insert_limit::unprepared_reason(&error)));
+                    return Measurement::new();
+                }
+                limit.insert(duration).await
             },
         )
         .await?;
     findings.add_failures(NAME, &commands);
+    let measured = Quantity::per_second(commands.success_rate());
+    if let Some(reason) = unprepared.into_inner() {
+        findings.add(Figure::without_comparison(ID, NAME, measured, reason, counts));
+        return Ok(());
+    }
     findings.add_failures("bare batched INSERTs", &batches);
     let events_per_batch = limit.events_per_batch();
     #[allow(clippy::cast_precision_loss, reason = "a batch has at most 2^20 events")]
@@ -88,11 +105,12 @@ pub(super) async fn commands_by_stream(
     findings.add(Figure::new(
         ID,
         NAME,
-        Quantity::per_second(commands.success_rate()),
-        Limit::new("bare batched INSERT", Quantity::per_second(inserted_per_second)),
+        measured,
+        Comparison::new("bare batched INSERT", Quantity::per_second(inserted_per_second)),
         format!(
-            "{counts} The INSERT writes the same rows (event and request) to tables with the same indexes, without any \
-             check, over as many connections: {} commands a commit, the average of the commands.",
+            "{counts} The INSERT writes the same rows (event and request) to tables of its own, empty at the start, with \
+             the same indexes and without any check: {} commands a commit, the average of the commands; number of its \
+             connections: {connections}.",
             grouped(events_per_batch as u64)
         ),
     ));
@@ -116,7 +134,7 @@ pub(super) async fn hot_account(load: &Load, many: &Workload, findings: &mut Fin
         "hot_account",
         "one hot account",
         Quantity::per_second(hot.success_rate()),
-        Limit::new(&format!("to {accounts} accounts"), Quantity::per_second(spread.success_rate())),
+        Comparison::new(&format!("to {accounts} accounts"), Quantity::per_second(spread.success_rate())),
         format!("Deposits with a receipt, by stream, all to one account, beside the same to {accounts} accounts."),
     ));
     Ok(())
@@ -138,7 +156,7 @@ pub(super) async fn pipeline(load: &Load, findings: &mut Findings) -> anyhow::Re
         "pipeline",
         "the whole pipeline",
         Quantity::per_second(visible_per_second),
-        Limit::new("commands", Quantity::per_second(commands.success_rate())),
+        Comparison::new("commands", Quantity::per_second(commands.success_rate())),
         "Events visible to queries, from the first command to the last visible event, beside the receipts of the same \
          commands while they were sent at full speed by stream.",
     ));
@@ -146,7 +164,7 @@ pub(super) async fn pipeline(load: &Load, findings: &mut Findings) -> anyhow::Re
         "pipeline_catch_up",
         "all visible after the last receipt",
         Quantity::seconds((until_visible - commands.elapsed()).as_secs_f64()),
-        Limit::new("of sending", Quantity::seconds(commands.elapsed().as_secs_f64())),
+        Comparison::new("of sending", Quantity::seconds(commands.elapsed().as_secs_f64())),
         format!(
             "Time from the last receipt of the whole pipeline until queries with the tokens of all {} accounts were \
              answered; smaller is better.",

@@ -27,7 +27,7 @@ pub(crate) struct LogFilter(String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OtlpEndpoint(String);
 
-/// Where `dev` keeps its data: "memory", or a folder.
+/// Location of the data of `dev`: "memory", or a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DataLocation(pub(crate) Storage);
 

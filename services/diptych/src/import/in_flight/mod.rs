@@ -6,7 +6,7 @@ use super::commands::ImportCommand;
 
 /// The answer to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum CommandAnswer {
     /// A receipt.
     Committed,
     /// A permanent error.
@@ -28,9 +28,9 @@ pub(crate) enum Answered {
 
 /// The commands in flight, up to a limit, in the order sent, which is the order of the answers.
 ///
-/// After [`Answer::Retryable`] no command is sent until all in flight are answered. Then the commands to retry are sent
-/// again, in their old order and before new ones. A refusal of a later command of the same account is retried too: it
-/// was decided without the effect of the earlier one.
+/// After [`CommandAnswer::Retryable`] no command is sent until all in flight are answered. Then the commands to retry
+/// are sent again, in their old order and before new ones. A refusal of a later command of the same account is retried
+/// too: it was decided without the effect of the earlier one.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     limit: usize,
@@ -86,13 +86,13 @@ impl InFlight {
     }
 
     /// Takes the answer to the oldest command; `None` if no command is in flight.
-    pub(crate) fn answer_oldest(&mut self, answer: Answer) -> Option<Answered> {
+    pub(crate) fn answer_oldest(&mut self, answer: CommandAnswer) -> Option<Answered> {
         let command = self.unanswered.pop_front()?;
         let follows_retry = self.accounts_to_retry.contains(&command.account);
         Some(match answer {
-            Answer::Committed => Answered::Committed(command),
-            Answer::Refused if !follows_retry => Answered::Refused(command),
-            Answer::Refused | Answer::Retryable => {
+            CommandAnswer::Committed => Answered::Committed(command),
+            CommandAnswer::Refused if !follows_retry => Answered::Refused(command),
+            CommandAnswer::Refused | CommandAnswer::Retryable => {
                 self.accounts_to_retry.insert(command.account);
                 self.to_retry.push(command);
                 Answered::WillRetry

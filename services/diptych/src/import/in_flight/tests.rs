@@ -31,43 +31,47 @@ fn commands(accounts: &[u32]) -> Vec<ImportCommand> {
 fn the_number_of_commands_in_flight_is_limited() {
     let (mut in_flight, mut new) = (InFlight::new(2), commands(&[0, 0, 0]));
     assert_eq!(send(&mut in_flight, &mut new), [1, 2]);
-    assert_eq!(in_flight.answer_oldest(Answer::Committed), Some(Answered::Committed(command(0, 1))));
+    assert_eq!(in_flight.answer_oldest(CommandAnswer::Committed), Some(Answered::Committed(command(0, 1))));
     assert_eq!(send(&mut in_flight, &mut new), [3]);
     assert!(!in_flight.is_empty());
-    in_flight.answer_oldest(Answer::Committed);
-    in_flight.answer_oldest(Answer::Committed);
+    in_flight.answer_oldest(CommandAnswer::Committed);
+    in_flight.answer_oldest(CommandAnswer::Committed);
     assert!(in_flight.is_empty());
-    assert_eq!(in_flight.answer_oldest(Answer::Committed), None);
+    assert_eq!(in_flight.answer_oldest(CommandAnswer::Committed), None);
 }
 
 #[test]
 fn a_later_command_of_the_same_account_is_retried_with_the_earlier_one() {
     let (mut in_flight, mut new) = (InFlight::new(4), commands(&[7, 8, 7, 8, 7]));
     assert_eq!(send(&mut in_flight, &mut new), [1, 2, 3, 4]);
-    assert_eq!(in_flight.answer_oldest(Answer::Retryable), Some(Answered::WillRetry));
-    assert_eq!(in_flight.answer_oldest(Answer::Committed), Some(Answered::Committed(command(8, 2))));
+    assert_eq!(in_flight.answer_oldest(CommandAnswer::Retryable), Some(Answered::WillRetry));
+    assert_eq!(in_flight.answer_oldest(CommandAnswer::Committed), Some(Answered::Committed(command(8, 2))));
     assert_eq!(send(&mut in_flight, &mut new), [0; 0], "no new command is sent before those in flight are answered");
-    assert_eq!(in_flight.answer_oldest(Answer::Refused), Some(Answered::WillRetry), "decided without line 1");
+    assert_eq!(in_flight.answer_oldest(CommandAnswer::Refused), Some(Answered::WillRetry), "decided without line 1");
     assert!(!in_flight.is_ready_to_retry());
     let refused = Some(Answered::Refused(command(8, 4)));
-    assert_eq!(in_flight.answer_oldest(Answer::Refused), refused, "another account is not affected");
+    assert_eq!(in_flight.answer_oldest(CommandAnswer::Refused), refused, "another account is not affected");
     assert!(in_flight.is_ready_to_retry());
     in_flight.resend();
     assert_eq!(send(&mut in_flight, &mut new), [1, 3, 5]);
     let refused = Some(Answered::Refused(command(7, 1)));
-    assert_eq!(in_flight.answer_oldest(Answer::Refused), refused, "no earlier command of its account is to be retried");
+    assert_eq!(
+        in_flight.answer_oldest(CommandAnswer::Refused),
+        refused,
+        "no earlier command of its account is to be retried"
+    );
 }
 
 #[test]
 fn after_a_lost_connection_commands_are_sent_again_in_the_old_order() {
     let (mut in_flight, mut new) = (InFlight::new(4), commands(&[1, 2, 3, 4, 5, 6]));
     assert_eq!(send(&mut in_flight, &mut new), [1, 2, 3, 4]);
-    in_flight.answer_oldest(Answer::Retryable);
-    in_flight.answer_oldest(Answer::Retryable);
+    in_flight.answer_oldest(CommandAnswer::Retryable);
+    in_flight.answer_oldest(CommandAnswer::Retryable);
     in_flight.resend();
     assert_eq!(send(&mut in_flight, &mut new), [1, 2, 3, 4]);
-    in_flight.answer_oldest(Answer::Committed);
-    in_flight.answer_oldest(Answer::Retryable);
+    in_flight.answer_oldest(CommandAnswer::Committed);
+    in_flight.answer_oldest(CommandAnswer::Retryable);
     in_flight.resend();
     assert_eq!(send(&mut in_flight, &mut new), [2, 3, 4, 5], "to retry, then unanswered, then new");
 }

@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use super::{
     commands::{ImportCommand, ImportCommands},
     counts::Counts,
-    in_flight::{Answer, Answered, InFlight},
+    in_flight::{Answered, CommandAnswer, InFlight},
     progress::Progress,
     validation::ValidFile,
 };
@@ -214,7 +214,7 @@ impl Sender<'_> {
             return Err(SendError::OutOfOrder { got: response.request_id, expected: expected.to_owned() });
         }
         let (answer, receipt, error) = match response.result {
-            Some(execute_commands_response::Result::Receipt(receipt)) => (Answer::Committed, receipt, None),
+            Some(execute_commands_response::Result::Receipt(receipt)) => (CommandAnswer::Committed, receipt, None),
             Some(execute_commands_response::Result::Error(status)) => error_answer(&status),
             None => error_answer(&rpc::Status { code: i32::from(Code::Unknown), ..rpc::Status::default() }),
         };
@@ -270,9 +270,9 @@ impl Sender<'_> {
     }
 }
 
-fn error_answer(status: &rpc::Status) -> (Answer, Receipt, Option<CallError>) {
+fn error_answer(status: &rpc::Status) -> (CommandAnswer, Receipt, Option<CallError>) {
     let error = CallError::from(status);
-    let answer = if error.is_retryable() { Answer::Retryable } else { Answer::Refused };
+    let answer = if error.is_retryable() { CommandAnswer::Retryable } else { CommandAnswer::Refused };
     (answer, Receipt::default(), Some(error))
 }
 

@@ -62,9 +62,9 @@ pub(super) struct Member<P: TestEnv<Handle: EventLog>> {
     /// All partitions revoked so far.
     pub(super) revoked: Vec<Partition>,
     pub(super) assigned: Vec<Assignment>,
-    /// Whether it seeks to the committed offset of each assigned partition.
+    /// True if it seeks to the committed offset of each assigned partition.
     pub(super) seeks_on_assignment: bool,
-    /// Whether it holds revoke guards instead of dropping them.
+    /// True if it holds revoke guards instead of dropping them.
     pub(super) holds_guards: bool,
     pub(super) guards: Vec<RevokeGuard>,
 }
@@ -75,7 +75,7 @@ impl<P: TestEnv<Handle: EventLog>> Member<P> {
         deduplicated(self.read.iter().map(|record| &record.entry), partition)
     }
 
-    /// Whether all of these entries have been read.
+    /// Returns whether all of these entries have been read.
     pub(super) fn has_read(&self, entries: &[LogEntry]) -> bool {
         entries.iter().all(|entry| self.read.iter().any(|record| record.entry == *entry))
     }

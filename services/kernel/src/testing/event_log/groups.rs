@@ -13,7 +13,7 @@ fn own<P: TestEnv<Handle: EventLog>>(member: &Member<P>) -> BTreeSet<Partition> 
     member.own.keys().copied().collect()
 }
 
-/// Whether every partition is owned and each member owns some.
+/// Returns whether every partition is owned and each member owns some.
 fn are_shared<P: TestEnv<Handle: EventLog>>(members: &[&mut Member<P>], partitions: Partitions) -> bool {
     let count: usize = members.iter().map(|member| member.own.len()).sum();
     count == usize::from(partitions.count()) && members.iter().all(|member| !member.own.is_empty())

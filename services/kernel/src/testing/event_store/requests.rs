@@ -77,10 +77,7 @@ pub(super) async fn the_same_request_from_two_handles_is_stored_once<P: TestEnv<
         });
         let answers = join_all(attempts).await;
         let winners = answers.iter().filter(|answer| answer.0).count();
-        assert!(
-            winners == 1 || !run.is_fault_free(),
-            "{winners} callers were told that their append stored the request"
-        );
+        assert!(winners == 1 || !run.is_fault_free(), "{winners} appends returned that they stored the request");
         assert!(answers.iter().all(|answer| answer.1 == answers[0].1), "every caller gets the same receipt");
         assert_eq!(run.load_events(&handles[0], &stream_id).await.len(), 2, "the events are stored once");
     }

@@ -27,7 +27,7 @@ struct CacheModel {
     /// The largest position and `current_up_to` of each key that a reader has seen, which later reads must not fall
     /// below.
     seen: BTreeMap<RowKey, (Position, Position)>,
-    /// Whether refreshes may arrive out of order, as from a former partition owner. Only if the cache retains entries.
+    /// True if refreshes may arrive out of order, as from a former partition owner. Only if the cache retains entries.
     has_zombies: bool,
 }
 

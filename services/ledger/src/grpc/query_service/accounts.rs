@@ -13,7 +13,7 @@ use diptych_runtime::{Failure, InvalidFields};
 use tonic::Request;
 use tracing::error;
 
-use super::{LedgerQueryService, ReadOptions};
+use super::service::{LedgerQueryService, ReadOptions};
 use crate::{
     domain::{AccountId, OwnerId},
     grpc::{

@@ -14,7 +14,10 @@ use prost::Message;
 use tonic::Request;
 use tracing::error;
 
-use super::{LedgerQueryService, ReadOptions, statement_cursor::StatementCursor};
+use super::{
+    service::{LedgerQueryService, ReadOptions},
+    statement_cursor::StatementCursor,
+};
 use crate::{
     domain::AccountId,
     grpc::{

@@ -2,95 +2,17 @@
 
 mod accounts;
 mod entries;
+mod service;
 mod statement_cursor;
 mod totals;
 
-use std::fmt;
+use diptych_kernel::ports::{ProgressStore, ViewCache, ViewStore};
+use diptych_proto::ledger::query::v1_encoded::{self as v1, query_service_server::QueryService};
+use diptych_runtime::Failure;
+use tonic::{Request, Response, Status};
 
-use bytes::Bytes;
-use diptych_kernel::{
-    Partition, Partitions, StreamId, Token,
-    domain::RowKey,
-    ports::{ProgressStore, ViewCache, ViewStore},
-};
-use diptych_proto::{
-    diptych::v1::Consistency,
-    ledger::query::v1_encoded::{self as v1, query_service_server::QueryService},
-};
-use diptych_query::{Answer, QueryError, Reader};
-use diptych_runtime::{Failure, grpc};
-use tokio::time::Instant;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
-
-use super::{status, validate};
-use crate::{
-    domain::AccountId,
-    views::{ACCOUNTS, account_key},
-};
-
-/// The gRPC query service: validates a query, reads rows that are fresh enough, and sends them as they are stored.
-pub struct LedgerQueryService<V, P, C> {
-    reader: Reader<V, P, C>,
-    partitions: Partitions,
-}
-
-impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
-    /// Creates a service that reads through `reader`, which serves all [views](crate::views::all) of an installation
-    /// with these partitions.
-    #[must_use]
-    pub fn new(reader: Reader<V, P, C>, partitions: Partitions) -> Self {
-        Self { reader, partitions }
-    }
-
-    /// The consistency token and the deadline of a call.
-    fn read_options(&self, metadata: &MetadataMap, consistency: Option<Consistency>) -> Result<ReadOptions, Failure> {
-        let token = validate::token(consistency, self.partitions)?;
-        Ok(ReadOptions { token, deadline: self.reader.deadline(grpc::caller_timeout(metadata.as_ref())) })
-    }
-
-    async fn account_row(
-        &self,
-        account_id: &AccountId,
-        read_options: &ReadOptions,
-    ) -> Result<Answer<Option<Bytes>>, Failure> {
-        let row = self.reader.get(
-            ACCOUNTS,
-            account_id.stream_id(),
-            account_key(account_id),
-            &read_options.token,
-            read_options.deadline,
-        );
-        row.await.map_err(QueryError::into_failure)
-    }
-
-    /// The rows of these accounts, in the same order; `None` for an account that does not exist.
-    async fn account_rows(
-        &self,
-        account_ids: &[AccountId],
-        read_options: &ReadOptions,
-    ) -> Result<Answer<Vec<Option<Bytes>>>, Failure> {
-        let keys: Vec<(StreamId, RowKey)> =
-            account_ids.iter().map(|id| (id.stream_id().clone(), account_key(id))).collect();
-        let rows = self.reader.get_many(ACCOUNTS, &keys, &read_options.token, read_options.deadline);
-        rows.await.map_err(QueryError::into_failure)
-    }
-
-    fn partition_of(&self, account_id: &AccountId) -> Partition {
-        self.partitions.of(account_id.stream_id())
-    }
-}
-
-/// Requirements of a read: the events that it must include, and its deadline.
-struct ReadOptions {
-    token: Token,
-    deadline: Instant,
-}
-
-impl<V, P, C> fmt::Debug for LedgerQueryService<V, P, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LedgerQueryService").field("partitions", &self.partitions).finish_non_exhaustive()
-    }
-}
+pub use self::service::LedgerQueryService;
+use super::status;
 
 fn respond<T>(answer: Result<T, Failure>) -> Result<Response<T>, Status> {
     answer.map(Response::new).map_err(|failure| status::status(&failure))

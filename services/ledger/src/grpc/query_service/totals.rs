@@ -11,7 +11,7 @@ use diptych_runtime::{Failure, InvalidFields};
 use tonic::Request;
 use tracing::error;
 
-use super::LedgerQueryService;
+use super::service::LedgerQueryService;
 use crate::{
     grpc::{read_at, validate},
     views::{TOTALS, merge_totals, totals_key},

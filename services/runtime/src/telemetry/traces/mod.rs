@@ -1,5 +1,6 @@
 //! Export of traces to a collector by OTLP over gRPC.
 
+mod export;
 mod reporting;
 mod sampler;
 #[cfg(test)]
@@ -10,23 +11,24 @@ mod tests;
 use std::time::Duration;
 
 use http::{Uri, uri::Scheme};
-use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry::KeyValue;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
     trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider},
 };
-use tokio::{runtime::Handle, task::spawn_blocking, time::timeout};
-use tracing::{Metadata, Subscriber, level_filters::LevelFilter, warn};
+use tokio::runtime::Handle;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
+    EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
     layer::{Filter, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-use self::{reporting::ReportingExporter, sampler::sampler};
+pub use self::export::Traces;
+use self::{export::registry, reporting::ReportingExporter, sampler::sampler};
 use super::{
     LogSettings, LogsError,
     logs::{lines_to_stderr, read_filter},
@@ -105,13 +107,6 @@ pub enum TracesError {
     Logs(#[from] LogsError),
 }
 
-/// The running export of traces. Stop it last, with [`Traces::shutdown`]: spans that are not exported by then are lost.
-#[must_use = "spans that are not exported yet are lost unless it is shut down"]
-#[derive(Debug)]
-pub struct Traces {
-    provider: Option<SdkTracerProvider>,
-}
-
 /// Sends the logs of this process to stderr, as [`super::install_logs`], and its traces to a collector. Without
 /// `traces`, no spans are made. Call it once, inside of the tokio runtime, which runs the exporter's connection.
 ///
@@ -123,7 +118,7 @@ pub struct Traces {
 pub fn install_logs_and_traces(logs: &LogSettings, traces: Option<&TraceSettings>) -> Result<Traces, TracesError> {
     let Some(settings) = traces else {
         super::install_logs(logs)?;
-        return Ok(Traces { provider: None });
+        return Ok(Traces::off());
     };
     let log_filter = log_filter(&logs.filter)?;
     let provider = provider(settings)?;
@@ -150,50 +145,6 @@ pub fn check_endpoint(endpoint: &str) -> Result<(), TracesError> {
         (Some(scheme), Some(_), _) if *scheme == Scheme::HTTP => invalid("it has a path"),
         _ => invalid("it is not an http:// URL"),
     }
-}
-
-impl Traces {
-    fn begin(provider: SdkTracerProvider) -> Self {
-        trace::exporter_begins();
-        Self { provider: Some(provider) }
-    }
-
-    /// Exports the spans that have ended, and stops. Waits for `wait_max` at most; spans that are not exported by then
-    /// are dropped.
-    pub async fn shutdown(mut self, wait_max: Duration) {
-        let Some(provider) = self.provider.take() else { return };
-        trace::exporter_ends();
-        // It blocks while it waits for a connection that this runtime runs.
-        let flushed = spawn_blocking(move || provider.shutdown_with_timeout(wait_max));
-        if !matches!(timeout(wait_max, flushed).await, Ok(Ok(Ok(())))) {
-            warn!(wait_max_ms = wait_max.as_millis(), "the last spans could not be exported in time");
-        }
-    }
-}
-
-/// Without a shutdown the installed exporter continues, but no spans are made for it any more.
-impl Drop for Traces {
-    fn drop(&mut self) {
-        if self.provider.take().is_some() {
-            trace::exporter_ends();
-        }
-    }
-}
-
-/// A subscriber that exports the spans with the target [`trace::TARGET`], and nothing else: no log lines, no spans of
-/// libraries.
-fn registry(provider: &SdkTracerProvider) -> impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync + use<> {
-    let layer = tracing_opentelemetry::layer::<Registry>()
-        .with_tracer(provider.tracer("diptych"))
-        // Attributes outside of the semantic conventions are left out.
-        .with_location(false)
-        .with_threads(false)
-        .with_target(false)
-        .with_tracked_inactivity(false)
-        // Context activation is off: parents come from tracing spans.
-        .with_context_activation(false);
-    let only_ours = filter_fn(|metadata| metadata.is_span() && metadata.target() == trace::TARGET);
-    tracing_subscriber::registry().with(layer.with_filter(only_ours.with_max_level_hint(LevelFilter::INFO)))
 }
 
 /// The log filter if traces are exported: the same as without, and few events of the exporter unless the filter names

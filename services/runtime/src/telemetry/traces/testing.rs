@@ -18,7 +18,10 @@ use tracing::{
 };
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{Traces, registry, sampler};
+use super::{
+    export::{Traces, registry},
+    sampler::sampler,
+};
 
 #[derive(Clone, Debug, Default)]
 struct InMemoryExporter(Arc<Mutex<Vec<SpanData>>>);
@@ -59,12 +62,12 @@ impl SpanRecorder {
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// What has been written.
+    /// Returns all lines written so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().clone()).unwrap()
     }
 
-    /// What has been written since the last call.
+    /// Returns the lines written since the last call.
     pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.0.lock())).unwrap()
     }
