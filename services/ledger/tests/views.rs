@@ -3,18 +3,20 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use common::{history::History, model::LedgerModel, *};
 use diptych_kernel::{
     Position,
-    domain::{RowKey, ViewId},
+    domain::{DecodedEvent, Domain, RowKey, ViewId},
 };
 use diptych_ledger::{
+    Ledger,
     domain::{AccountId, Command, Currency, Deposit, OpenAccount, OverdraftLimit, OwnerId, Transfer},
     views::{
-        ACCOUNTS, ACCOUNTS_BY_OWNER, BUCKET_VERSIONS, ENTRIES, EntryKey, TOTALS, account_key, merge_totals, totals_key,
+        self, ACCOUNTS, ACCOUNTS_BY_OWNER, BUCKET_VERSIONS, ENTRIES, EntryKey, TOTALS, account_key, merge_totals,
+        totals_key,
     },
 };
 use diptych_proto::ledger::query::v1::{Account, Entry, Totals};
@@ -116,6 +118,25 @@ fn the_views_agree_with_the_model() {
                 assert_eq!(entry.currency_code, account.currency.as_str());
                 if !other.is_empty() {
                     assert_eq!(entry.counterparty, *other);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn entries_and_owners_have_one_event_per_row() {
+    let of_one_event: Vec<_> =
+        views::all().iter().filter(|view| view.has_one_event_per_row()).map(|view| view.id()).collect();
+    assert_eq!(of_one_event, [ENTRIES, ACCOUNTS_BY_OWNER]);
+    for seed in 200..220 {
+        let (history, _) = random(seed, 600);
+        let mut keys = BTreeSet::new();
+        for record in &history.records {
+            let event = Ledger::decode_event(&record.event_type, &record.payload).unwrap();
+            for view in views::all().iter().filter(|view| view.has_one_event_per_row()) {
+                if let Some(key) = view.key(DecodedEvent { record, event: &event }) {
+                    assert!(keys.insert((view.id(), key)), "{} has a row of two events: {record:?}", view.id());
                 }
             }
         }

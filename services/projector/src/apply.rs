@@ -8,8 +8,6 @@ use diptych_kernel::{
     ports::{EventStore, ProgressStore, ViewCache, ViewStore},
 };
 
-use tokio::time::Instant;
-
 use crate::{
     engine::Engine,
     error::Stop,
@@ -150,7 +148,8 @@ impl PartitionState {
             (0..).zip(&self.views).filter(|(_, view)| has_passed(view)).map(|(index, _)| index).collect();
         for view in &passed {
             let at = ParkedAt { version: version.next(), reason: MISSED_REASON.to_owned() };
-            self.park(*view, stream_id, at, Instant::now());
+            self.park(*view, stream_id, at);
+            self.retry_now(stream_id);
         }
         !passed.is_empty()
     }
@@ -164,6 +163,16 @@ where
     P: ProgressStore,
     C: ViewCache,
 {
+    /// Returns the version of a stream, as known in memory or stored.
+    pub(crate) async fn stream_version(&mut self, partition: Partition, stream_id: &StreamId) -> Result<Version, Stop> {
+        let (mut rows, table) = (WorkingSet::new(self.tables.len()), self.stream_versions_table());
+        let slot = rows.slot(&mut self.hot_rows, &self.tables, table, stream_key(stream_id), partition);
+        self.read_unknown(&mut rows).await?;
+        let version = decode_version(rows.slots.get(slot).and_then(|slot| slot.row.as_ref()));
+        rows.keep(&mut self.hot_rows, &self.tables);
+        Ok(version)
+    }
+
     /// Decodes events and gets the rows that they need in the selected views: from memory, or with one read per table.
     pub(crate) async fn prepare_batch(
         &mut self,
@@ -240,12 +249,14 @@ where
             let Err(reason) = applied else { continue };
             results.has_parked = true;
             self.metrics.streams_parked.increment(1);
-            let retry_at = Instant::now() + self.config.park_retry_interval;
-            state.park(view_index, &stream_id, ParkedAt { version: first_missing, reason }, retry_at);
+            state.park(view_index, &stream_id, ParkedAt { version: first_missing, reason });
+        }
+        if order == VersionOrder::Gap {
+            state.skip_version(&stream_id);
         }
         if results.is_missed {
             // The missing events can be read from the write database at once.
-            state.retry_by(Instant::now());
+            state.retry_now(&stream_id);
         }
         if results.has_parked {
             self.halt_if_too_many(partition);

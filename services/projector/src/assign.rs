@@ -27,7 +27,7 @@ where
         let tables = self.table_ids();
         let mut retry = self.retry("load progress");
         let stored = loop {
-            match self.progress.load(&tables).await {
+            match self.heartbeat.beat_after(self.progress.load(&tables)).await {
                 Ok(stored) => break stored,
                 Err(error) => retry.after(error).await?,
             }
@@ -63,7 +63,7 @@ where
         let views = views.map(|(index, view)| ViewState::restore(view.id(), view.scope(), progress_of(index), mark));
         let end = ends.get(partition.index()).map(|end| end.next_offset).unwrap_or_default();
         let start = first_offset(assignment.committed, mark.next_offset, end);
-        PartitionState::new(partition, mark, views.collect(), start)
+        PartitionState::new(partition, mark, views.collect(), start, self.config.park_retry_interval)
     }
 
     /// Releases partitions, and drops their state and rows in memory.

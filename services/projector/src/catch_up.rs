@@ -7,8 +7,6 @@ use diptych_kernel::{
     ports::{EventPage, EventStore, ProgressStore, ViewCache, ViewStore},
 };
 
-use tokio::time::Instant;
-
 use crate::{
     apply::{BatchEvent, EventBatch},
     engine::Engine,
@@ -28,7 +26,8 @@ where
     /// Reads the next events of a partition from the write database; `None` where that failed and was postponed.
     pub(crate) async fn read_tail(&mut self, partition: Partition, after: Position) -> Result<Option<EventPage>, Stop> {
         let limit = self.config.catch_up_events_max.max(1);
-        match self.events.read_partition_after(partition, after, limit).await {
+        let read = self.heartbeat.beat_after(self.events.read_partition_after(partition, after, limit)).await;
+        match read {
             Ok(tail) => {
                 self.write_database_answered();
                 self.metrics.caught_up.increment(u64::try_from(tail.events.len()).unwrap_or(u64::MAX));
@@ -103,7 +102,6 @@ where
 
     /// Applies an event to the views that are behind and have not reached it yet.
     fn apply_to_views_behind(&mut self, partition: Partition, batch: &mut EventBatch<D::Event>, index: usize) {
-        let retry_at = Instant::now() + self.config.park_retry_interval;
         let Some(BatchEvent { record, .. }) = batch.events.get(index) else { return };
         let Some(state) = self.owned.get_mut(&partition) else { return };
         let RecordedEvent { position, version, recorded_at, .. } = *record;
@@ -118,7 +116,7 @@ where
             }
             if let Err(reason) = folded {
                 self.metrics.streams_parked.increment(1);
-                state.park(view_index, &stream_id, ParkedAt { version, reason }, retry_at);
+                state.park(view_index, &stream_id, ParkedAt { version, reason });
             }
         }
     }

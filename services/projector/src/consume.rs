@@ -71,9 +71,10 @@ async fn after(shutdown: &Shutdown, wait_max: Duration) {
     pause(wait_max).await;
 }
 
-/// Keeps the group membership alive during work that may last as long as its stores are down. While calls return, if
-/// only as failures, this member stays in the group: its partitions stay where their rows are in memory, and it need
-/// not join again when the stores are back. A member that hangs in a call leaves the group when its session times out.
+/// Keeps the group membership alive during work that may last as long as its stores are slow or down. While calls are
+/// answered, if only with failures, this member stays in the group: its partitions stay where their rows are in memory,
+/// and it need not join again when the stores are back. A member that hangs in a call leaves the group when its session
+/// times out.
 async fn keep_alive_during<T>(
     consumer: &mut impl Consumer,
     (every, heartbeat): (Duration, Heartbeat),
@@ -223,7 +224,7 @@ where
     async fn assign_partitions<L: EventLog>(&mut self, log: &L, assignments: &[Assignment]) -> Result<(), Stop> {
         let mut retry = self.engine.retry("read log ends");
         let ends = loop {
-            match log.ends().await {
+            match self.engine.heartbeat.beat_after(log.ends()).await {
                 Ok(ends) => break ends,
                 Err(error) => retry.after(error).await?,
             }

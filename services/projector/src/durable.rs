@@ -18,6 +18,10 @@ use crate::{
     trace::BatchSpans,
 };
 
+/// The maximum number of rows in one call of the read database, so that a slow one answers often enough to show that
+/// this member is not hung.
+pub(crate) const ROWS_PER_CALL: usize = 500;
+
 impl<D, S, V, P, C> Engine<D, S, V, P, C>
 where
     D: Domain,
@@ -26,22 +30,21 @@ where
     P: ProgressStore,
     C: ViewCache,
 {
-    /// Reads the rows that are not in memory, with one read per table.
+    /// Reads the rows that are not in memory, table by table.
     pub(crate) async fn read_unknown(&mut self, rows: &mut WorkingSet) -> Result<(), Stop> {
         for (index, table) in self.tables.iter().enumerate() {
             let (slots, keys) = rows.unknown(index);
-            if keys.is_empty() {
-                continue;
-            }
             let mut retry = self.retry("read rows");
-            let read = loop {
-                match self.store.read(table.view, &keys).await {
-                    Ok(read) => break read,
-                    Err(error) => retry.after(error).await?,
+            for (slots, keys) in slots.chunks(ROWS_PER_CALL).zip(keys.chunks(ROWS_PER_CALL)) {
+                let read = loop {
+                    match self.heartbeat.beat_after(self.store.read(table.view, keys)).await {
+                        Ok(read) => break read,
+                        Err(error) => retry.after(error).await?,
+                    }
+                };
+                for (slot, row) in slots.iter().zip(read) {
+                    rows.set_read(*slot, row);
                 }
-            };
-            for (slot, row) in slots.into_iter().zip(read) {
-                rows.set_read(slot, row);
             }
         }
         Ok(())
@@ -94,15 +97,18 @@ where
         Ok(())
     }
 
-    /// Repeats the write until it is acknowledged. Rows are absolute, so it does not matter which part of a write of
-    /// unknown outcome was executed, or is executed later.
-    async fn write_rows(&self, writes: &[RowWrite], spans: &BatchSpans) -> Result<(), Stop> {
+    /// Writes rows, oldest first, and repeats each write until it is acknowledged. Rows are absolute, so it does not
+    /// matter which part of a write of unknown outcome was executed, or is executed later.
+    pub(crate) async fn write_rows(&self, writes: &[RowWrite], spans: &BatchSpans) -> Result<(), Stop> {
         let traced = spans.begin_write(writes.len(), |index| self.tables.get(index).map(|table| table.view));
         let began_at = Instant::now();
         let mut retry = self.retry("write rows");
-        while let Err(error) = self.store.write(writes).await {
-            self.update_ages();
-            retry.after(error).await.inspect_err(|_| traced.fail("not_stored"))?;
+        for rows in writes.chunks(ROWS_PER_CALL) {
+            while let Err(error) = self.heartbeat.beat_after(self.store.write(rows)).await {
+                self.update_ages();
+                retry.after(error).await.inspect_err(|_| traced.fail("not_stored"))?;
+            }
+            retry.succeeded();
         }
         self.metrics.rows_seconds.record(began_at.elapsed());
         self.metrics.rows_written.increment(u64::try_from(writes.len()).unwrap_or(u64::MAX));
@@ -191,7 +197,7 @@ where
         }
         let began_at = Instant::now();
         let mut retry = self.retry("save progress");
-        while let Err(error) = self.progress.save(updates).await {
+        while let Err(error) = self.heartbeat.beat_after(self.progress.save(updates)).await {
             self.update_ages();
             retry.after(error).await?;
         }
@@ -235,7 +241,7 @@ where
 
     /// Refreshes cached rows and returns whether that succeeded.
     async fn refresh(&self, view: ViewId, rows: &[(RowKey, CachedRow)]) -> bool {
-        let refreshed = self.cache.refresh(view, rows).await;
+        let refreshed = self.heartbeat.beat_after(self.cache.refresh(view, rows)).await;
         if let Err(error) = &refreshed {
             self.metrics.cache_failures.increment(1);
             tracing::debug!(%view, %error, "cached rows could not be refreshed");

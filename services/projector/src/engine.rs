@@ -81,7 +81,7 @@ where
             views.iter().map(|view| Table { view: view.id(), is_written_once: view.has_one_event_per_row() }).collect();
         tables.push(Table { view: STREAM_VERSIONS, is_written_once: false });
         Self {
-            hot_rows: HotRows::new(tables.len(), config.hot_rows_max),
+            hot_rows: HotRows::new(&tables, config.hot_rows_max),
             write_database_backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             write_database_log_limiter: LogLimiter::default(),
             owned: BTreeMap::new(),
@@ -112,7 +112,7 @@ where
 
     /// Retries of one call, named `call` in log lines and metrics.
     pub(crate) fn retry(&self, call: &'static str) -> Retry {
-        Retry::new(call, &self.config, &self.shutdown, &self.heartbeat)
+        Retry::new(call, &self.config, &self.shutdown)
     }
 
     /// Runs one due task other than processing the log, with the partitions taking turns.

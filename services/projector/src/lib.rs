@@ -5,9 +5,9 @@
 //! ```text
 //!   records of all partitions
 //!      -> decode each event once                                    apply.rs
-//!      -> rows: from memory, or one read per view                   rows.rs
+//!      -> rows: from memory, or read table by table                 rows.rs
 //!      -> fold, where row.position < event.position                 apply.rs
-//!      -> one write of all changed rows                             durable.rs
+//!      -> write of all changed rows, oldest first                   durable.rs
 //!      -> refresh of the cache, with an announcement of the         durable.rs
 //!         progress of every view for waiting readers
 //!      -> save of that progress, many times a second, in one call   pending_progress.rs
@@ -18,8 +18,8 @@
 //! repeats work and loses none. Repeats, rebalances and owners that do not know that they were replaced do no harm: a
 //! row is absolute, its bytes at a position are always the same, and the larger position wins.
 //!
-//! A member whose stores are down retries without limit, and keeps its group membership alive, so its partitions stay
-//! where their rows are in memory. A member that hangs in a call loses them.
+//! A member whose stores are slow or down keeps its group membership alive and retries without limit, so its partitions
+//! stay where their rows are in memory. A member that hangs in a call loses them.
 //!
 //! **Missing events.** Versions of a stream are dense. The table [`STREAM_VERSIONS`] holds the current version of each
 //! stream, so an event that would skip a version is detected (`apply.rs`). So are skipped offsets, and a watermark that
@@ -29,7 +29,8 @@
 //! **Parking.** An event that cannot be decoded, folded or read parks its stream in the views concerned, with the
 //! reason, and the rest of the partition continues (`park.rs`). A view of
 //! [`Scope::Partition`](diptych_kernel::domain::Scope::Partition) mixes streams in a row, so there the whole view is
-//! blocked in that partition. Parked streams are retried at start and at an interval.
+//! blocked in that partition. Parked streams are retried at start, and then later and later (`partition/retries.rs`):
+//! page by page with the log polled in between, and no further than to the event at which every view fails.
 //!
 //! **New generations** of a view, and views that have fallen behind their partition, are filled from the write database
 //! in small batches while the others continue with the log, and become live when they reach the partition's mark.

@@ -14,13 +14,17 @@ use crate::{
     error::{ProjectorError, Stop},
 };
 
-/// Counts failed calls that have returned. While the count grows, the caller is not hung.
+/// Counts the calls of stores that were answered, successfully or not. While the count grows, the caller is not hung.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heartbeat(Arc<AtomicU64>);
 
 impl Heartbeat {
-    fn beat(&self) {
+    /// Makes a call and counts it once it is answered. Every call of a store goes through here, except those that have a
+    /// time limit.
+    pub(crate) async fn beat_after<T>(&self, call: impl Future<Output = T>) -> T {
+        let answer = call.await;
         self.0.fetch_add(1, Ordering::Relaxed);
+        answer
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -31,7 +35,6 @@ impl Heartbeat {
 /// The attempts of one call.
 pub(crate) struct Retry {
     call: &'static str,
-    heartbeat: Heartbeat,
     backoff: Backoff,
     shutdown: Shutdown,
     log_limiter: LogLimiter,
@@ -39,15 +42,9 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    pub(crate) fn new(
-        call: &'static str,
-        config: &ProjectorConfig,
-        shutdown: &Shutdown,
-        heartbeat: &Heartbeat,
-    ) -> Self {
+    pub(crate) fn new(call: &'static str, config: &ProjectorConfig, shutdown: &Shutdown) -> Self {
         Self {
             call,
-            heartbeat: heartbeat.clone(),
             backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             shutdown: shutdown.clone(),
             log_limiter: LogLimiter::default(),
@@ -61,7 +58,6 @@ impl Retry {
     /// When only an operator can fix it, or at shutdown.
     pub(crate) async fn after(&mut self, error: PortError) -> Result<(), Stop> {
         self.failures.increment(1);
-        self.heartbeat.beat();
         if error.remedy() == Remedy::Operator {
             return Err(Stop::Failed(ProjectorError::Operator(error)));
         }

@@ -11,17 +11,15 @@ use diptych_kernel::{
     domain::{Domain, RowKey},
     ports::{EventStore, ProgressStore, RowWrite, ViewCache, ViewStore},
 };
-use tokio::time::Instant;
 
 use crate::{
+    durable::ROWS_PER_CALL,
     engine::Engine,
     error::Stop,
     partition::{ParkedAt, PartitionState, ViewStatus},
     rebuilt_rows::{RebuiltRows, Replacement, replacement},
+    trace::BatchSpans,
 };
-
-/// The number of rows read at once.
-const READ_ROWS: usize = 500;
 
 impl<D, S, V, P, C> Engine<D, S, V, P, C>
 where
@@ -46,8 +44,7 @@ where
         for record in tail.events.iter().filter(|record| record.position <= end) {
             if let Err(reason) = rebuilt.fold::<D>(view.as_ref(), record) {
                 // The streams that caused the rebuild stay parked too, so that the next retry is a rebuild again.
-                let retry_at = Instant::now() + self.config.park_retry_interval;
-                state.park(index, &record.stream_id, ParkedAt { version: record.version, reason }, retry_at);
+                state.park(index, &record.stream_id, ParkedAt { version: record.version, reason });
                 return self.save_progress(&[partition]).await;
             }
         }
@@ -66,11 +63,7 @@ where
             return Ok(());
         };
         if !writes.is_empty() {
-            let mut retry = self.retry("write rows");
-            while let Err(error) = self.store.write(&writes).await {
-                retry.after(error).await?;
-            }
-            self.metrics.rows_written.increment(u64::try_from(writes.len()).unwrap_or(u64::MAX));
+            self.write_rows(&writes, &BatchSpans::default()).await?;
             self.evict_rebuilt_rows(partition, index, &writes).await;
         }
         if let Some(view_state) = self.owned.get_mut(&partition).and_then(|state| state.views.get_mut(index)) {
@@ -92,10 +85,10 @@ where
         let Some(view) = self.tables.get(index).map(|table| table.view) else { return Ok(None) };
         let keys: Vec<RowKey> = rebuilt.rows.keys().cloned().collect();
         let mut writes = Vec::new();
-        for keys in keys.chunks(READ_ROWS) {
+        for keys in keys.chunks(ROWS_PER_CALL) {
             let mut retry = self.retry("read rows");
             let stored = loop {
-                match self.store.read(view, keys).await {
+                match self.heartbeat.beat_after(self.store.read(view, keys)).await {
                     Ok(stored) => break stored,
                     Err(error) => retry.after(error).await?,
                 }
@@ -109,6 +102,7 @@ where
                 }
             }
         }
+        writes.sort_by_key(|write| write.row.position);
         Ok(Some(writes))
     }
 
@@ -117,7 +111,7 @@ where
         self.hot_rows.evict(&[partition]);
         let Some(view) = self.views.get(index).map(|view| view.id()) else { return };
         let keys: Vec<RowKey> = writes.iter().map(|write| write.key.clone()).collect();
-        if let Err(error) = self.cache.invalidate(view, &keys).await {
+        if let Err(error) = self.heartbeat.beat_after(self.cache.invalidate(view, &keys)).await {
             self.metrics.cache_failures.increment(1);
             tracing::debug!(%view, %error, "cached rows could not be invalidated");
         }

@@ -34,9 +34,12 @@ pub(crate) struct HotRows {
 }
 
 impl HotRows {
-    pub(crate) fn new(tables: usize, rows_max: usize) -> Self {
-        let each = NonZeroUsize::new(rows_max / tables.max(1)).unwrap_or(NonZeroUsize::MIN);
-        Self { tables: (0..tables).map(|_| LruCache::new(each)).collect() }
+    /// An empty cache of at most `rows_max` rows, shared equally by the tables whose rows are kept, and at least one
+    /// for each.
+    pub(crate) fn new(tables: &[Table], rows_max: usize) -> Self {
+        let kept = tables.iter().filter(|table| !table.is_written_once).count();
+        let each = NonZeroUsize::new(rows_max / kept.max(1)).unwrap_or(NonZeroUsize::MIN);
+        Self { tables: tables.iter().map(|_| LruCache::new(each)).collect() }
     }
 
     /// Removes a row, to be put back once its new state is stored.
@@ -152,13 +155,15 @@ impl WorkingSet {
         self.slots.iter().filter(|slot| slot.is_changed)
     }
 
-    /// The writes of the changed rows.
+    /// The writes of the changed rows, oldest first: what is written of them is at any time complete up to a position.
     pub(crate) fn writes(&self, tables: &[Table]) -> Vec<RowWrite> {
         let changed = self.changed().filter_map(|slot| {
             let (table, row) = tables.get(slot.table).zip(slot.row.clone())?;
             Some(RowWrite { view: table.view, key: slot.key.clone(), row })
         });
-        changed.collect()
+        let mut writes: Vec<RowWrite> = changed.collect();
+        writes.sort_by_key(|write| write.row.position);
+        writes
     }
 
     /// Keeps the rows in memory, after all of them are stored.
@@ -184,7 +189,7 @@ mod tests {
     }
 
     fn hot_with(rows_max: usize, keys: &[&str]) -> HotRows {
-        let mut hot = HotRows::new(1, rows_max);
+        let mut hot = HotRows::new(&TABLES, rows_max);
         for (number, key) in (0..).zip(keys) {
             hot.put(0, RowKey::single(key), Partition::new(number), Some(row(1)));
         }

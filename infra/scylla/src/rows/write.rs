@@ -36,7 +36,8 @@ impl Tables {
     ///
     /// Rows of one partition key are written together, even of several views: they are on the same nodes, and a server
     /// applies them as one mutation. Rows of different keys are not, as one node would have to coordinate them for all
-    /// others.
+    /// others. A partition key with more rows than a request may have is written oldest first, one request after the
+    /// other, so that a scan never finds a row without the older ones, even after a failure.
     pub(crate) async fn write(&self, connection: &Connection, rows: &[RowWrite]) -> PortResult<()> {
         let mut statements = HashMap::new();
         for view in rows.iter().map(|write| write.view) {
@@ -46,11 +47,15 @@ impl Tables {
         }
         let rows = newest_of_each(rows);
         let by_partition_key = rows.chunk_by(|one, other| one.key.partition_key == other.key.partition_key);
-        let chunks =
-            by_partition_key.flat_map(split_into_chunks).map(|rows| WriteChunk { statements: &statements, rows });
-        stream::iter(chunks)
+        let statements = &statements;
+        stream::iter(by_partition_key)
             .map(Ok)
-            .try_for_each_concurrent(connection.requests_max(), |chunk| chunk.write(connection))
+            .try_for_each_concurrent(connection.requests_max(), async |rows| {
+                for rows in split_into_chunks(rows) {
+                    WriteChunk { statements, rows }.write(connection).await?;
+                }
+                Ok(())
+            })
             .await
     }
 }
@@ -67,7 +72,8 @@ impl WriteChunk<'_> {
     }
 }
 
-/// Sorts rows by key, and keeps of each key the row with the largest position, which is the one that would remain.
+/// Keeps of each key the row with the largest position, which is the one that would remain. Sorts the rows by partition
+/// key, the oldest first.
 fn newest_of_each(rows: &[RowWrite]) -> Vec<&RowWrite> {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_unstable_by(|one, other| {
@@ -75,6 +81,10 @@ fn newest_of_each(rows: &[RowWrite]) -> Vec<&RowWrite> {
         compare(one, other).then(newest_first)
     });
     rows.dedup_by(|one, other| compare(one, other).is_eq());
+    rows.sort_by(|one, other| {
+        let by_partition_key = one.key.partition_key.cmp(&other.key.partition_key);
+        by_partition_key.then(one.row.position.cmp(&other.row.position))
+    });
     rows
 }
 
@@ -131,6 +141,19 @@ mod tests {
         let other_view = RowWrite { view: ViewId { name: "other", generation: 1 }, ..write("a", 1, 2, 0) };
         let rows = [write("b", 1, 1, 0), write("a", 1, 3, 0), write("a", 1, 5, 0), write("a", 1, 4, 0), other_view];
         assert_eq!(newest_of_each(&rows), [&rows[4], &rows[2], &rows[0]], "rows of a partition key are adjacent");
+    }
+
+    #[test]
+    fn rows_of_a_partition_key_are_written_oldest_first_whatever_their_sort_keys() {
+        let newest_first = |partition_key: &'static str| {
+            (0..150_u8).map(move |number| write(partition_key, number, 1_000 - i64::from(number), 1))
+        };
+        let rows: Vec<_> = newest_first("a").chain(newest_first("b")).collect();
+        let rows = newest_of_each(&rows);
+        for group in rows.chunk_by(|one, other| one.key.partition_key == other.key.partition_key) {
+            let positions: Vec<_> = split_into_chunks(group).flatten().map(|write| write.row.position).collect();
+            assert!(positions.len() == 150 && positions.is_sorted());
+        }
     }
 
     #[test]

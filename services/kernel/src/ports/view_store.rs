@@ -47,8 +47,10 @@ pub struct ScanPage {
 ///   one again, changes nothing and is not an error. Replays, repeats and writes of a former partition owner are
 ///   therefore harmless. Callers must not write two different rows of one key at one position.
 /// - A deleted row keeps its position, so that an older write cannot restore it.
-/// - A batch of writes is not atomic: after a crash any part of it may be stored. Every reader sees an acknowledged
-///   write.
+/// - A batch of writes is not atomic: after a failure or crash a part of it may be stored. Every reader sees an
+///   acknowledged write.
+/// - The rows of one group in a batch are stored in the order of their positions, whatever the order of the batch: a
+///   scan of one view never returns a row of the batch without all rows of the group with smaller positions.
 pub trait ViewStore: Send + Sync + 'static {
     /// Creates the tables of these views if they are missing. Idempotent.
     fn ensure_views(&self, views: &[ViewId]) -> impl Future<Output = PortResult<()>> + Send;

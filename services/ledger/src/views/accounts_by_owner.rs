@@ -25,6 +25,11 @@ impl View<Event> for AccountsByOwner {
         Scope::Stream
     }
 
+    /// An account is opened once.
+    fn has_one_event_per_row(&self) -> bool {
+        true
+    }
+
     /// Not cached: rows are read by scans.
     fn is_cached(&self) -> bool {
         false

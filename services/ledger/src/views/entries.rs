@@ -82,6 +82,11 @@ impl View<Event> for Entries {
         Scope::Stream
     }
 
+    /// The key contains the version of the event.
+    fn has_one_event_per_row(&self) -> bool {
+        true
+    }
+
     /// Not cached: rows are read by scans.
     fn is_cached(&self) -> bool {
         false

@@ -1,17 +1,19 @@
 //! State of a partition owned by this member. Changes go through methods, each named after what has happened.
 
 mod mark;
+mod retries;
 mod view;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{collections::BTreeSet, time::Duration};
 
 use diptych_kernel::{
-    Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
+    Partition, Position, RecordedEvent, StreamId, Timestamp,
     ports::{LogEntry, Offset, Progress, Watermark},
 };
 use tokio::time::Instant;
 
 pub(crate) use mark::ProgressMark;
+pub(crate) use retries::Retries;
 pub(crate) use view::{ParkedAt, ViewState, ViewStatus};
 
 /// Status of a partition: the source of its events.
@@ -42,13 +44,7 @@ pub(crate) struct PartitionState {
     applied_offset: Offset,
     /// The largest position that was received from the log, or reported as missing.
     received_up_to: Position,
-    /// The time of the next round of retries of parked streams, if there are any.
-    retry_at: Option<Instant>,
-    /// The earliest time of the next round: a round that causes another one must not starve all other work.
-    retry_not_before: Instant,
-    /// The streams that are still to be retried in this round.
-    retry_queue: VecDeque<StreamId>,
-    is_retrying: bool,
+    retries: Retries,
     /// The earliest time of the next read from the write database, after a failure.
     catch_up_not_before: Instant,
     /// Whether a stream was parked and the saved progress does not contain it yet.
@@ -58,9 +54,18 @@ pub(crate) struct PartitionState {
 }
 
 impl PartitionState {
-    /// A partition whose log is to be read from `start` on.
-    pub(crate) fn new(partition: Partition, mark: ProgressMark, views: Vec<ViewState>, start: Offset) -> Self {
+    /// A partition whose log is to be read from `start` on. Its parked streams are retried at once, and then at this
+    /// interval or longer ones.
+    pub(crate) fn new(
+        partition: Partition,
+        mark: ProgressMark,
+        views: Vec<ViewState>,
+        start: Offset,
+        retry_interval: Duration,
+    ) -> Self {
+        let parked = views.iter().flat_map(|view| view.parked.keys().cloned());
         Self {
+            retries: Retries::new(retry_interval, parked),
             partition,
             mark,
             views,
@@ -68,10 +73,6 @@ impl PartitionState {
             expected_offset: start,
             applied_offset: start,
             received_up_to: mark.position,
-            retry_at: Some(Instant::now()),
-            retry_not_before: Instant::now(),
-            retry_queue: VecDeque::new(),
-            is_retrying: false,
             catch_up_not_before: Instant::now(),
             has_unsaved_parking: false,
             oldest_pending_at: None,
@@ -132,8 +133,8 @@ impl PartitionState {
         self.oldest_pending_at.or_else(|| is_standing_still.then_some(self.mark.as_of))
     }
 
-    pub(crate) fn has_parked(&self) -> bool {
-        self.views.iter().any(|view| !view.parked.is_empty())
+    fn is_parked(&self, stream_id: &StreamId) -> bool {
+        self.views.iter().any(|view| view.parked.contains_key(stream_id))
     }
 
     /// Whether views have to be filled from the write database.
@@ -153,7 +154,7 @@ impl PartitionState {
 
     /// Whether a round of retries is due or in progress.
     pub(crate) fn has_retries(&self, now: Instant) -> bool {
-        self.is_retrying || self.retry_at.is_some_and(|at| at <= now)
+        self.retries.is_due(now)
     }
 
     /// The latest time of the next work, if there is any.
@@ -161,7 +162,7 @@ impl PartitionState {
         let needs_write_side = matches!(self.status, PartitionStatus::Starting(_) | PartitionStatus::Recovering(_))
             || self.has_views_to_catch_up();
         let catch_up = needs_write_side.then_some(self.catch_up_not_before);
-        catch_up.into_iter().chain(self.retry_at).min()
+        catch_up.into_iter().chain(self.retries.next_at()).min()
     }
 
     /// Returns whether records are missing before this one, and how that was detected.
@@ -220,69 +221,79 @@ impl PartitionState {
         self.has_unsaved_parking = false;
     }
 
-    /// Makes the views that have reached the partition's mark live.
+    /// Makes the views that have reached the partition's mark live. The streams parked in them are retried at once.
     pub(crate) fn join_caught_up_views(&mut self) {
-        let (mark, mut has_parked) = (self.mark, false);
+        let mark = self.mark;
         for view in self.views.iter_mut().filter(|view| view.is_catching_up()) {
             view.become_live(mark);
-            has_parked |= !view.parked.is_empty();
-        }
-        if has_parked {
-            self.retry_by(Instant::now());
+            view.parked.keys().for_each(|stream_id| self.retries.bring_forward(stream_id));
         }
     }
 
     /// Parks a stream in a view.
-    pub(crate) fn park(&mut self, view: usize, stream_id: &StreamId, at: ParkedAt, retry_at: Instant) {
+    pub(crate) fn park(&mut self, view: usize, stream_id: &StreamId, at: ParkedAt) {
         let Some(view_state) = self.views.get_mut(view) else { return };
         let (partition, version, reason) = (self.partition.number(), at.version.number(), at.reason.as_str());
         tracing::warn!(view = %view_state.id, partition, %stream_id, version, reason, "stream parked in a view");
         view_state.park(stream_id.clone(), at);
         self.has_unsaved_parking = true;
-        self.retry_by(retry_at);
+        self.retries.add(stream_id);
     }
 
-    /// Retries parked streams at this time or earlier.
-    pub(crate) fn retry_by(&mut self, retry_at: Instant) {
-        let retry_at = retry_at.max(self.retry_not_before);
-        self.retry_at = Some(self.retry_at.map_or(retry_at, |at| at.min(retry_at)));
+    /// Retries a parked stream as soon as possible, because its missing events can be read from the write database.
+    pub(crate) fn retry_now(&mut self, stream_id: &StreamId) {
+        self.retries.bring_forward(stream_id);
     }
 
-    /// Begins a round of retries of all parked streams, unless one is in progress.
-    pub(crate) fn begin_retry_round(&mut self) {
-        if !self.is_retrying {
-            let parked: BTreeSet<_> = self.views.iter().flat_map(|view| view.parked.keys().cloned()).collect();
-            self.retry_queue = parked.into_iter().collect();
-            self.is_retrying = true;
-            self.retry_at = None;
+    /// An event of the stream has skipped a version.
+    pub(crate) fn skip_version(&mut self, stream_id: &StreamId) {
+        self.retries.skip_version(stream_id);
+    }
+
+    /// Begins a round of retries, unless one is in progress: of the streams that are due, and of all streams that block
+    /// the same view as one of them.
+    pub(crate) fn begin_retry_round(&mut self, now: Instant) {
+        if self.retries.is_in_round() {
+            return;
+        }
+        self.forget_resumed_streams();
+        let mut streams: BTreeSet<_> = self.retries.due(now).filter(|id| self.is_parked(id)).cloned().collect();
+        for view in self.views.iter().filter(|view| view.is_blocked()) {
+            if view.parked.keys().any(|stream_id| streams.contains(stream_id)) {
+                streams.extend(view.parked.keys().cloned());
+            }
+        }
+        self.retries.begin_round(streams, now);
+    }
+
+    /// Ends a round of retries. The next one begins at `not_before` or later.
+    pub(crate) fn finish_retry_round(&mut self, not_before: Instant) {
+        self.retries.finish_round();
+        self.retries.postpone(not_before);
+        self.forget_resumed_streams();
+    }
+
+    /// Forgets the schedule of streams that are not parked. While views catch up, all are kept: such a view was
+    /// unblocked, and a stream that blocks it again continues its schedule.
+    fn forget_resumed_streams(&mut self) {
+        if !self.has_views_to_catch_up() {
+            let Self { retries, views, .. } = self;
+            retries.retain(|stream_id| views.iter().any(|view| view.parked.contains_key(stream_id)));
         }
     }
 
-    /// The next stream to retry in this round.
-    pub(crate) fn next_retry(&mut self) -> Option<StreamId> {
-        self.retry_queue.pop_front()
+    /// The stream to retry now; `None` at the end of the round.
+    pub(crate) fn stream_to_retry(&self) -> Option<StreamId> {
+        self.retries.current().cloned()
     }
 
-    /// Ends a round of retries early, after a failure.
-    pub(crate) fn abort_retry_round(&mut self, retry_at: Instant) {
-        self.retry_queue.clear();
-        self.is_retrying = false;
-        self.retry_at = Some(retry_at);
+    /// The retries of parked streams.
+    pub(crate) fn retries(&self) -> &Retries {
+        &self.retries
     }
 
-    /// Ends a round of retries. The next one begins at `retry_at`, or from `not_before` on for streams that were parked
-    /// meanwhile.
-    pub(crate) fn finish_retry_round(&mut self, retry_at: Instant, not_before: Instant) {
-        self.is_retrying = false;
-        self.retry_not_before = not_before;
-        // Streams that were parked meanwhile may be due earlier.
-        self.retry_by(retry_at);
-        self.retry_at = self.retry_at.filter(|_| self.has_parked()).map(|at| at.max(not_before));
-    }
-
-    /// The first event of a stream that some view does not have.
-    pub(crate) fn first_missing_version(&self, stream_id: &StreamId) -> Option<Version> {
-        self.views.iter().filter_map(|view| Some(view.parked.get(stream_id)?.version)).min()
+    pub(crate) fn retries_mut(&mut self) -> &mut Retries {
+        &mut self.retries
     }
 
     /// The progress of the partition as a whole, then that of each view.
@@ -299,7 +310,7 @@ mod tests {
 
     fn partition(status: PartitionStatus, as_of_micros: i64, oldest_pending_at: Option<Timestamp>) -> PartitionState {
         let mark = ProgressMark { as_of: Timestamp::from_micros(as_of_micros), ..ProgressMark::default() };
-        let state = PartitionState::new(Partition::new(0), mark, Vec::new(), Offset(0));
+        let state = PartitionState::new(Partition::new(0), mark, Vec::new(), Offset(0), Duration::from_secs(30));
         PartitionState { status, oldest_pending_at, ..state }
     }
 

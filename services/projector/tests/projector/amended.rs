@@ -6,7 +6,7 @@ use bytes::Bytes;
 use diptych_kernel::{
     StreamId,
     domain::{DecodeError, DecodedEvent, Domain, FoldError, RowKey, Scope, View, ViewId},
-    testing::theatre::{Command, Event, Refusal, SEATS, Seat, Theatre, UNFOLDABLE},
+    testing::theatre::{Command, Event, Refusal, SEATS, Seat, Theatre, UNFOLDABLE, VISITS},
 };
 
 /// The changes of a release.
@@ -18,6 +18,11 @@ pub(crate) trait Release: 'static {
     /// The replacement of the view of seats.
     fn seats(seats: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
         seats
+    }
+
+    /// The replacement of the view of visits.
+    fn visits(visits: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
+        visits
     }
 }
 
@@ -61,7 +66,11 @@ impl<R: Release> Domain for Amended<R> {
     }
 
     fn views() -> Vec<Box<dyn View<Event>>> {
-        let amend = |view: Box<dyn View<Event>>| if view.id() == SEATS { R::seats(view) } else { view };
+        let amend = |view: Box<dyn View<Event>>| match view.id() {
+            SEATS => R::seats(view),
+            VISITS => R::visits(view),
+            _ => view,
+        };
         Theatre::views().into_iter().map(amend).collect()
     }
 }
@@ -121,5 +130,58 @@ impl View<Event> for AmendedSeats {
             return self.seats.fold(row, event);
         }
         self.seats.fold(row, event)
+    }
+}
+
+/// Says of the view of visits that each of its rows is made of one event, and folds the guest that cannot be folded.
+pub(crate) struct WritesVisitsOnce;
+
+impl Release for WritesVisitsOnce {
+    fn seats(seats: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
+        FoldsUnfoldable::seats(seats)
+    }
+
+    fn visits(visits: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
+        Box::new(VisitsWrittenOnce { visits, is_unfoldable: false })
+    }
+}
+
+/// The same, before the guest could be folded, in the view of visits.
+pub(crate) struct WritesVisitsOnceUnlessUnfoldable;
+
+impl Release for WritesVisitsOnceUnlessUnfoldable {
+    fn visits(visits: Box<dyn View<Event>>) -> Box<dyn View<Event>> {
+        Box::new(VisitsWrittenOnce { visits, is_unfoldable: true })
+    }
+}
+
+struct VisitsWrittenOnce {
+    visits: Box<dyn View<Event>>,
+    is_unfoldable: bool,
+}
+
+impl View<Event> for VisitsWrittenOnce {
+    fn id(&self) -> ViewId {
+        self.visits.id()
+    }
+
+    fn scope(&self) -> Scope {
+        self.visits.scope()
+    }
+
+    fn has_one_event_per_row(&self) -> bool {
+        true
+    }
+
+    fn key(&self, event: DecodedEvent<'_, Event>) -> Option<RowKey> {
+        self.visits.key(event)
+    }
+
+    fn fold(&self, row: Option<&[u8]>, event: DecodedEvent<'_, Event>) -> Result<Option<Bytes>, FoldError> {
+        if self.is_unfoldable && event.event.guest() == UNFOLDABLE {
+            let event_type = event.record.event_type.to_string();
+            return Err(FoldError { view: self.id(), event_type, reason: "this guest cannot be folded".into() });
+        }
+        self.visits.fold(row, event)
     }
 }

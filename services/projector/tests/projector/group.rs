@@ -13,7 +13,7 @@ use diptych_projector::Ports;
 
 use crate::{
     harness::{EmbeddedPorts, ProjectorHarness, config, partition, partitions, run_projector_during, seat},
-    stores::GatedViews,
+    stores::{GatedViews, ScreenedEvents},
 };
 
 /// Joins the group as another member, and returns its assignments once all others have left.
@@ -168,6 +168,70 @@ async fn a_member_whose_store_is_down_keeps_its_partitions() {
         run_projector_during::<Theatre, _, _, _, _, _, _>(gated(&harness, &two), config("two"), others).await;
     };
     run_projector_during::<Theatre, _, _, _, _, _, _>(gated(&harness, &one), config("one"), scenario).await;
+    harness.assert_views_correct().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_stores_are_slow_keeps_its_partitions() {
+    let session = GroupTimeouts::default().session;
+    let harness = ProjectorHarness::new();
+    let slow = GatedViews::open(&harness.views);
+    let events = ScreenedEvents::hiding(&harness.events, &store_round(&harness, 0).await[0]);
+    events.show();
+    let EmbeddedPorts { log, cache, .. } = harness.ports();
+    let (views, progress) = (Arc::clone(&slow), Arc::clone(&slow));
+    let ports = Ports { events: Arc::clone(&events), log, views, progress, cache };
+    let scenario = async {
+        harness.wait_until_projected::<Theatre>().await;
+        let mut other = harness.log.join("projectors", "two").await.unwrap();
+        let first = loop {
+            match other.poll(1, Duration::from_secs(30)).await.unwrap() {
+                LogSignal::Assigned(assigned) => break assigned,
+                LogSignal::Idle => {}
+                signal => panic!("{signal:?}"),
+            }
+        };
+        // Each step of the batch takes a third of the session, and together they take several sessions.
+        slow.set_delay(session / 3);
+        events.set_delay(session / 3);
+        let mut stored = Vec::new();
+        for partition in partitions().iter() {
+            let is_of_other = first.iter().any(|assignment| assignment.partition == partition);
+            let seats = (1..9).map(|number| seat(partition.number(), number));
+            for seat in seats.filter(|_| !is_of_other) {
+                // The versions that are missing in the log are read from the write database.
+                harness.store(&[(&seat, Event::reserved("ada"))]).await;
+                stored.extend(harness.append_and_publish(&[(&seat, Event::released("ada"))]).await);
+            }
+        }
+        let is_projected = async || {
+            let mut is_projected = true;
+            for event in &stored {
+                let row = harness.row(SEATS, &RowKey::single(event.stream_id.as_str())).await;
+                is_projected &= row.is_some_and(|row| row.position >= event.position);
+            }
+            is_projected
+        };
+        let until_projected = harness.wait_until("the batch is projected", is_projected);
+        let watch_group = async {
+            loop {
+                match other.poll(1, session / 10).await.unwrap() {
+                    LogSignal::Idle | LogSignal::Records(_) => {}
+                    signal => panic!("the group was rebalanced: {signal:?}"),
+                }
+            }
+        };
+        let began_at = tokio::time::Instant::now();
+        tokio::select! {
+            () = until_projected => {}
+            () = watch_group => {}
+        }
+        assert!(began_at.elapsed() > 2 * session, "the batch was too short for this test");
+        slow.set_delay(Duration::ZERO);
+        events.set_delay(Duration::ZERO);
+    };
+    run_projector_during::<Theatre, _, _, _, _, _, _>(ports, config("one"), scenario).await;
+    harness.project_all().await;
     harness.assert_views_correct().await;
 }
 

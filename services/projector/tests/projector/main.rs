@@ -16,3 +16,4 @@ mod read_side;
 mod stores;
 mod views;
 mod workload;
+mod written_once;

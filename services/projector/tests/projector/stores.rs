@@ -1,9 +1,10 @@
 //! Stores whose behaviour a test controls.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -26,6 +27,25 @@ pub(crate) struct ScreenedEvents {
     is_hiding: AtomicBool,
     is_down: AtomicBool,
     reads: AtomicUsize,
+    stream_events: AtomicUsize,
+    delay: Delay,
+}
+
+/// The time that every call of a store takes.
+#[derive(Default)]
+struct Delay(AtomicU64);
+
+impl Delay {
+    fn set(&self, delay: Duration) {
+        self.0.store(u64::try_from(delay.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    async fn wait(&self) {
+        match self.0.load(Ordering::SeqCst) {
+            0 => {}
+            millis => tokio::time::sleep(Duration::from_millis(millis)).await,
+        }
+    }
 }
 
 impl ScreenedEvents {
@@ -37,6 +57,8 @@ impl ScreenedEvents {
             is_hiding: AtomicBool::new(true),
             is_down: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
+            stream_events: AtomicUsize::new(0),
+            delay: Delay::default(),
         })
     }
 
@@ -53,8 +75,19 @@ impl ScreenedEvents {
         self.reads.load(Ordering::SeqCst)
     }
 
-    fn begin_read(&self) -> PortResult<()> {
+    /// The number of events returned by reads of single streams.
+    pub(crate) fn stream_events_count(&self) -> usize {
+        self.stream_events.load(Ordering::SeqCst)
+    }
+
+    /// Makes every read take this long.
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.delay.set(delay);
+    }
+
+    async fn begin_read(&self) -> PortResult<()> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        self.delay.wait().await;
         if self.is_down.load(Ordering::SeqCst) { Err(PortError::not_done("it is down")) } else { Ok(()) }
     }
 
@@ -74,7 +107,7 @@ impl EventStoreWrapper for ScreenedEvents {
     }
 
     async fn read_after(&self, cursor_exclusive: Position, limit: usize) -> PortResult<EventPage> {
-        self.begin_read()?;
+        self.begin_read().await?;
         let tail = self.store.read_after(cursor_exclusive, limit).await?;
         Ok(EventPage { events: self.screen(tail.events), ..tail })
     }
@@ -85,7 +118,7 @@ impl EventStoreWrapper for ScreenedEvents {
         cursor: Position,
         limit: usize,
     ) -> PortResult<EventPage> {
-        self.begin_read()?;
+        self.begin_read().await?;
         let tail = self.store.read_partition_after(partition, cursor, limit).await?;
         Ok(EventPage { events: self.screen(tail.events), ..tail })
     }
@@ -96,26 +129,31 @@ impl EventStoreWrapper for ScreenedEvents {
         version_exclusive: Version,
         limit: usize,
     ) -> PortResult<Vec<RecordedEvent>> {
-        self.begin_read()?;
-        Ok(self.screen(self.store.read_stream_after(stream_id, version_exclusive, limit).await?))
+        self.begin_read().await?;
+        let events = self.screen(self.store.read_stream_after(stream_id, version_exclusive, limit).await?);
+        self.stream_events.fetch_add(events.len(), Ordering::SeqCst);
+        Ok(events)
     }
 }
 
 /// A read database with a gate before its writes: they wait while the gate is closed, and fail while the database is
-/// down.
+/// down. Every call of rows or progress can be made slow.
 pub(crate) struct GatedViews {
     store: Arc<EmbeddedViewStore>,
     is_open: watch::Sender<bool>,
     is_down: AtomicBool,
     waiting: AtomicUsize,
     writes: AtomicUsize,
+    keys_read: Mutex<BTreeMap<ViewId, usize>>,
+    delay: Delay,
 }
 
 impl GatedViews {
     pub(crate) fn open(store: &Arc<EmbeddedViewStore>) -> Arc<Self> {
         let (waiting, writes) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (is_open, is_down) = (watch::Sender::new(true), AtomicBool::new(false));
-        Arc::new(Self { store: Arc::clone(store), is_open, is_down, waiting, writes })
+        let (keys_read, delay) = (Mutex::default(), Delay::default());
+        Arc::new(Self { store: Arc::clone(store), is_open, is_down, waiting, writes, keys_read, delay })
     }
 
     pub(crate) fn set_open(&self, is_open: bool) {
@@ -129,6 +167,16 @@ impl GatedViews {
     /// The number of writes of rows that are waiting.
     pub(crate) fn waiting_count(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Makes every call take this long.
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.delay.set(delay);
+    }
+
+    /// The number of keys read in a view.
+    pub(crate) fn keys_read_count(&self, view: ViewId) -> usize {
+        self.keys_read.lock().unwrap().get(&view).copied().unwrap_or_default()
     }
 
     /// The number of completed writes of rows.
@@ -146,6 +194,7 @@ impl ViewStore for GatedViews {
         if self.is_down.load(Ordering::SeqCst) {
             return Err(PortError::not_done("it is down"));
         }
+        self.delay.wait().await;
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let opened = self.is_open.subscribe().wait_for(|is_open| *is_open).await.map(|_| ());
         self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -156,6 +205,8 @@ impl ViewStore for GatedViews {
     }
 
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
+        self.delay.wait().await;
+        *self.keys_read.lock().unwrap().entry(view).or_default() += keys.len();
         self.store.read(view, keys).await
     }
 
@@ -176,6 +227,7 @@ impl ViewStore for GatedViews {
 
 impl ProgressStore for GatedViews {
     async fn save(&self, updates: &[ProgressUpdate]) -> PortResult<()> {
+        self.delay.wait().await;
         self.store.save(updates).await
     }
 

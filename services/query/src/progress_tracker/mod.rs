@@ -10,6 +10,7 @@
 
 mod announcements;
 mod poller_context;
+mod position_waiters;
 mod publisher;
 mod snapshot;
 mod stored_progress;
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 use crate::{config::QueryConfig, metrics::QueryMetrics};
 use announcements::AnnouncementPoller;
 use poller_context::PollerContext;
+use position_waiters::PositionWaiters;
 use publisher::SnapshotPublisher;
 pub(crate) use snapshot::{PartitionProgress, ProgressSnapshot};
 use stored_progress::StoredProgressPoller;
@@ -38,8 +40,8 @@ use watchers::Watchers;
 #[derive(Clone)]
 pub(crate) struct ProgressTracker {
     snapshots: watch::Receiver<Option<Arc<ProgressSnapshot>>>,
-    /// One for each view and partition, so that progress wakes only the calls that wait for it.
-    positions: Arc<[watch::Receiver<Position>]>,
+    /// The waiting calls of each view and partition, so that progress wakes only the calls that wait for it.
+    waiters: Arc<[PositionWaiters]>,
     watchers: Watchers,
     views: Arc<[ViewId]>,
     partitions: Partitions,
@@ -57,7 +59,7 @@ impl ProgressTracker {
         tasks: &Tasks,
     ) -> Self {
         let views: Arc<[ViewId]> = views.into();
-        let (publisher, snapshots, positions) = SnapshotPublisher::new(Arc::clone(&views), partitions);
+        let (publisher, snapshots, waiters) = SnapshotPublisher::new(Arc::clone(&views), partitions);
         let watchers = Watchers::new(partitions);
         let context = Arc::new(PollerContext {
             views: Arc::clone(&views),
@@ -71,7 +73,7 @@ impl ProgressTracker {
             spawn(tasks, "query-announcements", poller.run());
         }
         spawn(tasks, "query-progress", StoredProgressPoller::new(progress, context).run());
-        Self { snapshots, positions: positions.into(), watchers, views, partitions }
+        Self { snapshots, waiters, watchers, views, partitions }
     }
 
     /// Returns the newest snapshot; `None` until progress has been loaded for the first time.
@@ -94,9 +96,9 @@ impl ProgressTracker {
     /// stopping or the view or partition does not exist.
     pub(crate) async fn wait_until_reached(&self, view_index: usize, partition: Partition, position: Position) -> bool {
         let index = snapshot::progress_index(self.partitions, view_index, partition);
-        let Some(reached) = index.and_then(|index| self.positions.get(index)) else { return false };
+        let Some(waiters) = index.and_then(|index| self.waiters.get(index)) else { return false };
         let _guard = self.watchers.register(partition);
-        reached.clone().wait_for(|reached| *reached >= position).await.is_ok()
+        waiters.wait_until_reached(position).await
     }
 
     /// Returns all partitions.
@@ -105,7 +107,7 @@ impl ProgressTracker {
     }
 }
 
-/// Runs a polling task until the process stops. When both tasks have ended, the senders are dropped and every wait for
+/// Runs a polling task until the process stops. When both tasks have ended, the publisher is dropped and every wait for
 /// progress ends.
 fn spawn(tasks: &Tasks, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
     let shutdown = tasks.shutdown();

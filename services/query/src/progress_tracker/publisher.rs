@@ -2,29 +2,30 @@
 
 use std::sync::Arc;
 
-use diptych_kernel::{Partitions, Position, domain::ViewId, ports::ProgressUpdate};
+use diptych_kernel::{Partitions, domain::ViewId, ports::ProgressUpdate};
 use tokio::sync::watch;
 
-use super::snapshot::ProgressSnapshot;
+use super::{position_waiters::PositionWaiters, snapshot::ProgressSnapshot};
 
 /// Publishes a new snapshot for every change of progress.
 pub(super) struct SnapshotPublisher {
     views: Arc<[ViewId]>,
     current: Arc<ProgressSnapshot>,
     snapshots: watch::Sender<Option<Arc<ProgressSnapshot>>>,
-    positions: Vec<watch::Sender<Position>>,
+    /// Ordered by view, then partition.
+    waiters: Arc<[PositionWaiters]>,
 }
 
-/// A publisher, the receiver of its snapshots, and a receiver of the position of each view and partition.
+/// A publisher, the receiver of its snapshots, and the calls that wait for each view and partition.
 type PublisherAndReceivers =
-    (SnapshotPublisher, watch::Receiver<Option<Arc<ProgressSnapshot>>>, Vec<watch::Receiver<Position>>);
+    (SnapshotPublisher, watch::Receiver<Option<Arc<ProgressSnapshot>>>, Arc<[PositionWaiters]>);
 
 impl SnapshotPublisher {
     pub(super) fn new(views: Arc<[ViewId]>, partitions: Partitions) -> PublisherAndReceivers {
         let current = Arc::new(ProgressSnapshot::empty(views.len(), partitions));
         let (snapshots, snapshot_receiver) = watch::channel(None);
-        let (positions, position_receivers) = current.positions().map(watch::channel).unzip();
-        (Self { views, current, snapshots, positions }, snapshot_receiver, position_receivers)
+        let waiters: Arc<[PositionWaiters]> = current.positions().map(|_| PositionWaiters::default()).collect();
+        (Self { views, current, snapshots, waiters: Arc::clone(&waiters) }, snapshot_receiver, waiters)
     }
 
     /// Applies progress that was loaded from the store.
@@ -49,10 +50,16 @@ impl SnapshotPublisher {
 
     fn publish(&mut self, next: ProgressSnapshot) {
         self.current = Arc::new(next);
-        // The snapshot before the positions: a call that a position wakes must find that position in the snapshot.
+        // The snapshot first: a call that is woken at a position must find that position in the snapshot.
         self.snapshots.send_replace(Some(Arc::clone(&self.current)));
-        for (reached, position) in self.positions.iter().zip(self.current.positions()) {
-            reached.send_if_modified(|reached| std::mem::replace(reached, position) != position);
+        for (waiters, position) in self.waiters.iter().zip(self.current.positions()) {
+            waiters.reach(position);
         }
+    }
+}
+
+impl Drop for SnapshotPublisher {
+    fn drop(&mut self) {
+        self.waiters.iter().for_each(PositionWaiters::close);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Wraps a view store, and its progress store if it has one, and injects faults. A write of unknown effect may have
-/// written some of its rows, or may write them later.
+/// written some of its rows, the oldest ones of some groups, or may write them later.
 #[derive(Debug)]
 pub struct FaultyViewStore<V> {
     store: Arc<V>,
@@ -24,6 +24,16 @@ impl<V: Send + Sync + 'static> FaultyViewStore<V> {
     #[must_use]
     pub fn new(store: Arc<V>, faults: FaultInjector) -> Self {
         Self { store, faults, delayed: Mutex::default() }
+    }
+
+    /// Returns the oldest rows of each group, of some groups none and of some groups all.
+    fn random_oldest(&self, rows: &[RowWrite]) -> Vec<RowWrite> {
+        let mut rows = rows.to_vec();
+        rows.sort_by(|one, other| {
+            one.key.partition_key.cmp(&other.key.partition_key).then(one.row.position.cmp(&other.row.position))
+        });
+        let groups = rows.chunk_by(|one, other| one.key.partition_key == other.key.partition_key);
+        groups.flat_map(|group| group.iter().take_while(|_| self.faults.random_bool(0.6))).cloned().collect()
     }
 }
 
@@ -44,11 +54,11 @@ impl<V: ViewStore> ViewStore for FaultyViewStore<V> {
             CallOutcome::Done => self.store.write(rows).await,
             CallOutcome::NotDone => Err(self.faults.not_done("write")),
             CallOutcome::NotDoneUnreported => {
-                self.delayed.lock().extend(self.faults.random_subset(rows));
+                self.delayed.lock().extend(self.random_oldest(rows));
                 Err(self.faults.unknown("write"))
             }
             CallOutcome::DoneUnreported => {
-                let done = if self.faults.random_bool(0.5) { rows.to_vec() } else { self.faults.random_subset(rows) };
+                let done = if self.faults.random_bool(0.5) { rows.to_vec() } else { self.random_oldest(rows) };
                 if !done.is_empty() {
                     self.store.write(&done).await?;
                 }

@@ -17,7 +17,7 @@ use crate::{
     testing::{
         FaultyTestEnv, block_on,
         faulty::{FaultInjector, FaultyViewStore},
-        progress, view_store, with_seed,
+        progress, view_store, with_seed, yield_now,
     },
     vocabulary::{Partition, Position},
 };
@@ -28,6 +28,8 @@ enum Mutation {
     None,
     /// Accepts writes without comparing positions.
     LastWriteWins,
+    /// Writes the rows of a batch one by one, in the order of the batch.
+    WritesInOrderOfBatch,
     /// A deleted row does not keep its position.
     DeleteForgetsPosition,
     /// Scans return deleted rows.
@@ -81,8 +83,11 @@ impl ViewStore for MutantViewStore {
     }
 
     async fn write(&self, rows: &[RowWrite]) -> PortResult<()> {
-        let mut tables = self.rows.lock();
         for RowWrite { view, key, row } in rows {
+            if self.mutation == Mutation::WritesInOrderOfBatch {
+                yield_now().await;
+            }
+            let mut tables = self.rows.lock();
             let table = tables.get_mut(view).unwrap();
             let is_newer = table.get(key).is_none_or(|kept| row.position > kept.position);
             if !is_newer && self.mutation != Mutation::LastWriteWins {
@@ -212,6 +217,7 @@ fn an_unreported_write_can_be_partial_or_late() {
 fn every_view_store_mutant_is_caught() {
     let mutations = [
         Mutation::LastWriteWins,
+        Mutation::WritesInOrderOfBatch,
         Mutation::DeleteForgetsPosition,
         Mutation::ScansDeleted,
         Mutation::ReportsMoreForFullPage,

@@ -1,6 +1,7 @@
 //! Conformance suite of [`ViewStore`].
 
 mod crash;
+mod order;
 mod random;
 mod rows;
 mod scans;
@@ -28,6 +29,7 @@ pub async fn suite<P: TestEnv<Handle: ViewStore + ProgressStore>>(env: &P, seed:
     scans::a_group_is_scanned_in_the_order_of_bytes(run).await;
     scans::deleted_rows_are_left_out_of_pages(run).await;
     scans::scan_all_returns_every_row(run).await;
+    order::rows_of_a_group_appear_oldest_first(run).await;
     crash::progress_never_exceeds_the_stored_rows(run).await;
     random::random_writes_agree_with_a_model(run).await;
 }
