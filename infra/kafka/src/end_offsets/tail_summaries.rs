@@ -1,21 +1,42 @@
-//! Summaries of the end of each partition, learnt from acknowledged records and from reads of the ends.
+//! What is known about the end of each partition, from acknowledged records and from reads of the ends.
 
 use diptych_kernel::{Partition, Partitions, Position};
 use parking_lot::Mutex;
 
 use crate::record::TailSummary;
 
-/// The tail summary of each partition, where known.
+/// Knowledge about the end of each partition.
 #[derive(Debug)]
-pub(crate) struct TailSummaries(Mutex<Vec<Option<TailSummary>>>);
+pub(crate) struct TailSummaries(Mutex<Vec<Tail>>);
+
+/// Knowledge about the end of one partition.
+#[derive(Clone, Debug, Default)]
+struct Tail {
+    /// The summary for the next watermark, where known.
+    summary: Option<TailSummary>,
+    /// The log reaches this offset: a record that is appended later has at least this offset. 0 if unknown.
+    end_exclusive: u64,
+    /// Records before this offset are complete; behind it, some may be missing. See [`TailSummaries::record_doubt`].
+    doubtful_from: Option<u64>,
+}
 
 impl TailSummaries {
     pub(crate) fn new(partitions: Partitions) -> Self {
-        Self(Mutex::new(vec![None; usize::from(partitions.count())]))
+        Self(Mutex::new(vec![Tail::default(); usize::from(partitions.count())]))
     }
 
     pub(crate) fn of(&self, partition: Partition) -> Option<TailSummary> {
-        self.0.lock().get(partition.index()).copied().flatten()
+        self.0.lock().get(partition.index()).and_then(|tail| tail.summary)
+    }
+
+    /// Returns the offset that the log is known to reach, 0 if unknown.
+    pub(crate) fn end_exclusive(&self, partition: Partition) -> u64 {
+        self.0.lock().get(partition.index()).map_or(0, |tail| tail.end_exclusive)
+    }
+
+    /// Returns where the doubtful end of a partition begins, if there is one.
+    pub(crate) fn doubtful_from(&self, partition: Partition) -> Option<u64> {
+        self.0.lock().get(partition.index()).and_then(|tail| tail.doubtful_from)
     }
 
     /// Records that a record was stored at an offset: an event, given its position, or a watermark.
@@ -25,24 +46,46 @@ impl TailSummaries {
     pub(crate) fn record_acknowledged(&self, partition: Partition, offset: u64, event: Option<Position>) {
         let mut tails = self.0.lock();
         let Some(tail) = tails.get_mut(partition.index()) else { return };
-        match (event, &mut *tail) {
-            (Some(position), _) => {
-                *tail = Some(TailSummary { end_exclusive: offset + 1, last_event: Some((offset, position)) });
+        tail.end_exclusive = offset + 1;
+        // The caller continued from the end that was reported to it, so the missing records are in front of this one.
+        tail.doubtful_from = None;
+        match (event, &mut tail.summary) {
+            (Some(position), summary) => {
+                *summary = Some(TailSummary { end_exclusive: offset + 1, last_event: Some((offset, position)) });
             }
             (None, Some(known)) if known.end_exclusive == offset => known.end_exclusive += 1,
             // The topic was created again, and the summary is about the old one.
-            (None, Some(known)) if known.end_exclusive > offset => *tail = None,
+            (None, summary) if summary.is_some_and(|known| known.end_exclusive > offset) => *summary = None,
             (None, _) => {}
         }
     }
 
-    /// Records what a read of the end of a partition has found.
-    pub(crate) fn record_end(&self, partition: Partition, found: TailSummary) {
+    /// Records that from an offset on, the partition may lack records that precede those which it has: acknowledged
+    /// ones that it lost, or one that was refused although the next was stored. `end_exclusive` is where it ends now, if
+    /// known.
+    ///
+    /// Until the next acknowledgement, [`read_ends`](super::read_ends) reports this offset as the end, so that the
+    /// caller appends again what follows the last complete record, not what follows the last one.
+    pub(crate) fn record_doubt(&self, partition: Partition, from: u64, end_exclusive: Option<u64>) {
         let mut tails = self.0.lock();
         let Some(tail) = tails.get_mut(partition.index()) else { return };
+        tail.summary = None;
+        tail.doubtful_from = Some(tail.doubtful_from.map_or(from, |earlier| earlier.min(from)));
+        tail.end_exclusive = end_exclusive.unwrap_or(tail.end_exclusive);
+    }
+
+    /// Records what a read of the end of a partition has found. `end_exclusive` is the end itself; `found` is the
+    /// complete part of the partition.
+    pub(crate) fn record_end(&self, partition: Partition, end_exclusive: u64, found: TailSummary) {
+        let mut tails = self.0.lock();
+        let Some(tail) = tails.get_mut(partition.index()) else { return };
+        // Also if it is lower than before: the caller compares it with its own records, and continues from there.
+        tail.end_exclusive = end_exclusive;
         // An acknowledgement may have arrived since.
-        if tail.is_none_or(|known| known.end_exclusive < found.end_exclusive) {
-            *tail = Some(found);
+        if tail.doubtful_from.is_none()
+            && tail.summary.is_none_or(|known| known.end_exclusive < found.end_exclusive)
+        {
+            tail.summary = Some(found);
         }
     }
 }
@@ -78,7 +121,7 @@ mod tests {
         let tails = tails();
         tails.record_acknowledged(PARTITION(), 3, None);
         assert_eq!(tails.of(PARTITION()), None, "the records before it were never read");
-        tails.record_end(PARTITION(), TailSummary { end_exclusive: 4, last_event: None });
+        tails.record_end(PARTITION(), 4, TailSummary { end_exclusive: 4, last_event: None });
         tails.record_acknowledged(PARTITION(), 9, None);
         assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 4, last_event: None }));
     }
@@ -95,7 +138,23 @@ mod tests {
     fn an_older_read_changes_nothing() {
         let tails = tails();
         tails.record_acknowledged(PARTITION(), 4, Some(position(70)));
-        tails.record_end(PARTITION(), TailSummary { end_exclusive: 4, last_event: None });
+        tails.record_end(PARTITION(), 4, TailSummary { end_exclusive: 4, last_event: None });
         assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 5, last_event: Some((4, position(70))) }));
+    }
+
+    #[test]
+    fn an_end_is_doubtful_until_the_next_acknowledgement() {
+        let tails = tails();
+        tails.record_acknowledged(PARTITION(), 90, Some(position(70)));
+        tails.record_doubt(PARTITION(), 40, Some(41));
+        tails.record_doubt(PARTITION(), 50, None);
+        assert_eq!(tails.doubtful_from(PARTITION()), Some(40), "the earliest");
+        assert_eq!((tails.of(PARTITION()), tails.end_exclusive(PARTITION())), (None, 41));
+        tails.record_end(PARTITION(), 44, TailSummary { end_exclusive: 40, last_event: None });
+        assert_eq!((tails.of(PARTITION()), tails.end_exclusive(PARTITION())), (None, 44));
+        assert_eq!(tails.doubtful_from(PARTITION()), Some(40), "reading the end does not repair it");
+        tails.record_acknowledged(PARTITION(), 44, Some(position(61)));
+        assert_eq!(tails.doubtful_from(PARTITION()), None);
+        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 45, last_event: Some((44, position(61))) }));
     }
 }

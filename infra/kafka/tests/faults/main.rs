@@ -1,6 +1,7 @@
 //! Brokers that fail in chosen ways: librdkafka's own mock cluster, so that no server is needed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
+mod acknowledgements;
 mod failed_appends;
 mod failing_coordinator;
 #[allow(dead_code, reason = "other test binaries use the rest")]

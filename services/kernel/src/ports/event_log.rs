@@ -135,10 +135,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// Appends entries to their partitions, and returns when all are durable.
     ///
     /// # Errors
-    /// After an error, the log may hold, for each partition, any prefix of the partition's entries, in order.
+    /// After an error, the log may hold, for each partition, any prefix of the partition's entries, in order. After one
+    /// of unknown effect, it may also have lost records that it acknowledged before: the caller asks for the
+    /// [ends](Self::ends), and continues from there.
     fn append(&self, entries: &[LogEntry]) -> impl Future<Output = PortResult<()>> + Send;
 
-    /// Returns the end of every partition, in order of partition.
+    /// Returns the end of every partition, in order of partition. An end behind which records are missing is left out:
+    /// if the log noticed that it lost the records before those appended last, it returns where the loss begins.
     fn ends(&self) -> impl Future<Output = PortResult<Vec<PartitionEnd>>> + Send;
 
     /// Joins a consumer group as a static member. `member` identifies the member across restarts: a member that soon

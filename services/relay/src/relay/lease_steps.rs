@@ -1,9 +1,9 @@
 //! Steps around a leadership: acquiring the lease, resuming, and stepping down.
 
-use diptych_kernel::ports::{EventLog, EventStore, Fence, LeaseOutcome, PortError, RelayCursor, RelayState};
+use diptych_kernel::ports::{EventLog, EventStore, Fence, LeaseOutcome, RelayCursor, RelayState};
 use tokio::time::Instant;
 
-use super::{Relay, State, StepResult, retry_in};
+use super::{Relay, State, StepResult, reacquire_lease, retry_in};
 use crate::{
     error::RelayError,
     leadership::Leadership,
@@ -96,9 +96,4 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             Err(error) => tracing::warn!(%error, "failed to release the lease; it expires by itself"),
         }
     }
-}
-
-/// Retries from acquiring the lease, which extends it, so that it does not expire while the log is unreachable.
-fn reacquire_lease(error: PortError) -> StepResult {
-    retry_in(State::Standby, error)
 }

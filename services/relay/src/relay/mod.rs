@@ -101,6 +101,12 @@ fn retry_in(state: State, error: PortError) -> StepResult {
     Err(StepError::Retry(Box::new(state), error))
 }
 
+/// Retries from acquiring the lease, which extends it, so that it does not expire while the log is unreachable. Then
+/// the relay resumes from what the log has.
+fn reacquire_lease(error: PortError) -> StepResult {
+    retry_in(State::Standby, error)
+}
+
 struct Relay<S, L> {
     store: Arc<S>,
     log: Arc<L>,
@@ -136,10 +142,12 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         let mut state = State::Standby;
         while !self.shutdown.has_begun() {
             let name = state.to_string();
+            let has_published = matches!(state, State::Publishing(..) | State::Idle(_));
             state = match self.step(state).await {
                 Ok(next) => {
-                    // Acquiring the lease does not show that the log works, which the next state depends on.
-                    if !matches!(next, State::Resuming(..)) {
+                    // Neither the lease, nor the ends of the log, nor a read shows that the log takes records. Otherwise
+                    // a relay that resumes after each failed append would retry without longer and longer delays.
+                    if has_published || matches!(next, State::Standby) {
                         self.retry_backoff.reset();
                         self.retry_log.reset();
                     }

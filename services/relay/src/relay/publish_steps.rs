@@ -1,9 +1,9 @@
 //! Steps of a leader: reading events, publishing batches, moving the cursor, and waiting for events.
 
-use diptych_kernel::ports::{CursorOutcome, EventLog, EventPage, EventStore, PortResult, RelayState};
+use diptych_kernel::ports::{CursorOutcome, Effect, EventLog, EventPage, EventStore, PortResult, RelayState};
 use tokio::time::Instant;
 
-use super::{Relay, State, StepResult, retry_in};
+use super::{Relay, State, StepResult, reacquire_lease, retry_in};
 use crate::{batch::RelayBatch, leadership::Leadership};
 
 impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
@@ -31,6 +31,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 
     /// Appends a batch to the log. If more events are known to exist, reads them meanwhile.
+    ///
+    /// After an append of unknown outcome, the relay resumes from what the log has: it may have stored some of the
+    /// batch, or lost records that it had acknowledged before.
     pub(super) async fn publish(&mut self, mut leadership: Leadership, mut batch: RelayBatch) -> StepResult {
         batch.start_spans();
         let appended = if batch.has_more && leadership.prefetched.is_none() {
@@ -49,6 +52,10 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         };
         if let Err(error) = appended {
             self.metrics.report_ages(&batch.oldest);
+            if error.effect() == Effect::Unknown {
+                batch.mark_failed("outcome_unknown");
+                return reacquire_lease(error);
+            }
             let due = leadership.cursor_is_due();
             return retry_in(
                 if due { State::MovingCursor(leadership, Some(batch)) } else { State::Publishing(leadership, batch) },
@@ -91,7 +98,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             Ok(CursorOutcome::Fenced) => {
                 tracing::warn!(fence = leadership.fence.0, "fenced: another relay leads");
                 if let Some(batch) = batch {
-                    batch.mark_fenced();
+                    batch.mark_failed("fenced");
                 }
                 Ok(State::Standby)
             }
