@@ -123,11 +123,9 @@ impl DeliveryContext {
                 Ok(())
             }
             Err(failure) => {
-                let (from, end) = match failure {
-                    DeliveryFailure::LostTail { offset, .. } => (offset, Some(offset + 1)),
-                    _ => (progress.complete_end(end_when_sent), None),
-                };
-                self.tails.record_doubt(partition, from, end);
+                if let DeliveryFailure::LostTail { offset, .. } = failure {
+                    self.tails.record_loss(partition, offset);
+                }
                 Err(failure)
             }
         }

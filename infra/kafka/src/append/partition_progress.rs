@@ -37,17 +37,12 @@ impl PartitionProgress {
         end_when_sent: u64,
     ) -> Result<u64, DeliveryFailure> {
         let offset = u64::try_from(offset).map_err(|_| DeliveryFailure::NoOffset(partition))?;
-        let known_end = self.complete_end(end_when_sent);
+        let known_end = self.acknowledged_end.unwrap_or_default().max(end_when_sent);
         if offset < known_end {
             return Err(DeliveryFailure::LostTail { partition, offset, known_end });
         }
         self.acknowledged_end = Some(offset + 1);
         Ok(offset)
-    }
-
-    /// Returns the end of the records that are known to be stored.
-    pub(super) fn complete_end(self, end_when_sent: u64) -> u64 {
-        self.acknowledged_end.unwrap_or_default().max(end_when_sent)
     }
 }
 

@@ -28,8 +28,8 @@ use crate::{
     record::{RecordSummary, TailSummary, partition_and_offset, summarize},
 };
 
-/// Reads the end of every partition, and records what it found in `tails`. A partition with a doubtful end is reported
-/// without it. Blocks for at most about three times [`KafkaConfig::request_timeout`].
+/// Reads the end of every partition, and records what it found in `tails`. A partition that has lost its end is
+/// reported without the records behind the loss. Blocks for at most about three times [`KafkaConfig::request_timeout`].
 pub(crate) fn read_ends(
     config: &KafkaConfig,
     partitions: Partitions,
@@ -45,7 +45,7 @@ pub(crate) fn read_ends(
     let complete_ends: Vec<u64> = partitions
         .iter()
         .zip(&ends)
-        .map(|(partition, end)| tails.doubtful_from(partition).map_or(*end, |doubtful| doubtful.min(*end)))
+        .map(|(partition, end)| tails.lost_from(partition).map_or(*end, |lost_from| lost_from.min(*end)))
         .collect();
     for (partition, (start, end)) in partitions.iter().zip(starts.into_iter().zip(&complete_ends)) {
         reader.searches.insert(partition, LastEventSearch::new(start, *end));

@@ -16,8 +16,9 @@ struct Tail {
     summary: Option<TailSummary>,
     /// The log reaches this offset: a record that is appended later has at least this offset. 0 if unknown.
     end_exclusive: u64,
-    /// Records before this offset are complete; behind it, some may be missing. See [`TailSummaries::record_doubt`].
-    doubtful_from: Option<u64>,
+    /// From this offset on, acknowledged records were lost, and later ones are stored. See
+    /// [`TailSummaries::record_loss`].
+    lost_from: Option<u64>,
 }
 
 impl TailSummaries {
@@ -34,9 +35,9 @@ impl TailSummaries {
         self.0.lock().get(partition.index()).map_or(0, |tail| tail.end_exclusive)
     }
 
-    /// Returns where the doubtful end of a partition begins, if there is one.
-    pub(crate) fn doubtful_from(&self, partition: Partition) -> Option<u64> {
-        self.0.lock().get(partition.index()).and_then(|tail| tail.doubtful_from)
+    /// Returns where the lost end of a partition began, if the log has lost it.
+    pub(crate) fn lost_from(&self, partition: Partition) -> Option<u64> {
+        self.0.lock().get(partition.index()).and_then(|tail| tail.lost_from)
     }
 
     /// Records that a record was stored at an offset: an event, given its position, or a watermark.
@@ -47,8 +48,8 @@ impl TailSummaries {
         let mut tails = self.0.lock();
         let Some(tail) = tails.get_mut(partition.index()) else { return };
         tail.end_exclusive = offset + 1;
-        // The caller continued from the end that was reported to it, so the missing records are in front of this one.
-        tail.doubtful_from = None;
+        // The caller continued from the end that was reported to it, so the lost records precede this one again.
+        tail.lost_from = None;
         match (event, &mut tail.summary) {
             (Some(position), summary) => {
                 *summary = Some(TailSummary { end_exclusive: offset + 1, last_event: Some((offset, position)) });
@@ -60,29 +61,26 @@ impl TailSummaries {
         }
     }
 
-    /// Records that from an offset on, the partition may lack records that precede those which it has: acknowledged
-    /// ones that it lost, or one that was refused although the next was stored. `end_exclusive` is where it ends now, if
-    /// known.
+    /// Records that a record was stored at `offset`, in place of acknowledged ones that the log has lost.
     ///
     /// Until the next acknowledgement, [`read_ends`](super::read_ends) reports this offset as the end, so that the
-    /// caller appends again what follows the last complete record, not what follows the last one.
-    pub(crate) fn record_doubt(&self, partition: Partition, from: u64, end_exclusive: Option<u64>) {
+    /// caller appends again what was lost, not only what follows the record.
+    pub(crate) fn record_loss(&self, partition: Partition, offset: u64) {
         let mut tails = self.0.lock();
         let Some(tail) = tails.get_mut(partition.index()) else { return };
-        tail.summary = None;
-        tail.doubtful_from = Some(tail.doubtful_from.map_or(from, |earlier| earlier.min(from)));
-        tail.end_exclusive = end_exclusive.unwrap_or(tail.end_exclusive);
+        let lost_from = tail.lost_from.map_or(offset, |earlier| earlier.min(offset));
+        *tail = Tail { summary: None, end_exclusive: offset + 1, lost_from: Some(lost_from) };
     }
 
     /// Records what a read of the end of a partition has found. `end_exclusive` is the end itself; `found` is the
-    /// complete part of the partition.
+    /// part before a loss.
     pub(crate) fn record_end(&self, partition: Partition, end_exclusive: u64, found: TailSummary) {
         let mut tails = self.0.lock();
         let Some(tail) = tails.get_mut(partition.index()) else { return };
         // Also if it is lower than before: the caller compares it with its own records, and continues from there.
         tail.end_exclusive = end_exclusive;
         // An acknowledgement may have arrived since.
-        if tail.doubtful_from.is_none()
+        if tail.lost_from.is_none()
             && tail.summary.is_none_or(|known| known.end_exclusive < found.end_exclusive)
         {
             tail.summary = Some(found);
@@ -143,18 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_doubtful_until_the_next_acknowledgement() {
+    fn a_lost_end_is_reported_until_the_next_acknowledgement() {
         let tails = tails();
         tails.record_acknowledged(PARTITION(), 90, Some(position(70)));
-        tails.record_doubt(PARTITION(), 40, Some(41));
-        tails.record_doubt(PARTITION(), 50, None);
-        assert_eq!(tails.doubtful_from(PARTITION()), Some(40), "the earliest");
-        assert_eq!((tails.of(PARTITION()), tails.end_exclusive(PARTITION())), (None, 41));
+        tails.record_loss(PARTITION(), 40);
+        tails.record_loss(PARTITION(), 43);
+        assert_eq!(tails.lost_from(PARTITION()), Some(40), "the earliest");
+        assert_eq!((tails.of(PARTITION()), tails.end_exclusive(PARTITION())), (None, 44));
         tails.record_end(PARTITION(), 44, TailSummary { end_exclusive: 40, last_event: None });
         assert_eq!((tails.of(PARTITION()), tails.end_exclusive(PARTITION())), (None, 44));
-        assert_eq!(tails.doubtful_from(PARTITION()), Some(40), "reading the end does not repair it");
+        assert_eq!(tails.lost_from(PARTITION()), Some(40), "reading the end does not repair it");
         tails.record_acknowledged(PARTITION(), 44, Some(position(61)));
-        assert_eq!(tails.doubtful_from(PARTITION()), None);
+        assert_eq!(tails.lost_from(PARTITION()), None);
         assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 45, last_event: Some((44, position(61))) }));
     }
 }

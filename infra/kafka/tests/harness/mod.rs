@@ -126,14 +126,3 @@ pub(crate) async fn read_all(log: &KafkaEventLog) -> Vec<Vec<LogEntry>> {
     }
     all
 }
-
-/// The first `count` entries of a partition, whatever [`EventLog::ends`] reports.
-pub(crate) async fn read_all_in(log: &KafkaEventLog, partition: u16, count: usize) -> Vec<LogEntry> {
-    let of_partition = |record: &LogRecord| record.entry.partition() == Partition::new(partition);
-    let mut consumer = log.join(&format!("all {}", Uuid::new_v4()), "reader").await.unwrap();
-    let read = read_until(&mut consumer, Offset(0), |read| {
-        read.iter().filter(|record| of_partition(record)).count() >= count
-    })
-    .await;
-    read.into_iter().filter(of_partition).map(|record| record.entry).collect()
-}

@@ -3,7 +3,7 @@
 use diptych_kernel::ports::{CursorOutcome, Effect, EventLog, EventPage, EventStore, PortResult, RelayState};
 use tokio::time::Instant;
 
-use super::{Relay, State, StepResult, reacquire_lease, retry_in};
+use super::{Relay, Resumption, State, StepResult, retry_in};
 use crate::{batch::RelayBatch, leadership::Leadership};
 
 impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
@@ -32,8 +32,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
 
     /// Appends a batch to the log. If more events are known to exist, reads them meanwhile.
     ///
-    /// After an append of unknown outcome, the relay resumes from what the log has: it may have stored some of the
-    /// batch, or lost records that it had acknowledged before.
+    /// After an append of unknown outcome, the relay compares the log with its cursor again: the log may have lost records
+    /// that it had acknowledged before.
     pub(super) async fn publish(&mut self, mut leadership: Leadership, mut batch: RelayBatch) -> StepResult {
         batch.start_spans();
         let appended = if batch.has_more && leadership.prefetched.is_none() {
@@ -54,7 +54,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             self.metrics.report_ages(&batch.oldest);
             if error.effect() == Effect::Unknown {
                 batch.mark_failed("outcome_unknown");
-                return reacquire_lease(error);
+                let Leadership { fence, stored: cursor, published, .. } = leadership;
+                return retry_in(State::Resuming(Resumption { fence, cursor, published: Some(published) }), error);
             }
             let due = leadership.cursor_is_due();
             return retry_in(
