@@ -50,7 +50,9 @@ impl PartitionProgress {
 mod tests {
     use super::*;
 
-    const PARTITION: Partition = Partition::new(1);
+    fn partition() -> Partition {
+        Partition::new(1)
+    }
 
     #[test]
     fn one_record_is_sent_until_the_first_acknowledgement() {
@@ -58,7 +60,7 @@ mod tests {
         assert!(!progress.awaits_first_record());
         progress.record_sent();
         assert!(progress.awaits_first_record());
-        progress.check_delivery(PARTITION, 4, 0).unwrap();
+        progress.check_delivery(partition(), 4, 0).unwrap();
         progress.record_sent();
         assert!(!progress.awaits_first_record());
     }
@@ -69,7 +71,7 @@ mod tests {
         for offset in [-1_001, -1] {
             let mut progress = PartitionProgress::default();
             progress.record_sent();
-            assert_eq!(progress.check_delivery(PARTITION, offset, 3), Err(DeliveryFailure::NoOffset(PARTITION)));
+            assert_eq!(progress.check_delivery(partition(), offset, 3), Err(DeliveryFailure::NoOffset(partition())));
             assert!(progress.awaits_first_record());
         }
     }
@@ -77,20 +79,20 @@ mod tests {
     #[test]
     fn acknowledged_offsets_only_grow() {
         let mut progress = PartitionProgress::default();
-        assert_eq!(progress.check_delivery(PARTITION, 4, 4), Ok(4));
-        assert_eq!(progress.check_delivery(PARTITION, 7, 4), Ok(7), "another producer has written in between");
+        assert_eq!(progress.check_delivery(partition(), 4, 4), Ok(4));
+        assert_eq!(progress.check_delivery(partition(), 7, 4), Ok(7), "another producer has written in between");
         for offset in [0, 4, 7] {
             let lost_tail =
-                DeliveryFailure::LostTail { partition: PARTITION, offset: offset.try_into().unwrap(), known_end: 8 };
-            assert_eq!(progress.check_delivery(PARTITION, offset, 4), Err(lost_tail));
+                DeliveryFailure::LostTail { partition: partition(), offset: offset.try_into().unwrap(), known_end: 8 };
+            assert_eq!(progress.check_delivery(partition(), offset, 4), Err(lost_tail));
         }
     }
 
     #[test]
     fn an_offset_below_the_end_that_was_known_when_it_was_sent_is_a_lost_tail() {
         let mut progress = PartitionProgress::default();
-        let lost_tail = DeliveryFailure::LostTail { partition: PARTITION, offset: 9, known_end: 10 };
-        assert_eq!(progress.check_delivery(PARTITION, 9, 10), Err(lost_tail));
-        assert_eq!(progress.check_delivery(PARTITION, 10, 10), Ok(10));
+        let lost_tail = DeliveryFailure::LostTail { partition: partition(), offset: 9, known_end: 10 };
+        assert_eq!(progress.check_delivery(partition(), 9, 10), Err(lost_tail));
+        assert_eq!(progress.check_delivery(partition(), 10, 10), Ok(10));
     }
 }
