@@ -135,7 +135,8 @@ impl Appender {
         if let Some(failed) = current.as_ref() {
             failed.purge().await?;
         }
-        let new = Arc::new(IdempotentProducer::open(Arc::clone(&self.config), Arc::clone(&self.tails), partitions).await?);
+        let new =
+            Arc::new(IdempotentProducer::open(Arc::clone(&self.config), Arc::clone(&self.tails), partitions).await?);
         *current = Some(Arc::clone(&new));
         Ok(new)
     }

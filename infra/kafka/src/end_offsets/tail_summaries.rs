@@ -80,9 +80,7 @@ impl TailSummaries {
         // Also if it is lower than before: the caller compares it with its own records, and continues from there.
         tail.end_exclusive = end_exclusive;
         // An acknowledgement may have arrived since.
-        if tail.lost_from.is_none()
-            && tail.summary.is_none_or(|known| known.end_exclusive < found.end_exclusive)
-        {
+        if tail.lost_from.is_none() && tail.summary.is_none_or(|known| known.end_exclusive < found.end_exclusive) {
             tail.summary = Some(found);
         }
     }
@@ -153,6 +151,9 @@ mod tests {
         assert_eq!(tails.lost_from(PARTITION()), Some(40), "reading the end does not repair it");
         tails.record_acknowledged(PARTITION(), 44, Some(position(61)));
         assert_eq!(tails.lost_from(PARTITION()), None);
-        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 45, last_event: Some((44, position(61))) }));
+        assert_eq!(
+            tails.of(PARTITION()),
+            Some(TailSummary { end_exclusive: 45, last_event: Some((44, position(61))) })
+        );
     }
 }

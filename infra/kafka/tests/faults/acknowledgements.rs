@@ -3,7 +3,7 @@
 //! The mock does not check sequence numbers: it stores a request although it has refused the one before, as a broker
 //! does that has no state for the producer id on the partition.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use diptych_kernel::ports::{Effect, EventLog, Remedy};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -38,7 +38,7 @@ async fn a_record_reported_as_delivered_without_an_offset_fails_the_append() {
     })
     .await;
     let first = harness::event(0, 1);
-    log.append(&[first.clone()]).await.unwrap();
+    log.append(slice::from_ref(&first)).await.unwrap();
     cluster.broker_round_trip_time(1, ROUND_TRIP_TIME).unwrap();
     cluster.request_errors(PRODUCE, &[REFUSED]);
     let entries = [harness::event(0, 2), harness::event(0, 3)];

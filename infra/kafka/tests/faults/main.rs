@@ -8,6 +8,8 @@ mod failing_coordinator;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod random_acknowledgements;
+#[path = "../harness/writer.rs"]
+mod writer;
 
 use std::{sync::Arc, time::Duration};
 

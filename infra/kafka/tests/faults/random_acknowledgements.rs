@@ -3,18 +3,17 @@
 //! The mock does not check sequence numbers, so that a refused request is overtaken by the next one unless the appender
 //! prevents it or notices it.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use diptych_kafka::{KafkaConfig, KafkaEventLog};
+use diptych_kafka::KafkaConfig;
 use diptych_kernel::{
-    Position,
-    ports::{Effect, EventLog, LogEntry, Remedy},
+    ports::{EventLog, LogEntry},
     testing::{seeds, with_seed},
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::{Cluster, cluster_of, harness};
+use crate::{Cluster, cluster_of, harness, writer::Writer};
 
 const SEEDS_DEFAULT: u64 = 4;
 const CONCURRENT_RUNS: usize = 10;
@@ -53,45 +52,6 @@ fn inject_faults(cluster: &Cluster, topic: &str, rng: &mut SmallRng) {
     }
 }
 
-/// Writer that appends events at increasing positions. Like the relay, it appends again after a failure what was not
-/// acknowledged, and what is missing at the ends of the log.
-struct Writer {
-    log: Arc<KafkaEventLog>,
-    acknowledged: Vec<LogEntry>,
-    failures: usize,
-}
-
-impl Writer {
-    async fn write(&mut self, new: Vec<LogEntry>) {
-        let mut lost = Vec::new();
-        loop {
-            match self.log.append(&[lost.clone(), new.clone()].concat()).await {
-                Ok(()) => break self.acknowledged.extend(new),
-                Err(error) => {
-                    assert_eq!(error.remedy(), Remedy::Retry, "{error}");
-                    self.failures += 1;
-                    if error.effect() == Effect::Unknown {
-                        lost = self.lost_events().await;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Returns the acknowledged events that are behind the end of their partition.
-    async fn lost_events(&self) -> Vec<LogEntry> {
-        let ends: Vec<Option<Position>> = loop {
-            // The brokers may be slow or without a leader for a moment.
-            if let Ok(ends) = self.log.ends().await {
-                break ends.into_iter().map(|end| end.last_event).collect();
-            }
-        };
-        let is_lost =
-            |entry: &&LogEntry| Some(harness::position_of(entry)) > ends[entry.partition().index()];
-        self.acknowledged.iter().filter(is_lost).cloned().collect()
-    }
-}
-
 /// Returns whether `records` contains `expected`, in order, possibly with others in between.
 fn contains_in_order(records: &[LogEntry], expected: impl Iterator<Item = LogEntry>) -> bool {
     let mut records = records.iter();
@@ -111,7 +71,7 @@ async fn every_acknowledged_record_is_on_the_log(seed: u64) -> usize {
     })
     .await;
     log.ends().await.unwrap();
-    let mut writer = Writer { log: Arc::clone(&log), acknowledged: Vec::new(), failures: 0 };
+    let mut writer = Writer::new(&log);
     let mut next = 1;
     for _ in 0..ROUNDS {
         inject_faults(&cluster, &topic, &mut rng);
