@@ -92,7 +92,7 @@ impl DeliveryContext {
         self.has_raised_epoch.load(Ordering::SeqCst)
     }
 
-    /// Returns whether the first record on a partition waits for its acknowledgement, so that nothing may be sent there.
+    /// Returns whether the first record on a partition waits for its acknowledgement, so that no other may be sent.
     pub(super) fn awaits_first_record(&self, partition: Partition) -> bool {
         self.partitions.lock().get(partition.index()).is_some_and(|progress| progress.awaits_first_record())
     }

@@ -7,10 +7,12 @@
 //! append starts a new producer. A request that was on its way to a broker at that moment may still arrive, in order,
 //! after records of the new producer: these are repeats, with positions that readers already know.
 //!
-//! **An acknowledgement is believed only with an offset that fits**: a record that is reported as delivered without one,
-//! or below an offset that its partition has reached before, fails the append and abandons the producer. In the second
-//! case, [`EventLog::ends`](diptych_kernel::ports::EventLog::ends) then reports the end before the loss. A broker checks the order of requests only if it knows the producer id, so a new producer has one record in flight on
-//! each partition until that is acknowledged, and a producer whose epoch librdkafka raises is abandoned.
+//! **An acknowledgement is believed only with an offset that fits**: a record that is reported as delivered without
+//! one, or below an offset that its partition has reached before, fails the append and abandons the producer. In the
+//! second case, [`EventLog::ends`](diptych_kernel::ports::EventLog::ends) then reports the end before the loss.
+//!
+//! **A broker checks the order of requests only if it knows the producer id**. So a new producer has one record in
+//! flight on each partition until that is acknowledged, and a producer whose epoch librdkafka raises is abandoned.
 
 mod delivery;
 mod delivery_context;

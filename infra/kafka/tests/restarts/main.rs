@@ -26,7 +26,7 @@ const PROGRESS_MAX: Duration = Duration::from_secs(120);
 async fn start_kafka() -> Option<Stack> {
     let config = StackConfig::for_test([Server::Kafka]).unwrap();
     if let Err(missing) = Tools::at(&config.paths).check(Server::Kafka.package()) {
-        assert!(!env::var_os("CI").is_some_and(|value| !value.is_empty()), "{missing}");
+        assert!(env::var_os("CI").is_none_or(|value| value.is_empty()), "{missing}");
         println!("skipped: {missing}");
         return None;
     }

@@ -32,8 +32,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
 
     /// Appends a batch to the log. If more events are known to exist, reads them meanwhile.
     ///
-    /// After an append of unknown outcome, the relay compares the log with its cursor again: the log may have lost records
-    /// that it had acknowledged before.
+    /// After an append of unknown outcome, the relay compares the log with its cursor again: the log may have lost
+    /// records that it had acknowledged before.
     pub(super) async fn publish(&mut self, mut leadership: Leadership, mut batch: RelayBatch) -> StepResult {
         batch.start_spans();
         let appended = if batch.has_more && leadership.prefetched.is_none() {

@@ -1,8 +1,8 @@
 //! Log that loses acknowledged records at its end, as after an unclean leader election.
 
-use std::{
-    mem,
-    sync::{Arc, Mutex},
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use diptych_embedded::{EmbeddedConsumer, EmbeddedEventLog};
@@ -10,26 +10,27 @@ use diptych_kernel::{
     Partitions,
     ports::{EventLog, LogEntry, PartitionEnd, PortError, PortResult},
 };
+use tokio::sync::watch;
 
 /// A log that can lose its end. The next append notices it, stores nothing, and fails with an unknown outcome.
 pub(crate) struct LossyLog {
-    log: Mutex<Arc<EmbeddedEventLog>>,
-    has_unnoticed_loss: Mutex<bool>,
+    log: watch::Sender<Arc<EmbeddedEventLog>>,
+    has_unnoticed_loss: AtomicBool,
 }
 
 impl LossyLog {
     pub(crate) fn new(log: &Arc<EmbeddedEventLog>) -> Arc<Self> {
-        Arc::new(Self { log: Mutex::new(Arc::clone(log)), has_unnoticed_loss: Mutex::new(false) })
+        Arc::new(Self { log: watch::Sender::new(Arc::clone(log)), has_unnoticed_loss: AtomicBool::new(false) })
     }
 
     /// Replaces the log by what is left of it.
     pub(crate) fn lose_end(&self, rest: &Arc<EmbeddedEventLog>) {
-        *self.log.lock().unwrap() = Arc::clone(rest);
-        *self.has_unnoticed_loss.lock().unwrap() = true;
+        self.log.send_replace(Arc::clone(rest));
+        self.has_unnoticed_loss.store(true, Ordering::SeqCst);
     }
 
     fn log(&self) -> Arc<EmbeddedEventLog> {
-        Arc::clone(&self.log.lock().unwrap())
+        Arc::clone(&self.log.borrow())
     }
 }
 
@@ -41,7 +42,7 @@ impl EventLog for LossyLog {
     }
 
     async fn append(&self, entries: &[LogEntry]) -> PortResult<()> {
-        if mem::take(&mut *self.has_unnoticed_loss.lock().unwrap()) {
+        if self.has_unnoticed_loss.swap(false, Ordering::SeqCst) {
             return Err(PortError::unknown("the log has lost acknowledged records"));
         }
         self.log().append(entries).await
