@@ -58,6 +58,11 @@ pub(crate) fn admin(config: &KafkaConfig) -> ClientConfig {
 /// `message.timeout.ms=0` librdkafka never drops a record from the middle of the queue and sends what is behind it: the
 /// appender alone times out, and then purges everything. With `enable.gapless.guarantee` the whole producer stops when
 /// a broker refuses a request permanently. With `acks=all` an acknowledged record is durable.
+///
+/// `debug=eos` is part of them: librdkafka raises the epoch of an idempotent producer by itself
+/// (`rd_kafka_idemp_drain_epoch_bump`), and no setting prevents it, no error reports it, and statistics report it only
+/// afterwards. Its debug log does, before the epoch is raised. This context writes a line when the producer gets an id
+/// and when a request is refused, none per record.
 pub(crate) fn producer(config: &KafkaConfig) -> ClientConfig {
     let mut client = common(config, "diptych-relay");
     client
@@ -73,7 +78,10 @@ pub(crate) fn producer(config: &KafkaConfig) -> ClientConfig {
         .set("linger.ms", (config.linger.as_secs_f64() * 1e3).to_string())
         .set("queue.buffering.max.messages", config.queue_records_max.max(1).to_string())
         .set("queue.buffering.max.kbytes", config.queue_kib_max.max(1).to_string())
-        .set("message.max.bytes", config.record_bytes_max.to_string());
+        .set("message.max.bytes", config.record_bytes_max.to_string())
+        .set_log_level(RDKafkaLogLevel::Debug);
+    let debug = config.extra.get("debug").map(|contexts| format!("{contexts},eos"));
+    client.set("debug", debug.as_deref().unwrap_or("eos"));
     if !config.extra.contains_key("compression.type") {
         client.set("compression.type", "lz4");
     }

@@ -65,3 +65,67 @@ impl EventLog for KafkaEventLog {
         KafkaConsumer::join(Arc::clone(&self.config), group, member).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::slice;
+
+    use bytes::Bytes;
+    use diptych_kernel::{
+        EventMetadata, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+        ports::{Effect, Offset, Remedy},
+    };
+    use rdkafka::mocking::MockCluster;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::record::TailSummary;
+
+    fn partition() -> Partition {
+        Partition::new(0)
+    }
+
+    fn position(number: i64) -> Position {
+        Position::from_i64(number).unwrap()
+    }
+
+    fn event(number: i64) -> LogEntry {
+        LogEntry::Event(RecordedEvent {
+            position: position(number),
+            partition: partition(),
+            stream_id: StreamId::new("stream").unwrap(),
+            version: Version::new(u32::try_from(number).unwrap()),
+            event_type: "test.v1.Happened".into(),
+            payload: Bytes::new(),
+            metadata: EventMetadata::default(),
+            request_id: RequestId::from_uuid(Uuid::from_u128(1)),
+            recorded_at: Timestamp::from_micros(1_764_151_445_000_000),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_lost_end_fails_the_append_that_finds_it_and_is_reported_until_records_follow_it_again() {
+        let cluster = MockCluster::new(1).unwrap();
+        let config = KafkaConfig::new(cluster.bootstrap_servers(), "events");
+        cluster.create_topic(&config.topic, 1, 1).unwrap();
+        let log = KafkaEventLog::open(config).await.unwrap();
+        log.append(&[event(1), event(2)]).await.unwrap();
+        // As if the log had held eight more records, which it lost; and the mock cannot.
+        let before = TailSummary { end_exclusive: 10, last_event: Some((9, position(10))) };
+        log.tails.record_end(partition(), before.end_exclusive, before);
+
+        let error = log.append(&[event(11), event(12)]).await.unwrap_err();
+        assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
+        assert!(error.to_string().contains("stored at offset 2, and the partition ended at 10"), "{error}");
+        // Not the event that was stored behind the loss.
+        let lost = PartitionEnd { next_offset: Offset(2), last_event: Some(position(2)) };
+        assert_eq!(log.ends().await.unwrap(), slice::from_ref(&lost));
+        assert_eq!(log.ends().await.unwrap(), [lost]);
+
+        log.append(&(3..=12).map(event).collect::<Vec<_>>()).await.unwrap();
+        let end = log.ends().await.unwrap()[0];
+        assert_eq!(end.last_event, Some(position(12)));
+        // The event that found the loss is on the log, and the one behind it may be.
+        assert!((13..=14).contains(&end.next_offset.0), "{end:?}");
+    }
+}

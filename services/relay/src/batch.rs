@@ -36,10 +36,10 @@ impl RelayBatch {
         self.spans.get_or_insert_with(|| BatchSpans::start(&mut self.entries));
     }
 
-    /// Marks the spans as failed: another relay leads, and publishes the events of this batch.
-    pub(crate) fn mark_fenced(&self) {
+    /// Marks the spans as failed: the batch is discarded, and its events are read again, by this relay or another.
+    pub(crate) fn mark_failed(&self, error_type: &'static str) {
         if let Some(spans) = &self.spans {
-            spans.fail("fenced");
+            spans.fail(error_type);
         }
     }
 }

@@ -13,6 +13,8 @@
 //!      |                                        cursor is due +-> MovingCursor
 //!      |                                                              |
 //!      +--------------------------------------------------------------+ fenced
+//!
+//!   Publishing, append of unknown outcome ---> Resuming
 //! ```
 //!
 //! Invariants of every state (G4, G5):
@@ -21,6 +23,8 @@
 //!   last record of a partition shows everything that the partition holds, and a new leader resumes from it.
 //! - The position read up to and the position published up to are separate fields. The cursor is stored from the second
 //!   only, and that advances over acknowledged records only.
+//! - After an append of unknown outcome, the log may have lost records that it had acknowledged. The relay compares log
+//!   and cursor again, and publishes again whatever is not acknowledged.
 //! - Appending a record again is always allowed. Two leaders that overlap for a moment repeat events and watermarks;
 //!   they never omit one.
 //!

@@ -54,6 +54,25 @@ pub(crate) fn compare(partitions: Partitions, cursor: &RelayCursor, ends: &[Part
     start
 }
 
+/// Compares the log with what this leader has stored and published so far, after an append of unknown outcome.
+///
+/// Events behind the published ones are appended again, although the log may hold some: only an acknowledgement shows
+/// that nothing is missing before them. An end behind the published events is a loss, as in [`compare`].
+pub(crate) fn compare_again(
+    partitions: Partitions,
+    stored: &RelayCursor,
+    published: &HighWatermark,
+    ends: &[PartitionEnd],
+) -> ResumePoint {
+    let mut start = compare(partitions, &published.cursor_after(stored), ends);
+    for (on_log, published) in start.on_log.last_positions.iter_mut().zip(&published.last_positions) {
+        *on_log = (*on_log).min(*published);
+    }
+    start.read_up_to = start.read_up_to.min(published.up_to);
+    start.on_log.up_to = start.read_up_to;
+    start
+}
+
 /// Looks up the last event of each partition of the log in the write database. Returns the first that is missing.
 pub(crate) async fn find_unknown_end<S: EventStore>(
     store: &S,
@@ -124,6 +143,35 @@ mod tests {
     fn a_recreated_log_is_filled_from_the_start() {
         let start = compare_two([12, 10, 0], [end(0, None), end(0, None)]);
         assert_eq!((start.read_up_to, start.lost), (at(0), vec![Partition::new(0)]));
+    }
+
+    /// Compares after a leader has published up to `published`, with a cursor of `[5, 5, 4]`.
+    fn compare_two_again(published: [i64; 3], ends: [PartitionEnd; 2]) -> ResumePoint {
+        let stored = RelayCursor { published_up_to: at(5), last_positions: vec![at(5), at(4)] };
+        let published =
+            HighWatermark { up_to: at(published[0]), last_positions: vec![at(published[1]), at(published[2])] };
+        compare_again(Partitions::new(2).unwrap(), &stored, &published, &ends)
+    }
+
+    #[test]
+    fn events_that_were_not_acknowledged_are_published_again() {
+        let start = compare_two_again([12, 10, 7], [end(9, Some(14)), end(2, Some(7))]);
+        assert_eq!((start.read_up_to, start.lost), (at(12), vec![]));
+        assert_eq!(start.on_log.last_positions, vec![at(10), at(7)]);
+    }
+
+    #[test]
+    fn an_end_behind_the_published_events_is_lost_although_the_cursor_is_behind_it_too() {
+        let start = compare_two_again([12, 10, 7], [end(2, Some(8)), end(2, Some(7))]);
+        assert_eq!((start.read_up_to, start.lost), (at(8), vec![Partition::new(0)]));
+        assert_eq!(start.on_log.last_positions, vec![at(8), at(7)]);
+    }
+
+    #[test]
+    fn a_lost_end_that_is_being_published_again_is_still_lost() {
+        let start = compare_two_again([2, 2, 4], [end(9, Some(3)), end(2, Some(4))]);
+        assert_eq!((start.read_up_to, start.lost), (at(2), vec![Partition::new(0)]));
+        assert_eq!(start.on_log.last_positions, vec![at(2), at(4)]);
     }
 
     #[test]

@@ -9,16 +9,19 @@ use std::{
     time::Duration,
 };
 
-use diptych_kernel::ports::{PortError, PortResult};
+use diptych_kernel::{
+    Partition, Partitions,
+    ports::{PortError, PortResult},
+};
 use parking_lot::Mutex;
 use rdkafka::{
     config::FromClientConfigAndContext,
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseProducer, BaseRecord, Producer, PurgeConfig},
 };
 use tokio::sync::futures::Notified;
 
-use super::delivery::{DeliveryContext, DeliveryOpaque};
+use super::delivery_context::{DeliveryContext, DeliveryOpaque};
 use crate::{blocking::run_blocking, client_config, config::KafkaConfig, end_offsets::TailSummaries, error};
 
 /// Maximum time that the polling thread runs after its producer was dropped. Delivery reports end a poll at once.
@@ -38,10 +41,27 @@ pub(super) struct IdempotentProducer {
 /// A record to send. It is handed back if it cannot be enqueued.
 pub(super) type ProducerRecord<'a> = BaseRecord<'a, str, [u8], Box<DeliveryOpaque>>;
 
+/// Reason why a record was not enqueued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EnqueueError {
+    /// The queue is full; there is room later.
+    QueueFull,
+    /// The first record on the partition waits for its acknowledgement.
+    AwaitingFirstRecord,
+    /// The producer has failed.
+    ProducerFailed,
+    /// The producer refuses the record.
+    Refused(RDKafkaErrorCode),
+}
+
 impl IdempotentProducer {
-    pub(super) async fn open(config: Arc<KafkaConfig>, tails: Arc<TailSummaries>) -> PortResult<Self> {
+    pub(super) async fn open(
+        config: Arc<KafkaConfig>,
+        tails: Arc<TailSummaries>,
+        partitions: Partitions,
+    ) -> PortResult<Self> {
         run_blocking("create a producer", move || {
-            let context = DeliveryContext::new(tails);
+            let context = DeliveryContext::new(tails, partitions);
             let producer = BaseProducer::from_config_and_context(&client_config::producer(&config), context);
             let producer = Arc::new(producer.map_err(error::client_creation)?);
             let is_dropped = Arc::new(AtomicBool::new(false));
@@ -59,20 +79,42 @@ impl IdempotentProducer {
         .await
     }
 
-    /// Enqueues a record, or hands it back.
+    /// Enqueues a record of a partition, or hands it back.
     #[allow(clippy::result_large_err, reason = "the record is handed back, as rdkafka does")]
-    pub(super) fn enqueue<'a>(&self, record: ProducerRecord<'a>) -> Result<(), (KafkaError, ProducerRecord<'a>)> {
-        let is_closed = self.is_closed.lock();
+    pub(super) fn enqueue<'a>(
+        &self,
+        partition: Partition,
+        record: ProducerRecord<'a>,
+    ) -> Result<(), (EnqueueError, ProducerRecord<'a>)> {
+        let (is_closed, context) = (self.is_closed.lock(), self.producer.context());
         // Nothing may be sent behind a record that has failed.
-        if *is_closed || self.producer.context().has_failed() {
-            return Err((KafkaError::Canceled, record));
+        if *is_closed || context.has_failed() {
+            return Err((EnqueueError::ProducerFailed, record));
         }
-        self.producer.send(record)
+        if context.awaits_first_record(partition) {
+            return Err((EnqueueError::AwaitingFirstRecord, record));
+        }
+        self.producer.send(record).map_err(|(error, record)| match error {
+            KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) => (EnqueueError::QueueFull, record),
+            error => (EnqueueError::Refused(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fatal)), record),
+        })?;
+        context.record_sent(partition);
+        Ok(())
     }
 
-    /// Completes when a record has left the queue.
-    pub(super) fn queue_space(&self) -> Notified<'_> {
-        self.producer.context().queue_space()
+    /// Completes when a record has left the queue, or the producer has failed.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.producer.context().changed()
+    }
+
+    /// Waits until a record has failed, or librdkafka has raised the producer's epoch.
+    pub(super) async fn failed(&self) {
+        self.producer.context().failed().await;
+    }
+
+    /// Returns whether librdkafka has raised the producer's epoch.
+    pub(super) fn has_raised_epoch(&self) -> bool {
+        self.producer.context().has_raised_epoch()
     }
 
     /// Returns whether a record, or the producer as a whole, has failed.

@@ -6,17 +6,27 @@
 //! the whole producer is abandoned: its undelivered records are purged before the caller gets the error. The next
 //! append starts a new producer. A request that was on its way to a broker at that moment may still arrive, in order,
 //! after records of the new producer: these are repeats, with positions that readers already know.
+//!
+//! **An acknowledgement is believed only with an offset that fits**: a record that is reported as delivered without
+//! one, or below an offset that its partition has reached before, fails the append and abandons the producer. In the
+//! second case, [`EventLog::ends`](diptych_kernel::ports::EventLog::ends) then reports the end before the loss.
+//!
+//! **A broker checks the order of requests only if it knows the producer id**. So a new producer has one record in
+//! flight on each partition until that is acknowledged, and a producer whose epoch librdkafka raises is abandoned.
 
 mod delivery;
+mod delivery_context;
+mod delivery_failure;
 mod idempotent_producer;
+mod partition_progress;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Partitions,
     ports::{LogEntry, PortError, PortResult},
 };
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use tokio::{
     sync::Mutex,
     task::yield_now,
@@ -24,13 +34,14 @@ use tokio::{
 };
 
 use self::{
-    delivery::{AppendBatch, DeliveryOpaque, DeliveryProgress},
-    idempotent_producer::{IdempotentProducer, ProducerRecord},
+    delivery::{AppendBatch, DeliveryProgress},
+    delivery_context::DeliveryOpaque,
+    delivery_failure::DeliveryFailure,
+    idempotent_producer::{EnqueueError, IdempotentProducer, ProducerRecord},
 };
 use crate::{
     config::KafkaConfig,
     end_offsets::TailSummaries,
-    error::{advice, is_purged},
     record::{check_time, encode, encoded_bytes_max},
 };
 
@@ -53,14 +64,6 @@ impl fmt::Debug for Appender {
     }
 }
 
-/// Reason why not all entries could be enqueued.
-enum EnqueueFailure {
-    /// The record was refused, or an earlier one has failed.
-    Code(RDKafkaErrorCode),
-    /// The queue was still full when the timeout passed.
-    QueueFull,
-}
-
 impl Appender {
     pub(crate) fn new(config: Arc<KafkaConfig>, tails: Arc<TailSummaries>) -> Self {
         Self { config, tails, producer: Mutex::new(None) }
@@ -73,21 +76,32 @@ impl Appender {
         }
         self.check(entries, partitions)?;
         let deadline = Instant::now() + self.config.append_wait_max;
-        let producer = self.working_producer().await?;
+        let producer = self.working_producer(partitions).await?;
         let batch = Arc::new(AppendBatch::default());
         let enqueue_failure = self.enqueue_all(&producer, &batch, entries, deadline).await?;
-        let is_in_time = timeout_at(deadline, batch.completed_or_failed()).await.is_ok();
+        // The records behind a failed one are never sent, so their reports come only after a purge.
+        let is_complete = tokio::select! {
+            biased;
+            is_in_time = timeout_at(deadline, batch.completed()) => is_in_time.is_ok(),
+            () = producer.failed() => false,
+        };
         let progress = batch.progress();
-        if enqueue_failure.is_none() && is_in_time && progress.failure.is_none() {
+        if enqueue_failure.is_none() && is_complete && progress.failure.is_none() {
             return Ok(());
         }
-        if matches!(enqueue_failure, Some(EnqueueFailure::QueueFull)) && progress.enqueued == 0 {
+        if enqueue_failure == Some(EnqueueError::QueueFull) && progress.enqueued == 0 {
             return Err(queue_full(&self.config));
         }
         self.abandon(&producer).await?;
         // A purged record gets its report at once; the outcome of a record without a report is unknown.
         let is_known = timeout(PURGE_WAIT_MAX, batch.completed()).await.is_ok();
-        Err(append_error(&self.config, enqueue_failure.as_ref(), is_known, &batch.progress(), entries.len()))
+        let producer_failure = match enqueue_failure {
+            Some(EnqueueError::Refused(code)) => Some(DeliveryFailure::Code(code)),
+            _ if producer.has_raised_epoch() => Some(DeliveryFailure::EpochRaised),
+            Some(EnqueueError::ProducerFailed) => Some(DeliveryFailure::Code(RDKafkaErrorCode::Fatal)),
+            Some(EnqueueError::QueueFull | EnqueueError::AwaitingFirstRecord) | None => None,
+        };
+        Err(append_error(&self.config, producer_failure, is_known, &batch.progress(), entries.len()))
     }
 
     /// Rejects entries that can never be appended, before any entry is.
@@ -114,7 +128,7 @@ impl Appender {
     }
 
     /// Returns the current producer, or a new one if there is none or it has failed.
-    async fn working_producer(&self) -> PortResult<Arc<IdempotentProducer>> {
+    async fn working_producer(&self, partitions: Partitions) -> PortResult<Arc<IdempotentProducer>> {
         let mut current = self.producer.lock().await;
         if let Some(producer) = current.as_ref().filter(|producer| !producer.has_failed()) {
             return Ok(Arc::clone(producer));
@@ -123,7 +137,8 @@ impl Appender {
         if let Some(failed) = current.as_ref() {
             failed.purge().await?;
         }
-        let new = Arc::new(IdempotentProducer::open(Arc::clone(&self.config), Arc::clone(&self.tails)).await?);
+        let new =
+            Arc::new(IdempotentProducer::open(Arc::clone(&self.config), Arc::clone(&self.tails), partitions).await?);
         *current = Some(Arc::clone(&new));
         Ok(new)
     }
@@ -136,15 +151,18 @@ impl Appender {
         Ok(())
     }
 
-    /// Enqueues entries until all are, or one cannot be.
+    /// Enqueues entries until all are, or one cannot be. The first entry of each partition goes first, so that a new
+    /// producer waits for all partitions' first records at the same time.
     async fn enqueue_all(
         &self,
         producer: &IdempotentProducer,
         batch: &Arc<AppendBatch>,
         entries: &[LogEntry],
         deadline: Instant,
-    ) -> PortResult<Option<EnqueueFailure>> {
-        for (index, entry) in entries.iter().enumerate() {
+    ) -> PortResult<Option<EnqueueError>> {
+        let mut has_entry = BTreeSet::new();
+        let (first, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| has_entry.insert(entry.partition()));
+        for (index, entry) in first.into_iter().chain(others).enumerate() {
             if index % ENTRIES_PER_YIELD == ENTRIES_PER_YIELD - 1 {
                 yield_now().await;
             }
@@ -161,10 +179,10 @@ impl Appender {
         batch: &Arc<AppendBatch>,
         entry: &LogEntry,
         deadline: Instant,
-    ) -> PortResult<Option<EnqueueFailure>> {
+    ) -> PortResult<Option<EnqueueError>> {
         let partition = entry.partition();
         let encoded = encode(entry, &self.config.ce_source, self.tails.of(partition))?;
-        let opaque = Box::new(DeliveryOpaque::new(batch, entry));
+        let opaque = Box::new(DeliveryOpaque::new(batch, entry, self.tails.end_exclusive(partition)));
         let mut record: ProducerRecord<'_> = ProducerRecord::with_opaque_to(&self.config.topic, opaque)
             .partition(i32::from(partition.number()))
             .headers(encoded.headers);
@@ -172,20 +190,20 @@ impl Appender {
         record.payload = encoded.payload;
         loop {
             // Registered before the attempt, so that a record that leaves the queue in between is not missed.
-            let queue_space = producer.queue_space();
-            match producer.enqueue(record) {
+            let changed = producer.changed();
+            let failure = match producer.enqueue(partition, record) {
                 Ok(()) => {
                     batch.record_enqueued();
                     return Ok(None);
                 }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => record = returned,
-                Err((error, _)) => {
-                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fatal);
-                    return Ok(Some(EnqueueFailure::Code(code)));
+                Err((failure @ (EnqueueError::QueueFull | EnqueueError::AwaitingFirstRecord), returned)) => {
+                    record = returned;
+                    failure
                 }
-            }
-            if timeout_at(deadline, queue_space).await.is_err() {
-                return Ok(Some(EnqueueFailure::QueueFull));
+                Err((failure, _)) => return Ok(Some(failure)),
+            };
+            if timeout_at(deadline, changed).await.is_err() {
+                return Ok(Some(failure));
             }
         }
     }
@@ -202,26 +220,22 @@ fn queue_full(config: &KafkaConfig) -> PortError {
 /// The error of a failed append: whether any of it may be stored, and whether an operator has to act.
 fn append_error(
     config: &KafkaConfig,
-    enqueue_failure: Option<&EnqueueFailure>,
+    producer_failure: Option<DeliveryFailure>,
     is_known: bool,
     progress: &DeliveryProgress,
     entries_count: usize,
 ) -> PortError {
     let (topic, servers) = (&config.topic, &config.bootstrap_servers);
-    let enqueue_code = match enqueue_failure {
-        Some(EnqueueFailure::Code(code)) => Some(*code),
-        Some(EnqueueFailure::QueueFull) | None => None,
-    };
     // The first failure is the cause; the records behind it were purged because of it.
-    let cause = progress.failure.filter(|code| !is_purged(*code)).or(enqueue_code);
+    let cause = progress.failure.filter(|failure| !failure.is_purged()).or(producer_failure);
     let reason = match cause {
-        Some(code) => code.to_string(),
+        Some(failure) => failure.to_string(),
         None => format!(
             "not acknowledged within {:?}; check that these brokers (kafka.bootstrap_servers) are up",
             config.append_wait_max
         ),
     };
-    let advice = cause.and_then(advice);
+    let advice = cause.and_then(DeliveryFailure::advice);
     let hint = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
     let delivered = progress.delivered;
     let message = format!(

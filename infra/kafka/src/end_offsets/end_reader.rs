@@ -28,8 +28,8 @@ use crate::{
     record::{RecordSummary, TailSummary, partition_and_offset, summarize},
 };
 
-/// Reads the end of every partition, and records what it found in `tails`. Blocks for at most about three times
-/// [`KafkaConfig::request_timeout`].
+/// Reads the end of every partition, and records what it found in `tails`. A partition that has lost its end is
+/// reported without the records behind the loss. Blocks for at most about three times [`KafkaConfig::request_timeout`].
 pub(crate) fn read_ends(
     config: &KafkaConfig,
     partitions: Partitions,
@@ -42,19 +42,24 @@ pub(crate) fn read_ends(
     // The starts first: a record that arrives in between makes a partition longer, not inconsistent.
     let starts = reader.offsets(partitions, KafkaOffset::Beginning)?;
     let ends = reader.offsets(partitions, KafkaOffset::End)?;
-    for (partition, (start, end)) in partitions.iter().zip(starts.into_iter().zip(&ends)) {
+    let complete_ends: Vec<u64> = partitions
+        .iter()
+        .zip(&ends)
+        .map(|(partition, end)| tails.lost_from(partition).map_or(*end, |lost_from| lost_from.min(*end)))
+        .collect();
+    for (partition, (start, end)) in partitions.iter().zip(starts.into_iter().zip(&complete_ends)) {
         reader.searches.insert(partition, LastEventSearch::new(start, *end));
     }
     let last_events = reader.run();
     // Destroying the consumer takes a tenth of a second, so the caller does not wait for it.
     drop(tokio::task::spawn_blocking(move || drop(reader.consumer)));
     let last_events = last_events?;
-    let end_of = |(partition, end): (Partition, u64)| {
+    let end_of = |(partition, (end, complete_end)): (Partition, (u64, u64))| {
         let last_event = last_events.get(&partition).copied().flatten();
-        tails.record_end(partition, TailSummary { end_exclusive: end, last_event });
-        PartitionEnd { next_offset: Offset(end), last_event: last_event.map(|(_, position)| position) }
+        tails.record_end(partition, end, TailSummary { end_exclusive: complete_end, last_event });
+        PartitionEnd { next_offset: Offset(complete_end), last_event: last_event.map(|(_, position)| position) }
     };
-    Ok(partitions.iter().zip(ends).map(end_of).collect())
+    Ok(partitions.iter().zip(ends.into_iter().zip(complete_ends)).map(end_of).collect())
 }
 
 /// Offset and position of the last event of each partition; `None` if it has no event.

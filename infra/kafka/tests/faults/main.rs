@@ -1,11 +1,15 @@
 //! Brokers that fail in chosen ways: librdkafka's own mock cluster, so that no server is needed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
+mod acknowledgements;
 mod failed_appends;
 mod failing_coordinator;
 #[allow(dead_code, reason = "other test binaries use the rest")]
 #[path = "../harness/mod.rs"]
 mod harness;
+mod random_acknowledgements;
+#[path = "../harness/writer.rs"]
+mod writer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +20,13 @@ type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 /// A cluster of one broker with a topic, and the log on it.
 async fn cluster(change: impl FnOnce(&mut KafkaConfig)) -> (Cluster, Arc<KafkaEventLog>) {
+    cluster_of(1, change).await
+}
+
+/// A cluster of several brokers with a topic, and the log on it.
+async fn cluster_of(brokers: i32, change: impl FnOnce(&mut KafkaConfig)) -> (Cluster, Arc<KafkaEventLog>) {
     harness::show_logs();
-    let cluster = MockCluster::new(1).unwrap();
+    let cluster = MockCluster::new(brokers).unwrap();
     let mut config = harness::config(&cluster.bootstrap_servers());
     // The mock waits three seconds for further members before it assigns partitions to the first.
     config.session_timeout = Duration::from_secs(10);

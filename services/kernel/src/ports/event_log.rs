@@ -135,10 +135,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// Appends entries to their partitions, and returns when all are durable.
     ///
     /// # Errors
-    /// After an error, the log may hold, for each partition, any prefix of the partition's entries, in order.
+    /// After an error, the log may hold, for each partition, any prefix of the partition's entries, in order. After one
+    /// of unknown effect, it may also have lost records that it acknowledged before: the caller compares them with
+    /// the [ends](Self::ends), and appends again what is lost and what was not acknowledged.
     fn append(&self, entries: &[LogEntry]) -> impl Future<Output = PortResult<()>> + Send;
 
-    /// Returns the end of every partition, in order of partition.
+    /// Returns the end of every partition, in order of partition. If the log has noticed in an append that
+    /// it lost acknowledged records, this is the end before the loss.
     fn ends(&self) -> impl Future<Output = PortResult<Vec<PartitionEnd>>> + Send;
 
     /// Joins a consumer group as a static member. `member` identifies the member across restarts: a member that soon

@@ -1,14 +1,14 @@
 //! Steps around a leadership: acquiring the lease, resuming, and stepping down.
 
-use diptych_kernel::ports::{EventLog, EventStore, Fence, LeaseOutcome, PortError, RelayCursor, RelayState};
+use diptych_kernel::ports::{EventLog, EventStore, LeaseOutcome, PortError, RelayCursor, RelayState};
 use tokio::time::Instant;
 
-use super::{Relay, State, StepResult, retry_in};
+use super::{Relay, Resumption, State, StepResult, retry_in};
 use crate::{
     error::RelayError,
     leadership::Leadership,
     metrics::{EventAge, OldestUnpublished},
-    resume::{compare, find_unknown_end},
+    resume::{compare, compare_again, find_unknown_end},
 };
 
 impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
@@ -20,7 +20,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 let published_up_to = cursor.published_up_to.as_i64();
                 tracing::info!(fence = fence.0, published_up_to, "acquired the lease; this relay leads");
                 self.metrics.lease_held.set(1.0);
-                Ok(State::Resuming(fence, cursor))
+                Ok(State::Resuming(Resumption { fence, cursor, published: None }))
             }
             Ok(LeaseOutcome::HeldByOther { owner, .. }) => {
                 tracing::debug!(owner, "another relay leads");
@@ -34,12 +34,12 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
 
     /// Compares the log with the cursor and determines where to continue. Does not extend the lease; if it expires
     /// meanwhile, the first move of the cursor is fenced.
-    pub(super) async fn resume(&self, fence: Fence, cursor: RelayCursor) -> StepResult {
+    pub(super) async fn resume(&self, resumption: Resumption) -> StepResult {
         let ends = match self.log.ends().await {
             Ok(ends) => ends,
             Err(error) => {
-                self.report_age_of_first_unpublished(&cursor).await;
-                return reacquire_lease(error);
+                self.report_age_of_first_unpublished(&resumption.cursor).await;
+                return resume_later(resumption, error);
             }
         };
         match find_unknown_end(&*self.store, self.partitions, &ends).await {
@@ -47,9 +47,13 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             Ok(Some((partition, position))) => {
                 return Err(RelayError::DatabaseWentBack { partition, position }.into());
             }
-            Err(error) => return reacquire_lease(error),
+            Err(error) => return resume_later(resumption, error),
         }
-        let start = compare(self.partitions, &cursor, &ends);
+        let Resumption { fence, cursor, published } = resumption;
+        let start = match &published {
+            Some(published) => compare_again(self.partitions, &cursor, published, &ends),
+            None => compare(self.partitions, &cursor, &ends),
+        };
         if !start.lost.is_empty() {
             let partitions: Vec<u16> = start.lost.iter().map(|partition| partition.number()).collect();
             let from_exclusive = start.read_up_to.as_i64();
@@ -76,7 +80,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         self.metrics.lease_held.set(0.0);
         let fence = match state {
             State::Standby => return,
-            State::Resuming(fence, _) => fence,
+            State::Resuming(resumption) => resumption.fence,
             State::Reading(leadership)
             | State::Publishing(leadership, _)
             | State::MovingCursor(leadership, _)
@@ -98,7 +102,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 }
 
-/// Retries from acquiring the lease, which extends it, so that it does not expire while the log is unreachable.
-fn reacquire_lease(error: PortError) -> StepResult {
-    retry_in(State::Standby, error)
+/// Retries. At the start of a leadership this begins with acquiring the lease, which extends it, so that it does not
+/// expire while the log is unreachable. Later, what this leader has published must not be forgotten.
+fn resume_later(resumption: Resumption, error: PortError) -> StepResult {
+    let state = if resumption.published.is_some() { State::Resuming(resumption) } else { State::Standby };
+    retry_in(state, error)
 }

@@ -11,7 +11,10 @@ use diptych_kernel::{
 };
 use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
 
-use crate::{batch::RelayBatch, config::RelayConfig, error::RelayError, leadership::Leadership, metrics::RelayMetrics};
+use crate::{
+    batch::RelayBatch, config::RelayConfig, error::RelayError, high_watermark::HighWatermark, leadership::Leadership,
+    metrics::RelayMetrics,
+};
 
 /// Delays after wake-ups without a new event, so that a store that wakes the relay needlessly does not cause a busy
 /// loop.
@@ -56,7 +59,7 @@ enum State {
     /// Another relay leads, or none does yet.
     Standby,
     /// Holds the lease, and determines where to continue.
-    Resuming(Fence, RelayCursor),
+    Resuming(Resumption),
     /// Reads the next events.
     Reading(Leadership),
     /// Appends a batch to the log.
@@ -65,6 +68,15 @@ enum State {
     MovingCursor(Leadership, Option<RelayBatch>),
     /// Waits for events, or until a watermark is due.
     Idle(Leadership),
+}
+
+/// What a relay knows when it compares the log with its cursor.
+struct Resumption {
+    fence: Fence,
+    /// The cursor as it is stored.
+    cursor: RelayCursor,
+    /// The position up to which the log has acknowledged records in this leadership. `None` at its start.
+    published: Option<HighWatermark>,
 }
 
 impl fmt::Display for State {
@@ -109,6 +121,8 @@ struct Relay<S, L> {
     shutdown: Shutdown,
     metrics: RelayMetrics,
     retry_backoff: Backoff,
+    /// Delays after failed appends.
+    publish_backoff: Backoff,
     retry_log: LogLimiter,
     empty_read_backoff: Backoff,
     /// Number of reads in a row that returned no event and made no watermark due.
@@ -119,6 +133,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     fn new(store: Arc<S>, log: Arc<L>, config: RelayConfig, partitions: Partitions, shutdown: Shutdown) -> Self {
         Self {
             retry_backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
+            publish_backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             retry_log: LogLimiter::default(),
             empty_read_backoff: Backoff::new(EMPTY_READ_DELAY_MIN, EMPTY_READ_DELAY_MAX),
             empty_reads: 0,
@@ -136,11 +151,19 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         let mut state = State::Standby;
         while !self.shutdown.has_begun() {
             let name = state.to_string();
+            let is_publishing = matches!(state, State::Publishing(..));
             state = match self.step(state).await {
                 Ok(next) => {
                     // Acquiring the lease does not show that the log works, which the next state depends on.
                     if !matches!(next, State::Resuming(..)) {
                         self.retry_backoff.reset();
+                    }
+                    // Resuming does not show that the log takes records. Otherwise a relay that resumes after every
+                    // append would retry without growing delays.
+                    if is_publishing {
+                        self.publish_backoff.reset();
+                    }
+                    if is_publishing || matches!(next, State::Standby | State::Idle(_)) {
                         self.retry_log.reset();
                     }
                     next
@@ -151,7 +174,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 }
                 Err(StepError::Retry(state, error)) if error.remedy() == Remedy::Retry => {
                     self.metrics.failures.increment(1);
-                    let delay = self.retry_backoff.next_delay();
+                    let backoff = if is_publishing { &mut self.publish_backoff } else { &mut self.retry_backoff };
+                    let delay = backoff.next_delay();
                     if self.retry_log.allow().is_some() {
                         let delay_ms = delay.as_millis();
                         tracing::warn!(state = name, %error, delay_ms, "a relay step failed and is retried");
@@ -173,7 +197,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     async fn step(&mut self, state: State) -> StepResult {
         match state {
             State::Standby => self.acquire_lease().await,
-            State::Resuming(fence, cursor) => self.resume(fence, cursor).await,
+            State::Resuming(resumption) => self.resume(resumption).await,
             State::Reading(leadership) => self.read(leadership).await,
             State::Publishing(leadership, batch) => self.publish(leadership, batch).await,
             State::MovingCursor(leadership, batch) => self.move_cursor(leadership, batch).await,

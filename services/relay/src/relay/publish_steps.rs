@@ -1,9 +1,9 @@
 //! Steps of a leader: reading events, publishing batches, moving the cursor, and waiting for events.
 
-use diptych_kernel::ports::{CursorOutcome, EventLog, EventPage, EventStore, PortResult, RelayState};
+use diptych_kernel::ports::{CursorOutcome, Effect, EventLog, EventPage, EventStore, PortResult, RelayState};
 use tokio::time::Instant;
 
-use super::{Relay, State, StepResult, retry_in};
+use super::{Relay, Resumption, State, StepResult, retry_in};
 use crate::{batch::RelayBatch, leadership::Leadership};
 
 impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
@@ -31,6 +31,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 
     /// Appends a batch to the log. If more events are known to exist, reads them meanwhile.
+    ///
+    /// After an append of unknown outcome, the relay compares the log with its cursor again: the log may have lost
+    /// records that it had acknowledged before.
     pub(super) async fn publish(&mut self, mut leadership: Leadership, mut batch: RelayBatch) -> StepResult {
         batch.start_spans();
         let appended = if batch.has_more && leadership.prefetched.is_none() {
@@ -49,6 +52,11 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         };
         if let Err(error) = appended {
             self.metrics.report_ages(&batch.oldest);
+            if error.effect() == Effect::Unknown {
+                batch.mark_failed("outcome_unknown");
+                let Leadership { fence, stored: cursor, published, .. } = leadership;
+                return retry_in(State::Resuming(Resumption { fence, cursor, published: Some(published) }), error);
+            }
             let due = leadership.cursor_is_due();
             return retry_in(
                 if due { State::MovingCursor(leadership, Some(batch)) } else { State::Publishing(leadership, batch) },
@@ -91,7 +99,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             Ok(CursorOutcome::Fenced) => {
                 tracing::warn!(fence = leadership.fence.0, "fenced: another relay leads");
                 if let Some(batch) = batch {
-                    batch.mark_fenced();
+                    batch.mark_failed("fenced");
                 }
                 Ok(State::Standby)
             }

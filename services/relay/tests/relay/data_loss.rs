@@ -10,7 +10,10 @@ use diptych_kernel::{
 use diptych_relay::{RelayError, run};
 use diptych_runtime::Shutdown;
 
-use crate::harness::{RelayHarness, config, run_relay_during};
+use crate::{
+    harness::{RelayHarness, config, run_relay_during},
+    lossy_log::LossyLog,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_end_of_the_log_is_published_again() {
@@ -25,6 +28,24 @@ async fn a_lost_end_of_the_log_is_published_again() {
         harness.run_relay("one", harness.until_published()).await;
         assert_eq!(harness.check_log().await, 0, "a record that was left on the log was repeated");
         assert_eq!(harness.cursor().await, cursor, "the cursor went back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_the_log_loses_under_a_leader_is_published_again() {
+    for keep_records in 0..8 {
+        let mut harness = RelayHarness::new();
+        harness.store_commands(15).await;
+        let (events, log) = (Arc::clone(&harness.events), LossyLog::new(&harness.log));
+        let scenario = async {
+            harness.until_published().await;
+            harness.cut_log(keep_records).await;
+            log.lose_end(&harness.log);
+            harness.store_commands(2).await;
+            harness.until_published().await;
+        };
+        run_relay_during(&events, &log, config("one"), scenario).await.1.unwrap();
+        assert_eq!(harness.check_log().await, 0, "a record that was left on the log was repeated");
     }
 }
 

@@ -7,5 +7,6 @@ mod faulty_stores;
 mod gated_log;
 mod harness;
 mod leadership;
+mod lossy_log;
 mod publishing;
 mod watermarks;
