@@ -12,7 +12,7 @@ use diptych_scylla::ScyllaViewStore;
 use tokio::time::Instant;
 
 use crate::{
-    config::{Config, Flag},
+    config::{Config, Flag, duration_flag},
     parts,
     process::{self, KafkaFlag, PostgresFlag, ScyllaFlag, SettingsFlags},
     servers::{self, Server},
@@ -35,12 +35,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT")]
     partitions: Option<String>,
 
-    /// Seconds to retry while a server cannot be reached, 0 to 86,400.
-    #[arg(
-        long, value_name = "SECONDS", default_value_t = 60,
-        value_parser = clap::value_parser!(u64).range(..=86_400)
-    )]
-    timeout: u64,
+    /// Time to retry while a server cannot be reached, 0s to 1d; a number alone is in seconds.
+    #[arg(long, value_name = "TIME", default_value = "60", value_parser = duration_flag::<0>)]
+    timeout: Duration,
 
     #[command(flatten)]
     settings: SettingsFlags,
@@ -149,7 +146,7 @@ impl fmt::Display for MigrationStep {
 
 /// Runs all steps, each retried until it is done or the timeout is over.
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let (dumps_config, timeout) = (args.settings.dumps_config(), Duration::from_secs(args.timeout));
+    let (dumps_config, timeout) = (args.settings.dumps_config(), args.timeout);
     let partitions = Flag::new("partitions", "--partitions", args.partitions);
     let flags = [args.postgres.setting(), args.kafka.setting(), args.scylla.setting(), partitions];
     let config = match process::configuration(args.settings.into_sources(flags), dumps_config)? {

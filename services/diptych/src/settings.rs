@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use crate::config;
 
-/// The exit status where no key contains the text.
+/// The exit status where no setting is found.
 const EXIT_UNKNOWN: u8 = 2;
 
 /// List all settings with their meaning, default, allowed values and environment variable.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Only settings whose key contains this text, such as "kafka" or "timeout".
+    /// Only settings whose key, variable or meaning contains this text, such as "kafka" or "timeout".
     text: Option<String>,
 
     /// Print a Markdown table of all settings.
@@ -24,6 +24,7 @@ Examples:
   diptych settings
   diptych settings postgres.url
   diptych settings timeout
+  diptych settings DIPTYCH_QUERY__CACHED_AGE_MAX
   diptych settings --markdown > settings.md
 
 `diptych dev --dump-config` prints the same settings as a file, with their current values.";

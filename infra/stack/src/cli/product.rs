@@ -29,7 +29,7 @@ pub(super) struct ProductArgs {
 const NO_SETTINGS: &[&str] =
     &["DIPTYCH_STACK", "DIPTYCH_TEST_", "DIPTYCH_ADDRESS", "DIPTYCH_TOKEN", "DIPTYCH_CONFIG", "DIPTYCH_SEED"];
 
-/// Example calls to paste into a shell: the third reads what the second wrote.
+/// Example calls to paste into a shell: the third and the last read what the second wrote.
 const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
 
 /// Returns the program `diptych`, which is built unless it was given.
@@ -107,8 +107,8 @@ mod tests {
     fn every_placeholder_of_the_calls_is_filled() {
         let calls = fill(CALLS, "127.0.0.1:20000", "-H x ");
         assert!(!calls.contains("{{"), "{calls}");
-        assert_eq!(calls.matches("127.0.0.1:20000").count(), 3);
-        assert_eq!(calls.matches("-H x ").count(), 3);
+        assert_eq!(calls.matches("127.0.0.1:20000").count(), 4);
+        assert_eq!(calls.matches("-H x ").count(), 4);
         assert_ne!(fill(CALLS, "a", ""), fill(CALLS, "a", ""));
     }
 

@@ -70,6 +70,14 @@ impl Target {
         Ok(all)
     }
 
+    /// Checks the URLs, without connecting.
+    ///
+    /// # Errors
+    /// When a URL is invalid.
+    pub(crate) fn check_addresses(&self) -> anyhow::Result<()> {
+        self.parse_addresses().map(|_| ())
+    }
+
     fn parse_addresses(&self) -> anyhow::Result<(Address, Option<Address>)> {
         let queries = self.queries.as_ref().map(|url| Address::parse("--queries", url)).transpose()?;
         Ok((Address::parse("--to", &self.to)?, queries))

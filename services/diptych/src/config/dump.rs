@@ -47,19 +47,25 @@ pub(crate) fn reference() -> Result<String, toml::ser::Error> {
     Ok(text)
 }
 
-/// Returns a description of each setting whose key contains this text.
+/// Returns a description of each setting whose key or variable contains this text, or whose key and meaning contain
+/// all words of it.
 ///
 /// # Errors
 /// As [`dump`].
-pub(crate) fn table(part: &str) -> Result<String, toml::ser::Error> {
+pub(crate) fn table(text: &str) -> Result<String, toml::ser::Error> {
+    let words: Vec<_> = text.split_whitespace().map(str::to_lowercase).collect();
+    let is_meant = |setting: &SettingInfo| {
+        let described = format!("{} {}", setting.key, setting.meaning).to_lowercase();
+        variable(&setting.key).contains(&text.to_uppercase()) || words.iter().all(|word| described.contains(word))
+    };
     let settings = described(&Config::default())?.groups.into_iter().flat_map(|group| group.settings);
-    let mut text = String::new();
-    for SettingInfo { key, meaning, allowed, value, .. } in settings.filter(|setting| setting.key.contains(part)) {
+    let mut table = String::new();
+    for SettingInfo { key, meaning, allowed, value, .. } in settings.filter(is_meant) {
         let variable = variable(&key);
         let _ =
-            write!(text, "{key}\n  {meaning}\n  default   {value}\n  allowed   {allowed}\n  variable  {variable}\n");
+            write!(table, "{key}\n  {meaning}\n  default   {value}\n  allowed   {allowed}\n  variable  {variable}\n");
     }
-    Ok(text)
+    Ok(table)
 }
 
 fn described(config: &Config) -> Result<Reference, toml::ser::Error> {

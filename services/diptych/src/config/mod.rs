@@ -24,7 +24,7 @@ pub(crate) use dump::{dump, reference, table};
 pub(crate) use load::{LoadedConfig, load};
 pub(crate) use origins::variable;
 pub(crate) use sources::{Flag, Sources};
-pub(crate) use values::{InstanceName, ListenAddress};
+pub(crate) use values::{InstanceName, ListenAddress, duration_flag};
 
 #[cfg(feature = "servers")]
 use self::servers::{KafkaSection, MemcachedSection, PostgresSection, ScyllaSection};

@@ -288,6 +288,7 @@ fn an_unknown_variable_is_answered_with_the_nearest_settings() {
         ("DIPTYCH_KEYSPACE", "unknown setting; did you mean DIPTYCH_SCYLLA__KEYSPACE?"),
         ("DIPTYCH_TOKENS", "unknown setting; did you mean DIPTYCH_TOKEN?"),
         ("DIPTYCH_LOG_LEVEL", "unknown setting; the section log has DIPTYCH_LOG__FILTER, DIPTYCH_LOG__FORMAT"),
+        ("DIPTYCH_METRICS", "unknown setting; did you mean DIPTYCH_METRICS_LISTEN?"),
         ("DIPTYCH_ZZZZZZ", "unknown setting; `diptych settings` lists all settings"),
     ] {
         let found = problems(sources(None, &[(variable, "1")], &[]));
@@ -302,6 +303,8 @@ fn an_unknown_key_or_section_of_a_file_is_answered_with_the_nearest_settings() {
         ("[postgres]\nulr = 'x'\n", "unknown setting; did you mean postgres.url?"),
         ("[memcache]\nsize = 1\n", "unknown section; did you mean memcached? `diptych settings` lists all settings"),
         ("postgres_url = 'x'\n", "unknown setting; did you mean postgres.url?"),
+        ("[query]\ncached_age = '1s'\n", "unknown setting; did you mean query.cached_age_max?"),
+        ("[query]\nparttions = 4\n", "unknown setting; did you mean partitions?"),
         ("[log]\nlevel = 'x'\n", "unknown setting; the section log has log.filter, log.format"),
     ] {
         let found = problems(sources(Some(&file(text)), &[], &[]));
@@ -321,4 +324,15 @@ fn the_reference_has_every_setting_with_its_meaning() {
     assert!(rows.clone().all(|row| row.ends_with(". |") && row.split(" | ").count() == 5), "{reference}");
     assert_eq!(rows.count(), settings, "{reference}");
     assert_eq!(table("postgres.url").unwrap().lines().count(), 5);
+}
+
+#[test]
+fn a_setting_is_found_by_its_variable_and_by_words_of_its_meaning() {
+    for text in ["DIPTYCH_QUERY__CACHED_AGE_MAX", "diptych_query__cached_age_max", "query.cached_age_max"] {
+        let found = table(text).unwrap();
+        assert!(found.starts_with("query.cached_age_max\n") && found.lines().count() == 5, "{text}: {found}");
+    }
+    let found = table("LOG lines form").unwrap();
+    assert!(found.starts_with("log.format\n"), "{found}");
+    assert_eq!(table("no setting has this").unwrap(), "");
 }

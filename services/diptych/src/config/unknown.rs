@@ -13,6 +13,9 @@ use super::{
 const SECTIONS_OF_OTHER_BUILDS: &[&str] =
     if cfg!(feature = "servers") { &[] } else { &["postgres", "kafka", "scylla", "memcached"] };
 
+/// The number of letters for which one more edit is accepted.
+const LETTERS_PER_EDIT: usize = 6;
+
 /// Removes every value that is not a setting from the tree, and puts the default of every setting without a value in.
 /// Returns a problem for each value removed.
 pub(super) fn remove_unknown(origins: &Origins, tree: &mut Dict, defaults: &Dict) -> Vec<ConfigProblem> {
@@ -117,7 +120,8 @@ impl UnknownKeys<'_> {
         }
     }
 
-    /// The keys with the nearest spelling; else those with the same name in another section.
+    /// The keys with the nearest spelling; else those that begin with this one; else those with the same name, or
+    /// nearly the same, in another section.
     fn nearest(&self, path: &[String], is_variable: bool) -> Vec<String> {
         let others = NO_SETTINGS.iter().filter(|_| is_variable).map(|name| name.to_lowercase());
         let candidates: Vec<_> = self.keys.iter().cloned().chain(others).collect();
@@ -125,16 +129,24 @@ impl UnknownKeys<'_> {
         if !nearest.is_empty() {
             return nearest;
         }
+        let beginning = format!("{}_", path.join("_"));
+        let longer: Vec<_> =
+            candidates.into_iter().filter(|key| key.replace('.', "_").starts_with(&beginning)).collect();
+        if !longer.is_empty() {
+            return longer;
+        }
         let name = path.last().map(String::as_str).unwrap_or_default();
-        let is_same_name = |key: &&String| key.rsplit('.').next() == Some(name);
-        self.keys.iter().filter(is_same_name).cloned().collect()
+        let edits = |key: &String| damerau_levenshtein(name, key.rsplit('.').next().unwrap_or_default());
+        let edits_max = if path.len() > 1 { name.len() / LETTERS_PER_EDIT } else { 0 };
+        let fewest = self.keys.iter().map(edits).min().filter(|edits| *edits <= edits_max);
+        self.keys.iter().filter(|key| fewest == Some(edits(key))).cloned().collect()
     }
 }
 
 /// The candidates with the smallest number of edits, if that is small for the length of the text. Separators do not
 /// count.
 fn near(text: &str, candidates: &[String]) -> Vec<String> {
-    let edits_max = (text.len() / 6).max(2);
+    let edits_max = (text.len() / LETTERS_PER_EDIT).max(2);
     let edits = |candidate: &String| damerau_levenshtein(&without_separators(text), &without_separators(candidate));
     let fewest = candidates.iter().map(edits).min().filter(|edits| *edits <= edits_max);
     candidates.iter().filter(|candidate| fewest == Some(edits(candidate))).cloned().collect()

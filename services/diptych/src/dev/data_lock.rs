@@ -24,9 +24,13 @@ impl DataLock {
     /// When another process has locked it, or the folder cannot be written to.
     pub(super) fn acquire(storage: &Storage) -> anyhow::Result<Self> {
         let Storage::Directory(folder) = storage else { return Ok(Self { _file: None }) };
-        fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        let named = format!("--data {} (setting data)", folder.display());
+        if folder.is_file() {
+            bail!("{named} is a file; give a folder");
+        }
+        fs::create_dir_all(folder).with_context(|| format!("{named}: cannot create the folder"))?;
         let path = folder.join(FILE);
-        let mut file = open(&path).with_context(|| format!("cannot write to {}", path.display()))?;
+        let mut file = open(&path).with_context(|| format!("{named}: cannot write to {FILE}"))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => bail!(
@@ -35,7 +39,7 @@ impl DataLock {
                 lock_owner(&mut file)
             ),
             Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                return Err(error).with_context(|| format!("{named}: cannot lock {FILE}"));
             }
         }
         // Only read by the message above.
@@ -81,6 +85,15 @@ mod tests {
     fn a_folder_that_cannot_be_created_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let error = DataLock::acquire(&Storage::Directory(file.path().join("data"))).unwrap_err();
-        assert!(format!("{error:#}").contains("cannot create the folder"), "{error:#}");
+        let text = format!("{error:#}");
+        assert!(text.starts_with("--data /") && text.contains("(setting data): cannot create the folder"), "{text}");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = DataLock::acquire(&Storage::Directory(file.path().to_owned())).unwrap_err();
+        let text = format!("{error:#}");
+        assert_eq!(text, format!("--data {} (setting data) is a file; give a folder", file.path().display()));
     }
 }

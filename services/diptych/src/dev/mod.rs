@@ -6,9 +6,9 @@ mod upkeep;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use diptych_embedded::{Embedded, EmbeddedViewCache, Storage};
-use diptych_kernel::Partitions;
+use diptych_kernel::{Partitions, ports::PortError};
 use diptych_projector::ProjectorConfig;
 use diptych_query::QueryConfig;
 use tokio::{net::TcpListener, time::timeout};
@@ -68,10 +68,18 @@ fn open(process: &ProcessContext) -> anyhow::Result<EmbeddedStores> {
     let ProcessContext { config, clock, .. } = process;
     let storage = &config.data.0;
     let partitions = Partitions::new(config.partitions.u16())?;
-    let Embedded { events, log, views, .. } = Embedded::open(storage, partitions, Arc::clone(clock))
-        .with_context(|| format!("cannot open data in {storage}"))?;
+    let Embedded { events, log, views, .. } =
+        Embedded::open(storage, partitions, Arc::clone(clock)).map_err(|error| open_error(config, &error))?;
     let cache = Arc::new(EmbeddedViewCache::new(config.cache.size_max.bytes()));
     Ok(Stores { events, log, views, cache, group: GROUP.to_owned() })
+}
+
+/// The error of data that cannot be opened, with the flags and settings that name it.
+fn open_error(config: &Config, error: &PortError) -> anyhow::Error {
+    // The message of a port error has its source already.
+    let error = error.to_string();
+    let remedy = if error.contains("partitions") { "; set it with --partitions (setting partitions)" } else { "" };
+    anyhow!("cannot open data in --data {} (setting data): {error}{remedy}", config.data.0)
 }
 
 /// Returns the location of the data, for the banner.

@@ -35,7 +35,10 @@ use self::{
     send::SendOptions,
     validation::ValidFile,
 };
-use crate::client::{Connections, Output, RequiredServices, Target};
+use crate::{
+    client::{Connections, Output, RequiredServices, Target},
+    config::duration_flag,
+};
 
 /// Exit status for an invalid file or flag: nothing was sent.
 const EXIT_INVALID: u8 = 2;
@@ -72,9 +75,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COMMANDS", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=IN_FLIGHT_MAX))]
     in_flight: u64,
 
-    /// Seconds to retry while the server cannot be reached or accepts nothing, 1 to 86,400.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    timeout: u64,
+    /// Time to retry while the server cannot be reached or accepts nothing, 1s to 1d; a number alone is in seconds.
+    #[arg(long, value_name = "TIME", default_value = "60", value_parser = duration_flag::<1_000>)]
+    timeout: Duration,
 
     /// Format of the result.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
@@ -107,15 +110,21 @@ flags, nothing was sent.";
 
 /// Runs an import.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Err(error) = args.target.check_addresses() {
+        eprintln!("error: {error:#}");
+        return Ok(ExitCode::from(EXIT_INVALID));
+    }
     let ids = RequestIds::new(args.account_prefix.clone());
     let mut file = match validation::validate(&args.file, &ids) {
         Ok(Ok(file)) => file,
         Ok(Err(errors)) => {
-            eprintln!("{}: {errors}", args.file.display());
+            for line in errors.to_string().lines() {
+                eprintln!("error: {}: {line}", args.file.display());
+            }
             return Ok(ExitCode::from(EXIT_INVALID));
         }
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("error: {error:#}");
             return Ok(ExitCode::from(EXIT_INVALID));
         }
     };
@@ -135,7 +144,7 @@ async fn import(
 ) -> anyhow::Result<Report> {
     let commands = ImportCommands::new(fields, file, file::open(&args.file)?);
     let mut counts = Counts::new(file);
-    let timeout = Duration::from_secs(args.timeout);
+    let timeout = args.timeout;
     let progress = Progress::new(file.rows);
     let options = SendOptions { in_flight_max: usize::try_from(args.in_flight)?, timeout, progress: &progress };
     let mut client = CommandServiceClient::new(connections.commands);

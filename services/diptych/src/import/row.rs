@@ -59,20 +59,31 @@ impl Header {
     /// Reads the header; `None` if it is invalid.
     pub(crate) fn parse(record: &StringRecord, line: u64, errors: &mut ValidationErrors) -> Option<Self> {
         let count_before = errors.count;
+        if !record.iter().any(|name| COLUMNS.contains(&name)) {
+            let shown = record.iter().collect::<Vec<_>>().join(",");
+            let expected = format!("the columns {}; is the separator a comma?", COLUMNS.join(", "));
+            errors.add(line, "header", &shown, expected);
+            return None;
+        }
         for name in record {
             if !COLUMNS.contains(&name) {
                 errors.add(line, "header", name, format!("only the columns {}", COLUMNS.join(", ")));
             }
         }
-        let mut indexes = [0; COLUMNS.len()];
+        let (mut indexes, mut missing) = ([0; COLUMNS.len()], Vec::new());
         for (column, index) in COLUMNS.iter().zip(&mut indexes) {
             let found: Vec<usize> =
                 record.iter().enumerate().filter(|(_, name)| name == column).map(|(found, _)| found).collect();
             match found.as_slice() {
                 [only] => *index = *only,
-                [] => errors.add(line, "header", "", format!("a column {column}, which is missing")),
+                [] => missing.push(*column),
                 _ => errors.add(line, "header", column, "each column once"),
             }
+        }
+        match missing.as_slice() {
+            [] => {}
+            [one] => errors.add(line, "header", "", format!("a column {one}, which is missing")),
+            several => errors.add(line, "header", "", format!("the columns {}, which are missing", several.join(", "))),
         }
         (errors.count == count_before).then_some(Self { indexes })
     }

@@ -8,7 +8,7 @@ use std::{
 use tracing::warn;
 use uuid::Uuid;
 
-/// Calls to copy into a shell: the third reads what the second wrote, by its token.
+/// Calls to copy into a shell: the third and the last read what the second wrote, by its token.
 const CALLS: &str = include_str!("../../../../examples/first-calls.txt");
 
 /// Returns the banner. The facts are one line each.
@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn the_calls_are_complete_and_write_no_file() {
         let text = text(([127, 0, 0, 1], 7_400).into(), ([127, 0, 0, 1], 7_401).into(), &[]);
-        assert_eq!(text.matches(" 127.0.0.1:7400 ledger.").count(), 3, "{text}");
+        assert_eq!(text.matches("http://127.0.0.1:7400/v1/accounts").count(), 3, "{text}");
+        assert_eq!(text.matches(" 127.0.0.1:7400 ledger.").count(), 1, "{text}");
         // `tee /dev/stderr` truncates a log that standard error is redirected to.
         assert!(!text.contains("{{") && !text.contains("/dev/") && !text.contains("tee "), "{text}");
     }

@@ -14,11 +14,11 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore, Storage};
 use diptych_kernel::{
     Partitions,
-    ports::{EventStore, ProgressStore, ViewStore},
+    ports::{EventStore, PortError, ProgressStore, ViewStore},
 };
 use diptych_ledger::Ledger;
 use diptych_runtime::SystemClock;
@@ -42,10 +42,10 @@ pub(crate) struct Args {
     #[cfg_attr(not(feature = "servers"), arg(required = true))]
     data: Option<PathBuf>,
 
-    /// Partitions of the folder, 1 to 1,024.
+    /// Partitions of the folder, 1 to 256.
     #[arg(
         long, value_name = "PARTITIONS", default_value_t = 16, requires = "data",
-        value_parser = clap::value_parser!(u16).range(1..=1_024)
+        value_parser = clap::value_parser!(u16).range(1..=256)
     )]
     partitions: u16,
 
@@ -99,15 +99,26 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn verify_folder(folder: &Path, partitions: u16, differences_max: usize) -> anyhow::Result<Report> {
+    if folder.is_file() {
+        bail!("--data {} is a file; give the folder of `diptych dev --data DIR`", folder.display());
+    }
     if let Some(missing) = FILES.iter().find(|file| !folder.join(file).is_file()) {
-        bail!("{} has no {missing}; give the folder of `diptych dev --data DIR`", folder.display());
+        bail!("--data {} has no {missing}; give the folder of `diptych dev --data DIR`", folder.display());
     }
     let storage = Storage::Directory(folder.to_owned());
     let partitions = Partitions::new(partitions)?;
-    let context = || format!("cannot open {} (set the number of its partitions with --partitions)", folder.display());
-    let events = EmbeddedEventStore::open(&storage, partitions, Arc::new(SystemClock)).with_context(context)?;
-    let views = EmbeddedViewStore::open(&storage, partitions).with_context(context)?;
+    let open_error = |error| open_error(folder, &error);
+    let events = EmbeddedEventStore::open(&storage, partitions, Arc::new(SystemClock)).map_err(open_error)?;
+    let views = EmbeddedViewStore::open(&storage, partitions).map_err(open_error)?;
     verify(&events, &views, differences_max).await
+}
+
+/// The error of a folder that cannot be opened, with the flag that has the cause.
+fn open_error(folder: &Path, error: &PortError) -> anyhow::Error {
+    // The message of a port error has its source already.
+    let error = error.to_string();
+    let remedy = if error.contains("partitions") { "; set it with --partitions" } else { "" };
+    anyhow!("cannot open --data {}: {error}{remedy}", folder.display())
 }
 
 async fn verify<S: EventStore, V: ViewStore + ProgressStore>(
@@ -117,7 +128,7 @@ async fn verify<S: EventStore, V: ViewStore + ProgressStore>(
 ) -> anyhow::Result<Report> {
     let audit = diptych_projector::audit::audit::<Ledger, _, _, _>(events, views, views, differences_max)
         .await
-        .context("cannot read the databases")?;
+        .map_err(|error| anyhow!("cannot read the databases: {error}"))?;
     let sums = sums::compare(views, views).await?;
     Ok(Report::new(&audit, sums))
 }

@@ -127,3 +127,25 @@ async fn an_event_not_yet_projected_is_no_difference_and_a_row_without_events_is
     let text = report.table().render();
     assert!(text.contains("row nobody") && text.contains("\nNOT clean: "), "{text}");
 }
+
+#[tokio::test]
+async fn an_error_of_a_folder_names_the_flag_that_has_the_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = Storage::Directory(folder.path().to_owned());
+    drop(EmbeddedEventStore::open(&storage, partitions(), Arc::new(SystemClock)).unwrap());
+    drop(EmbeddedViewStore::open(&storage, partitions()).unwrap());
+    let error = format!("{:#}", verify_folder(folder.path(), 5, 1).await.unwrap_err());
+    assert!(error.contains("--data /") && error.ends_with("set it with --partitions"), "{error}");
+
+    let file = folder.path().join("events.db");
+    let error = format!("{:#}", verify_folder(&file, 4, 1).await.unwrap_err());
+    assert!(error.contains("--data /") && error.contains("is a file"), "{error}");
+
+    for companion in ["events.db-wal", "events.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(companion));
+    }
+    std::fs::write(&file, "this is not a database".repeat(400)).unwrap();
+    let error = format!("{:#}", verify_folder(folder.path(), 4, 1).await.unwrap_err());
+    assert!(error.contains("events.db") && !error.contains("--partitions"), "{error}");
+    assert_eq!(error.matches("not a database").count(), 1, "{error}");
+}

@@ -64,7 +64,8 @@ fn a_folder_has_one_process_and_one_number_of_partitions() {
 
     let (status, out, errors) = run(&[&others[..], &["--partitions", "8"]].concat());
     assert_eq!((status, out.as_str()), (1, ""), "{errors}");
-    assert!(errors.contains("cannot open data in") && errors.contains('4') && errors.contains('8'), "{errors}");
+    assert!(errors.contains("cannot open data in --data /") && errors.contains('4'), "{errors}");
+    assert!(errors.ends_with("; set it with --partitions (setting partitions)\n"), "{errors}");
 }
 
 #[test]

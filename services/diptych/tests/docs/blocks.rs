@@ -41,6 +41,23 @@ fn the_troubleshooting_page_does_what_it_shows() {
     check("docs/TROUBLESHOOTING.md");
 }
 
+#[test]
+fn the_calls_of_the_banner_read_what_they_wrote() {
+    let session = Session { dev: Dev::start(&[]), grpcurl: grpcurl() };
+    let (_, calls) = session.dev.banner.split_once("Try it, in another terminal:\n").unwrap();
+    let (calls, _) = calls.split_once("Ctrl-C").unwrap();
+    let (json, by_grpc) = calls.split_once("The last one by gRPC:\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("output");
+    let by_grpc = if session.grpcurl.is_some() { by_grpc } else { "" };
+    session.bash(&format!("exec >'{}' 2>&1\n{json}\n{by_grpc}", output.display()), folder.path());
+    let printed = fs::read_to_string(output).unwrap();
+    assert_eq!(printed.matches("\"balanceMinor\":\"1050\"").count(), 1, "{printed}");
+    if !by_grpc.is_empty() {
+        assert_eq!(printed.matches("\"balanceMinor\": \"1050\"").count(), 1, "{printed}");
+    }
+}
+
 fn check(path: &str) {
     let steps = steps(&Page::new(&read(path)));
     assert!(!steps.is_empty(), "{path} has no console block");

@@ -159,3 +159,10 @@ fn a_server_of_another_protocol_is_refused() {
     let answers = "answers \"-ERR unknown command 'PRI'\": it is not a gRPC server";
     assert_refused_by_all(&["--to", &url], &format!("{url} (--to) {answers}{remedy}"));
 }
+
+#[test]
+fn an_invalid_address_of_an_import_is_an_invalid_flag() {
+    let (status, out, errors) = run(&["import", "no-such-file.csv", "--to", "ftp://localhost:1"]);
+    assert_eq!((status, out.as_str()), (2, ""), "{errors}");
+    assert!(errors.starts_with("error: --to ftp://localhost:1: ftp is not supported"), "{errors}");
+}

@@ -13,6 +13,7 @@ use tonic::{Status, metadata::MetadataValue};
 
 pub use failure::{DomainRefusal, Failure};
 pub use invalid_fields::InvalidFields;
+pub(crate) use table::{DOMAIN, reason_name};
 
 /// A response header that allows a gateway to retry the call on another instance at once. Gateways remove it from
 /// responses to callers.

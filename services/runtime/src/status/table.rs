@@ -8,7 +8,7 @@ use tonic::Code;
 use super::failure::Failure;
 
 /// The domain of the reasons in `diptych.v1.ErrorReason`, the value of `google.rpc.ErrorInfo.domain`.
-pub(super) const DOMAIN: &str = "diptych.v1";
+pub(crate) const DOMAIN: &str = "diptych.v1";
 
 /// A row of the table.
 pub(super) struct Row {
@@ -78,7 +78,7 @@ impl Failure {
 }
 
 /// The name of a reason as callers see it.
-fn reason_name(reason: Reason) -> &'static str {
+pub(crate) fn reason_name(reason: Reason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix("ERROR_REASON_").unwrap_or(name)
 }

@@ -18,7 +18,7 @@ use crate::client::{
     table::{Table, grouped},
 };
 
-/// All figures, and where and how they were measured.
+/// The figures, and where and how they were measured.
 #[derive(Debug, Serialize)]
 pub(super) struct BenchReport {
     benchmark: &'static str,

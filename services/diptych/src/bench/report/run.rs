@@ -1,4 +1,4 @@
-//! Measures all figures and prints the report.
+//! Measures the figures of the report and prints it.
 
 use std::process::ExitCode;
 
@@ -45,7 +45,7 @@ pub(in crate::bench) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Measures all figures. Drops the tables of the bare INSERT also after an error, Ctrl-C or SIGTERM.
+/// Measures the figures. Drops the tables of the bare INSERT also after an error, Ctrl-C or SIGTERM.
 async fn measure(
     args: &LoadArgs,
     open_limit: impl AsyncFnOnce() -> anyhow::Result<Option<InsertLimit>>,

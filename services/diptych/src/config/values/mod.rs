@@ -18,7 +18,7 @@ mod value;
 
 pub(crate) use addresses::{ListenAddress, ServerList};
 pub(crate) use names::{DataLocation, InstanceName, Keyspace, LogFilter, Name, OtlpEndpoint};
-pub(crate) use numbers::{ByteSize, Count, Ratio, Switch, TimeSpan};
+pub(crate) use numbers::{ByteSize, Count, Ratio, Switch, TimeSpan, duration_flag};
 pub(super) use secrets::redacted;
 pub(crate) use secrets::{ClientProperties, PostgresUrl, Secret};
 pub(super) use value::{PartValue, SettingValue, choices};

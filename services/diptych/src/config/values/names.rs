@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use diptych_embedded::Storage;
 use diptych_runtime::telemetry::{check_endpoint, check_filter};
+use strsim::damerau_levenshtein;
 
 use super::value::{PartValue, SettingValue};
 
@@ -31,6 +32,10 @@ pub(crate) struct OtlpEndpoint(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DataLocation(pub(crate) Storage);
 
+/// The levels of a log filter.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+/// The largest number of edits between a word and the level that was probably meant.
+const LEVEL_EDITS_MAX: usize = 2;
 /// The longest instance name, as it becomes part of names in other systems.
 const INSTANCE_BYTES_MAX: usize = 100;
 /// The longest name of a keyspace, as Cassandra and ScyllaDB have it.
@@ -143,8 +148,29 @@ impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        check_filter(text).map(|()| Self(text.to_owned())).map_err(|error| error.to_string())
+        check_filter(text).map_err(|error| error.to_string())?;
+        text.split(',').try_for_each(|directive| check_bare_word(directive.trim()))?;
+        Ok(Self(text.to_owned()))
     }
+}
+
+/// Refuses a directive that is probably a misspelt level: the syntax takes it as the name of a target, and then
+/// everything else is not logged.
+fn check_bare_word(directive: &str) -> Result<(), String> {
+    let is_target = directive.starts_with("diptych") || directive.contains(['=', ':', '[']);
+    let is_level = LEVELS.iter().any(|level| directive.eq_ignore_ascii_case(level));
+    if directive.is_empty() || is_level || is_target || directive.parse::<u8>().is_ok() {
+        return Ok(());
+    }
+    let edits = |level: &&str| damerau_levenshtein(&directive.to_lowercase(), level);
+    let nearest = LEVELS.iter().copied().min_by_key(edits).filter(|level| edits(level) <= LEVEL_EDITS_MAX);
+    Err(match nearest {
+        Some(level) => format!("{directive:?} is not a level; did you mean {level}?"),
+        None => format!(
+            "{directive:?} is not a level; the levels are {}; for the lines of one target write {directive}=debug",
+            LEVELS.join(", ")
+        ),
+    })
 }
 
 impl FromStr for OtlpEndpoint {
@@ -205,5 +231,32 @@ impl fmt::Display for OtlpEndpoint {
 impl fmt::Display for DataLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for (filter, text) in [
+            ("debugg", "\"debugg\" is not a level; did you mean debug?"),
+            ("info,dbug", "\"dbug\" is not a level; did you mean debug?"),
+            ("everything", "the levels are off, error, warn, info, debug, trace"),
+            ("rdkafka", "write rdkafka=debug"),
+        ] {
+            let error = filter.parse::<LogFilter>().unwrap_err();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn levels_and_targets_are_accepted() {
+        for filter in
+            ["debug", "WARN", "off", "info,diptych_relay=debug", "diptych_relay", "info, tonic::transport", "x=1"]
+        {
+            assert_eq!(filter.parse::<LogFilter>().map(|filter| filter.to_string()), Ok(filter.to_owned()));
+        }
     }
 }

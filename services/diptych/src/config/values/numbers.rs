@@ -185,6 +185,14 @@ impl<const MIN: u64, const MAX: u64> FromStr for TimeSpan<MIN, MAX> {
     }
 }
 
+/// Parses the duration of a flag, from `MIN` milliseconds to a day. A number without a unit is in seconds.
+pub(crate) fn duration_flag<const MIN: u64>(text: &str) -> Result<Duration, String> {
+    const DAY: u64 = 86_400_000;
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let text = if is_number { format!("{text}s") } else { text.to_owned() };
+    text.parse::<TimeSpan<MIN, DAY>>().map(TimeSpan::duration)
+}
+
 impl FromStr for Ratio {
     type Err = String;
 

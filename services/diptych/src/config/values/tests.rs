@@ -23,6 +23,18 @@ fn sizes_and_durations_have_units() {
 }
 
 #[test]
+fn a_duration_of_a_flag_is_in_seconds_or_has_a_unit() {
+    for (text, millis) in [("60", 60_000), ("3s", 3_000), ("5m", 300_000), ("1d", 86_400_000)] {
+        assert_eq!(duration_flag::<1_000>(text).unwrap(), Duration::from_millis(millis), "{text}");
+    }
+    assert_eq!(duration_flag::<0>("0").unwrap(), Duration::ZERO);
+    for bad in ["", "0", "500ms", "2d", "-1", "86401"] {
+        let error = duration_flag::<1_000>(bad).unwrap_err();
+        assert_eq!(error, "write a duration from 1s to 1d, with a unit (ms, s, m, h, d)", "{bad}");
+    }
+}
+
+#[test]
 fn sizes_and_durations_are_displayed_as_they_are_written() {
     for text in ["1ms", "1500ms", "90s", "36h", "7d"] {
         assert_eq!(text.parse::<TimeSpan<1, { 7 * 86_400_000 }>>().unwrap().to_string(), text);

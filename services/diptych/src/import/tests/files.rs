@@ -123,6 +123,14 @@ fn the_prefix_counts_for_the_length_of_account_ids() {
 fn the_header_is_validated() {
     for (header, expected) in [
         (HEADER.replace(",purpose", ""), "header: a column purpose, which is missing"),
+        (
+            HEADER.replace(",purpose,counterparty_bank", ""),
+            "header: the columns purpose, counterparty_bank, which are missing",
+        ),
+        (
+            HEADER.replace(',', ";"),
+            &*format!("header: the columns {}; is the separator a comma?", HEADER.replace(',', ", ")),
+        ),
         (format!("{HEADER},purpose"), "header: each column once"),
         (format!("{HEADER},memo"), &*format!("header: only the columns {}", HEADER.replace(',', ", "))),
     ] {

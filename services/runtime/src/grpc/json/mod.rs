@@ -6,6 +6,8 @@
 //! so the same options hold: unset scalar fields are printed, unknown query parameters and fields are refused, and an
 //! error is a `google.rpc.Status` in JSON.
 
+mod body;
+mod fields;
 mod rejection;
 mod request;
 mod response;
@@ -14,10 +16,10 @@ mod routes;
 use std::{convert::Infallible, sync::Arc};
 
 use futures::future::Either;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use prost_reflect::DescriptorPool;
-use tonic::{Code, body::Body};
+use tonic::body::Body;
 use tower::{Service, ServiceExt, service_fn};
 
 use rejection::Rejection;
@@ -89,9 +91,9 @@ impl JsonTranscoder {
     fn unreadable(&self, error: &(dyn std::error::Error + Send + Sync + 'static)) -> Rejection {
         if error.is::<LengthLimitError>() {
             let message = format!("the request body is larger than {} bytes", self.request_bytes_max);
-            Rejection { http: StatusCode::PAYLOAD_TOO_LARGE, code: Code::InvalidArgument, message }
+            Rejection::too_large(message)
         } else {
-            Rejection::invalid(format!("the request body cannot be read: {error}"))
+            Rejection::body(format!("the request body cannot be read: {error}"))
         }
     }
 }
@@ -138,17 +140,13 @@ fn refuse_cross_origin_forms(method: &Method, headers: &HeaderMap) -> Result<(),
     if method == Method::GET || !headers.contains_key(header::ORIGIN) || content_type.starts_with(b"application/json") {
         return Ok(());
     }
-    Err(Rejection {
-        http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        code: Code::InvalidArgument,
-        message: "a browser must send content-type: application/json".to_owned(),
-    })
+    Err(Rejection::content_type("a browser must send content-type: application/json"))
 }
 
 fn grpc_request(route: &Route, headers: &HeaderMap, message: &[u8]) -> Result<Request<Body>, Rejection> {
     let mut frame = Vec::with_capacity(message.len() + response::FRAME_HEADER_BYTES);
     frame.push(0);
-    let length = u32::try_from(message.len()).map_err(|_| Rejection::invalid("the request is larger than 4 GiB"))?;
+    let length = u32::try_from(message.len()).map_err(|_| Rejection::too_large("the request is larger than 4 GiB"))?;
     frame.extend_from_slice(&length.to_be_bytes());
     frame.extend_from_slice(message);
     let mut request = Request::new(Body::new(Full::from(frame)));

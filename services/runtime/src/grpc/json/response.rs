@@ -36,7 +36,7 @@ pub(super) async fn json(
 
 /// The answer to a request that reached no method.
 pub(super) fn rejected(rejection: &Rejection) -> Response<Body> {
-    respond(rejection.http, error_body(rejection.code, &rejection.message, &Value::Array(Vec::new())))
+    respond(rejection.http, error_body(rejection.code, &rejection.message, &rejection.details()))
 }
 
 async fn message(body: Body, bytes_max: usize) -> Result<Bytes, Status> {

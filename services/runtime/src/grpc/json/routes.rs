@@ -1,13 +1,19 @@
 //! The paths of the methods, from their `google.api.http` annotations.
 
-use http::{Method, StatusCode, Uri};
+use std::collections::BTreeSet;
+
+use diptych_proto::diptych::v1::ErrorReason as Reason;
+use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor,
 };
-use tonic::Code;
+use strsim::damerau_levenshtein;
 
 use super::rejection::Rejection;
+
+/// The largest number of routes that the answer to an unknown path names.
+const ROUTES_SUGGESTED_MAX: usize = 4;
 
 /// An annotation that is not supported, or an invalid descriptor set: an error of the build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,8 +62,6 @@ enum Segment {
 /// The paths of all methods.
 pub(super) struct Routes {
     routes: Vec<Route>,
-    /// All methods with their paths, for the answer to a path without one.
-    list: String,
 }
 
 impl Routes {
@@ -73,8 +77,7 @@ impl Routes {
                 }
             }
         }
-        let list: Vec<_> = routes.iter().map(|route| format!("{} {}", route.http_method, route.template)).collect();
-        Ok(Self { routes, list: list.join(", ") })
+        Ok(Self { routes })
     }
 
     /// The routes, in the order of the proto files.
@@ -91,11 +94,27 @@ impl Routes {
                 return Ok((route, fields?));
             }
         }
-        Err(Rejection {
-            http: StatusCode::NOT_FOUND,
-            code: Code::NotFound,
-            message: format!("no method for {method} {path}; there are {}", self.list),
-        })
+        Err(Rejection::unknown_path(format!("no such path or method: {method} {path}; {}", self.hint(method, path))))
+    }
+
+    /// The routes nearest to a path that has none: those with the most leading segments in common, of them the ones
+    /// with the fewest edits.
+    fn hint(&self, method: &Method, path: &str) -> String {
+        if path == "/metrics" {
+            return "metrics are at the metrics address (setting metrics_listen)".to_owned();
+        }
+        let common_max = self.routes.iter().map(|route| route.segments_in_common(path)).max().unwrap_or_default();
+        if common_max == 0 {
+            let roots: BTreeSet<_> = self.routes.iter().filter_map(Route::root).collect();
+            let roots: Vec<_> = roots.into_iter().map(|root| format!("/{root}/")).collect();
+            return format!("all paths begin with {}; docs/API.md lists them", roots.join(" or "));
+        }
+        let mut nearest: Vec<_> =
+            self.routes.iter().filter(|route| route.segments_in_common(path) == common_max).collect();
+        nearest.sort_by_cached_key(|route| damerau_levenshtein(&format!("{method} {path}"), &route.filled_from(path)));
+        let nearest = nearest.iter().take(ROUTES_SUGGESTED_MAX);
+        let nearest: Vec<_> = nearest.map(|route| format!("{} {}", route.http_method, route.template)).collect();
+        format!("the nearest are {}", nearest.join(", "))
     }
 }
 
@@ -143,6 +162,40 @@ impl Route {
         self.grpc_path.clone()
     }
 
+    /// The first segment of the path.
+    fn root(&self) -> Option<&str> {
+        match self.segments.first() {
+            Some(Segment::Literal(literal)) => Some(literal),
+            _ => None,
+        }
+    }
+
+    /// The number of leading segments that the path has in common with this route. A verb does not count.
+    fn segments_in_common(&self, path: &str) -> usize {
+        let values = path.trim_start_matches('/').split('/').map(without_verb);
+        let fits = |(segment, value): &(&Segment, &str)| match segment {
+            Segment::Literal(literal) => literal == value,
+            Segment::Field(_) => !value.is_empty(),
+        };
+        self.segments.iter().zip(values).take_while(fits).count()
+    }
+
+    /// The method and path of this route, with the values of the given path in the place of its fields.
+    fn filled_from(&self, path: &str) -> String {
+        let mut values = path.trim_start_matches('/').split('/').map(without_verb);
+        let mut text = format!("{} ", self.http_method);
+        for segment in &self.segments {
+            let value = values.next().unwrap_or_default();
+            text.push('/');
+            text.push_str(if let Segment::Literal(literal) = segment { literal } else { value });
+        }
+        if let Some(verb) = &self.verb {
+            text.push(':');
+            text.push_str(verb);
+        }
+        text
+    }
+
     /// The fields in the path; `None` if the path belongs to another route.
     fn fields<'r>(&'r self, path: &str) -> Option<Result<PathFields<'r>, Rejection>> {
         let path = match &self.verb {
@@ -161,7 +214,10 @@ impl Route {
                 Segment::Field(_) if value.is_empty() => return None,
                 Segment::Field(field) => match percent_decode_str(value).decode_utf8() {
                     Ok(value) => fields.push((field, value.into_owned())),
-                    Err(_) => return Some(Err(Rejection::invalid(format!("{}: {value} is not UTF-8", field.name())))),
+                    Err(_) => {
+                        let message = format!("{}: {value} is not UTF-8", field.name());
+                        return Some(Err(Rejection::field(Reason::FieldMalformed, field.name(), message)));
+                    }
                 },
             }
         }
@@ -183,6 +239,10 @@ fn pattern(rule: &DynamicMessage) -> Option<(Method, String)> {
 
 fn text(rule: &DynamicMessage, field: &str) -> String {
     rule.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn without_verb(segment: &str) -> &str {
+    segment.rsplit_once(':').map_or(segment, |(value, _)| value)
 }
 
 fn split_verb(template: &str) -> (&str, Option<&str>) {

@@ -12,7 +12,7 @@ use diptych_proto::{
 };
 use prost::Message;
 use serde_json::{Value, json};
-use tonic::Status;
+use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
@@ -151,10 +151,20 @@ async fn an_error_is_a_status_with_its_details() {
 async fn a_request_that_fits_no_method_is_rejected_with_the_reason() {
     let large = format!(r#"{{"owner_id": "{}"}}"#, "a".repeat(BYTES_MAX));
     let cases = [
-        (get("/").await, 404, "no method for GET /; there are POST /v1/accounts"),
-        (get("/v1/accounts/").await, 404, "no method for GET /v1/accounts/"),
-        (get("/v1/accounts/alice/").await, 404, "no method"),
-        (post("/v1/accounts/alice", "{}").await, 404, "no method for POST /v1/accounts/alice"),
+        (get("/").await, 404, "no such path or method: GET /; all paths begin with /v1/"),
+        (
+            get("/v1/accounts/").await,
+            404,
+            "no such path or method: GET /v1/accounts/; the nearest are GET /v1/accounts",
+        ),
+        (get("/v1/accounts/alice/").await, 404, "no such path or method"),
+        (post("/v1/accounts/alice", "{}").await, 404, "no such path or method: POST /v1/accounts/alice"),
+        (
+            post("/v1/accounts/alice:desposit", "{}").await,
+            404,
+            "the nearest are POST /v1/accounts/{account_id}:deposit,",
+        ),
+        (get("/metrics").await, 404, "metrics are at the metrics address (setting metrics_listen)"),
         (get("/v1/accounts/%ff").await, 400, "account_id: %ff is not UTF-8"),
         (
             get("/v1/accounts/alice?misspelt=1").await,
@@ -163,12 +173,18 @@ async fn a_request_that_fits_no_method_is_rejected_with_the_reason() {
         ),
         (get("/v1/accounts/alice?account_id.x=1").await, 400, "unknown query parameter account_id.x"),
         (get("/v1/accounts?page_size=1&page_size=2").await, 400, "page_size is sent more than once"),
-        (get("/v1/accounts?page_size=many").await, 400, "page_size: invalid digit"),
+        (get("/v1/accounts?page_size=many").await, 400, r#"page_size: "many" is not an integer (int32)"#),
         (ask(Method::GET, "/v1/accounts/alice", "{}", &[]).await, 400, "takes no body"),
         (post("/v1/accounts?owner_id=me", "{}").await, 400, "takes no query parameters"),
         (post("/v1/accounts", "{\"owner").await, 400, "the body is not valid JSON: EOF"),
         (post("/v1/accounts", "[]").await, 400, "the body must be a JSON object"),
-        (post("/v1/accounts", r#"{"owner": "me"}"#).await, 400, "owner"),
+        (post("/v1/accounts", r#"{"owner": "me"}"#).await, 400, "unknown field owner; did you mean owner_id?"),
+        (
+            post("/v1/accounts", r#"{"proprietor": "me"}"#).await,
+            400,
+            "unknown field proprietor; OpenAccountRequest has request_id",
+        ),
+        (post("/v1/accounts", r#"{"owner_id": 7}"#).await, 400, "owner_id: 7 is not a string"),
         (
             post("/v1/accounts/alice:deposit", r#"{"accountId": "bob"}"#).await,
             400,
@@ -179,8 +195,43 @@ async fn a_request_that_fits_no_method_is_rejected_with_the_reason() {
     for (answer, status, text) in cases {
         let message = answer.body["message"].as_str().unwrap();
         assert!(message.contains(text), "{text}: {message}");
-        assert_eq!((answer.status, answer.body["details"] == json!([])), (status, true), "{message}");
+        assert_eq!(answer.status, status, "{message}");
+        let info = &answer.body["details"][0];
+        assert_eq!(info["@type"], "type.googleapis.com/google.rpc.ErrorInfo", "{message}");
+        let found = crate::reasons::explain(info["reason"].as_str().unwrap()).unwrap();
+        assert_eq!((found.len(), &info["domain"]), (1, &json!(found[0].domain)), "{message}");
+        let code = if status == 404 { "NOT_FOUND" } else { "INVALID_ARGUMENT" };
+        assert_eq!(found[0].code, code, "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_rejected_field_is_named_for_programs_too() {
+    let answer = post("/v1/accounts/alice:deposit", r#"{"amount_minor": "ten"}"#).await;
+    let message = r#"amount_minor: "ten" is not an integer (int64)"#;
+    assert_eq!((answer.status, &answer.body["message"]), (400, &json!(message)));
+    let details = &answer.body["details"];
+    let expected = (&json!("FIELD_MALFORMED"), &json!("amount_minor"));
+    assert_eq!((&details[0]["reason"], &details[0]["metadata"]["field"]), expected);
+    let violation = json!({"field": "amount_minor", "description": message, "reason": "FIELD_MALFORMED"});
+    assert_eq!(details[1]["fieldViolations"], json!([violation]));
+}
+
+/// Otherwise the last one wins, and which amount that is depends on the order that the sender's library writes.
+#[tokio::test]
+async fn a_field_that_is_given_twice_is_rejected() {
+    for (body, text) in [
+        (r#"{"amount_minor": 1, "currency_code": "EUR", "amount_minor": 2}"#, "amount_minor is given twice"),
+        (r#"{"amount_minor": 1, "amountMinor": 1}"#, "amount_minor is given twice, as "),
+        (r#"{"note": {"a": [{"b": 1, "b": 2}]}}"#, "note.a[0].b is given twice"),
+    ] {
+        let answer = post("/v1/accounts/alice:deposit", body).await;
+        let message = answer.body["message"].as_str().unwrap();
+        assert!(message.starts_with(text), "{message}");
+        assert_eq!((answer.status, &answer.body["details"][0]["reason"]), (400, &json!("FIELD_DUPLICATED")));
+    }
+    let once = post("/v1/accounts/alice:deposit", r#"{"amount_minor": "1"}"#).await;
+    assert_eq!(once.body["code"], 9, "reached the method");
 }
 
 /// Otherwise any web page that is open in a browser could send commands to a server on the same machine.
