@@ -18,8 +18,8 @@ pub struct ProjectorConfig {
     /// The maximum number of parked streams per partition and view. With more the partition halts, as the cause is not
     /// single events.
     pub parked_streams_max: usize,
-    /// The interval after which a parked stream, or the view that it blocks, is retried. It doubles with every retry that
-    /// fails, up to 32 times. Streams that were parked before a start are retried at once.
+    /// The interval after which a parked stream, or the view that it blocks, is retried. It doubles with every failure,
+    /// up to 32 times. Streams that were parked before a start are retried at once.
     pub park_retry_interval: Duration,
     /// The longest wait for records per poll. It is also the interval at which a member that is busy keeps its
     /// membership alive.

@@ -112,9 +112,9 @@ where
     /// in which it is parked, and advances the stream's version. Stores how far each view is. Returns a failure of the
     /// write database as the inner error.
     ///
-    /// A view that has failed is not tried again in this round. When all have failed, the remaining events are read only
-    /// as far as the stream's version does not include them: a view that is unblocked or caught up must not take the
-    /// stream's next event for one that skips versions.
+    /// A view that has failed is not tried again in this round. When all have failed, the remaining events are read
+    /// only as far as the stream's version does not include them: a view that is unblocked or caught up must not take
+    /// the stream's next event for one that skips versions.
     async fn resume_page(
         &mut self,
         partition: Partition,
@@ -141,7 +141,7 @@ where
             self.update_resuming(partition, stream_id, resuming, next, end);
             self.store_behind(rows, partition).await?;
         } else {
-            // A view that has all events is unparked with the last of them, so these views wait for one that is missing.
+            // A view that has all events is unparked with the last of them, so these views wait for a missing one.
             let end = if is_resuming { PageEnd::Gap } else { end };
             self.update_resuming(partition, stream_id, resuming, next, end);
         }

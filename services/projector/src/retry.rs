@@ -19,8 +19,8 @@ use crate::{
 pub(crate) struct Heartbeat(Arc<AtomicU64>);
 
 impl Heartbeat {
-    /// Makes a call and counts it once it is answered. Every call of a store goes through here, except those that have a
-    /// time limit.
+    /// Makes a call and counts it once it is answered. Every call of a store goes through here, except those that have
+    /// a time limit.
     pub(crate) async fn beat_after<T>(&self, call: impl Future<Output = T>) -> T {
         let answer = call.await;
         self.0.fetch_add(1, Ordering::Relaxed);

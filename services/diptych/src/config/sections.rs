@@ -130,7 +130,7 @@ settings! {
         hot_rows_max: Count<1, 10_000_000>,
         /// Most parked streams of a partition in a view; with more, the partition halts.
         parked_streams_max: Count<1, 1_000_000>,
-        /// Interval after which parked streams and blocked views are retried; it doubles with every failed retry, up to 32 times.
+        /// Interval of retries of parked streams and blocked views; doubles with every failure, up to 32 times.
         park_retry_interval: TimeSpan<100, DAY>,
         /// Longest time between announcing progress through the cache and saving it; 0ms saves it with every batch.
         progress_interval: TimeSpan<0, SECOND>,

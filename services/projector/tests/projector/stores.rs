@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use diptych_kernel::{
     },
     testing::EventStoreWrapper,
 };
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// A write database that can hide one event, and can be down.
@@ -176,7 +177,7 @@ impl GatedViews {
 
     /// The number of keys read in a view.
     pub(crate) fn keys_read_count(&self, view: ViewId) -> usize {
-        self.keys_read.lock().unwrap().get(&view).copied().unwrap_or_default()
+        self.keys_read.lock().get(&view).copied().unwrap_or_default()
     }
 
     /// The number of completed writes of rows.
@@ -206,7 +207,7 @@ impl ViewStore for GatedViews {
 
     async fn read(&self, view: ViewId, keys: &[RowKey]) -> PortResult<Vec<Option<Row>>> {
         self.delay.wait().await;
-        *self.keys_read.lock().unwrap().entry(view).or_default() += keys.len();
+        *self.keys_read.lock().entry(view).or_default() += keys.len();
         self.store.read(view, keys).await
     }
 
