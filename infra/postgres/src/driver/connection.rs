@@ -162,8 +162,8 @@ impl ConnectionFactory {
 /// Returns whether a warning says that a commit's wait for the standby was cancelled. Other warnings say nothing about
 /// the commit: near the wraparound of transaction ids, for example, every statement gets one.
 ///
-/// Its SQLSTATE is that of all warnings, and its text is in the server's language; the routine that sends it has the same
-/// name in all versions (`SyncRepWaitForLSN` in Postgres' syncrep.c).
+/// Its SQLSTATE is that of all warnings, and its text is in the server's language; the routine that sends it has the
+/// same name in all versions (`SyncRepWaitForLSN` in Postgres' syncrep.c).
 fn is_cancelled_wait(warning: &DbError) -> bool {
     warning.routine() == Some("SyncRepWaitForLSN") || warning.message().contains("wait for synchronous replication")
 }
