@@ -11,7 +11,7 @@ const EXIT_UNKNOWN: u8 = 2;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// Only settings whose key, variable or meaning contains this text, such as "kafka" or "timeout".
+    /// Only settings whose key or variable contains this text, such as "timeout"; else those with its words.
     text: Option<String>,
 
     /// Print a Markdown table of all settings.

@@ -47,25 +47,35 @@ pub(crate) fn reference() -> Result<String, toml::ser::Error> {
     Ok(text)
 }
 
-/// Returns a description of each setting whose key or variable contains this text, or whose key and meaning contain
-/// all words of it.
+/// Returns a description of each setting whose key or variable contains this text; if there is none, of each whose key
+/// and meaning contain all words of it.
 ///
 /// # Errors
 /// As [`dump`].
 pub(crate) fn table(text: &str) -> Result<String, toml::ser::Error> {
-    let words: Vec<_> = text.split_whitespace().map(str::to_lowercase).collect();
-    let is_meant = |setting: &SettingInfo| {
-        let described = format!("{} {}", setting.key, setting.meaning).to_lowercase();
-        variable(&setting.key).contains(&text.to_uppercase()) || words.iter().all(|word| described.contains(word))
-    };
     let settings = described(&Config::default())?.groups.into_iter().flat_map(|group| group.settings);
-    let mut table = String::new();
-    for SettingInfo { key, meaning, allowed, value, .. } in settings.filter(is_meant) {
-        let variable = variable(&key);
-        let _ =
-            write!(table, "{key}\n  {meaning}\n  default   {value}\n  allowed   {allowed}\n  variable  {variable}\n");
+    let variable_part = text.to_uppercase();
+    let (named, others): (Vec<_>, Vec<_>) =
+        settings.partition(|setting| setting.key.contains(text) || variable(&setting.key).contains(&variable_part));
+    if !named.is_empty() {
+        return Ok(described_settings(&named));
     }
-    Ok(table)
+    let words: Vec<_> = text.split_whitespace().map(str::to_lowercase).collect();
+    let is_described = |setting: &SettingInfo| {
+        let described = format!("{} {}", setting.key, setting.meaning).to_lowercase();
+        words.iter().all(|word| described.contains(word))
+    };
+    Ok(described_settings(&others.into_iter().filter(is_described).collect::<Vec<_>>()))
+}
+
+fn described_settings(settings: &[SettingInfo]) -> String {
+    let mut text = String::new();
+    for SettingInfo { key, meaning, allowed, value, .. } in settings {
+        let variable = variable(key);
+        let _ =
+            write!(text, "{key}\n  {meaning}\n  default   {value}\n  allowed   {allowed}\n  variable  {variable}\n");
+    }
+    text
 }
 
 fn described(config: &Config) -> Result<Reference, toml::ser::Error> {

@@ -80,5 +80,5 @@ fn verify_takes_either_a_folder_or_servers() {
     assert!(errors.contains("cannot be used with"), "{errors}");
     let (status, _, errors) = run(&["verify", "--data", "/nowhere"]);
     assert_eq!(status, 2);
-    assert!(errors.contains("nothing was verified: /nowhere has no events.db"), "{errors}");
+    assert!(errors.contains("nothing was verified: --data /nowhere has no events.db"), "{errors}");
 }

@@ -1,5 +1,7 @@
 //! The annotations of the ledger, answered by a service made up here.
 
+use std::collections::BTreeSet;
+
 use diptych_proto::{
     DESCRIPTOR_SET,
     ledger::{
@@ -192,6 +194,7 @@ async fn a_request_that_fits_no_method_is_rejected_with_the_reason() {
         ),
         (post("/v1/accounts", &large).await, 413, "larger than 1000 bytes"),
     ];
+    let mut reasons = BTreeSet::new();
     for (answer, status, text) in cases {
         let message = answer.body["message"].as_str().unwrap();
         assert!(message.contains(text), "{text}: {message}");
@@ -202,7 +205,11 @@ async fn a_request_that_fits_no_method_is_rejected_with_the_reason() {
         assert_eq!((found.len(), &info["domain"]), (1, &json!(found[0].domain)), "{message}");
         let code = if status == 404 { "NOT_FOUND" } else { "INVALID_ARGUMENT" };
         assert_eq!(found[0].code, code, "{message}");
+        reasons.insert(found[0].reason.clone());
     }
+    let expected =
+        ["BODY_MALFORMED", "FIELD_DUPLICATED", "FIELD_MALFORMED", "FIELD_TOO_LONG", "FIELD_UNKNOWN", "PATH_UNKNOWN"];
+    assert!(reasons.iter().eq(&expected), "{reasons:?}");
 }
 
 #[tokio::test]
