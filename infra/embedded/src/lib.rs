@@ -5,9 +5,12 @@
 //! or memory, where every statement runs inline on the caller's thread, so that tests under paused time are
 //! deterministic.
 
+mod backup;
 mod cache;
+mod consistency;
 mod database;
 mod events;
+mod folder;
 mod log;
 mod storage;
 mod views;
@@ -16,8 +19,10 @@ use std::sync::Arc;
 
 use diptych_kernel::{Clock, Partitions, ports::PortResult};
 
+pub use backup::{BackupSummary, back_up};
 pub use cache::EmbeddedViewCache;
-pub use events::EmbeddedEventStore;
+pub use events::{ClockComparison, EmbeddedEventStore};
+pub use folder::{FolderLock, ReadOnlyFolder};
 pub use log::{EmbeddedConsumer, EmbeddedEventLog, GroupTimeouts};
 pub use storage::Storage;
 pub use views::EmbeddedViewStore;
@@ -44,14 +49,26 @@ impl Embedded {
     ///
     /// # Errors
     /// If the directory cannot be used, or was created with another number of partitions or by a newer version of this
-    /// program.
+    /// program; if its log or views have events that its write database does not have.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        Ok(Self {
+        let opened = Self {
             events: Arc::new(EmbeddedEventStore::open(storage, partitions, Arc::clone(&clock))?),
             log: Arc::new(EmbeddedEventLog::open(storage, partitions, clock)?),
             views: Arc::new(EmbeddedViewStore::open(storage, partitions)?),
             cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)),
-        })
+        };
+        if let Storage::Directory(directory) = storage {
+            consistency::check(directory)?;
+        }
+        Ok(opened)
+    }
+
+    /// Gives the space of write-ahead logs back that are longer than usual, in the background: a slow reader, such as a
+    /// backup, makes them grow.
+    pub fn shrink_logs(&self) {
+        self.events.shrink_log();
+        self.log.shrink_log();
+        self.views.shrink_log();
     }
 }
 

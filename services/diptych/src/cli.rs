@@ -7,7 +7,7 @@ use clap::{
 use clap_complete::Shell;
 use strsim::damerau_levenshtein;
 
-use crate::{bench, dev, explain, import, settings, verify};
+use crate::{backup, bench, dev, explain, import, settings, verify};
 #[cfg(feature = "servers")]
 use crate::{
     migrate,
@@ -39,6 +39,7 @@ pub(crate) enum Subcommand {
     #[cfg(feature = "servers")]
     Migrate(migrate::Args),
     Import(import::Args),
+    Backup(backup::Args),
     Verify(verify::Args),
     Bench(bench::Args),
     Explain(explain::Args),
@@ -57,6 +58,8 @@ Start here:
   diptych dev --data ./data          the same, stored in a folder
   diptych all --config FILE.toml     run everything in one process, on Postgres, Kafka, ScyllaDB and Memcached
   diptych import FILE.csv --to URL   import a bank's transactions
+  diptych backup --data ./data --to ./backup
+                                     copy a folder, also while it is in use
   diptych verify --data ./data       replay every event and compare every row
   diptych settings                   list all settings
 

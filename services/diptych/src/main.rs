@@ -3,6 +3,7 @@
 //! Reads the command line, and runs one subcommand. Processes that serve share [`process`]. Only this crate names both
 //! ports and adapters: the embedded ones in [`dev`], those of real servers in [`servers`].
 
+mod backup;
 mod bench;
 mod cli;
 mod client;
@@ -56,6 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "servers")]
         Subcommand::Migrate(args) => migrate::main(args),
         Subcommand::Import(args) => run_tool(import::run(args)),
+        Subcommand::Backup(args) => run_tool(backup::run(args)),
         Subcommand::Verify(args) => run_tool(verify::run(args)),
         Subcommand::Bench(args) => run_tool(bench::run(args)),
         Subcommand::Explain(args) => explain::run(&args),

@@ -1,6 +1,9 @@
 //! Clocks, and the one sleep function of the product.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use diptych_kernel::{Clock, Timestamp};
 use tokio::time::Instant;
@@ -15,7 +18,14 @@ impl Clock for SystemClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
     }
+
+    fn monotonic(&self) -> Duration {
+        FIRST_CALL.elapsed()
+    }
 }
+
+/// Start of the monotonic time of [`SystemClock`].
+static FIRST_CALL: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A clock that advances with tokio's: paused when that is paused, so that tests are repeatable to the microsecond.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +46,10 @@ impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
         let elapsed = self.started_at.elapsed().as_micros();
         self.start.plus_micros(i64::try_from(elapsed).unwrap_or(i64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started_at.elapsed()
     }
 }
 

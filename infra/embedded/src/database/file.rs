@@ -1,30 +1,23 @@
 //! Database file with one writer thread and two reader threads.
 
 use std::{
-    fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use diptych_kernel::{
-    Partitions,
-    ports::{PortError, PortResult},
-};
+use diptych_kernel::{Partitions, ports::PortResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
     DatabaseSpec,
-    checkpoint::Checkpoints,
-    error::{TransactionError, failed_commit},
-    guarded, migration,
+    checkpoint::{BUSY_TIMEOUT, Checkpoints, LOG_BYTES_KEPT_MAX},
+    error::{TransactionError, failed_commit, failed_open},
+    guarded, marker, migration,
     worker::ConnectionThreads,
 };
+use crate::folder::{ReadOnlyFolder, files, log_path};
 
 const READERS: usize = 2;
-
-/// Time for which a statement waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prepared statements cached per connection: more than any of the databases uses, with room for the tables of views.
 const STATEMENTS_MAX: usize = 128;
@@ -37,33 +30,44 @@ const CHECKPOINT_PAGES: u32 = 32_000;
 pub(super) struct FileDatabase {
     path: PathBuf,
     syncs_commits: bool,
-    readers: ConnectionThreads,
-    writer: ConnectionThreads,
     checkpoints: Arc<Checkpoints>,
+    readers: ConnectionThreads,
     /// Runs `checkpoints`.
     _checkpointer: ConnectionThreads,
+    /// Dropped last, as it marks the file as closed.
+    writer: ConnectionThreads,
 }
 
 impl FileDatabase {
     pub(super) fn open(directory: &Path, spec: &DatabaseSpec, partitions: Partitions) -> PortResult<Self> {
-        fs::create_dir_all(directory).map_err(|error| directory_error(directory).caused_by(error))?;
-        let directory = directory.canonicalize().map_err(|error| directory_error(directory).caused_by(error))?;
+        files::create_folder(directory)?;
+        let canonical = directory.canonicalize();
+        let directory = canonical.map_err(|error| files::io_error("cannot use the folder", directory, error))?;
         let path = directory.join(spec.file_name);
 
         // SQLite does not wait when two processes switch a new file to WAL at the same time, so they take turns with a
         // lock file.
-        let opening_lock = File::create(directory.join("opening.lock"))
-            .map_err(|error| directory_error(&directory).caused_by(error))?;
-        opening_lock.lock().map_err(|error| directory_error(&directory).caused_by(error))?;
-        let mut writer = open_writer(&path, spec).map_err(|error| open_error(&path, error))?;
+        let lock_path = directory.join("opening.lock");
+        let opening_lock = files::open_lock_file(&lock_path)?;
+        opening_lock.lock().map_err(|error| files::io_error("cannot lock", &lock_path, error))?;
+        files::create_file(&path)?;
+        let has_log = log_path(&path).exists();
+        let mut writer = open_writer(&path, spec).map_err(|error| failed_open(&path, error))?;
         migration::migrate(&mut writer, spec, partitions)?;
+        if spec.marks_open {
+            if !has_log {
+                marker::check_closed(&writer)?;
+            }
+            marker::set_open(&writer)?;
+        }
         let others = (0..READERS).map(|_| open_reader(&path)).chain([open_checkpointer(&path)]);
-        let mut readers = others.collect::<Result<Vec<_>, _>>().map_err(|error| open_error(&path, error))?;
+        let mut readers = others.collect::<Result<Vec<_>, _>>().map_err(|error| failed_open(&path, error))?;
         let checkpointer: Vec<_> = readers.pop().into_iter().collect();
         drop(opening_lock);
 
         let name = spec.file_name.trim_end_matches(".db");
-        let writer = ConnectionThreads::start(&format!("{name}-write"), vec![writer])?;
+        let at_end = if spec.marks_open { marker::set_closed } else { |_: &Connection| () };
+        let writer = ConnectionThreads::start_with_end(&format!("{name}-write"), vec![writer], at_end)?;
         let checkpointer = ConnectionThreads::start(&format!("{name}-wal"), checkpointer)?;
         Ok(Self {
             readers: ConnectionThreads::start(&format!("{name}-read"), readers)?,
@@ -107,6 +111,13 @@ impl FileDatabase {
         self.writer.queue().run_detached(self.with_checkpoints(work))
     }
 
+    /// Gives the space of the write-ahead log back if it is longer than usual, in the background.
+    pub(super) fn shrink_log(&self) {
+        if log_path(&self.path).metadata().is_ok_and(|log| log.len() > LOG_BYTES_KEPT_MAX) {
+            self.checkpoints.start_truncation();
+        }
+    }
+
     fn with_checkpoints<T, W>(&self, work: W) -> impl FnOnce(&mut Connection) -> PortResult<T> + Send + 'static
     where
         T: Send + 'static,
@@ -132,10 +143,10 @@ pub(super) fn without_sync<T>(
     work: impl FnOnce(&mut Connection) -> PortResult<T>,
 ) -> PortResult<T> {
     let set = |connection: &Connection, level: &str| connection.pragma_update(None, "synchronous", level);
-    set(connection, "NORMAL").map_err(|error| TransactionError::from(error).without_effect())?;
+    set(connection, "NORMAL").map_err(|error| TransactionError::from(error).without_effect(connection))?;
     // A panic must not leave the setting changed for later work.
     let result = guarded(connection, work);
-    set(connection, "FULL").map_err(failed_commit)?;
+    set(connection, "FULL").map_err(|error| failed_commit(connection, error))?;
     result
 }
 
@@ -149,13 +160,14 @@ fn open_writer(path: &Path, spec: &DatabaseSpec) -> rusqlite::Result<Connection>
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", i64::try_from(LOG_BYTES_KEPT_MAX).unwrap_or(i64::MAX))?;
     // Opening the file recovered frames that a killed process had written but not synced. They must reach the disk
     // before they are used, or a power failure could still lose them.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     Ok(connection)
 }
 
-fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     // Not opened read-only, because in WAL mode a reader writes to the shared WAL index.
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -176,10 +188,14 @@ fn open_checkpointer(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn directory_error(directory: &Path) -> PortError {
-    PortError::operator(format!("cannot use directory {}", directory.display()))
-}
-
-fn open_error(path: &Path, error: rusqlite::Error) -> PortError {
-    PortError::operator(format!("cannot open {}", path.display())).caused_by(error)
+/// Opens a database for reading only. See [`ReadOnlyFolder::connect`].
+pub(super) fn open_read_only(folder: &ReadOnlyFolder, spec: &DatabaseSpec) -> PortResult<Connection> {
+    let path = folder.path().join(spec.file_name);
+    let opened = folder.connect(spec.file_name).and_then(|connection| {
+        prepare_cache(&connection);
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        Ok(connection)
+    });
+    opened.map_err(|error| failed_open(&path, error))
 }

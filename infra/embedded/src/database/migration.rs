@@ -4,7 +4,7 @@ use diptych_kernel::{
     Partitions,
     ports::{PortError, PortResult},
 };
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{DatabaseSpec, error::TransactionError};
 
@@ -14,25 +14,20 @@ pub(crate) struct Migration(pub(crate) &'static str);
 
 /// Migrates a database to the current schema and checks that it belongs to this installation.
 pub(super) fn migrate(connection: &mut Connection, spec: &DatabaseSpec, partitions: Partitions) -> PortResult<()> {
-    apply(connection, spec, partitions).map_err(|error| match error {
-        TransactionError::Port(error) => error,
-        TransactionError::Sqlite(error) => {
-            PortError::operator(format!("cannot migrate {}", spec.file_name)).caused_by(error)
-        }
-    })
+    apply(connection, spec, partitions).map_err(|error| error.without_effect(connection))
 }
 
-fn apply(connection: &mut Connection, spec: &DatabaseSpec, partitions: Partitions) -> Result<(), TransactionError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let present: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let known = u32::try_from(spec.migrations.len()).unwrap_or(u32::MAX);
+/// Checks that a database has the current schema and belongs to this installation, without changing it.
+pub(super) fn check(connection: &Connection, spec: &DatabaseSpec, partitions: Partitions) -> PortResult<()> {
+    check_schema(connection, spec, partitions).map_err(|error| error.without_effect(connection))
+}
+
+fn apply(connection: &Connection, spec: &DatabaseSpec, partitions: Partitions) -> Result<(), TransactionError> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let present = schema_version(&transaction)?;
+    let known = schema_version_known(spec);
     if present > known {
-        return Err(PortError::operator(format!(
-            "{} has schema version {present}, but this version of the program supports at most {known}: \
-             use a newer version",
-            spec.file_name
-        ))
-        .into());
+        return Err(newer(spec, present));
     }
     for (_, migration) in (0..).zip(spec.migrations).filter(|(number, _)| *number >= present) {
         transaction.execute_batch(migration.0)?;
@@ -40,32 +35,66 @@ fn apply(connection: &mut Connection, spec: &DatabaseSpec, partitions: Partition
     if present < known {
         transaction.pragma_update(None, "user_version", known)?;
     }
+    if stored_partitions(&transaction)?.is_none() {
+        transaction.execute("INSERT INTO installation (partitions) VALUES (?1)", [partitions.count()])?;
+    }
     check_partitions(&transaction, spec, partitions)?;
     transaction.commit()?;
     Ok(())
 }
 
-/// Checks the number of partitions against the table `installation`, whose single row is written when the database is
+fn check_schema(connection: &Connection, spec: &DatabaseSpec, partitions: Partitions) -> Result<(), TransactionError> {
+    let (present, known) = (schema_version(connection)?, schema_version_known(spec));
+    if present > known {
+        return Err(newer(spec, present));
+    }
+    if present < known {
+        return Err(PortError::operator(format!(
+            "{} has schema version {present}, but this version of the program reads {known}: start `diptych dev` on \
+             the folder once, which migrates it",
+            spec.file_name
+        ))
+        .into());
+    }
+    check_partitions(connection, spec, partitions)
+}
+
+fn schema_version(connection: &Connection) -> Result<u32, TransactionError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+fn schema_version_known(spec: &DatabaseSpec) -> u32 {
+    u32::try_from(spec.migrations.len()).unwrap_or(u32::MAX)
+}
+
+fn newer(spec: &DatabaseSpec, present: u32) -> TransactionError {
+    PortError::operator(format!(
+        "{} has schema version {present}, but this version of the program supports at most {}: use a newer version",
+        spec.file_name,
+        schema_version_known(spec)
+    ))
+    .into()
+}
+
+/// Returns the number of partitions in the table `installation`, whose single row is written when the database is
 /// created.
+fn stored_partitions(connection: &Connection) -> Result<Option<u16>, TransactionError> {
+    Ok(connection.query_row("SELECT partitions FROM installation", [], |row| row.get(0)).optional()?)
+}
+
 fn check_partitions(
     connection: &Connection,
     spec: &DatabaseSpec,
     partitions: Partitions,
 ) -> Result<(), TransactionError> {
     let configured = partitions.count();
-    let stored: Option<u16> =
-        connection.query_row("SELECT partitions FROM installation", [], |row| row.get(0)).optional()?;
-    match stored {
+    match stored_partitions(connection)? {
         Some(stored) if stored != configured => Err(PortError::operator(format!(
             "{} was created with {stored} partitions, but {configured} are configured: configure {stored}, \
              or use another directory",
             spec.file_name
         ))
         .into()),
-        Some(_) => Ok(()),
-        None => {
-            connection.execute("INSERT INTO installation (partitions) VALUES (?1)", [configured])?;
-            Ok(())
-        }
+        _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod error;
 mod file;
+mod marker;
 mod migration;
 pub(crate) mod row;
 mod signal;
@@ -10,6 +11,7 @@ mod worker;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::Arc,
 };
 
@@ -20,12 +22,17 @@ use diptych_kernel::{
 use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::storage::Storage;
-pub(crate) use error::TransactionError;
+use crate::{
+    folder::{ReadOnlyFolder, log_path},
+    storage::Storage,
+};
 use error::failed_commit;
+pub(crate) use error::{TransactionError, failed_copy, failed_open};
 use file::FileDatabase;
+pub(crate) use marker::check_closed;
 pub(crate) use migration::Migration;
 pub(crate) use signal::Signals;
+use worker::ConnectionThreads;
 
 /// Static properties of one of the databases.
 pub(crate) struct DatabaseSpec {
@@ -36,6 +43,8 @@ pub(crate) struct DatabaseSpec {
     /// Whether every commit waits for the disk. Without it, a commit survives a crash of the process, but not of the
     /// machine.
     pub(crate) syncs_commits: bool,
+    /// Whether table `file_state` tells if the file was closed. See [`marker`].
+    pub(crate) marks_open: bool,
     /// Page cache of the writer's connection, in KiB.
     pub(crate) writer_cache_kib: u32,
 }
@@ -52,6 +61,8 @@ enum Engine {
     /// Work runs inline on the caller's thread, so that no time passes under a paused clock.
     Memory(Arc<Mutex<Connection>>),
     File(Arc<FileDatabase>),
+    /// A file that must not be changed. The folder holds its lock.
+    ReadOnly(Arc<ConnectionThreads>, ReadOnlyFolder),
 }
 
 impl Database {
@@ -74,6 +85,22 @@ impl Database {
         }
     }
 
+    /// Opens a database of a folder for reading only. It must exist, and have the current schema.
+    pub(crate) fn open_read_only(
+        folder: &ReadOnlyFolder,
+        spec: &DatabaseSpec,
+        partitions: Partitions,
+    ) -> PortResult<Self> {
+        let connection = file::open_read_only(folder, spec)?;
+        migration::check(&connection, spec, partitions)?;
+        if spec.marks_open && !folder.is_in_use() && !log_path(&folder.path().join(spec.file_name)).exists() {
+            check_closed(&connection)?;
+        }
+        let thread = ConnectionThreads::start("read-only", vec![connection])?;
+        let engine = Engine::ReadOnly(Arc::new(thread), folder.clone());
+        Ok(Self { engine, signals: Arc::new(Signals::default()) })
+    }
+
     /// Returns the signals that handles in this process on this database share.
     pub(crate) fn signals(&self) -> &Arc<Signals> {
         &self.signals
@@ -82,6 +109,13 @@ impl Database {
     /// Returns whether other processes, which do not share [`Database::signals`], may use the database.
     pub(crate) fn may_have_other_processes(&self) -> bool {
         matches!(self.engine, Engine::File(_))
+    }
+
+    /// Gives the space of the write-ahead log back if it is longer than usual, in the background.
+    pub(crate) fn shrink_log(&self) {
+        if let Engine::File(file) = &self.engine {
+            file.shrink_log();
+        }
     }
 
     /// Runs `work` on a snapshot of the database that contains every commit acknowledged before.
@@ -94,6 +128,7 @@ impl Database {
         match &self.engine {
             Engine::Memory(connection) => guarded(&mut connection.lock(), work),
             Engine::File(file) => file.read(work).await,
+            Engine::ReadOnly(thread, _) => thread.run(work).await,
         }
     }
 
@@ -121,6 +156,7 @@ impl Database {
         match &self.engine {
             Engine::Memory(connection) => guarded(&mut connection.lock(), work),
             Engine::File(file) => file.write(work).await,
+            Engine::ReadOnly(_, folder) => Err(read_only(folder)),
         }
     }
 
@@ -154,6 +190,7 @@ impl Database {
                 file.write_detached(|connection| file::without_sync(connection, work))
             }
             Engine::File(file) => file.write_detached(work),
+            Engine::ReadOnly(_, folder) => Err(read_only(folder)),
         };
         if let Err(error) = done {
             tracing::warn!(%error, "a background write failed");
@@ -161,24 +198,28 @@ impl Database {
     }
 }
 
+fn read_only(folder: &ReadOnlyFolder) -> PortError {
+    PortError::operator(format!("the folder {} was opened for reading only", folder.path().display()))
+}
+
 fn in_read_transaction<T>(
-    connection: &mut Connection,
+    connection: &Connection,
     work: impl FnOnce(&Connection) -> Result<T, TransactionError>,
 ) -> PortResult<T> {
-    let transaction = connection.transaction().map_err(|error| TransactionError::from(error).without_effect())?;
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Deferred)
+        .map_err(|error| TransactionError::from(error).without_effect(connection))?;
     // Dropping the transaction rolls it back; a read has nothing to commit.
-    work(&transaction).map_err(TransactionError::without_effect)
+    work(&transaction).map_err(|error| error.without_effect(connection))
 }
 
 fn in_write_transaction<T>(
-    connection: &mut Connection,
+    connection: &Connection,
     work: impl FnOnce(&Transaction<'_>) -> Result<T, TransactionError>,
 ) -> PortResult<T> {
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|error| TransactionError::from(error).without_effect())?;
-    let value = work(&transaction).map_err(TransactionError::without_effect)?;
-    transaction.commit().map_err(failed_commit)?;
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+        .map_err(|error| TransactionError::from(error).without_effect(connection))?;
+    let value = work(&transaction).map_err(|error| error.without_effect(connection))?;
+    transaction.commit().map_err(|error| failed_commit(connection, error))?;
     Ok(value)
 }
 
@@ -187,4 +228,9 @@ fn in_write_transaction<T>(
 fn guarded<T>(connection: &mut Connection, work: impl FnOnce(&mut Connection) -> PortResult<T>) -> PortResult<T> {
     catch_unwind(AssertUnwindSafe(|| work(connection)))
         .unwrap_or_else(|_| Err(PortError::unknown("a database call panicked; see the log")))
+}
+
+/// Opens a file for reading beside its writer, for one look at it.
+pub(crate) fn open_reader(path: &Path) -> PortResult<Connection> {
+    file::open_reader(path).map_err(|error| failed_open(path, error))
 }

@@ -24,6 +24,15 @@ pub(super) struct ConnectionThreads {
 impl ConnectionThreads {
     /// Starts a thread with this name for each connection.
     pub(super) fn start(name: &str, connections: Vec<Connection>) -> PortResult<Self> {
+        Self::start_with_end(name, connections, |_| ())
+    }
+
+    /// Like [`ConnectionThreads::start`]; each thread calls `at_end` before it closes its connection.
+    pub(super) fn start_with_end(
+        name: &str,
+        connections: Vec<Connection>,
+        at_end: fn(&Connection),
+    ) -> PortResult<Self> {
         let (queue, work) = mpsc::channel(QUEUE_MAX);
         let work = Arc::new(Mutex::new(work));
         let mut workers = Self { queue: Some(queue), threads: Vec::with_capacity(connections.len()) };
@@ -35,6 +44,7 @@ impl ConnectionThreads {
                     while let Some(work) = take(&work) {
                         work(&mut connection);
                     }
+                    at_end(&connection);
                 })
                 .map_err(|error| PortError::not_done(format!("cannot start thread {name}")).caused_by(error))?;
             workers.threads.push(thread);

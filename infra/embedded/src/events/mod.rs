@@ -7,6 +7,7 @@ mod read;
 mod recent;
 mod relay;
 mod requests;
+mod retention;
 mod segment;
 
 use std::{sync::Arc, time::Duration};
@@ -25,16 +26,23 @@ use tokio::time::Instant;
 use append::AppendResult;
 use merge::MergeChunk;
 use recent::{Horizon, RecentIndex};
+pub use retention::ClockComparison;
+use retention::RetentionClock;
 
 use crate::{
     database::{Database, DatabaseSpec, Migration},
+    folder::ReadOnlyFolder,
     storage::Storage,
 };
 
 const DATABASE: DatabaseSpec = DatabaseSpec {
     file_name: "events.db",
-    migrations: &[Migration(include_str!("../../migrations/events/0001_events.sql"))],
+    migrations: &[
+        Migration(include_str!("../../migrations/events/0001_events.sql")),
+        Migration(include_str!("../../migrations/events/0002_file_state.sql")),
+    ],
     syncs_commits: true,
+    marks_open: true,
     writer_cache_kib: 8_000,
 };
 
@@ -51,6 +59,7 @@ pub struct EmbeddedEventStore {
     partitions: Partitions,
     clock: Arc<dyn Clock>,
     recent: Arc<Mutex<RecentIndex>>,
+    retention: Arc<RetentionClock>,
 }
 
 impl EmbeddedEventStore {
@@ -60,8 +69,34 @@ impl EmbeddedEventStore {
     /// If the storage cannot be used, or was created with another number of partitions or by a newer version of this
     /// program.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let database = Database::open(storage, &DATABASE, partitions)?;
-        Ok(Self { database, partitions, clock, recent: Arc::default() })
+        Ok(Self::new(Database::open(storage, &DATABASE, partitions)?, partitions, clock))
+    }
+
+    /// Opens the write database of a folder for reading only: every write fails.
+    ///
+    /// # Errors
+    /// If it does not exist, has another number of partitions, or has a schema of another version.
+    pub fn open_read_only(folder: &ReadOnlyFolder, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        Ok(Self::new(Database::open_read_only(folder, &DATABASE, partitions)?, partitions, clock))
+    }
+
+    fn new(database: Database, partitions: Partitions, clock: Arc<dyn Clock>) -> Self {
+        let retention = Arc::new(RetentionClock::new(Arc::clone(&clock)));
+        Self { database, partitions, clock, recent: Arc::default(), retention }
+    }
+
+    /// Compares the system clock with the times in the database, and stores the time that has really passed: call it at
+    /// start and every minute or so. See [`ClockComparison`].
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn compare_clock(&self) -> PortResult<ClockComparison> {
+        let retention = Arc::clone(&self.retention);
+        self.database.write_without_sync(move |transaction| retention.advance(transaction)).await
+    }
+
+    pub(crate) fn shrink_log(&self) {
+        self.database.shrink_log();
     }
 
     /// Checks for events that other processes appended.
@@ -176,7 +211,14 @@ impl EventStore for EmbeddedEventStore {
     }
 
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
-        self.database.write(move |transaction| requests::forget(transaction, recorded_before, limit)).await
+        let retention = Arc::clone(&self.retention);
+        self.database
+            .write(move |transaction| {
+                let lag = retention.advance(transaction)?.retention_lag;
+                let recorded_before = recorded_before.plus_micros(-retention::micros(lag));
+                requests::forget(transaction, recorded_before, limit)
+            })
+            .await
     }
 }
 

@@ -24,6 +24,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
     migrations: &[Migration(include_str!("../../migrations/log/0001_log.sql"))],
     // After a power failure, the relay detects the lost records and publishes them again.
     syncs_commits: false,
+    marks_open: false,
     writer_cache_kib: 4_000,
 };
 
@@ -69,6 +70,10 @@ impl EmbeddedEventLog {
     pub fn with_timeouts(mut self, timeouts: GroupTimeouts) -> Self {
         self.timeouts = timeouts;
         self
+    }
+
+    pub(crate) fn shrink_log(&self) {
+        self.database.shrink_log();
     }
 
     /// Deletes records below the committed offsets of all groups, except the newest `keep_records_min` of each

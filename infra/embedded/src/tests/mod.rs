@@ -1,4 +1,9 @@
 //! Tests of the assembled adapters.
 
+mod backup;
 mod conformance;
+mod fixtures;
+mod log_size;
+mod older_files;
+mod retention;
 mod test_env;

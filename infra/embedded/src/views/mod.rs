@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     database::{Database, DatabaseSpec, Migration},
+    folder::ReadOnlyFolder,
     storage::Storage,
 };
 
@@ -23,6 +24,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
     // After a power failure, lost rows are projected again from the log, because progress goes back together with the
     // rows.
     syncs_commits: false,
+    marks_open: false,
     writer_cache_kib: 8_000,
 };
 
@@ -43,6 +45,18 @@ impl EmbeddedViewStore {
     /// program.
     pub fn open(storage: &Storage, partitions: Partitions) -> PortResult<Self> {
         Ok(Self { database: Database::open(storage, &DATABASE, partitions)? })
+    }
+
+    /// Opens the read database of a folder for reading only: every write fails.
+    ///
+    /// # Errors
+    /// If it does not exist, has another number of partitions, or has a schema of another version.
+    pub fn open_read_only(folder: &ReadOnlyFolder, partitions: Partitions) -> PortResult<Self> {
+        Ok(Self { database: Database::open_read_only(folder, &DATABASE, partitions)? })
+    }
+
+    pub(crate) fn shrink_log(&self) {
+        self.database.shrink_log();
     }
 
     /// Checks for saves by other processes.

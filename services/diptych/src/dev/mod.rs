@@ -1,20 +1,20 @@
 //! `diptych dev`: all parts in one process, on embedded stores.
 
 mod args;
-mod data_lock;
+mod clock_watch;
 mod upkeep;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{anyhow, bail};
-use diptych_embedded::{Embedded, EmbeddedViewCache, Storage};
+use diptych_embedded::{Embedded, EmbeddedViewCache, FolderLock, Storage};
 use diptych_kernel::{Partitions, ports::PortError};
 use diptych_projector::ProjectorConfig;
 use diptych_query::QueryConfig;
 use tokio::{net::TcpListener, time::timeout};
 
 pub(crate) use args::Args;
-use data_lock::DataLock;
+use clock_watch::ClockWatch;
 
 use crate::{
     config::{Config, Flag},
@@ -36,8 +36,12 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let config = &process.config;
-    let lock = DataLock::acquire(&config.data.0)?;
-    let stores = open(process)?;
+    let lock = match &config.data.0 {
+        Storage::Memory => None,
+        Storage::Directory(folder) => Some(lock(folder)?),
+    };
+    let (stores, databases) = open(process)?;
+    let mut clock = ClockWatch::start(process, &databases.events).await?;
     let services = Services::new();
     let health = process.serve(listener, |builder| services.add_to(builder).with_json()).await?;
 
@@ -46,8 +50,12 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     let query = QueryConfig { progress_poll_interval_while_waiting: query.progress_poll_interval, ..query };
     let projector = ProjectorConfig { progress_interval: Duration::ZERO, ..projector_config(process, &stores) };
     let reader = services.start(process, &stores, (projector, query));
-    let trim = upkeep::trim_log(Arc::clone(&stores.log), process.phases.relay.shutdown());
-    process.phases.relay.tasks().spawn("trim the log", trim);
+    let (shutdown, tasks) = (process.phases.relay.shutdown(), process.phases.relay.tasks());
+    tasks.spawn("trim the log", upkeep::trim_log(Arc::clone(&stores.log), shutdown.clone()));
+    if matches!(config.data.0, Storage::Directory(_)) {
+        tasks.spawn("shrink the write-ahead logs", upkeep::shrink_logs(databases, shutdown.clone()));
+    }
+    tasks.spawn("watch the clock", async move { clock.run(shutdown).await });
 
     match timeout(READY_WAIT_MAX, reader.ready()).await {
         Ok(()) if reader.is_ready() => {}
@@ -64,14 +72,25 @@ type EmbeddedStores = Stores<
     EmbeddedViewCache,
 >;
 
-fn open(process: &ProcessContext) -> anyhow::Result<EmbeddedStores> {
+fn open(process: &ProcessContext) -> anyhow::Result<(EmbeddedStores, Embedded)> {
     let ProcessContext { config, clock, .. } = process;
     let storage = &config.data.0;
     let partitions = Partitions::new(config.partitions.u16())?;
-    let Embedded { events, log, views, .. } =
+    let databases =
         Embedded::open(storage, partitions, Arc::clone(clock)).map_err(|error| open_error(config, &error))?;
+    let Embedded { events, log, views, .. } = databases.clone();
     let cache = Arc::new(EmbeddedViewCache::new(config.cache.size_max.bytes()));
-    Ok(Stores { events, log, views, cache, group: GROUP.to_owned() })
+    Ok((Stores { events, log, views, cache, group: GROUP.to_owned() }, databases))
+}
+
+/// Locks the data folder.
+fn lock(folder: &Path) -> anyhow::Result<FolderLock> {
+    let named = format!("--data {} (setting data)", folder.display());
+    if folder.is_file() {
+        bail!("{named} is a file; give a folder");
+    }
+    // The message of a port error has its source already.
+    FolderLock::acquire(folder).map_err(|error| anyhow!("{named}: {error}"))
 }
 
 /// The error of data that cannot be opened, with the flags and settings that name it.
@@ -87,5 +106,24 @@ fn data_fact(config: &Config) -> String {
     match &config.data.0 {
         Storage::Memory => "in memory, lost when this process ends (--data DIR stores it)".to_owned(),
         Storage::Directory(folder) => format!("{} (events.db, log.db, views.db)", folder.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_created_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("{:#}", lock(&file.path().join("data")).unwrap_err());
+        assert!(text.starts_with("--data /") && text.contains("(setting data): cannot create the folder"), "{text}");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("{:#}", lock(file.path()).unwrap_err());
+        assert_eq!(text, format!("--data {} (setting data) is a file; give a folder", file.path().display()));
     }
 }

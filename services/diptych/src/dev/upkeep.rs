@@ -1,8 +1,8 @@
-//! Periodic trimming of the embedded event log.
+//! Periodic work on the embedded databases.
 
 use std::{sync::Arc, time::Duration};
 
-use diptych_embedded::EmbeddedEventLog;
+use diptych_embedded::{Embedded, EmbeddedEventLog};
 use diptych_runtime::{Shutdown, pause};
 use tracing::{debug, warn};
 
@@ -34,5 +34,15 @@ pub(super) async fn trim_log(log: Arc<EmbeddedEventLog>, shutdown: Shutdown) {
                 ROUND_INTERVAL
             }
         };
+    }
+}
+
+/// Gives the space of write-ahead logs back that a slow reader made long, until shutdown.
+pub(super) async fn shrink_logs(databases: Embedded, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = pause(ROUND_INTERVAL) => databases.shrink_logs(),
+        }
     }
 }

@@ -90,7 +90,7 @@ impl<'a> ImportCommands<'a> {
     }
 }
 
-const CHANGED: &str = "the file was changed during the import; run the import again";
+const CHANGED: &str = "the temporary copy of the file was changed during the import; run the import again";
 
 impl Iterator for ImportCommands<'_> {
     type Item = anyhow::Result<ImportCommand>;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::Path,
 };
 
@@ -12,22 +12,54 @@ use flate2::bufread::MultiGzDecoder;
 
 const BUFFER_BYTES: usize = 1 << 16;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Path that stands for standard input.
+const STDIN: &str = "-";
 
 /// A reader of the records of a file.
 pub(crate) type CsvReader = csv::Reader<Box<dyn Read + Send>>;
 
-/// Opens a file. Compression is detected by the first bytes, not by the name.
+/// Copy of the input in a temporary file without a name, which the operating system deletes when it is closed.
 ///
-/// # Errors
-/// When the file cannot be opened or read.
-pub(crate) fn open(path: &Path) -> anyhow::Result<CsvReader> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
-    let start = reader.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
-    if start.starts_with(&GZIP_MAGIC) {
-        Ok(csv_reader(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)))))
-    } else {
-        Ok(csv_reader(Box::new(reader)))
+/// The input is read once, as it may be a pipe. Memory is bounded by the copy being on disk, and what is sent is what
+/// was validated, even if another process changes the file meanwhile.
+#[derive(Debug)]
+pub(crate) struct InputCopy(File);
+
+impl InputCopy {
+    /// Reads a file to its end; "-" is standard input.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read, or the temporary folder has no space.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let mut input: Box<dyn Read> = if path == Path::new(STDIN) {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
+        };
+        let folder = std::env::temp_dir();
+        let mut copy = tempfile::tempfile().with_context(|| {
+            format!("cannot create a temporary file in {}: set TMPDIR to another folder", folder.display())
+        })?;
+        io::copy(&mut input, &mut copy).with_context(|| {
+            format!("cannot copy {} to a temporary file in {} (TMPDIR)", path.display(), folder.display())
+        })?;
+        Ok(Self(copy))
+    }
+
+    /// Returns a reader from the beginning. An earlier reader must not be used any more. Compression is detected by the
+    /// first bytes, not by the name.
+    ///
+    /// # Errors
+    /// When the copy cannot be read.
+    pub(crate) fn reader(&self) -> io::Result<CsvReader> {
+        let mut file = self.0.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
+        if reader.fill_buf()?.starts_with(&GZIP_MAGIC) {
+            Ok(csv_reader(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)))))
+        } else {
+            Ok(csv_reader(Box::new(reader)))
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! `diptych import`: imports a bank's transactions, and compares the ledger with the bank's file.
 //!
-//! The file is read twice. The first pass validates all of it and collects the accounts ([`validation`]); a file with
-//! an invalid value is not sent at all. The second pass sends the commands ([`commands`], [`in_flight`], [`send`]).
-//! Then every balance and every entry is queried and compared with the file ([`reconciliation`]).
+//! The file is read once, into a temporary file ([`file`]), which is read twice. The first pass validates all of it by
+//! the rules of the ledger, and collects the accounts ([`validation`]); a file with an invalid value is not sent at
+//! all. The second pass sends the commands ([`commands`], [`in_flight`], [`send`]). Then every balance and every entry
+//! is queried and compared with the file ([`reconciliation`]).
 
 mod commands;
 mod counts;
@@ -23,17 +24,20 @@ mod tests;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use diptych_ledger::domain::{AccountId, Currency, OwnerId, ValueError};
 use diptych_proto::ledger::command::v1::command_service_client::CommandServiceClient;
 
 use self::{
     commands::{CommonFields, ImportCommands},
     counts::Counts,
+    file::InputCopy,
     progress::Progress,
     report::Report,
     request_ids::RequestIds,
     send::SendOptions,
     validation::ValidFile,
+    validation_error::ValidationErrors,
 };
 use crate::{
     client::{Connections, Output, RequiredServices, Target},
@@ -44,6 +48,7 @@ use crate::{
 const EXIT_INVALID: u8 = 2;
 /// Most commands in flight: as many as the service reads ahead on one stream.
 const IN_FLIGHT_MAX: u64 = 1_024;
+const ACCOUNT_PREFIX_BYTES_MAX: usize = 32;
 
 /// Import a bank's transactions into the ledger, and compare every balance and entry with the file.
 ///
@@ -52,7 +57,8 @@ const IN_FLIGHT_MAX: u64 = 1_024;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
-    /// CSV file with a header, plain or compressed with gzip.
+    /// CSV file with a header, plain or compressed with gzip; a pipe, or "-" for standard input. It is copied to a
+    /// temporary file (in TMPDIR).
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -101,9 +107,10 @@ Examples:
   diptych import examples/sample-transactions.csv
   diptych import transactions.csv.gz --to http://127.0.0.1:7400 --owner bank-7
   DIPTYCH_TOKEN=eyJ... diptych import transactions.csv.gz --to http://gateway:8080
+  unzip -p transactions.zip | diptych import -
   diptych import transactions.csv.gz --account-prefix copy2- --output json | jq .matches_file
 
-Memory: about 60 bytes per row and 200 bytes per account.
+Memory: about 60 bytes per row and 200 bytes per account. Temporary file: the size of the input.
 
 Exit status: 0 every row is imported, and every balance and entry matches the file; 1 otherwise; 2 invalid file or
 flags, nothing was sent.";
@@ -115,9 +122,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(EXIT_INVALID));
     }
     let ids = RequestIds::new(args.account_prefix.clone());
-    let mut file = match validation::validate(&args.file, &ids) {
-        Ok(Ok(file)) => file,
-        Ok(Err(errors)) => {
+    let (input, mut file) = match read(&args, &ids) {
+        Ok((input, Ok(file))) => (input, file),
+        Ok((_, Err(errors))) => {
             for line in errors.to_string().lines() {
                 eprintln!("error: {}: {line}", args.file.display());
             }
@@ -130,19 +137,28 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let connections = args.target.connect(RequiredServices::CommandsAndQueries).await?;
     let fields = CommonFields { ids, currency_code: args.currency.clone(), owner_id: args.owner.clone() };
-    let report = import(&args, &fields, &mut file, connections).await?;
+    let report = import(&args, &fields, &input, &mut file, connections).await?;
     args.output.print(&report, Report::table)?;
     Ok(if report.matches_file() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Reads and validates the file.
+fn read(args: &Args, ids: &RequestIds) -> anyhow::Result<(InputCopy, Result<ValidFile, ValidationErrors>)> {
+    let input = InputCopy::read(&args.file)?;
+    let validated = input.reader().map_err(anyhow::Error::from).and_then(|reader| validation::validate(reader, ids));
+    let validated = validated.with_context(|| format!("cannot read {}", args.file.display()))?;
+    Ok((input, validated))
 }
 
 /// Sends the commands, and compares the ledger with the file.
 async fn import(
     args: &Args,
     fields: &CommonFields,
+    input: &InputCopy,
     file: &mut ValidFile,
     connections: Connections,
 ) -> anyhow::Result<Report> {
-    let commands = ImportCommands::new(fields, file, file::open(&args.file)?);
+    let commands = ImportCommands::new(fields, file, input.reader()?);
     let mut counts = Counts::new(file);
     let timeout = args.timeout;
     let progress = Progress::new(file.rows);
@@ -159,23 +175,17 @@ async fn import(
     Ok(Report::new(file, &counts, took, reconciled))
 }
 
-fn currency_code(text: &str) -> anyhow::Result<String> {
-    if text.len() != 3 || !text.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        bail!("must be three upper-case letters, such as CZK");
-    }
-    Ok(text.to_owned())
+fn currency_code(text: &str) -> Result<String, ValueError> {
+    Currency::parse(text).map(|currency| currency.to_string())
 }
 
-fn identifier(text: &str) -> anyhow::Result<String> {
-    if !row::is_identifier(text) {
-        bail!("must be 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'");
-    }
-    Ok(text.to_owned())
+fn identifier(text: &str) -> Result<String, ValueError> {
+    OwnerId::parse(text).map(|owner| owner.to_string())
 }
 
 fn account_prefix(text: &str) -> anyhow::Result<String> {
-    if text.len() > 32 || !row::is_identifier_part(text) {
-        bail!("must be at most 32 of A-Z, a-z, 0-9, '.', '_', '-'");
+    if text.len() > ACCOUNT_PREFIX_BYTES_MAX || !(text.is_empty() || AccountId::parse(text).is_ok()) {
+        bail!("must be at most {ACCOUNT_PREFIX_BYTES_MAX} of A-Z, a-z, 0-9, '.', '_', '-'");
     }
     Ok(text.to_owned())
 }

@@ -1,7 +1,8 @@
-//! A row of the file, validated column by column.
+//! A row of the file, validated column by column. The ledger's own types decide what is valid, so that it refuses no
+//! row that was sent.
 
 use csv::StringRecord;
-use jiff::civil::Date;
+use diptych_ledger::domain::{AccountId, Amount, OverdraftLimit, Text, ValueDate};
 
 use super::validation_error::ValidationErrors;
 
@@ -22,13 +23,9 @@ const OPERATIONS: [&str; 6] =
 const PURPOSES: [&str; 7] =
     ["interest", "statement_fee", "household", "pension", "insurance", "loan_payment", "penalty_interest"];
 
-/// The largest amount and the largest overdraft limit that the API accepts.
-pub(crate) const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000_000;
 const ACCOUNT_ID_BYTES_MAX: usize = 64;
-/// Limit of the API for the reference of a posting.
-const TRANSACTION_ID_BYTES_MAX: usize = 140;
-/// Limit of each half of the counterparty, so that "bank/account" fits into the 140 bytes that the API accepts.
-const COUNTERPARTY_BYTES_MAX: usize = 69;
+/// Limit of each half of the counterparty, so that "bank/account" fits into a text of the ledger.
+const COUNTERPARTY_BYTES_MAX: usize = (Text::BYTES_MAX - 1) / 2;
 
 /// A row with valid values in all columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +105,7 @@ impl Header {
 
         let count_before = errors.count;
         let mut check = RowCheck { line, errors };
-        check.text("transaction_id", transaction, 1, TRANSACTION_ID_BYTES_MAX);
+        check.text("transaction_id", transaction, 1, Text::BYTES_MAX);
         check.account(account, account_prefix);
         check.date(date);
         let amount_minor = check.amount(amount);
@@ -140,16 +137,6 @@ fn joined(first: &str, separator: &str, second: &str) -> String {
     }
 }
 
-/// Returns whether the API accepts the text as an account id or owner id.
-pub(crate) fn is_identifier(text: &str) -> bool {
-    (1..=ACCOUNT_ID_BYTES_MAX).contains(&text.len()) && is_identifier_part(text)
-}
-
-/// Returns whether the text has only characters that an id may have.
-pub(crate) fn is_identifier_part(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-}
-
 /// Checks the values of a row, and adds errors.
 struct RowCheck<'a> {
     line: u64,
@@ -162,53 +149,46 @@ impl RowCheck<'_> {
     }
 
     fn text(&mut self, column: &'static str, value: &str, bytes_min: usize, bytes_max: usize) {
-        if !(bytes_min..=bytes_max).contains(&value.len()) || value.chars().any(char::is_control) {
+        if !(bytes_min..=bytes_max).contains(&value.len()) || Text::parse(value.to_owned()).is_err() {
             self.error(column, value, format!("{bytes_min} to {bytes_max} bytes of text without control characters"));
         }
     }
 
     fn account(&mut self, value: &str, prefix: &str) {
-        let bytes = prefix.len() + value.len();
-        if value.is_empty() || bytes > ACCOUNT_ID_BYTES_MAX || !is_identifier_part(value) {
+        if value.is_empty() || AccountId::parse(&format!("{prefix}{value}")).is_err() {
             let bytes_max = ACCOUNT_ID_BYTES_MAX.saturating_sub(prefix.len());
             self.error("account_id", value, format!("1 to {bytes_max} of A-Z, a-z, 0-9, '.', '_', '-'"));
         }
     }
 
     fn date(&mut self, value: &str) {
-        let has_form = value.len() == 10
-            && value.bytes().enumerate().all(|(index, byte)| match index {
-                4 | 7 => byte == b'-',
-                _ => byte.is_ascii_digit(),
-            });
-        if !has_form || value.parse::<Date>().is_err() {
-            self.error("value_date", value, "a valid date, YYYY-MM-DD");
+        if ValueDate::parse(value).is_err() {
+            self.error("value_date", value, "a valid date, YYYY-MM-DD, of the years 0001 to 9999");
         }
     }
 
     fn amount(&mut self, value: &str) -> Option<i64> {
-        match value.parse::<i64>() {
-            Ok(amount) if amount != 0 && amount.unsigned_abs() <= AMOUNT_MINOR_MAX.unsigned_abs() => Some(amount),
-            _ => {
-                self.error("amount_minor", value, "a whole number of minor units, -10^15 to 10^15 and not 0");
-                None
-            }
+        let amount = value.parse::<i64>().ok();
+        let is_valid = |amount: &i64| amount.checked_abs().is_some_and(|minor| Amount::from_minor(minor).is_ok());
+        let amount = amount.filter(is_valid);
+        if amount.is_none() {
+            self.error("amount_minor", value, "a whole number of minor units, -10^15 to 10^15 and not 0");
         }
+        amount
     }
 
     fn balance(&mut self, value: &str) -> Option<i64> {
-        match value.parse::<i64>() {
-            // A lower balance would need an overdraft limit that the API does not accept.
-            Ok(balance) if balance >= -AMOUNT_MINOR_MAX => Some(balance),
-            _ => {
-                self.error(
-                    "balance_after_minor",
-                    value,
-                    format!("a whole number of minor units, -10^15 to {}", i64::MAX),
-                );
-                None
-            }
+        // A negative balance needs that overdraft limit.
+        let is_valid = |balance: &i64| {
+            let limit = balance.checked_neg().map(|minor| minor.max(0));
+            limit.is_some_and(|minor| OverdraftLimit::from_minor(minor).is_ok())
+        };
+        let balance = value.parse::<i64>().ok().filter(is_valid);
+        if balance.is_none() {
+            let expected = format!("a whole number of minor units, -10^15 to {}", i64::MAX);
+            self.error("balance_after_minor", value, expected);
         }
+        balance
     }
 
     fn one_of(&mut self, column: &'static str, value: &str, allowed: &[&str], may_be_empty: bool) {

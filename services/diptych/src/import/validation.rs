@@ -3,20 +3,12 @@
 //! Of each row only the balance, the account and the line are kept: about 60 bytes per row and 200 bytes per account,
 //! whatever the length of the rows.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    path::Path,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
-use anyhow::Context;
 use uuid::Uuid;
 
 use super::{
-    file::{self, CsvReader},
-    request_ids::RequestIds,
-    row::Row,
-    row_reader::RowReader,
-    validation_error::ValidationErrors,
+    file::CsvReader, request_ids::RequestIds, row::Row, row_reader::RowReader, validation_error::ValidationErrors,
 };
 
 /// An account of the file.
@@ -111,19 +103,11 @@ impl ValidFile {
     }
 }
 
-/// Reads and validates a whole file.
+/// Reads and validates all records.
 ///
 /// # Errors
 /// When the file cannot be read. Errors in its content are the inner result.
-pub(crate) fn validate(path: &Path, ids: &RequestIds) -> anyhow::Result<Result<ValidFile, ValidationErrors>> {
-    validate_records(file::open(path)?, ids).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Reads and validates all records, as [`validate`].
-pub(crate) fn validate_records(
-    reader: CsvReader,
-    ids: &RequestIds,
-) -> anyhow::Result<Result<ValidFile, ValidationErrors>> {
+pub(crate) fn validate(reader: CsvReader, ids: &RequestIds) -> anyhow::Result<Result<ValidFile, ValidationErrors>> {
     let mut rows = RowReader::new(reader);
     let mut file = ValidFile::default();
     while let Some((line, row)) = rows.next_row(ids.account_prefix())? {

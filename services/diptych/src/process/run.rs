@@ -1,6 +1,9 @@
 //! The run of a process: configuration, logs, ports, start, signals, shutdown.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, bail};
 use diptych_runtime::{pause, telemetry};
@@ -26,6 +29,8 @@ pub(crate) const EXIT_NOT_STARTED: u8 = 2;
 const EXIT_SECOND_SIGNAL: u8 = 130;
 /// The longest time for the export of the last spans.
 const TRACES_SHUTDOWN_MAX: Duration = Duration::from_secs(2);
+/// The first second of the year 10000.
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 /// Threads of a subcommand that is only a client, or only reads files.
 const TOOL_THREADS: usize = 2;
 
@@ -96,6 +101,7 @@ async fn run(
     start: impl AsyncFnOnce(&ProcessContext, TcpListener) -> anyhow::Result<Running>,
 ) -> anyhow::Result<StopOutcome> {
     let began_at = Instant::now();
+    check_clock(SystemTime::now())?;
     let mut signals = Signals::install().context("cannot listen for signals")?;
     let ports = BoundPorts::bind(&config).await?;
     let metrics = telemetry::install_metrics()?;
@@ -137,6 +143,21 @@ async fn run(
     })
 }
 
+/// Checks that the time can be told to clients: HTTP dates are of the years 1970 to 9999, and the HTTP server panics at
+/// others.
+fn check_clock(now: SystemTime) -> anyhow::Result<()> {
+    match now.duration_since(UNIX_EPOCH) {
+        Err(before) => bail!(
+            "the system clock shows a time before 1970, by {} days: set it, and start again",
+            before.duration().as_secs() / 86_400
+        ),
+        Ok(since_1970) if since_1970 >= YEAR_10000 => {
+            bail!("the system clock shows a year after 9999: set it, and start again")
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
 /// Waits for the delay, then runs the phases of shutdown, unless a second signal comes.
 async fn stop(process: &ProcessContext, delay: Duration, signals: &mut Signals) -> StopOutcome {
     let graceful = async {
@@ -172,5 +193,19 @@ impl From<StopOutcome> for ExitCode {
             StopOutcome::Failed => Self::FAILURE,
             StopOutcome::SecondSignal => Self::from(EXIT_SECOND_SIGNAL),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_or_after_9999_is_refused() {
+        assert!(check_clock(SystemTime::now()).is_ok());
+        assert!(check_clock(UNIX_EPOCH).is_ok());
+        let error = check_clock(UNIX_EPOCH - Duration::from_secs(3 * 86_400)).unwrap_err().to_string();
+        assert!(error.contains("before 1970, by 3 days: set it"), "{error}");
+        assert!(check_clock(UNIX_EPOCH + YEAR_10000).is_err());
     }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{anyhow, bail};
-use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore, Storage};
+use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore, ReadOnlyFolder};
 use diptych_kernel::{
     Partitions,
     ports::{EventStore, PortError, ProgressStore, ViewStore},
@@ -32,7 +32,9 @@ const FILES: [&str; 2] = ["events.db", "views.db"];
 /// Replay every event, compare the result with every stored row of every view, and compare the sums of all balances.
 ///
 /// Without --data the events are read from Postgres and the rows from ScyllaDB, at the addresses in the settings.
-/// Changes nothing. It can run while commands are accepted: each row is compared with the events that it contains.
+/// Changes nothing, and reads a folder that is read-only too. It can run while commands are accepted: each row is
+/// compared with the events that it contains. On a folder that is not in use, `diptych dev` cannot start until it has
+/// ended.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -105,11 +107,12 @@ async fn verify_folder(folder: &Path, partitions: u16, differences_max: usize) -
     if let Some(missing) = FILES.iter().find(|file| !folder.join(file).is_file()) {
         bail!("--data {} has no {missing}; give the folder of `diptych dev --data DIR`", folder.display());
     }
-    let storage = Storage::Directory(folder.to_owned());
     let partitions = Partitions::new(partitions)?;
     let open_error = |error| open_error(folder, &error);
-    let events = EmbeddedEventStore::open(&storage, partitions, Arc::new(SystemClock)).map_err(open_error)?;
-    let views = EmbeddedViewStore::open(&storage, partitions).map_err(open_error)?;
+    let opened = ReadOnlyFolder::open(folder).map_err(open_error)?;
+    let clock = Arc::new(SystemClock);
+    let events = EmbeddedEventStore::open_read_only(&opened, partitions, clock).map_err(open_error)?;
+    let views = EmbeddedViewStore::open_read_only(&opened, partitions).map_err(open_error)?;
     verify(&events, &views, differences_max).await
 }
 

@@ -14,6 +14,8 @@ use diptych_proto::ledger::{
 };
 use prost::Message;
 
+use diptych_embedded::Storage;
+
 use super::*;
 use sums::{SumComparison, compare};
 

@@ -3,6 +3,8 @@
 
 mod bench_report;
 mod calls;
+mod folder;
+mod import;
 mod invalid;
 mod json;
 #[path = "../support/process.rs"]

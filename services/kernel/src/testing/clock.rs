@@ -7,20 +7,30 @@ use std::{
 
 use crate::vocabulary::{Clock, Timestamp};
 
-/// Clock that stands still until a test advances it.
+/// Clock that stands still until a test advances or sets it.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    monotonic: AtomicI64,
+}
 
 impl ManualClock {
     /// Creates a clock that shows `now`.
     #[must_use]
     pub fn starting_at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.as_micros()))
+        Self { now: AtomicI64::new(now.as_micros()), monotonic: AtomicI64::new(0) }
     }
 
     /// Advances the clock.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.now.fetch_add(micros, Ordering::SeqCst);
+        self.monotonic.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Sets the time, as an operator or a time service would: the monotonic time does not change.
+    pub fn set(&self, now: Timestamp) {
+        self.now.store(now.as_micros(), Ordering::SeqCst);
     }
 }
 
@@ -33,6 +43,10 @@ impl Default for ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+        Timestamp::from_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.monotonic.load(Ordering::SeqCst).unsigned_abs())
     }
 }

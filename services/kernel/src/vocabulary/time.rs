@@ -1,5 +1,7 @@
 //! Time: the timestamp type, and the clock trait that tests can replace.
 
+use std::time::Duration;
+
 /// Point in time, in microseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -44,4 +46,8 @@ impl Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
+
+    /// Returns the time since an arbitrary moment. Unlike [`Clock::now`] it cannot be set: it never goes back and never
+    /// jumps ahead. It may stand still while the machine is suspended.
+    fn monotonic(&self) -> Duration;
 }

@@ -3,7 +3,7 @@
 use crate::import::{
     file,
     request_ids::RequestIds,
-    validation::{ValidFile, validate_records},
+    validation::{ValidFile, validate},
     validation_error::ValidationErrors,
 };
 
@@ -12,7 +12,7 @@ const VALID: [&str; 9] = ["t1", "576", "1993-01-01", "90000", "90000", "cash_dep
 
 pub(in crate::import) fn validate_text(text: &str, prefix: &str) -> Result<ValidFile, ValidationErrors> {
     let reader = file::csv_reader(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())));
-    validate_records(reader, &RequestIds::new(prefix.to_owned())).unwrap()
+    validate(reader, &RequestIds::new(prefix.to_owned())).unwrap()
 }
 
 /// The errors of a file with this one row, as `column: expected`.
@@ -45,7 +45,7 @@ fn every_column_is_validated() {
     let long_party = "x".repeat(70);
     let identifier = "account_id: 1 to 64 of A-Z, a-z, 0-9, '.', '_', '-'";
     let transaction = "transaction_id: 1 to 140 bytes of text without control characters";
-    let date = "value_date: a valid date, YYYY-MM-DD";
+    let date = "value_date: a valid date, YYYY-MM-DD, of the years 0001 to 9999";
     let amount = "amount_minor: a whole number of minor units, -10^15 to 10^15 and not 0";
     let balance = "balance_after_minor: a whole number of minor units, -10^15 to 9223372036854775807";
     let chain = "balance_after_minor: the balance before (0) plus the amount (90000); an account starts at 0";
@@ -69,6 +69,7 @@ fn every_column_is_validated() {
         (2, "1993-02-29", date),
         (2, "1993-13-01", date),
         (2, "1993-01-01T00:00", date),
+        (2, "0000-01-01", date),
         (2, "01.01.1993", date),
         (3, "", amount),
         (3, "0", amount),
@@ -192,6 +193,6 @@ fn all_errors_are_counted_and_the_first_shown() {
 fn bytes_that_are_not_utf_8_are_an_error() {
     let bytes = [format!("{HEADER}\n").as_bytes(), b"\xff,a,1993-01-01,1,1,internal,,,\n"].concat();
     let reader = file::csv_reader(Box::new(std::io::Cursor::new(bytes)));
-    let errors = validate_records(reader, &RequestIds::new(String::new())).unwrap().unwrap_err();
+    let errors = validate(reader, &RequestIds::new(String::new())).unwrap().unwrap_err();
     assert_eq!((errors.first[0].line, errors.first[0].column), (2, "row"));
 }

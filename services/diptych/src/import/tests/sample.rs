@@ -10,7 +10,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use crate::import::{
     commands::{CommonFields, ImportCommand, ImportCommands},
-    file,
+    file::InputCopy,
     request_ids::RequestIds,
     validation::{ValidFile, validate},
 };
@@ -28,7 +28,8 @@ fn ids() -> RequestIds {
 }
 
 fn read(path: &Path) -> ValidFile {
-    validate(path, &ids()).unwrap().unwrap_or_else(|errors| panic!("{errors}"))
+    let reader = InputCopy::read(path).unwrap().reader().unwrap();
+    validate(reader, &ids()).unwrap().unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn the_sample_file_is_valid_and_has_an_overdrawn_account() {
 fn accounts_are_opened_first_and_postings_have_expected_versions() {
     let file = read(&sample());
     let fields = CommonFields { ids: ids(), currency_code: "CZK".to_owned(), owner_id: "owner".to_owned() };
-    let commands = ImportCommands::new(&fields, &file, file::open(&sample()).unwrap());
+    let commands = ImportCommands::new(&fields, &file, InputCopy::read(&sample()).unwrap().reader().unwrap());
     let commands: Vec<ImportCommand> = commands.map(Result::unwrap).collect();
     let (openings, postings) = commands.split_at(file.accounts.len());
     for (account, opening) in file.accounts.iter().zip(openings) {
@@ -77,8 +78,9 @@ fn a_compressed_file_reads_the_same_and_a_truncated_one_is_an_error() {
     assert_eq!(read(&whole).accounts, read(&sample()).accounts);
     let truncated = folder.path().join("truncated.csv.gz");
     std::fs::write(&truncated, &compressed[..compressed.len() / 2]).unwrap();
-    assert!(validate(&truncated, &ids()).is_err());
-    assert!(validate(&folder.path().join("absent"), &ids()).unwrap_err().to_string().contains("cannot open"));
+    assert!(validate(InputCopy::read(&truncated).unwrap().reader().unwrap(), &ids()).is_err());
+    let absent = InputCopy::read(&folder.path().join("absent")).unwrap_err().to_string();
+    assert!(absent.contains("cannot open"), "{absent}");
 }
 
 #[test]
