@@ -64,7 +64,7 @@ impl RetentionClock {
         let retention_time = elapsed.max(from).max(oldest);
         *last = Some((retention_time, monotonic));
         let lag = since(now, retention_time);
-        let lag_before = stored.seen_at.map_or(lag, |seen_at| since(seen_at, from));
+        let lag_before = stored.seen_at.map_or(Duration::ZERO, |seen_at| since(seen_at, from));
         transaction
             .prepare_cached("UPDATE file_state SET retention_time = ?1, seen_at = ?2")?
             .execute(params![retention_time.as_micros(), now.as_micros()])?;

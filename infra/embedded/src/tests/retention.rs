@@ -116,3 +116,12 @@ async fn a_folder_created_with_a_clock_in_the_past_forgets_request_ids_in_time()
     clock.advance(31 * DAY);
     assert_eq!(forget(&events, &clock).await, 1);
 }
+
+#[tokio::test]
+async fn a_clock_far_ahead_is_reported_after_a_run_that_compared_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::default());
+    append(&open_events(folder.path(), &clock), 1, 1).await;
+    let events = open_events(folder.path(), &later(&clock, 400 * DAY));
+    assert_eq!(events.compare_clock().await.unwrap().jumped_ahead, 400 * DAY);
+}

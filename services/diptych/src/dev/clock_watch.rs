@@ -8,8 +8,6 @@ use diptych_runtime::{Shutdown, pause};
 use metrics::{Unit, describe_gauge, gauge};
 use tracing::warn;
 
-use crate::process::ProcessContext;
-
 const CLOCK_BEHIND_SECONDS: &str = "diptych_dev_clock_behind_seconds";
 const RETENTION_LAG_SECONDS: &str = "diptych_dev_request_id_retention_lag_seconds";
 
@@ -32,7 +30,7 @@ impl ClockWatch {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub(super) async fn start(process: &ProcessContext, events: &Arc<EmbeddedEventStore>) -> PortResult<Self> {
+    pub(super) async fn start(events: &Arc<EmbeddedEventStore>) -> PortResult<Self> {
         describe_gauge!(
             CLOCK_BEHIND_SECONDS,
             Unit::Seconds,
@@ -45,11 +43,9 @@ impl ClockWatch {
         );
         let mut watch = Self { events: Arc::clone(events), is_behind: false };
         let comparison = events.compare_clock().await?;
-        let now_micros = process.clock.now().as_micros();
         if comparison.jumped_ahead >= JUMP_BETWEEN_RUNS_MIN {
             warn!(
                 ahead_seconds = comparison.jumped_ahead.as_secs(),
-                now_micros,
                 "the system clock is far ahead of the last run on this folder: if it is wrong, stop, set it, and start \
                  again; no request id was forgotten for it"
             );

@@ -41,7 +41,7 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
         Storage::Directory(folder) => Some(lock(folder)?),
     };
     let (stores, databases) = open(process)?;
-    let mut clock = ClockWatch::start(process, &databases.events).await?;
+    let mut clock = ClockWatch::start(&databases.events).await?;
     let services = Services::new();
     let health = process.serve(listener, |builder| services.add_to(builder).with_json()).await?;
 
