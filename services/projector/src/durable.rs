@@ -34,6 +34,9 @@ where
     pub(crate) async fn read_unknown(&mut self, rows: &mut WorkingSet) -> Result<(), Stop> {
         for (index, table) in self.tables.iter().enumerate() {
             let (slots, keys) = rows.unknown(index);
+            if keys.is_empty() {
+                continue;
+            }
             let mut retry = self.retry("read rows");
             for (slots, keys) in slots.chunks(ROWS_PER_CALL).zip(keys.chunks(ROWS_PER_CALL)) {
                 let read = loop {

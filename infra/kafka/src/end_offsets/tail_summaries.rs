@@ -1,4 +1,4 @@
-//! What is known about the end of each partition, from acknowledged records and from reads of the ends.
+//! Known end of each partition, from acknowledged records and from reads of the ends.
 
 use diptych_kernel::{Partition, Partitions, Position};
 use parking_lot::Mutex;
