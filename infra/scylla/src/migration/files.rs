@@ -17,8 +17,14 @@ pub(super) struct Migration {
 }
 
 /// All migrations in the order of their versions.
-pub(super) const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") }];
+pub(super) const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") },
+    Migration {
+        version: 2,
+        name: "0002_installation_history",
+        text: include_str!("../../migrations/0002_installation_history.cql"),
+    },
+];
 
 impl Migration {
     pub(super) fn statements(&self) -> Vec<String> {
