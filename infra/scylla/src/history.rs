@@ -15,6 +15,7 @@ use crate::{
 };
 
 const READ: &str = include_str!("../queries/schema/installation_history.cql");
+const EMPTY_TABLE: &str = include_str!("../queries/schema/empty_table.cql");
 const RECORD: &str = include_str!("../queries/schema/set_installation_history.cql");
 
 /// Tables that a rebase keeps.
@@ -87,7 +88,7 @@ pub async fn rebase(config: &ScyllaConfig, installation: &Installation) -> PortR
             HistoryComparison::Shared => {}
             HistoryComparison::Lost { .. } => {
                 for table in schema.tables().await?.iter().filter(|table| !KEPT_TABLES.contains(&table.as_str())) {
-                    schema.change(&format!("TRUNCATE \"{table}\"")).await?;
+                    schema.change(&EMPTY_TABLE.replace("{table}", table)).await?;
                 }
                 report = RebaseReport::Emptied { newest };
             }

@@ -243,7 +243,7 @@ mod tests {
         let tail = TailSummary { end_exclusive: 9, last_event: None };
         let LogEntry::Event(recorded) = event() else { unreachable!() };
         assert_eq!(summarize(&record(&event(), None), None), RecordSummary::Event(recorded.identity()));
-        assert_eq!(summarize(&record(&watermark(), Some(tail), None)), RecordSummary::Watermark(Some(tail)));
+        assert_eq!(summarize(&record(&watermark(), Some(tail)), None), RecordSummary::Watermark(Some(tail)));
         assert_eq!(summarize(&record(&watermark(), None), None), RecordSummary::Watermark(None));
         assert_eq!(summarize(&message(None, Some(b"x"), None), None), RecordSummary::Foreign);
     }

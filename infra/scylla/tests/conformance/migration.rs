@@ -8,7 +8,7 @@ use diptych_kernel::{
 use diptych_scylla::{MigrationReport, ScyllaConfig, ScyllaViewStore, migrate};
 use futures::future::join_all;
 
-use crate::test_env::{RawSession, fresh_config, installation, partitions, remove};
+use crate::test_env::{RawSession, fresh_config, installation, remove};
 
 /// Opens the store in both ways, which must give the same error.
 async fn open(config: &ScyllaConfig) -> Result<ScyllaViewStore, PortError> {

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{Row, RowWrite},
     testing::TestEnv,
+    vocabulary::Installation,
 };
 use diptych_scylla::{ScyllaConfig, ScyllaViewStore, migrate};
 use scylla::{

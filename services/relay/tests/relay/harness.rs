@@ -8,7 +8,7 @@ use diptych_kernel::{
     Version,
     ports::{
         AppendOutcome, AppendUnit, Consumer, EventLog, EventStore, LeaseOutcome, LogEntry, LogSignal, Offset,
-        RelayCursor, RelayState,
+        PortResult, RelayCursor, RelayState,
     },
     testing::theatre::{Event, new_event, seat},
 };
