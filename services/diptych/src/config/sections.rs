@@ -112,7 +112,8 @@ settings! {
 settings! {
     /// Relay: from the write database to the event log. See [`RelayConfig`].
     pub(crate) struct RelaySection for (RelayConfig = RelayConfig::new("")) {
-        /// Time that leadership lasts without renewal; a standby relay takes over after it.
+        /// Time that leadership lasts without renewal; a standby relay takes over after it, and so does a relay that is
+        /// restarted after a crash.
         lease_duration: TimeSpan<SECOND, { 10 * MINUTE }>,
         /// Most events read and published at once.
         read_events_max: Count<1, 100_000>,
@@ -196,8 +197,8 @@ impl TelemetrySection {
 
 impl RelaySection {
     /// The configuration of a relay with this name.
-    pub(crate) fn named(&self, owner: &str) -> RelayConfig {
-        RelayConfig { owner: owner.to_owned(), ..self.part() }
+    pub(crate) fn named(&self, instance: &str) -> RelayConfig {
+        RelayConfig { instance: instance.to_owned(), ..self.part() }
     }
 }
 

@@ -60,10 +60,12 @@ settings! {
         min_insync_replicas: Count<1, 32>,
         /// Time for which records are kept, when the topic is created; older events are read from the write database.
         retention: TimeSpan<MINUTE, { 3_650 * DAY }>,
-        /// Longest time that a consumer may be silent before it loses its partitions; within the broker's session
-        /// timeout limits.
+        /// Time without a heartbeat after which a consumer's process counts as dead and loses its partitions; brokers
+        /// refuse less than their group.min.session.timeout.ms (6s unless set), and then 6s are used.
         session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
-        /// Longest time that a rebalance waits for a consumer to finish its work; less than session_timeout.
+        /// Longest time that a consumer whose process runs may be silent before it loses its partitions.
+        poll_interval_max: TimeSpan<SECOND, { 30 * MINUTE }>,
+        /// Longest time that a rebalance waits for a consumer to finish its work; less than poll_interval_max.
         revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
         /// Longest time for an append, retries included; then its outcome is unknown.
         append_wait_max: TimeSpan<SECOND, ANSWER_MAX>,
@@ -182,8 +184,8 @@ pub(super) fn rules(config: &Config) -> [Rule; 4] {
         },
         Rule {
             key: "kafka.revoke_wait_max",
-            is_kept: kafka.revoke_wait_max.duration() < kafka.session_timeout.duration(),
-            remedy: "choose less than kafka.session_timeout, so that a consumer can finish its work before the group drops it",
+            is_kept: kafka.revoke_wait_max.duration() < kafka.poll_interval_max.duration(),
+            remedy: "choose less than kafka.poll_interval_max, so that a consumer can finish its work in time",
         },
         Rule {
             key: "scylla.user",
