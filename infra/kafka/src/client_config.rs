@@ -24,6 +24,9 @@ const FETCH_BYTES_MAX: u32 = 1024 * 1024;
 /// Number of records per partition that are prefetched, if they are small.
 const PREFETCH_RECORDS: u32 = 1_000;
 
+/// Default of brokers for `max.message.bytes`.
+pub(crate) const BROKER_RECORD_BYTES_MAX: u32 = 1_048_588;
+
 pub(crate) fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
 }

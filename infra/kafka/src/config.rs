@@ -48,15 +48,19 @@ pub struct KafkaConfig {
     pub bootstrap_servers: String,
     /// Topic of the events.
     pub topic: String,
-    /// Number of brokers that keep each record. Only used when the topic is created. Default: 3.
+    /// Number of brokers that keep each record. Used when the topic is created; one with fewer is unsafe. Default: 3.
     pub replication_factor: u16,
-    /// Number of brokers that must have a record before it is acknowledged. Only used when the topic is created.
-    /// Default: 2, so that an acknowledged record survives the loss of any one broker.
+    /// Number of brokers that must have a record before it is acknowledged. Used when the topic is created; one with
+    /// fewer is unsafe. Default: 2, so that an acknowledged record survives the loss of any one broker.
     pub min_insync_replicas: u16,
-    /// Retention time of records. Only used when the topic is created. A consumer that was away for longer reads the
-    /// missing events from the write database. An idle partition gets a watermark of some 250 bytes a second, which is
-    /// 300 MB a month. Default: 14 days.
+    /// Retention time of records. Used when the topic is created; one with a shorter time is unsafe. A consumer that
+    /// was away for longer reads the missing events from the write database. An idle partition gets a watermark of some
+    /// 250 bytes a second, which is 300 MB a month. Default: 14 days.
     pub retention: Duration,
+    /// True if an existing topic is used although it is unsafe: it has fewer copies or in-sync replicas than these
+    /// settings, allows unclean leader elections, deletes records earlier than after `retention`, or takes no record of
+    /// `record_bytes_max`. Otherwise it is refused, by name of what is unsafe. Default: false.
+    pub allow_unsafe_topic: bool,
     /// Session timeout of a group member, 1 second to 30 minutes. A member whose process is gone, or is suspended,
     /// loses its partitions after this time. The broker bounds it by `group.min.session.timeout.ms` and
     /// `group.max.session.timeout.ms`; if it refuses less than 6 seconds, which is its default minimum, 6 seconds are
@@ -108,6 +112,7 @@ impl KafkaConfig {
             replication_factor: 3,
             min_insync_replicas: 2,
             retention: Duration::from_hours(14 * 24),
+            allow_unsafe_topic: false,
             session_timeout: Duration::from_secs(2),
             poll_interval_max: Duration::from_secs(10),
             revoke_wait_max: Duration::from_secs(5),
@@ -178,6 +183,7 @@ impl fmt::Debug for KafkaConfig {
             .field("replication_factor", &self.replication_factor)
             .field("min_insync_replicas", &self.min_insync_replicas)
             .field("retention", &self.retention)
+            .field("allow_unsafe_topic", &self.allow_unsafe_topic)
             .field("session_timeout", &self.session_timeout)
             .field("poll_interval_max", &self.poll_interval_max)
             .field("revoke_wait_max", &self.revoke_wait_max)

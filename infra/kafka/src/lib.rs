@@ -47,6 +47,7 @@ mod error;
 mod event_log;
 mod record;
 mod topic;
+mod topic_safety;
 
 pub use config::KafkaConfig;
 pub use consumer::KafkaConsumer;

@@ -53,13 +53,16 @@ settings! {
         pub(crate) bootstrap_servers: ServerList = ServerList::one("127.0.0.1:9092"),
         /// Topic of the events.
         pub(crate) topic: Name<249> = Name::known("diptych.events"),
-        /// Copies of each record, when `diptych migrate` creates the topic.
+        /// Copies of each record, when `diptych migrate` creates the topic; a topic with fewer is refused as unsafe.
         replication_factor: Count<1, 32>,
         /// Copies that must exist before a record is acknowledged, when the topic is created; at most
-        /// replication_factor.
+        /// replication_factor. A topic with fewer is refused as unsafe.
         min_insync_replicas: Count<1, 32>,
         /// Time for which records are kept, when the topic is created; older events are read from the write database.
         retention: TimeSpan<MINUTE, { 3_650 * DAY }>,
+        /// True to use a topic that is unsafe: fewer copies or a shorter retention than set here, or unclean leader
+        /// elections; its dangers are logged at each start.
+        allow_unsafe_topic: Switch,
         /// Time without a heartbeat after which a consumer's process counts as dead and loses its partitions; brokers
         /// refuse less than their group.min.session.timeout.ms (6s unless set), and then 6s are used.
         session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
