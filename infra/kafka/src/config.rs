@@ -55,7 +55,7 @@ pub struct KafkaConfig {
     pub min_insync_replicas: u16,
     /// Retention time of records. Used when the topic is created; one with a shorter time is unsafe. A consumer that
     /// was away for longer reads the missing events from the write database. An idle partition gets a watermark of some
-    /// 250 bytes a second, which is 300 MB a month. Default: 14 days.
+    /// 250 bytes every 10 seconds, which is 2 MB a day. Default: 14 days.
     pub retention: Duration,
     /// True if an existing topic is used although it is unsafe: it has fewer copies or in-sync replicas than these
     /// settings, allows unclean leader elections, deletes records earlier than after `retention`, or takes no record of

@@ -15,8 +15,12 @@ pub struct RelayConfig {
     /// Maximum number of events that are read, and appended to the log, at once. At least 1. Twice as many are in
     /// memory.
     pub read_events_max: usize,
-    /// Time without an event after which a partition gets a watermark, and the interval between further watermarks.
+    /// Time without an event after which a partition gets a watermark. The intervals of further ones double, up to
+    /// [`RelayConfig::watermark_interval_max`].
     pub idle_before_watermark: Duration,
+    /// Longest interval between watermarks of an idle partition. The time up to which answers are complete may lag by
+    /// it while nothing happens; each watermark adds some 250 bytes to the log.
+    pub watermark_interval_max: Duration,
     /// Maximum lag of the stored cursor behind the acknowledged records. Each move is a commit of the write database;
     /// after a crash the ends of the log show what the cursor missed, so this need not be short.
     pub cursor_interval: Duration,
@@ -37,6 +41,7 @@ impl RelayConfig {
             lease_duration: Duration::from_secs(2),
             read_events_max: 1_000,
             idle_before_watermark: Duration::from_secs(1),
+            watermark_interval_max: Duration::from_secs(10),
             cursor_interval: Duration::from_millis(50),
             retry_delay_min: Duration::from_millis(10),
             retry_delay_max: Duration::from_secs(1),

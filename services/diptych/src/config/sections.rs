@@ -117,8 +117,11 @@ settings! {
         lease_duration: TimeSpan<SECOND, { 10 * MINUTE }>,
         /// Most events read and published at once.
         read_events_max: Count<1, 100_000>,
-        /// Time that a partition is idle before it gets a watermark record, and the interval of further ones.
+        /// Time that a partition is idle before it gets a watermark record; the intervals of further ones double.
         idle_before_watermark: TimeSpan<10, MINUTE>,
+        /// Longest interval of watermark records of an idle partition; answers may say that they are complete up to a
+        /// time that lies as far back.
+        watermark_interval_max: TimeSpan<10, MINUTE>,
     }
 }
 
