@@ -37,7 +37,8 @@ impl ScyllaViewStore {
     ///
     /// # Errors
     /// When no node can be reached. For an operator: when the settings are invalid, the server refuses the user, the
-    /// schema is missing, older or newer than this program's, or was created with another number of partitions.
+    /// schema is missing, older or newer than this program's, or was created with another number of partitions, and
+    /// when another data centre is recorded, or none of several is chosen with LOCAL_QUORUM.
     pub async fn open(config: ScyllaConfig, partitions: Partitions) -> PortResult<Self> {
         let store = Self::open_with_stored_partitions(config).await?;
         migration::check_partitions(&store.resources.config.keyspace, store.partitions(), partitions)?;

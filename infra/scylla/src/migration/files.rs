@@ -17,8 +17,10 @@ pub(super) struct Migration {
 }
 
 /// All migrations in the order of their versions.
-pub(super) const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") }];
+pub(super) const MIGRATIONS: [Migration; 2] = [
+    Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") },
+    Migration { version: 2, name: "0002_datacenter", text: include_str!("../../migrations/0002_datacenter.cql") },
+];
 
 impl Migration {
     pub(super) fn statements(&self) -> Vec<String> {

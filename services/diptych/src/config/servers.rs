@@ -86,7 +86,8 @@ settings! {
         pub(crate) contact_points: ServerList = ServerList::one("127.0.0.1:9042"),
         /// Keyspace of the views; one installation per keyspace.
         pub(crate) keyspace: Keyspace = Keyspace::known("diptych"),
-        /// Data centre whose nodes are queried; empty for clusters of one data centre.
+        /// Data centre whose nodes are queried, recorded by `diptych migrate`; empty for clusters of one data centre,
+        /// and with QUORUM.
         datacenter: String,
         /// Copies of each row in a data centre, when `diptych migrate` creates the keyspace.
         replication_factor: Count<1, 32>,
