@@ -34,11 +34,12 @@ impl KafkaEventLog {
     /// partitions from it.
     ///
     /// # Errors
-    /// When the configuration is invalid, the brokers cannot be reached, or the topic does not exist.
+    /// When the configuration is invalid, the brokers cannot be reached, or the topic does not exist or is unsafe (see
+    /// [`KafkaConfig::allow_unsafe_topic`]).
     pub async fn open(config: KafkaConfig) -> PortResult<Self> {
         config.check()?;
         let config = Arc::new(config);
-        let partitions = topic::partitions_of(&config).await?;
+        let partitions = topic::open(&config).await?;
         let tails = Arc::new(TailSummaries::new(partitions));
         let appender = Appender::new(Arc::clone(&config), Arc::clone(&tails));
         Ok(Self { config, partitions, tails, appender })

@@ -32,9 +32,9 @@
 //!
 //! # Required broker settings and permissions
 //!
-//! `group.min.session.timeout.ms` must be at most [`KafkaConfig::session_timeout`]. With access control, allow: create,
-//! describe and describe configs of the topic (`ensure_topic`), write to it and write idempotently (relay), read it and
-//! read with the group (projector).
+//! `group.min.session.timeout.ms` should be at most [`KafkaConfig::session_timeout`], so that a dead member is replaced
+//! soon. With access control, allow: create, describe and describe configs of the topic (`ensure_topic`), write to it
+//! and write idempotently (relay), read it and read with the group (projector).
 //!
 //! [`EventLog::ends`]: diptych_kernel::ports::EventLog::ends
 
@@ -49,6 +49,7 @@ mod error;
 mod event_log;
 mod record;
 mod topic;
+mod topic_safety;
 
 pub use config::KafkaConfig;
 pub use consumer::KafkaConsumer;

@@ -15,6 +15,7 @@
 mod config;
 mod connection;
 mod cql;
+mod datacenter;
 mod error;
 mod history;
 mod migration;

@@ -34,12 +34,13 @@ pub(crate) fn partitions() -> Partitions {
     Partitions::new(PARTITIONS).unwrap()
 }
 
-/// Configuration of a new topic on one broker, with the short session timeout that the conformance suite expects.
+/// Configuration of a new topic on one broker, with the short timeouts that the conformance suite expects.
 pub(crate) fn config(servers: &str) -> KafkaConfig {
     let mut config = KafkaConfig::new(servers, format!("test-{}", Uuid::new_v4()));
     config.replication_factor = 1;
     config.min_insync_replicas = 1;
     config.session_timeout = Duration::from_secs(2);
+    config.poll_interval_max = config.session_timeout;
     // Longer than the suite holds a guard, which is twenty times its `wait_max`.
     config.revoke_wait_max = Duration::from_millis(1_900);
     config

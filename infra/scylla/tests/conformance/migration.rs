@@ -33,11 +33,12 @@ fn assert_operator_error<T>(result: Result<T, PortError>, texts: &[&str]) {
 async fn a_migrated_keyspace_is_checked() {
     let Some(config) = fresh_config() else { return };
     let first = migrate(&config, installation()).await.unwrap();
-    assert_eq!(first, MigrationReport { applied: 2, version: 2 });
+    assert_eq!(first, MigrationReport { applied: 3, version: 3 });
     let session = RawSession::in_keyspace(&config).await;
     migrating_again_changes_nothing(&config, &session).await;
     the_number_of_partitions_never_changes(&config).await;
     the_stored_number_of_partitions_is_used(&config, &session).await;
+    another_data_centre_than_the_recorded_one_is_refused(&config, &session).await;
     a_changed_migration_is_refused(&config, &session).await;
     a_newer_schema_is_refused(&config, &session).await;
     a_crashed_lock_holder_is_waited_for(&config, &session).await;
@@ -47,7 +48,7 @@ async fn a_migrated_keyspace_is_checked() {
 
 async fn migrating_again_changes_nothing(config: &ScyllaConfig, session: &RawSession) {
     let again = migrate(config, installation()).await.unwrap();
-    assert_eq!(again, MigrationReport { applied: 0, version: 2 });
+    assert_eq!(again, MigrationReport { applied: 0, version: 3 });
     open(config).await.unwrap();
     let replication =
         format!("SELECT replication['class'] FROM system_schema.keyspaces WHERE keyspace_name = '{}'", config.keyspace);
@@ -78,8 +79,22 @@ async fn the_stored_number_of_partitions_is_used(config: &ScyllaConfig, session:
     session.run("UPDATE installation SET partitions = 16 WHERE id = 0").await;
 }
 
+async fn another_data_centre_than_the_recorded_one_is_refused(config: &ScyllaConfig, session: &RawSession) {
+    let local: Vec<(String,)> = session.rows("SELECT data_center FROM system.local").await;
+    let recorded: Vec<(String,)> = session.rows("SELECT datacenter FROM installation_datacenter").await;
+    assert_eq!(recorded, local);
+    session.run("UPDATE installation_datacenter SET datacenter = 'atlantis' WHERE id = 0").await;
+    let expected = ["LOCAL_QUORUM in data centre atlantis", local[0].0.as_str(), "scylla.datacenter"];
+    assert_operator_error(open(config).await, &expected);
+    assert_operator_error(migrate(config, installation()).await, &expected);
+    session.run("DELETE FROM installation_datacenter WHERE id = 0").await;
+    assert_operator_error(open(config).await, &["is incomplete", "run `diptych migrate`"]);
+    migrate(config, installation()).await.unwrap();
+}
+
 async fn a_changed_migration_is_refused(config: &ScyllaConfig, session: &RawSession) {
-    let checksum: Vec<(String,)> = session.rows("SELECT checksum FROM schema_migrations").await;
+    let checksum: Vec<(String,)> =
+        session.rows("SELECT checksum FROM schema_migrations WHERE part = 'views' AND version = 1").await;
     let set = async |checksum: &str| {
         let update =
             format!("UPDATE schema_migrations SET checksum = '{checksum}' WHERE part = 'views' AND version = 1");
@@ -95,11 +110,11 @@ async fn a_changed_migration_is_refused(config: &ScyllaConfig, session: &RawSess
 
 async fn a_newer_schema_is_refused(config: &ScyllaConfig, session: &RawSession) {
     session
-        .run("INSERT INTO schema_migrations (part, version, name, checksum) VALUES ('views', 3, '0003_later', 'abc')")
+        .run("INSERT INTO schema_migrations (part, version, name, checksum) VALUES ('views', 4, '0004_later', 'abc')")
         .await;
-    assert_operator_error(migrate(config, installation()).await, &["schema 3", "newer"]);
-    assert_operator_error(open(config).await, &["schema 3", "newer"]);
-    session.run("DELETE FROM schema_migrations WHERE part = 'views' AND version = 3").await;
+    assert_operator_error(migrate(config, installation()).await, &["schema 4", "newer"]);
+    assert_operator_error(open(config).await, &["schema 4", "newer"]);
+    session.run("DELETE FROM schema_migrations WHERE part = 'views' AND version = 4").await;
 }
 
 /// Migrations wait for a crashed holder until its lock expires, and no longer.
@@ -108,7 +123,7 @@ async fn a_crashed_lock_holder_is_waited_for(config: &ScyllaConfig, session: &Ra
     let begin = tokio::time::Instant::now();
     session.run("INSERT INTO schema_lock (part, holder) VALUES ('views', uuid()) IF NOT EXISTS USING TTL 2").await;
     let migrated = migrate(config, installation()).await.unwrap();
-    assert_eq!(migrated.applied, 2);
+    assert_eq!(migrated.applied, 3);
     assert!(begin.elapsed().as_millis() >= 1_000, "the migration did not wait for the lock");
 }
 
@@ -117,7 +132,7 @@ async fn concurrent_migrations_are_applied_once() {
     let Some(config) = fresh_config() else { return };
     let migrated = join_all((0..4).map(|_| migrate(&config, installation()))).await;
     let applied: usize = migrated.iter().map(|migrated| migrated.as_ref().unwrap().applied).sum();
-    assert_eq!(applied, 1, "{migrated:?}");
+    assert_eq!(applied, 3, "{migrated:?}");
     open(&config).await.unwrap();
     let locks: Vec<(String,)> = RawSession::in_keyspace(&config).await.rows("SELECT part FROM schema_lock").await;
     assert_eq!(locks, [], "the lock is released");
@@ -145,7 +160,7 @@ async fn a_keyspace_that_is_not_migrated_cannot_be_opened() {
 
     // Existing tables do not disturb a migration that starts again.
     let again = migrate(&config, installation()).await.unwrap();
-    assert_eq!(again.applied, 1);
+    assert_eq!(again.applied, 3);
     open(&config).await.unwrap();
     remove(&config).await;
 }

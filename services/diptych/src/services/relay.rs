@@ -12,8 +12,9 @@ use crate::{
 
 /// Publish committed events from Postgres to Kafka, in order, at least once.
 ///
-/// One relay leads at a time, by a lease in Postgres; others stand by, and one of them takes over within the lease
-/// (relay.lease_duration). Each needs an instance name of its own. Serves only health and metrics. Ready once Postgres
+/// One relay leads at a time, by a lease in Postgres; others stand by, and one of them takes over soon after the lease
+/// of a dead leader has expired (relay.lease_duration). Each needs an instance name of its own; a second process under
+/// the name of the leader stands by, with a warning. Serves only health and metrics. Ready once Postgres
 /// and Kafka are reachable and `diptych migrate` has run, whether it leads or not.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
