@@ -12,13 +12,15 @@ use crate::{
     driver::{ConnectionFactory, Pool, Session, SqlRow, StatementError, corrupt_data},
 };
 
-/// The migrations by name. Their numbers count from 1 without gaps.
-const MIGRATIONS: [(&str, &str); 2] = [
+/// The migrations by name, in the order of their numbers.
+const MIGRATIONS: [(&str, &str); 3] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
+    ("V5__refusals", include_str!("../migrations/V5__refusals.sql")),
 ];
 
-const NEWEST_VERSION: usize = MIGRATIONS.len();
+/// The number of the newest migration.
+const NEWEST_VERSION: usize = 5;
 
 const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");

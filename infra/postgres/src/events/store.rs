@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot, StreamLoad},
 };
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     durability::DurabilityTracker,
     forget,
     horizon::{self, HorizonMonitor, OldestWriter},
-    load, read,
+    load, read, refuse,
     resources::StoreResources,
     validate,
 };
@@ -82,6 +82,11 @@ impl EventStore for PostgresEventStore {
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         validate::validate(units)?;
         append::append(&self.resources, units, snapshots).await
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        validate::validate_refusals(refusals)?;
+        refuse::refuse(&self.resources, refusals).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
