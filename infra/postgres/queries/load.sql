@@ -1,4 +1,4 @@
--- Loads streams and looks up requests, in one snapshot.
+-- Loads streams and looks up requests, in one snapshot. A refused request has one row, without event columns.
 --
 -- $1 streams, $2 the known version of each (0: start at the newest snapshot), $3 the format of snapshots, $4 request
 -- ids.
@@ -12,19 +12,19 @@ WITH wanted AS MATERIALIZED (
 SELECT
     0 AS kind, ordinal, position, NULL::timestamptz AS recorded_at, snapshot_version AS version,
     NULL::uuid AS request_id, NULL::smallint AS partition, stream_id, state AS payload, NULL::text AS event_type,
-    NULL::text AS traceparent
+    NULL::text AS traceparent, NULL::bytea AS refusal
 FROM wanted WHERE snapshot_version IS NOT NULL
 UNION ALL
 SELECT
     1, wanted.ordinal, events.position, events.recorded_at, events.version, events.request_id, events.partition,
-    events.stream_id, events.payload, events.event_type, events.traceparent
+    events.stream_id, events.payload, events.event_type, events.traceparent, NULL
 FROM wanted
 JOIN events ON events.stream_id = wanted.stream_id
     AND events.version > coalesce(wanted.snapshot_version, wanted.known_version)
 UNION ALL
 SELECT
-    2, request.ordinal, events.position, events.recorded_at, events.version, requests.request_id, events.partition,
-    events.stream_id, requests.fingerprint, NULL, NULL
+    2, request.ordinal, coalesce(events.position, requests.position), requests.recorded_at, events.version,
+    requests.request_id, events.partition, events.stream_id, requests.fingerprint, NULL, NULL, requests.refusal
 FROM installation
 CROSS JOIN unnest($4::uuid[]) WITH ORDINALITY AS request (id, ordinal)
 JOIN requests ON requests.request_id = request.id
@@ -32,4 +32,5 @@ JOIN requests ON requests.request_id = request.id
         requests.partition_number = installation.current_request_partition
         OR requests.recorded_at >= requests_forgotten_before
     )
-JOIN events ON events.position >= requests.position AND events.position < requests.position + requests.events_count
+LEFT JOIN events
+    ON events.position >= requests.position AND events.position < requests.position + requests.events_count

@@ -7,6 +7,7 @@ mod horizon;
 mod load;
 mod read;
 mod receipts;
+mod refuse;
 mod resources;
 mod store;
 mod validate;

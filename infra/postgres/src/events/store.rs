@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+    ports::{
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
     vocabulary::Installation,
 };
 
@@ -13,7 +16,7 @@ use super::{
     durability::DurabilityTracker,
     forget,
     horizon::{self, HorizonMonitor, OldestWriter},
-    load, read,
+    load, read, refuse,
     resources::StoreResources,
     validate,
 };
@@ -108,6 +111,11 @@ impl EventStore for PostgresEventStore {
 
     async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
         append::suspend(&self.resources, reason).await
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        validate::validate_refusals(refusals)?;
+        refuse::refuse(&self.resources, refusals).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
