@@ -26,8 +26,8 @@
 //!
 //! - The keys of every call that failed are deleted on the server as soon as possible, and always before they are read
 //!   again: also of those calls that fail at once because the server is down (three failures in a row, or no
-//!   connection). So are the keys of changes that were cancelled. A read that was cancelled leaves nothing to repair: its
-//!   caller is gone, or invalidates the keys.
+//!   connection). So are the keys of changes that were cancelled. A read that was cancelled leaves nothing to repair:
+//!   its caller is gone, or invalidates the keys.
 //! - When more keys failed than are kept (16,384 per connection), every item that the server had before counts as a
 //!   miss.
 //!
