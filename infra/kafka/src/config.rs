@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use diptych_kernel::ports::{PortError, PortResult};
+use diptych_kernel::{
+    ports::{PortError, PortResult},
+    vocabulary::History,
+};
 
 /// The longest topic name that Kafka allows.
 const TOPIC_BYTES_MAX: usize = 249;
@@ -97,6 +100,9 @@ pub struct KafkaConfig {
     pub prefetch_kib_max: u32,
     /// CloudEvents source of the records (`ce_source`): a URI reference without spaces. Default: `/diptych`.
     pub ce_source: String,
+    /// History of the installation: each record is marked with it, records that a restore lost are skipped, and those of
+    /// another installation are refused. `None` does none of this. Default: `None`.
+    pub history: Option<History>,
     /// Further librdkafka properties for every client, such as `security.protocol` and `sasl.*`. Their values are never
     /// printed.
     pub extra: BTreeMap<String, String>,
@@ -125,6 +131,7 @@ impl KafkaConfig {
             fetch_wait_max: Duration::from_millis(100),
             prefetch_kib_max: 4 * 1024,
             ce_source: "/diptych".into(),
+            history: None,
             extra: BTreeMap::new(),
         }
     }
@@ -196,6 +203,7 @@ impl fmt::Debug for KafkaConfig {
             .field("fetch_wait_max", &self.fetch_wait_max)
             .field("prefetch_kib_max", &self.prefetch_kib_max)
             .field("ce_source", &self.ce_source)
+            .field("history", &self.history.as_ref().map(History::id))
             .field("extra", &extra)
             .finish()
     }

@@ -1,7 +1,7 @@
 //! Creation of folders and files that only their owner can read, and the words for a full disk.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
@@ -30,6 +30,14 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), PortError> {
 pub(crate) fn create_file(path: &Path) -> Result<(), PortError> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error("cannot create", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes a file. One that does not exist is no error.
+pub(crate) fn remove(path: &Path) -> Result<(), PortError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("cannot delete", path, error)),
         _ => Ok(()),
     }
 }

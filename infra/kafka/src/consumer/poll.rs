@@ -88,7 +88,7 @@ impl MemberThread {
             match polled {
                 Ok(record) => {
                     let Some((partition, offset)) = partition_and_offset(&record) else { continue };
-                    match self.positions.accept(topic, partition, offset, &record) {
+                    match self.positions.accept(&self.identity.config, partition, offset, &record) {
                         Fetched::Record(record) => records.push(record),
                         Fetched::Skipped => {}
                         Fetched::Unreadable(partition, error) => {

@@ -43,6 +43,9 @@ settings! {
         notify: Switch,
         /// Interval at which waiting readers poll for events without LISTEN and NOTIFY; ten times that with it.
         poll_interval: TimeSpan<1, MINUTE>,
+        /// True if a server without a synchronous standby is refused: only with one does an acknowledged command survive
+        /// the loss of the server.
+        synchronous_standby_required: Switch,
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let health = process.serve(listener, |server| server).await?;
-    let (events, log) = tokio::join!(servers::open_events(process), servers::open_log(process));
+    let events = servers::open_events(process).await;
+    let log = servers::open_log(process, events.installation()).await;
     parts::start_relay(process, &events, &log);
     Ok(Running::ready(health).await)
 }

@@ -1,6 +1,9 @@
 //! Steps around a leadership: acquiring the lease, resuming, and stepping down.
 
-use diptych_kernel::ports::{EventLog, EventStore, LeaseOutcome, PortError, RelayCursor, RelayState};
+use diptych_kernel::{
+    EventIdentity, Partition,
+    ports::{EventLog, EventStore, LeaseOutcome, PortError, RelayCursor, RelayState},
+};
 use tokio::time::Instant;
 
 use super::{Relay, Resumption, State, StepResult, retry_in};
@@ -57,9 +60,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         };
         match find_unknown_end(&*self.store, self.partitions, &ends).await {
             Ok(None) => {}
-            Ok(Some((partition, position))) => {
-                return Err(RelayError::DatabaseWentBack { partition, position }.into());
-            }
+            Ok(Some((partition, event))) => return self.refuse_to_lead(partition, event).await,
             Err(error) => return resume_later(resumption, error),
         }
         let Resumption { fence, cursor, published } = resumption;
@@ -73,6 +74,16 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             tracing::warn!(?partitions, from_exclusive, "the log lost acknowledged records; publishing them again");
         }
         Ok(State::Reading(Leadership::new(fence, cursor, start, &self.config)))
+    }
+
+    /// Suspends all appends, as the log has an event that the write database lost: commands that were accepted now would
+    /// get its position. Then stops the relay.
+    async fn refuse_to_lead(&self, partition: Partition, event: EventIdentity) -> StepResult {
+        let error = RelayError::DatabaseWentBack { partition, event };
+        match self.store.suspend_appends(&error.to_string()).await {
+            Ok(()) => Err(error.into()),
+            Err(failure) => retry_in(State::Standby, failure),
+        }
     }
 
     /// Reports the age of the first unpublished event while the log cannot be asked for its ends.
