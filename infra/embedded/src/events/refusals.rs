@@ -2,7 +2,9 @@
 
 use diptych_kernel::{
     RequestId, StreamId, Timestamp, Version,
-    ports::{Conflict, PortError, PortResult, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit, StoredOutcome, StoredRequest},
+    ports::{
+        Conflict, PortError, PortResult, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit, StoredOutcome, StoredRequest,
+    },
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -15,7 +17,8 @@ pub(super) fn check(refusals: &[RefusalUnit]) -> PortResult<()> {
     for RefusalUnit { request_id, streams, refusal, .. } in refusals {
         if streams.is_empty() || refusal.len() > REFUSAL_BYTES_MAX {
             return Err(PortError::operator(format!(
-                "the refusal of request {request_id} names no stream, or has {} bytes: at most {REFUSAL_BYTES_MAX} are stored",
+                "the refusal of request {request_id} names no stream, or has {} bytes: at most {REFUSAL_BYTES_MAX} are \
+                 stored",
                 refusal.len()
             )));
         }

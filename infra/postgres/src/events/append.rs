@@ -172,7 +172,8 @@ pub(super) async fn rejection_reasons(
     requests: &[Uuid],
 ) -> Result<RejectionReasons, StatementError> {
     let rows = session.query(REJECTION_REASONS, &[&streams, &requests]).await?;
-    let mut reasons = RejectionReasons { versions: vec![Version::NONE; streams.len()], requests: RequestOutcomes::default() };
+    let mut reasons =
+        RejectionReasons { versions: vec![Version::NONE; streams.len()], requests: RequestOutcomes::default() };
     for row in rows.iter().map(SqlRow) {
         if row.get::<i32>("kind")? != 0 {
             reasons.requests.add(row)?;

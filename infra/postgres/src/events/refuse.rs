@@ -34,13 +34,15 @@ pub(super) async fn refuse(resources: &StoreResources, refusals: &[RefusalUnit])
         open.retain(|refusal| !stored.contains(&refusal.request_id));
         outcomes.extend(stored.into_iter().map(|request_id| (request_id, RefusalOutcome::Stored)));
         if !open.is_empty() {
-            // Stored refusals of this call are found by a repeat of it, so a failure of this read has an unknown effect.
+            // Stored refusals of this call are found by a repeat of it, so a failure of this read has an unknown
+            // effect.
             let reasons = reasons(resources, &mut session, &open).await.map_err(StatementError::into_write_error)?;
             outcomes.extend(reasons);
         }
     }
     Err(PortError::unknown(format!(
-        "refusals were not stored in {ATTEMPTS_MAX} attempts, each time for a reason that was gone when it was looked up"
+        "refusals were not stored in {ATTEMPTS_MAX} attempts, each time for a reason that was gone when it was looked \
+         up"
     )))
 }
 
@@ -74,7 +76,8 @@ async fn reasons(
     refusals: &[&RefusalUnit],
 ) -> Result<HashMap<RequestId, RefusalOutcome>, StatementError> {
     let ids: Vec<Uuid> = refusals.iter().map(|refusal| Uuid(refusal.request_id)).collect();
-    let streams: HashSet<&StreamId> = refusals.iter().flat_map(|refusal| refusal.streams.iter().map(|(id, _)| id)).collect();
+    let streams: HashSet<&StreamId> =
+        refusals.iter().flat_map(|refusal| refusal.streams.iter().map(|(id, _)| id)).collect();
     let streams: Vec<&StreamId> = streams.into_iter().collect();
     let names: Vec<&str> = streams.iter().map(|stream_id| stream_id.as_str()).collect();
     let RejectionReasons { versions, requests } = rejection_reasons(session, &names, &ids).await?;

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot, StreamLoad},
+    ports::{
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
 };
 
 use super::{

@@ -13,5 +13,6 @@ mod failures;
 mod hosts;
 mod notifications;
 mod positions;
+mod refusals;
 mod request_partitions;
 mod schema;

@@ -88,8 +88,7 @@ impl<D: Domain> BatchEntry<D> {
     fn version_mismatch(&self, working_set: &WorkingSet<D>) -> Option<Bytes> {
         let (expected, first) = (self.expected_version?, *self.slots.first()?);
         let actual = working_set.version(first);
-        (actual != expected)
-            .then(|| refusal::encode_version_mismatch(working_set.stream_id(first), expected, actual))
+        (actual != expected).then(|| refusal::encode_version_mismatch(working_set.stream_id(first), expected, actual))
     }
 
     /// Returns whether the events may be stored. Every stream must get one: an append checks the streams that it writes

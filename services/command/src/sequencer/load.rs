@@ -99,11 +99,7 @@ impl<S: EventStore> StoreAccess<S> {
     }
 
     /// Rebuilds the state of a stream from its newest snapshot and the events after it.
-    async fn rebuild<D: Domain>(
-        &self,
-        slice: &StreamSlice,
-        retry: RetryUntil,
-    ) -> Result<SlotState<D>, RetryError> {
+    async fn rebuild<D: Domain>(&self, slice: &StreamSlice, retry: RetryUntil) -> Result<SlotState<D>, RetryError> {
         let start = match &slice.snapshot {
             None => Ok(CachedState::empty()),
             Some(snapshot) => CachedState::from_snapshot(snapshot),

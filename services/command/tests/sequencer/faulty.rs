@@ -104,15 +104,15 @@ impl FaultyRun {
             }
             (Err(CommandError::OutcomeUnknown), _) => {}
             (
-                Err(
-                    CommandError::Refused(_) | CommandError::RefusedBefore(_) | CommandError::VersionMismatch { .. },
-                ),
+                Err(CommandError::Refused(_) | CommandError::RefusedBefore(_) | CommandError::VersionMismatch { .. }),
                 Some(stored),
             ) => {
                 assert!(stored.receipt().is_none(), "request {id} {command:?}: {result:?}, but {stored:?}");
                 assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}");
             }
-            (Err(CommandError::Contention { .. } | CommandError::Unavailable), None) => assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}"),
+            (Err(CommandError::Contention { .. } | CommandError::Unavailable), None) => {
+                assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}")
+            }
             (result, stored) => panic!("request {id} {command:?}: {result:?}, but {stored:?}"),
         }
     }

@@ -58,11 +58,8 @@ async fn a_refused_command_again_gets_the_same_refusal() {
     let store = store();
     let process = Process::new(&store);
     assert_eq!(process.run(1, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
-    let mismatch = CommandError::VersionMismatch {
-        stream_id: seat("A1"),
-        expected: Version::new(7),
-        actual: Version::NONE,
-    };
+    let mismatch =
+        CommandError::VersionMismatch { stream_id: seat("A1"), expected: Version::new(7), actual: Version::NONE };
     assert_eq!(process.run_at(2, 7, Command::reserve("A1", "ada")).await, Err(mismatch.clone()));
     process.run(3, Command::reserve("A1", "ada")).await.unwrap();
     let refused = Err(CommandError::RefusedBefore(Box::new(CommandError::Refused(Refusal::SeatFree))));

@@ -17,8 +17,8 @@ use rand::{SeedableRng, rngs::SmallRng};
 use crate::{
     probe::{CallScript, Probe},
     process::{
-        CommandResult, Process, Store, embedded, embedded_at, events_of_request, history, is_lawful, random_command, store,
-        store_directly, unit, version_of,
+        CommandResult, Process, Store, embedded, embedded_at, events_of_request, history, is_lawful, random_command,
+        store, store_directly, unit, version_of,
     },
 };
 

@@ -6,7 +6,13 @@ use diptych_proto::ledger::command::v1::{
     execute_commands_request::Command,
 };
 
-use super::{file::CsvReader, request_ids::{RequestIds, next_request_id}, row::Row, row_reader::RowReader, validation::ValidFile};
+use super::{
+    file::CsvReader,
+    request_ids::{RequestIds, next_request_id},
+    row::Row,
+    row_reader::RowReader,
+    validation::ValidFile,
+};
 
 /// Values that all commands of an import share.
 #[derive(Clone, Debug)]

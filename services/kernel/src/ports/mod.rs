@@ -16,8 +16,7 @@ pub use event_log::{
 };
 pub use event_store::{
     AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit,
-    Snapshot, StoredOutcome, StoredRequest, StreamLoad,
-    StreamSlice,
+    Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice,
 };
 pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate};
 pub use relay_state::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState};

@@ -3,7 +3,10 @@
 use std::{future::Future, time::Duration};
 
 use crate::{
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot, StreamLoad},
+    ports::{
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
 

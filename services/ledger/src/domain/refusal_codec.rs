@@ -101,7 +101,8 @@ struct Values<'a>(&'a ErrorInfo);
 
 impl Values<'_> {
     fn text(&self, key: &'static str) -> Result<&str, DecodeError> {
-        let text = self.0.metadata.get(key).ok_or_else(|| DecodeError::new(REFUSAL, format_args!("{key} is missing")))?;
+        let text =
+            self.0.metadata.get(key).ok_or_else(|| DecodeError::new(REFUSAL, format_args!("{key} is missing")))?;
         Ok(text.as_str())
     }
 

@@ -10,7 +10,10 @@ use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
 
-use crate::domain::{AccountId, Refusal, refusal_codec::{metadata_of, reason_of}};
+use crate::domain::{
+    AccountId, Refusal,
+    refusal_codec::{metadata_of, reason_of},
+};
 
 /// The domain of the reasons in `ledger.command.v1.ErrorReason`.
 pub(super) const COMMAND_DOMAIN: &str = "ledger.command.v1";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::fixture::{events, stream};
 use crate::{
-    ports::{StoredRequest, AppendOutcome, EventStore},
+    ports::{AppendOutcome, EventStore, StoredRequest},
     testing::{
         TestEnv,
         faulty::{FaultInjector, FaultyEventStore},

@@ -7,7 +7,9 @@ use futures::future::join;
 
 use super::fixture::{events, stream};
 use crate::{
-    ports::{AppendUnit, Conflict, EventStore, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit, StoredOutcome, StoredRequest},
+    ports::{
+        AppendUnit, Conflict, EventStore, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit, StoredOutcome, StoredRequest,
+    },
     testing::{TestEnv, support::SuiteRun},
     vocabulary::{Fingerprint, RequestId, StreamId, Timestamp, Version},
 };
@@ -43,7 +45,11 @@ impl<P: TestEnv<Handle: EventStore>> SuiteRun<'_, P> {
             .await;
         assert_eq!(outcomes.len(), refusals.len(), "one result per refusal");
         let own = |(outcome, refusal): (RefusalOutcome, &RefusalUnit)| {
-            if attempts > 1 && outcome == RefusalOutcome::Done(stored(refusal)) { RefusalOutcome::Stored } else { outcome }
+            if attempts > 1 && outcome == RefusalOutcome::Done(stored(refusal)) {
+                RefusalOutcome::Stored
+            } else {
+                outcome
+            }
         };
         iter::zip(outcomes, refusals).map(own).collect()
     }
