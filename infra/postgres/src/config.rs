@@ -49,6 +49,9 @@ pub struct PostgresConfig {
     /// `forget_requests` begins another one. Default 10 days: each look-up of a request searches every partition, and
     /// only whole partitions are dropped, so a third of the time that ids are kept is about right.
     pub request_partition_interval: Duration,
+    /// True if a server without a synchronous standby (its `synchronous_standby_names` is empty) is refused, so that an
+    /// acknowledged command survives the loss of any one server. Default false.
+    pub synchronous_standby_required: bool,
 }
 
 impl PostgresConfig {
@@ -68,6 +71,7 @@ impl PostgresConfig {
             notify: true,
             poll_interval: Duration::from_millis(10),
             request_partition_interval: Duration::from_secs(10 * 24 * 60 * 60),
+            synchronous_standby_required: false,
         }
     }
 
@@ -176,6 +180,7 @@ impl fmt::Debug for PostgresConfig {
             .field("notify", &self.notify)
             .field("poll_interval", &self.poll_interval)
             .field("request_partition_interval", &self.request_partition_interval)
+            .field("synchronous_standby_required", &self.synchronous_standby_required)
             .finish()
     }
 }

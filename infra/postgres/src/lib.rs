@@ -38,6 +38,7 @@ mod config;
 mod driver;
 mod events;
 mod notifications;
+mod rebase;
 mod relay;
 mod schema;
 #[cfg(feature = "testing")]
@@ -46,4 +47,5 @@ pub mod testing;
 pub use bare_insert::{BareInsertTables, BareInserter};
 pub use config::PostgresConfig;
 pub use events::{OldestWriter, PostgresEventStore};
-pub use schema::{MigrationReport, migrate};
+pub use rebase::{RebaseReport, rebase};
+pub use schema::{MigrationReport, installation, migrate};

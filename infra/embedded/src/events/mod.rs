@@ -41,7 +41,8 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
     migrations: &[
         Migration(include_str!("../../migrations/events/0001_events.sql")),
         Migration(include_str!("../../migrations/events/0002_file_state.sql")),
-        Migration(include_str!("../../migrations/events/0003_refusals.sql")),
+        Migration(include_str!("../../migrations/events/0003_histories.sql")),
+        Migration(include_str!("../../migrations/events/0004_refusals.sql")),
     ],
     syncs_commits: true,
     marks_open: true,
@@ -162,6 +163,11 @@ impl EventStore for EmbeddedEventStore {
         refusals::check(refusals)?;
         let (refusals, recent, now) = (refusals.to_vec(), Arc::clone(&self.recent), self.clock.now());
         self.database.write(move |transaction| refusals::store(transaction, &recent, &refusals, now)).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        let reason = reason.to_owned();
+        self.database.write(move |transaction| append::suspend(transaction, &reason)).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

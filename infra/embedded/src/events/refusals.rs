@@ -33,6 +33,7 @@ pub(super) fn store(
     refusals: &[RefusalUnit],
     now: Timestamp,
 ) -> Result<Vec<RefusalOutcome>, TransactionError> {
+    append::check_not_suspended(transaction)?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO refusals (recorded_at, request_id, fingerprint, refusal) VALUES (?1, ?2, ?3, ?4)",
     )?;

@@ -8,7 +8,7 @@ use diptych_kernel::{
 };
 
 use super::{
-    append::{RejectionReasons, rejection_reasons},
+    append::{RejectionReasons, check_not_suspended, rejection_reasons},
     resources::StoreResources,
 };
 use crate::driver::{Session, SqlRow, StatementError, Uuid};
@@ -60,7 +60,11 @@ async fn insert(
     let names: Vec<&str> = streams().map(|(_, (stream_id, _))| stream_id.as_str()).collect();
     let versions: Vec<i64> = streams().map(|(_, (_, version))| i64::from(version.number())).collect();
     let rows = session.write(REFUSE, &[&ids, &fingerprints, &bodies, &ordinals, &names, &versions]).await?;
-    let row = SqlRow::first(&rows)?;
+    let Some(row) = rows.first().map(SqlRow) else {
+        check_not_suspended(session).await?;
+        // No longer suspended: the next attempt may store them.
+        return Ok(HashSet::new());
+    };
     let stored: Vec<i64> = row.get("stored")?;
     if !stored.is_empty() {
         resources.durability.record_commit(row.position("first_position")?, row)?;

@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use diptych_kernel::Partitions;
+use diptych_kernel::{Partitions, vocabulary::Installation};
 
 use super::{durability::DurabilityTracker, horizon::HorizonMonitor};
-use crate::{driver::Pool, notifications::AppendNotifications};
+use crate::{
+    driver::{KnownHistory, Pool},
+    notifications::AppendNotifications,
+};
 
 pub(super) struct StoreResources {
     pub(super) partitions: Partitions,
+    pub(super) installation: Installation,
+    /// The newest event that is known to be committed. New connections are compared with it.
+    pub(super) history: KnownHistory,
     pub(super) request_partition_interval: Duration,
     pub(super) writers: Pool,
     pub(super) readers: Pool,

@@ -8,6 +8,7 @@ use diptych_kernel::{
         AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
         StreamLoad,
     },
+    vocabulary::Installation,
 };
 
 use super::{
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     config::PostgresConfig,
-    driver::{ConnectionFactory, Pool},
+    driver::{ConnectionFactory, KnownHistory, Pool},
     notifications::AppendNotifications,
     schema,
 };
@@ -42,11 +43,14 @@ impl PostgresEventStore {
     /// after a restore.
     pub async fn open(config: PostgresConfig) -> PortResult<Self> {
         let connections = ConnectionFactory::new(&config)?;
-        let pool = |connections_max| Pool::new(&config, connections.clone(), connections_max);
+        let history = KnownHistory::new(config.synchronous_standby_required);
+        let pool = |connections_max| Pool::new(&config, connections.clone(), history.clone(), connections_max);
         let (writers, readers) = (pool(config.write_connections_max)?, pool(config.read_connections_max)?);
-        let partitions = schema::check(&readers).await?;
+        let installation = schema::check(&readers, &history).await?;
         let resources = StoreResources {
-            partitions,
+            partitions: installation.partitions,
+            installation,
+            history,
             request_partition_interval: config.request_partition_interval,
             writers,
             readers,
@@ -55,6 +59,24 @@ impl PostgresEventStore {
             horizon: HorizonMonitor::default(),
         };
         Ok(Self { resources: Arc::new(resources) })
+    }
+
+    /// The installation that the database belongs to.
+    #[must_use]
+    pub fn installation(&self) -> &Installation {
+        &self.resources.installation
+    }
+
+    /// The position below which all positions are assigned: the next event gets this one or a larger one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn next_position(&self) -> PortResult<Position> {
+        schema::next_position(&self.resources.readers).await
+    }
+
+    pub(crate) fn known_history(&self) -> &KnownHistory {
+        &self.resources.history
     }
 
     /// The oldest open transaction of the whole server that has written: readers see nothing that was committed after
@@ -90,6 +112,10 @@ impl EventStore for PostgresEventStore {
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         validate::validate_refusals(refusals)?;
         refuse::refuse(&self.resources, refusals).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        append::suspend(&self.resources, reason).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -10,6 +10,7 @@ mod support;
 mod bare_insert;
 mod durability;
 mod failures;
+mod history;
 mod hosts;
 mod notifications;
 mod positions;

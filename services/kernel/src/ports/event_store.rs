@@ -218,6 +218,11 @@ pub trait EventStore: Send + Sync + 'static {
     /// The caller must pass no request id twice.
     fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send;
 
+    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log shows
+    /// that the database lost events, and commands must not be decided on what is left. An append or refusal then fails
+    /// with `reason`, for an operator. The first reason stays.
+    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
+
     /// Loads streams and looks up request ids, as of a single moment after the call. A stream that does not exist is
     /// returned empty.
     fn load(

@@ -33,6 +33,11 @@ pub trait EventStoreWrapper: Send + Sync + 'static {
         self.inner().refuse(refusals)
     }
 
+    /// As [`EventStore::suspend_appends`].
+    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send {
+        self.inner().suspend_appends(reason)
+    }
+
     /// As [`EventStore::load`].
     fn load(
         &self,
@@ -98,6 +103,10 @@ impl<W: EventStoreWrapper> EventStore for W {
 
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         EventStoreWrapper::refuse(self, refusals).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        EventStoreWrapper::suspend_appends(self, reason).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     ports::{
-        AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit,
+        AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortError, PortResult, RefusalOutcome, RefusalUnit,
         Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice,
     },
     testing::{
@@ -59,6 +59,10 @@ enum Mutation {
     KeepsRefusals,
     /// Reading a partition returns events of all partitions.
     MixesPartitions,
+    /// Stores events although appends are suspended.
+    IgnoresSuspension,
+    /// A later reason of a suspension replaces the first one.
+    ReplacesSuspensionReason,
 }
 
 #[derive(Default)]
@@ -68,6 +72,7 @@ struct State {
     requests: HashMap<RequestId, StoredRequest>,
     refused_at: HashMap<RequestId, Timestamp>,
     snapshots: HashMap<StreamId, Snapshot>,
+    suspended_because: Option<String>,
 }
 
 impl State {
@@ -223,6 +228,9 @@ impl EventStore for MutantEventStore {
             yield_now().await;
         }
         let mut state = self.state.lock();
+        if let Some(reason) = state.suspended_because.clone().filter(|_| self.mutation != Mutation::IgnoresSuspension) {
+            return Err(PortError::operator(reason));
+        }
         if let Some(rejected) = self.reject(&mut state, units) {
             return Ok(rejected);
         }
@@ -255,6 +263,14 @@ impl EventStore for MutantEventStore {
             }
         }
         Ok(outcomes)
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        let mut state = self.state.lock();
+        if state.suspended_because.is_none() || self.mutation == Mutation::ReplacesSuspensionReason {
+            state.suspended_because = Some(reason.to_owned());
+        }
+        Ok(())
     }
 
     async fn load(&self, streams: &[StreamLoad], format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
@@ -389,6 +405,8 @@ fn every_event_store_mutant_is_caught() {
         Mutation::RefusesAllOrNone,
         Mutation::KeepsRefusals,
         Mutation::MixesPartitions,
+        Mutation::IgnoresSuspension,
+        Mutation::ReplacesSuspensionReason,
     ];
     for mutation in mutations {
         let suite = |env, seed| async move { event_store::suite(&env, seed).await };
