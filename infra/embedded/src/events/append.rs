@@ -61,7 +61,7 @@ pub(super) fn suspend(transaction: &Transaction<'_>, reason: &str) -> Result<(),
 }
 
 /// Fails if an operator must act before anything is stored.
-fn check_not_suspended(transaction: &Transaction<'_>) -> Result<(), TransactionError> {
+pub(super) fn check_not_suspended(transaction: &Transaction<'_>) -> Result<(), TransactionError> {
     let mut select = transaction.prepare_cached("SELECT suspended_because FROM installation")?;
     match select.query_row([], |row| row.get::<_, Option<String>>(0))? {
         Some(reason) => Err(PortError::operator(reason).into()),

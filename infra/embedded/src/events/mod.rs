@@ -159,15 +159,15 @@ impl EventStore for EmbeddedEventStore {
         Ok(result.into_outcome())
     }
 
-    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
-        let reason = reason.to_owned();
-        self.database.write(move |transaction| append::suspend(transaction, &reason)).await
-    }
-
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         refusals::check(refusals)?;
         let (refusals, recent, now) = (refusals.to_vec(), Arc::clone(&self.recent), self.clock.now());
         self.database.write(move |transaction| refusals::store(transaction, &recent, &refusals, now)).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        let reason = reason.to_owned();
+        self.database.write(move |transaction| append::suspend(transaction, &reason)).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -14,5 +14,6 @@ mod history;
 mod hosts;
 mod notifications;
 mod positions;
+mod refusals;
 mod request_partitions;
 mod schema;

@@ -208,11 +208,6 @@ pub trait EventStore: Send + Sync + 'static {
         snapshots: &[Snapshot],
     ) -> impl Future<Output = PortResult<AppendOutcome>> + Send;
 
-    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log shows
-    /// that the database lost events, and commands must not be accepted on what is left. An append then fails with
-    /// `reason`, for an operator. The first reason stays.
-    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
-
     /// Stores refusals, each by itself: a refusal is stored if its request id is new and its streams have the versions
     /// at which it was decided, at some moment after the call. Returns one result per refusal, in order.
     ///
@@ -222,6 +217,11 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// The caller must pass no request id twice.
     fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send;
+
+    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log shows
+    /// that the database lost events, and commands must not be decided on what is left. An append or refusal then fails
+    /// with `reason`, for an operator. The first reason stays.
+    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
 
     /// Loads streams and looks up request ids, as of a single moment after the call. A stream that does not exist is
     /// returned empty.
@@ -259,9 +259,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// are allowed. An append through this handle must end the wait; an append through another handle should.
     fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Forgets requests, committed and refused, recorded before a time: from then on their ids count as new. Events are kept. One call forgets
-    /// at most `limit` requests, so that other callers do not wait long, and returns how many it forgot. A store may
-    /// forget fewer if it does not know that the time has really passed: a wrong clock must not make ids new.
+    /// Forgets requests, committed and refused, recorded before a time: from then on their ids count as new. Events are
+    /// kept. One call forgets at most `limit` requests, so that other callers do not wait long, and returns how many it
+    /// forgot. A store may forget fewer if it does not know that the time has really passed: a wrong clock must not
+    /// make ids new.
     fn forget_requests(
         &self,
         recorded_before: Timestamp,
