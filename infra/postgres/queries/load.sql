@@ -19,6 +19,9 @@ SELECT
     1, wanted.ordinal, events.position, events.recorded_at, events.version, events.request_id, events.partition,
     events.stream_id, events.payload, events.event_type, events.traceparent
 FROM wanted
+-- A stream without later events is not looked up in every segment.
+JOIN streams ON streams.stream_id = wanted.stream_id
+    AND streams.version > coalesce(wanted.snapshot_version, wanted.known_version)
 JOIN events ON events.stream_id = wanted.stream_id
     AND events.version > coalesce(wanted.snapshot_version, wanted.known_version)
 UNION ALL

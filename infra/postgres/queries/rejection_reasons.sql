@@ -2,9 +2,7 @@
 -- ($2) that are stored.
 SELECT
     0 AS kind, stream.ordinal, NULL::bigint AS position, NULL::timestamptz AS recorded_at,
-    coalesce(
-        (SELECT version FROM events WHERE events.stream_id = stream.stream_id ORDER BY version DESC LIMIT 1), 0
-    ) AS version,
+    coalesce((SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0) AS version,
     NULL::uuid AS request_id, NULL::smallint AS partition, stream.stream_id, NULL::bytea AS payload
 FROM unnest($1::text[]) WITH ORDINALITY AS stream (stream_id, ordinal)
 UNION ALL

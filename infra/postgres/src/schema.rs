@@ -12,18 +12,21 @@ use crate::{
     driver::{ConnectionFactory, Pool, Session, SqlRow, StatementError, corrupt_data},
 };
 
-/// The migrations by name. Their numbers count from 1 without gaps.
-const MIGRATIONS: [(&str, &str); 2] = [
+/// The migrations by name, in order.
+const MIGRATIONS: [(&str, &str); 3] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
+    ("V4__event_segments", include_str!("../migrations/V4__event_segments.sql")),
 ];
 
-const NEWEST_VERSION: usize = MIGRATIONS.len();
+/// The number of the last migration.
+const NEWEST_VERSION: usize = 4;
 
 const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");
 const HAS_VERSION: &str = include_str!("../queries/schema/has_version.sql");
 const VERSION: &str = include_str!("../queries/schema/version.sql");
+const PREPARE_SEGMENTS: &str = include_str!("../queries/segments/prepare.sql");
 const INSTALLATION: &str = include_str!("../queries/schema/installation.sql");
 
 /// The result of [`migrate`].
@@ -60,6 +63,9 @@ pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortRes
              {stored}, or use another database"
         )));
     }
+    // Repeated by every command service. Without it, the first append of an installation would have no segment if its
+    // positions began beyond the first one, as after a restore.
+    connection.client.query_one(PREPARE_SEGMENTS, &[]).await.map_err(read_error)?;
     Ok(MigrationReport { applied: report.applied_migrations().len(), version: NEWEST_VERSION })
 }
 

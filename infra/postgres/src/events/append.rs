@@ -53,13 +53,14 @@ struct AppendBatch<'a> {
     events: EventColumns<'a>,
     requests: RequestColumns<'a>,
     snapshots: SnapshotColumns<'a>,
-    streams: ExpectedVersions<'a>,
+    streams: StreamColumns<'a>,
 }
 
-/// The streams of a batch, and the version that each is expected to have before.
-struct ExpectedVersions<'a> {
+/// The streams of a batch, the version that each is expected to have before, and the one that it has after.
+struct StreamColumns<'a> {
     names: Vec<&'a str>,
-    versions: Vec<i64>,
+    expected_versions: Vec<i64>,
+    last_versions: Vec<i64>,
 }
 
 /// Position and time of a stored batch.
@@ -74,7 +75,7 @@ impl<'a> AppendBatch<'a> {
         Self {
             resources,
             units,
-            streams: events.expected_versions(),
+            streams: events.streams(),
             events,
             requests: RequestColumns::new(units),
             snapshots: SnapshotColumns::new(snapshots),
@@ -89,7 +90,7 @@ impl<'a> AppendBatch<'a> {
     /// Inserts the batch. Returns `None` if it conflicts with what is stored.
     async fn insert(&self, session: &mut Session) -> Result<Option<StoredBatch>, StatementError> {
         let (events, requests, snapshots) = (&self.events, &self.requests, &self.snapshots);
-        let params: [&(dyn ToSql + Sync); 18] = [
+        let params: [&(dyn ToSql + Sync); 19] = [
             &events.ordinals,
             &events.streams,
             &events.versions,
@@ -99,7 +100,7 @@ impl<'a> AppendBatch<'a> {
             &events.requests,
             &events.traceparents,
             &self.streams.names,
-            &self.streams.versions,
+            &self.streams.expected_versions,
             &requests.ids,
             &requests.fingerprints,
             &requests.ordinals,
@@ -108,6 +109,7 @@ impl<'a> AppendBatch<'a> {
             &snapshots.versions,
             &snapshots.formats,
             &snapshots.states,
+            &self.streams.last_versions,
         ];
         let rows = session.write(APPEND, &params).await?;
         let Some(row) = rows.first().map(SqlRow) else { return Ok(None) };
@@ -144,7 +146,8 @@ impl<'a> AppendBatch<'a> {
                 continue;
             }
             let ordinal: i64 = row.get("ordinal")?;
-            let requested = usize::try_from(ordinal - 1).ok().and_then(|index| self.streams.versions.get(index));
+            let requested =
+                usize::try_from(ordinal - 1).ok().and_then(|index| self.streams.expected_versions.get(index));
             let expected = *requested.ok_or_else(|| corrupt_data("a stream that was not requested"))?;
             let (expected, actual) = (version_of(expected), row.version("version")?);
             if actual != expected {
@@ -201,16 +204,20 @@ impl<'a> EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    /// The first event of each stream comes before its others.
-    fn expected_versions(&self) -> ExpectedVersions<'a> {
-        let mut expected = ExpectedVersions { names: Vec::new(), versions: Vec::new() };
+    /// The events are sorted, so those of a stream follow each other.
+    fn streams(&self) -> StreamColumns<'a> {
+        let mut streams = StreamColumns { names: Vec::new(), expected_versions: Vec::new(), last_versions: Vec::new() };
         for (name, version) in self.streams.iter().zip(&self.versions) {
-            if expected.names.last() != Some(name) {
-                expected.names.push(*name);
-                expected.versions.push(*version - 1);
+            match streams.last_versions.last_mut() {
+                Some(last) if streams.names.last() == Some(name) => *last = *version,
+                _ => {
+                    streams.names.push(*name);
+                    streams.expected_versions.push(*version - 1);
+                    streams.last_versions.push(*version);
+                }
             }
         }
-        expected
+        streams
     }
 }
 

@@ -13,6 +13,8 @@ const MARK_FORGOTTEN: &str = include_str!("../../queries/requests/mark_forgotten
 const DELETE_FORGOTTEN: &str = include_str!("../../queries/requests/delete_forgotten.sql");
 const BEGIN_PARTITION: &str = include_str!("../../queries/requests/begin_partition.sql");
 const DROP_PARTITION: &str = include_str!("../../queries/requests/drop_partition.sql");
+const PREPARE_SEGMENTS: &str = include_str!("../../queries/segments/prepare.sql");
+const BEGIN_SEGMENT: &str = include_str!("../../queries/segments/begin.sql");
 
 /// Forgets requests, and rotates the table's partitions.
 ///
@@ -31,6 +33,7 @@ pub(super) async fn forget(resources: &StoreResources, recorded_before: Timestam
     };
     drop(session);
     rotate_request_partitions(resources).await.map_err(StatementError::into_write_error)?;
+    rotate_event_segments(resources).await.map_err(StatementError::into_write_error)?;
     usize::try_from(marked.saturating_add(deleted))
         .map_err(|_| PortError::unknown("the number of forgotten requests is out of range"))
 }
@@ -58,6 +61,18 @@ async fn rotate_request_partitions(resources: &StoreResources) -> Result<(), Sta
     let dropped = is_done(session.write(DROP_PARTITION, &[]).await)?;
     if begun || dropped {
         tracing::info!(begun, dropped, "rotated the partitions of the table of request ids");
+    }
+    Ok(())
+}
+
+/// Makes segments of the table of events ahead, and begins the next one if the newest is large enough.
+async fn rotate_event_segments(resources: &StoreResources) -> Result<(), StatementError> {
+    let size_min = i64::try_from(resources.event_segment_bytes).unwrap_or(i64::MAX);
+    let mut session = resources.writers.session().await?;
+    let prepared = is_done(session.write(PREPARE_SEGMENTS, &[]).await)?;
+    let begun = is_done(session.write(BEGIN_SEGMENT, &[&size_min]).await)?;
+    if begun || prepared {
+        tracing::info!(begun, prepared, "rotated the segments of the table of events");
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{driver::Pool, notifications::AppendNotifications};
 pub(super) struct StoreResources {
     pub(super) partitions: Partitions,
     pub(super) request_partition_interval: Duration,
+    pub(super) event_segment_bytes: usize,
     pub(super) writers: Pool,
     pub(super) readers: Pool,
     pub(super) notifications: AppendNotifications,

@@ -45,6 +45,7 @@ impl PostgresEventStore {
         let resources = StoreResources {
             partitions,
             request_partition_interval: config.request_partition_interval,
+            event_segment_bytes: config.event_segment_bytes,
             writers,
             readers,
             notifications: AppendNotifications::new(&config, connections),
@@ -113,7 +114,7 @@ impl EventStore for PostgresEventStore {
     async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
         self.resources
             .notifications
-            .wait(cursor_exclusive, wait_max, || read::last_readable_position(&self.resources))
+            .wait(cursor_exclusive, wait_max, || read::last_readable_position(&self.resources, cursor_exclusive))
             .await;
     }
 

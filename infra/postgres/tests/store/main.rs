@@ -9,6 +9,7 @@ mod support;
 
 mod bare_insert;
 mod durability;
+mod event_segments;
 mod failures;
 mod hosts;
 mod notifications;
