@@ -41,10 +41,11 @@ const FILL_EVENTS: &str = "
         'account-' || lpad(stream::text, 8, '0'), 'growth.event.v1.Deposited',
         sha512(int8send(row)), '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
     FROM (SELECT row, streams, row % streams * 7919 % streams AS stream
-        FROM generate_series(0, $1::bigint - 1) AS row CROSS JOIN (SELECT $1::bigint / 10 AS streams) AS counts) AS rows";
+        FROM generate_series(0, $1::bigint - 1) AS row CROSS JOIN (SELECT $1::bigint / 10 AS streams) AS counts
+    ) AS rows";
 const FILL_STREAMS: &str = "
-    INSERT INTO streams (stream_id, version)
-    SELECT stream_id, max(version) FROM events GROUP BY stream_id";
+    INSERT INTO streams (stream_id, version, version_before)
+    SELECT stream_id, max(version), max(version) - 1 FROM events GROUP BY stream_id";
 const SIZES: &str = "
     SELECT name, sum(pg_table_size(relid))::bigint, sum(pg_indexes_size(relid))::bigint
     FROM (VALUES ('events'), ('streams')) AS names (name)
@@ -118,10 +119,11 @@ impl Measured {
         let started = Instant::now();
         let count = i64::try_from(rows).unwrap();
         client.execute("UPDATE installation SET position_base = $1", &[&(count / 100 + 10)]).await.unwrap();
+        // Its entries are in random order: building it afterwards takes a tenth of the time.
+        client.batch_execute("DROP INDEX events_1_by_stream").await.unwrap();
         client.execute(FILL_EVENTS, &[&count]).await.unwrap();
-        if client.query_one("SELECT to_regclass('streams') IS NOT NULL", &[]).await.unwrap().get(0) {
-            client.execute(FILL_STREAMS, &[]).await.unwrap();
-        }
+        client.batch_execute("CREATE UNIQUE INDEX events_1_by_stream ON events_1 (stream_id, version)").await.unwrap();
+        client.execute(FILL_STREAMS, &[]).await.unwrap();
         for statement in ["VACUUM ANALYZE", "CHECKPOINT"] {
             client.batch_execute(statement).await.unwrap();
         }

@@ -20,8 +20,10 @@
 -- fails; see queries/append.sql. In a segment it is a unique index too.
 
 CREATE TABLE streams (
-    stream_id text COLLATE "C" PRIMARY KEY,
-    version   bigint           NOT NULL CHECK (version > 0)
+    stream_id      text COLLATE "C" PRIMARY KEY,
+    version        bigint           NOT NULL CHECK (version > version_before),
+    -- The version that the last append built on.
+    version_before bigint           NOT NULL CHECK (version_before >= 0)
 -- Rows are updated at every append: pages keep room, so that no update changes the index.
 ) WITH (fillfactor = 70);
 
@@ -33,7 +35,8 @@ CREATE TABLE event_segments (
 );
 
 -- The existing table becomes the first segment, in this transaction: its rows are read twice and written not at all.
-INSERT INTO streams (stream_id, version) SELECT stream_id, max(version) FROM events GROUP BY stream_id;
+INSERT INTO streams (stream_id, version, version_before)
+SELECT stream_id, max(version), max(version) - 1 FROM events GROUP BY stream_id;
 
 ALTER TABLE events RENAME TO events_1;
 ALTER INDEX events_pkey RENAME TO events_1_pkey;

@@ -4,7 +4,10 @@
 -- is assigned after it, by pg_current_xact_id. Every version of a stream that the snapshot shows was committed before,
 -- by a transaction with a smaller id. A concurrent append to the same stream, which the snapshot does not show, has
 -- changed the stream's row: moved_streams waits for it, then finds another version, and the statement fails with a
--- unique violation. The first event of a stream, and a request, violate a unique index in this case.
+-- unique violation. So does one with the same request, by the index.
+--
+-- Look-ups are correlated subqueries with OFFSET 0, which the planner cannot turn into joins: plans are kept, and one
+-- that was made while a table was small would read all of it later.
 --
 -- Events: $1 ordinals, $2 streams, $3 versions, $4 partitions, $5 types, $6 payloads, $7 requests, $8 traceparents.
 -- Streams, each once: $9 streams, $10 the version that each is expected to have, $19 the version that it gets.
@@ -25,22 +28,23 @@ WITH accepted AS MATERIALIZED (
             (SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0)
     ) AND NOT EXISTS (
         SELECT FROM unnest($11::uuid[]) AS request (id)
-        JOIN requests ON requests.request_id = request.id
-        WHERE requests.partition_number = installation.current_request_partition
-            OR requests.recorded_at >= requests_forgotten_before
+        WHERE EXISTS (
+            SELECT FROM requests
+            WHERE requests.request_id = request.id AND (
+                requests.partition_number = installation.current_request_partition
+                OR requests.recorded_at >= requests_forgotten_before
+            )
+            OFFSET 0
+        )
     )
 ),
 moved_streams AS (
-    UPDATE streams SET version = stream.version
+    INSERT INTO streams (stream_id, version, version_before)
+    SELECT stream.stream_id, stream.version, stream.expected
     FROM accepted CROSS JOIN unnest($9::text[], $10::bigint[], $19::bigint[]) AS stream (stream_id, expected, version)
-    WHERE streams.stream_id = stream.stream_id AND streams.version = stream.expected
+    ON CONFLICT (stream_id) DO UPDATE SET version = excluded.version, version_before = excluded.version_before
+    WHERE streams.version = excluded.version_before
     RETURNING 1
-),
-new_streams AS (
-    INSERT INTO streams (stream_id, version)
-    SELECT stream.stream_id, stream.version
-    FROM accepted CROSS JOIN unnest($9::text[], $10::bigint[], $19::bigint[]) AS stream (stream_id, expected, version)
-    WHERE stream.expected = 0
 ),
 stored_snapshots AS (
     INSERT INTO snapshots (stream_id, version, format, position, state)
@@ -72,10 +76,7 @@ stored_events AS (
 )
 SELECT
     CASE
-        WHEN (SELECT count(*) FROM moved_streams)
-            = (SELECT count(*) FROM unnest($10::bigint[]) AS expected WHERE expected > 0)
-        THEN first_position
-        ELSE raise_version_conflict()
+        WHEN (SELECT count(*) FROM moved_streams) = cardinality($9) THEN first_position ELSE raise_version_conflict()
     END AS first_position,
     position_base, snapshot, recorded_at
 FROM accepted

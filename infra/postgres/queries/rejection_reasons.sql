@@ -1,5 +1,5 @@
 -- The reasons why a batch was rejected, in one snapshot: the versions of its streams ($1), and those of its requests
--- ($2) that are stored.
+-- ($2) that are stored. See append for OFFSET 0.
 SELECT
     0 AS kind, stream.ordinal, NULL::bigint AS position, NULL::timestamptz AS recorded_at,
     coalesce((SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0) AS version,
@@ -11,9 +11,16 @@ SELECT
     events.stream_id, requests.fingerprint
 FROM installation
 CROSS JOIN unnest($2::uuid[]) WITH ORDINALITY AS request (id, ordinal)
-JOIN requests ON requests.request_id = request.id
-    AND (
+CROSS JOIN LATERAL (
+    SELECT * FROM requests
+    WHERE requests.request_id = request.id AND (
         requests.partition_number = installation.current_request_partition
         OR requests.recorded_at >= requests_forgotten_before
     )
-JOIN events ON events.position >= requests.position AND events.position < requests.position + requests.events_count
+    OFFSET 0
+) AS requests
+CROSS JOIN LATERAL (
+    SELECT * FROM events
+    WHERE events.position >= requests.position AND events.position < requests.position + requests.events_count
+    OFFSET 0
+) AS events

@@ -40,9 +40,11 @@
 //! the connection is closed and the effect is unknown; it is resolved by loading the request ids again.
 
 mod bare_insert;
+mod clock;
 mod config;
 mod driver;
 mod events;
+mod metrics;
 mod notifications;
 mod relay;
 mod schema;
@@ -52,4 +54,4 @@ pub mod testing;
 pub use bare_insert::{BareInsertTables, BareInserter};
 pub use config::PostgresConfig;
 pub use events::{OldestWriter, PostgresEventStore};
-pub use schema::{MigrationReport, migrate};
+pub use schema::{MigrationReport, grant, migrate};

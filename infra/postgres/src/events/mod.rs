@@ -8,6 +8,7 @@ mod load;
 mod read;
 mod receipts;
 mod resources;
+mod retention;
 mod store;
 mod validate;
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use diptych_kernel::Partitions;
+use parking_lot::Mutex;
 
-use super::{durability::DurabilityTracker, horizon::HorizonMonitor};
+use super::{durability::DurabilityTracker, horizon::HorizonMonitor, retention::RetentionClock};
 use crate::{driver::Pool, notifications::AppendNotifications};
 
 pub(super) struct StoreResources {
@@ -16,4 +17,7 @@ pub(super) struct StoreResources {
     pub(super) notifications: AppendNotifications,
     pub(super) durability: DurabilityTracker,
     pub(super) horizon: HorizonMonitor,
+    pub(super) retention: RetentionClock,
+    /// Number of forgotten requests that no call has returned yet.
+    pub(super) unreported_forgotten: Mutex<usize>,
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
-    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
 };
 
@@ -14,9 +14,11 @@ use super::{
     horizon::{self, HorizonMonitor, OldestWriter},
     load, read,
     resources::StoreResources,
+    retention::RetentionClock,
     validate,
 };
 use crate::{
+    clock::SystemClock,
     config::PostgresConfig,
     driver::{ConnectionFactory, Pool},
     notifications::AppendNotifications,
@@ -38,6 +40,14 @@ impl PostgresEventStore {
     /// does not exist, its schema is older or newer than this program, or positions would be assigned a second time, as
     /// after a restore.
     pub async fn open(config: PostgresConfig) -> PortResult<Self> {
+        Self::open_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// Like [`open`](Self::open), with a clock for the age of request ids in place of the system's.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_with_clock(config: PostgresConfig, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let connections = ConnectionFactory::new(&config)?;
         let pool = |connections_max| Pool::new(&config, connections.clone(), connections_max);
         let (writers, readers) = (pool(config.write_connections_max)?, pool(config.read_connections_max)?);
@@ -51,6 +61,8 @@ impl PostgresEventStore {
             notifications: AppendNotifications::new(&config, connections),
             durability: DurabilityTracker::default(),
             horizon: HorizonMonitor::default(),
+            retention: RetentionClock::new(clock),
+            unreported_forgotten: Default::default(),
         };
         Ok(Self { resources: Arc::new(resources) })
     }

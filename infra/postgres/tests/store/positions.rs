@@ -20,7 +20,7 @@ use crate::support::{
 async fn insert_uncommitted(database: &Database, stream_id: &str) -> Client {
     let client = database.connect().await;
     client.batch_execute("SET diptych.keeps_streams = on; BEGIN").await.unwrap();
-    client.execute("INSERT INTO streams (stream_id, version) VALUES ($1, 1)", &[&stream_id]).await.unwrap();
+    client.execute("INSERT INTO streams VALUES ($1, 1, 0)", &[&stream_id]).await.unwrap();
     client
         .execute(
             "INSERT INTO events (position, recorded_at, version, request_id, partition, stream_id, event_type, payload)

@@ -58,7 +58,7 @@ fn an_older_schema_is_refused_until_it_is_upgraded() {
         assert!(error.to_string().contains("run `diptych migrate`"), "{error}");
 
         let migrated = migrate(&database.config(), partitions()).await.unwrap();
-        assert_eq!(migrated, MigrationReport { applied: 2, version: 4 });
+        assert_eq!(migrated, MigrationReport { applied: 3, version: 6 });
         let handle = database.open().await;
         // The existing event counts for the version of its stream.
         let (conflicts, _) = append_rejected(&handle, &unit("old", 1)).await;
@@ -71,7 +71,7 @@ fn an_older_schema_is_refused_until_it_is_upgraded() {
 #[test]
 fn a_newer_schema_is_refused() {
     with_database(|database| async move {
-        database.execute("INSERT INTO refinery_schema_history (version, name) VALUES (5, 'from_the_future')").await;
+        database.execute("INSERT INTO refinery_schema_history (version, name) VALUES (7, 'from_the_future')").await;
         let error = open_error(&database).await;
         assert!(error.to_string().contains("use a newer version"), "{error}");
     });
@@ -94,8 +94,8 @@ fn repeated_and_concurrent_migrations_are_applied_once() {
         let config = database.config();
         let migrations = join_all((0..4).map(|_| migrate(&config, partitions()))).await;
         let applied: Vec<usize> = migrations.into_iter().map(|migrated| migrated.unwrap().applied).collect();
-        assert_eq!(applied.iter().sum::<usize>(), 3, "one call applies them, and the others wait for it: {applied:?}");
-        assert_eq!(migrate(&config, partitions()).await.unwrap(), MigrationReport { applied: 0, version: 4 });
+        assert_eq!(applied.iter().sum::<usize>(), 4, "one call applies them, and the others wait for it: {applied:?}");
+        assert_eq!(migrate(&config, partitions()).await.unwrap(), MigrationReport { applied: 0, version: 6 });
     });
 }
 

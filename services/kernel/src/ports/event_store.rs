@@ -188,9 +188,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// are allowed. An append through this handle must end the wait; an append through another handle should.
     fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Forgets requests recorded before a time: from then on their ids count as new. Events are kept. One call forgets
-    /// at most `limit` requests, so that other callers do not wait long, and returns how many it forgot. A store may
-    /// forget fewer if it does not know that the time has really passed: a wrong clock must not make ids new.
+    /// Forgets requests recorded before a time: from then on their ids count as new. Events are kept. Returns how many
+    /// it forgot, at most `limit`, so that other callers do not wait long; a store that can forget more at once returns
+    /// the rest of their number from the next calls. A store may forget fewer if it does not know that the time has
+    /// really passed: a wrong clock must not make ids new.
     fn forget_requests(
         &self,
         recorded_before: Timestamp,
