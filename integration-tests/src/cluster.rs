@@ -71,7 +71,7 @@ impl<D: Domain> SimulatedProcess<D> {
     /// Starts every component. `name` distinguishes the processes of one cluster.
     #[must_use]
     pub fn start(stores: &ClusterStores, name: &str, faults: FaultInjector) -> Self {
-        let Embedded { events, log, views, cache } = stores.adapters.clone();
+        let Embedded { events, log, views, cache, .. } = stores.adapters.clone();
         let events: Arc<FaultyEventStore<EmbeddedEventStore>> = Arc::new(FaultyEventStore::new(events, faults.clone()));
         let log: Arc<FaultyEventLog<EmbeddedEventLog>> = Arc::new(FaultyEventLog::new(log, faults.clone()));
         let views = Arc::new(FaultyViewStore::new(views, faults.clone()));

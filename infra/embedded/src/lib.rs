@@ -7,22 +7,23 @@
 
 mod backup;
 mod cache;
-mod consistency;
 mod database;
 mod events;
 mod folder;
+mod history;
 mod log;
 mod storage;
 mod views;
 
 use std::sync::Arc;
 
-use diptych_kernel::{Clock, Partitions, ports::PortResult};
+use diptych_kernel::{Clock, Partitions, ports::PortResult, vocabulary::TokenIssuer};
 
 pub use backup::{BackupSummary, back_up};
 pub use cache::EmbeddedViewCache;
 pub use events::{ClockComparison, EmbeddedEventStore};
 pub use folder::{FolderLock, ReadOnlyFolder};
+pub use history::{RebaseSummary, rebase};
 pub use log::{EmbeddedConsumer, EmbeddedEventLog, GroupTimeouts};
 pub use storage::Storage;
 pub use views::EmbeddedViewStore;
@@ -41,26 +42,27 @@ pub struct Embedded {
     pub views: Arc<EmbeddedViewStore>,
     /// The cache in front of the read database.
     pub cache: Arc<EmbeddedViewCache>,
+    /// The consistency tokens of the history that [`Embedded::open`] began.
+    pub tokens: TokenIssuer,
 }
 
 impl Embedded {
-    /// Opens all databases of a storage, and creates them if they do not exist. All databases take their time from
-    /// `clock`.
+    /// Opens all databases of a storage, creates them if they do not exist, and begins a new history. All databases take
+    /// their time from `clock`. Only one process may do so at a time: see [`FolderLock`].
     ///
     /// # Errors
     /// If the directory cannot be used, or was created with another number of partitions or by a newer version of this
-    /// program; if its log or views have events that its write database does not have.
+    /// program; if its log or views have events that
+    /// its write database does not have.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
-        let opened = Self {
-            events: Arc::new(EmbeddedEventStore::open(storage, partitions, Arc::clone(&clock))?),
-            log: Arc::new(EmbeddedEventLog::open(storage, partitions, clock)?),
-            views: Arc::new(EmbeddedViewStore::open(storage, partitions)?),
-            cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)),
+        let events = Arc::new(EmbeddedEventStore::open(storage, partitions, Arc::clone(&clock))?);
+        let log = Arc::new(EmbeddedEventLog::open(storage, partitions, clock)?);
+        let views = Arc::new(EmbeddedViewStore::open(storage, partitions)?);
+        let tokens = match storage {
+            Storage::Memory => history::in_memory(),
+            Storage::Directory(folder) => history::begin(folder)?,
         };
-        if let Storage::Directory(directory) = storage {
-            consistency::check(directory)?;
-        }
-        Ok(opened)
+        Ok(Self { events, log, views, cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)), tokens })
     }
 
     /// Gives the space of write-ahead logs back that are longer than usual, in the background: a slow reader, such as a

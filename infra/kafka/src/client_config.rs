@@ -8,8 +8,9 @@ use crate::config::KafkaConfig;
 
 /// Heartbeats per session timeout. A member learns of a rebalance with its next heartbeat.
 const HEARTBEATS_PER_SESSION: u32 = 10;
-/// Maximum time between polls of a member that processes records, in session timeouts.
-const SESSIONS_PER_POLL_INTERVAL: u32 = 4;
+/// librdkafka's `max.poll.interval.ms`, in [`KafkaConfig::poll_interval_max`]. A busy member may call
+/// `Consumer::heartbeat`, which librdkafka does not see, for a while instead of polling; a rebalance may wait as long.
+const LIBRDKAFKA_POLL_INTERVALS: u32 = 4;
 
 /// Maximum wait before a broken connection is opened again. librdkafka's default of 10 seconds would prolong every
 /// outage.
@@ -22,6 +23,9 @@ const FETCH_BYTES_MAX: u32 = 1024 * 1024;
 
 /// Number of records per partition that are prefetched, if they are small.
 const PREFETCH_RECORDS: u32 = 1_000;
+
+/// Default of brokers for `max.message.bytes`.
+pub(crate) const BROKER_RECORD_BYTES_MAX: u32 = 1_048_588;
 
 pub(crate) fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
@@ -120,18 +124,16 @@ pub(crate) fn end_reader(config: &KafkaConfig) -> ClientConfig {
 ///
 /// **Static membership** (`group.instance.id`): a member that comes back within its session timeout gets its partitions
 /// without a rebalance.
-pub(crate) fn group_member(config: &KafkaConfig, group: &str, member: &str) -> ClientConfig {
-    let session_timeout = millis(config.session_timeout);
+pub(crate) fn group_member(config: &KafkaConfig, group: &str, member: &str, session_timeout: Duration) -> ClientConfig {
+    let poll_interval_max = session_timeout.max(config.poll_interval_max * LIBRDKAFKA_POLL_INTERVALS);
     let mut client = common(config, &format!("diptych-{member}"));
     client
         .set("group.id", group)
         .set("group.instance.id", member)
         .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", &session_timeout)
-        // A busy member may call `Consumer::heartbeat` for a while instead of polling. A rebalance may wait for it for
-        // as long.
-        .set("max.poll.interval.ms", millis(config.session_timeout * SESSIONS_PER_POLL_INTERVAL))
-        .set("heartbeat.interval.ms", millis(config.session_timeout / HEARTBEATS_PER_SESSION))
+        .set("session.timeout.ms", millis(session_timeout))
+        .set("max.poll.interval.ms", millis(poll_interval_max))
+        .set("heartbeat.interval.ms", millis(session_timeout / HEARTBEATS_PER_SESSION))
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // If retention has deleted the offset, reading starts at the first record.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use diptych_kernel::ports::{PortError, PortResult};
+use diptych_kernel::{
+    ports::{PortError, PortResult},
+    vocabulary::History,
+};
 
 /// The longest topic name that Kafka allows.
 const TOPIC_BYTES_MAX: usize = 249;
@@ -48,22 +51,29 @@ pub struct KafkaConfig {
     pub bootstrap_servers: String,
     /// Topic of the events.
     pub topic: String,
-    /// Number of brokers that keep each record. Only used when the topic is created. Default: 3.
+    /// Number of brokers that keep each record. Used when the topic is created; one with fewer is unsafe. Default: 3.
     pub replication_factor: u16,
-    /// Number of brokers that must have a record before it is acknowledged. Only used when the topic is created.
-    /// Default: 2, so that an acknowledged record survives the loss of any one broker.
+    /// Number of brokers that must have a record before it is acknowledged. Used when the topic is created; one with
+    /// fewer is unsafe. Default: 2, so that an acknowledged record survives the loss of any one broker.
     pub min_insync_replicas: u16,
-    /// Retention time of records. Only used when the topic is created. A consumer that was away for longer reads the
-    /// missing events from the write database. An idle partition gets a watermark of some 250 bytes a second, which is
-    /// 300 MB a month. Default: 14 days.
+    /// Retention time of records. Used when the topic is created; one with a shorter time is unsafe. A consumer that
+    /// was away for longer reads the missing events from the write database. An idle partition gets a watermark of some
+    /// 250 bytes every 10 seconds, which is 2 MB a day. Default: 14 days.
     pub retention: Duration,
-    /// Session timeout of a group member, 1 second to 30 minutes. A member whose process is gone loses its partitions
-    /// after this time; one that runs but does not ask for its next signal is fenced after this time, and replaced
-    /// after twice this time. The broker bounds it by `group.min.session.timeout.ms` (6 seconds, unless configured) and
-    /// `group.max.session.timeout.ms`. Default: 10 seconds.
+    /// True if an existing topic is used although it is unsafe: it has fewer copies or in-sync replicas than these
+    /// settings, allows unclean leader elections, deletes records earlier than after `retention`, or takes no record of
+    /// `record_bytes_max`. Otherwise it is refused, by name of what is unsafe. Default: false.
+    pub allow_unsafe_topic: bool,
+    /// Session timeout of a group member, 1 second to 30 minutes. A member whose process is gone, or is suspended,
+    /// loses its partitions after this time. The broker bounds it by `group.min.session.timeout.ms` and
+    /// `group.max.session.timeout.ms`; if it refuses less than 6 seconds, which is its default minimum, 6 seconds are
+    /// used, with a warning. Default: 2 seconds.
     pub session_timeout: Duration,
+    /// Maximum time between two polls or heartbeats of a member, 1 second to 30 minutes. A member whose process runs
+    /// but does neither is fenced after this time, and replaced one session timeout later. Default: 10 seconds.
+    pub poll_interval_max: Duration,
     /// Maximum time that a rebalance waits for a member to drop its
-    /// [`RevokeGuard`](diptych_kernel::ports::RevokeGuard). Less than `session_timeout`. Default: 5 seconds.
+    /// [`RevokeGuard`](diptych_kernel::ports::RevokeGuard). Less than `poll_interval_max`. Default: 5 seconds.
     pub revoke_wait_max: Duration,
     /// Timeout of an append, including retries. Then its unacknowledged records are abandoned, and their outcome
     /// is unknown. Default: 30 seconds.
@@ -90,6 +100,9 @@ pub struct KafkaConfig {
     pub prefetch_kib_max: u32,
     /// CloudEvents source of the records (`ce_source`): a URI reference without spaces. Default: `/diptych`.
     pub ce_source: String,
+    /// History of the installation: each record is marked with it, records that a restore lost are skipped, and those of
+    /// another installation are refused. `None` does none of this. Default: `None`.
+    pub history: Option<History>,
     /// Further librdkafka properties for every client, such as `security.protocol` and `sasl.*`. Their values are never
     /// printed.
     pub extra: BTreeMap<String, String>,
@@ -105,7 +118,9 @@ impl KafkaConfig {
             replication_factor: 3,
             min_insync_replicas: 2,
             retention: Duration::from_hours(14 * 24),
-            session_timeout: Duration::from_secs(10),
+            allow_unsafe_topic: false,
+            session_timeout: Duration::from_secs(2),
+            poll_interval_max: Duration::from_secs(10),
             revoke_wait_max: Duration::from_secs(5),
             append_wait_max: Duration::from_secs(30),
             request_timeout: Duration::from_secs(10),
@@ -116,6 +131,7 @@ impl KafkaConfig {
             fetch_wait_max: Duration::from_millis(100),
             prefetch_kib_max: 4 * 1024,
             ce_source: "/diptych".into(),
+            history: None,
             extra: BTreeMap::new(),
         }
     }
@@ -139,14 +155,17 @@ impl KafkaConfig {
                 self.min_insync_replicas, self.replication_factor
             ));
         }
-        if !(Duration::from_secs(1)..=Duration::from_mins(30)).contains(&self.session_timeout) {
-            problems.push(format!("session_timeout is {:?}: set 1 second to 30 minutes", self.session_timeout));
+        for (name, value) in [("session_timeout", self.session_timeout), ("poll_interval_max", self.poll_interval_max)]
+        {
+            if !(Duration::from_secs(1)..=Duration::from_mins(30)).contains(&value) {
+                problems.push(format!("{name} is {value:?}: set 1 second to 30 minutes"));
+            }
         }
-        if self.revoke_wait_max >= self.session_timeout {
+        if self.revoke_wait_max >= self.poll_interval_max {
             problems.push(format!(
-                "revoke_wait_max is {:?}: set less than session_timeout, which is {:?}; the group would drop a member \
-                 that is still finishing its work",
-                self.revoke_wait_max, self.session_timeout
+                "revoke_wait_max is {:?}: set less than poll_interval_max, which is {:?}; the member would be fenced \
+                 while it is still finishing its work",
+                self.revoke_wait_max, self.poll_interval_max
             ));
         }
         if self.ce_source.is_empty() || !self.ce_source.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -171,7 +190,9 @@ impl fmt::Debug for KafkaConfig {
             .field("replication_factor", &self.replication_factor)
             .field("min_insync_replicas", &self.min_insync_replicas)
             .field("retention", &self.retention)
+            .field("allow_unsafe_topic", &self.allow_unsafe_topic)
             .field("session_timeout", &self.session_timeout)
+            .field("poll_interval_max", &self.poll_interval_max)
             .field("revoke_wait_max", &self.revoke_wait_max)
             .field("append_wait_max", &self.append_wait_max)
             .field("request_timeout", &self.request_timeout)
@@ -182,6 +203,7 @@ impl fmt::Debug for KafkaConfig {
             .field("fetch_wait_max", &self.fetch_wait_max)
             .field("prefetch_kib_max", &self.prefetch_kib_max)
             .field("ce_source", &self.ce_source)
+            .field("history", &self.history.as_ref().map(History::id))
             .field("extra", &extra)
             .finish()
     }
@@ -199,7 +221,7 @@ mod tests {
     #[test]
     fn all_invalid_settings_are_reported_at_once() {
         let mut config = KafkaConfig::new(" ", "a topic");
-        config.revoke_wait_max = config.session_timeout;
+        config.revoke_wait_max = config.poll_interval_max;
         config.min_insync_replicas = 4;
         config.ce_source = "a b".into();
         config.extra.insert("acks".into(), "1".into());

@@ -64,7 +64,10 @@ pub(crate) fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
         Code::InconsistentGroupProtocol => {
             "another program uses the group with another assignment strategy: give each program its own group"
         }
-        Code::FencedInstanceId => "another member has joined under the same name: give each member its own name",
+        Code::FencedInstanceId => {
+            "another process has joined under the same instance name and has its partitions now: give each process its \
+             own name (--instance, or DIPTYCH_INSTANCE)"
+        }
         Code::InvalidReplicationFactor => {
             "there are fewer brokers than kafka.replication_factor: lower it, or add brokers"
         }

@@ -34,11 +34,12 @@ impl KafkaEventLog {
     /// partitions from it.
     ///
     /// # Errors
-    /// When the configuration is invalid, the brokers cannot be reached, or the topic does not exist.
+    /// When the configuration is invalid, the brokers cannot be reached, or the topic does not exist or is unsafe (see
+    /// [`KafkaConfig::allow_unsafe_topic`]).
     pub async fn open(config: KafkaConfig) -> PortResult<Self> {
         config.check()?;
         let config = Arc::new(config);
-        let partitions = topic::partitions_of(&config).await?;
+        let partitions = topic::open(&config).await?;
         let tails = Arc::new(TailSummaries::new(partitions));
         let appender = Appender::new(Arc::clone(&config), Arc::clone(&tails));
         Ok(Self { config, partitions, tails, appender })
@@ -72,7 +73,7 @@ mod tests {
 
     use bytes::Bytes;
     use diptych_kernel::{
-        EventMetadata, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+        EventIdentity, EventMetadata, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
         ports::{Effect, Offset, Remedy},
     };
     use rdkafka::mocking::MockCluster;
@@ -87,6 +88,10 @@ mod tests {
 
     fn position(number: i64) -> Position {
         Position::from_i64(number).unwrap()
+    }
+
+    fn identity(number: i64) -> EventIdentity {
+        EventIdentity { position: position(number), request_id: RequestId::from_uuid(Uuid::from_u128(1)) }
     }
 
     fn event(number: i64) -> LogEntry {
@@ -111,20 +116,20 @@ mod tests {
         let log = KafkaEventLog::open(config).await.unwrap();
         log.append(&[event(1), event(2)]).await.unwrap();
         // As if the log had held eight more records, which it lost; and the mock cannot.
-        let before = TailSummary { end_exclusive: 10, last_event: Some((9, position(10))) };
+        let before = TailSummary { end_exclusive: 10, last_event: Some((9, identity(10))) };
         log.tails.record_end(partition(), before.end_exclusive, before);
 
         let error = log.append(&[event(11), event(12)]).await.unwrap_err();
         assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
         assert!(error.to_string().contains("stored at offset 2, and the partition ended at 10"), "{error}");
         // Not the event that was stored behind the loss.
-        let lost = PartitionEnd { next_offset: Offset(2), last_event: Some(position(2)) };
+        let lost = PartitionEnd { next_offset: Offset(2), last_event: Some(identity(2)) };
         assert_eq!(log.ends().await.unwrap(), slice::from_ref(&lost));
         assert_eq!(log.ends().await.unwrap(), [lost]);
 
         log.append(&(3..=12).map(event).collect::<Vec<_>>()).await.unwrap();
         let end = log.ends().await.unwrap()[0];
-        assert_eq!(end.last_event, Some(position(12)));
+        assert_eq!(end.last_event, Some(identity(12)));
         // The event that found the loss is on the log, and the one behind it may be.
         assert!((13..=14).contains(&end.next_offset.0), "{end:?}");
     }

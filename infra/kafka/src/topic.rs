@@ -1,4 +1,4 @@
-//! The topic: created once, looked up at every start.
+//! The topic: created once, looked up and checked at every start.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use diptych_kernel::{
     ports::{PortError, PortResult},
 };
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -19,6 +19,7 @@ use crate::{
     client_context::PlainContext,
     config::KafkaConfig,
     error::{self, not_done},
+    topic_safety::{TopicLayout, check_is_safe},
 };
 
 /// Poll interval while a new topic becomes visible.
@@ -29,36 +30,46 @@ const TOPIC_POLL_INTERVAL: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When the brokers cannot be reached or refuse, and when an existing topic does not fit this installation: it has
-/// another number of partitions, or is compacted, which would delete events. An existing topic is never changed.
+/// another number of partitions, is compacted, which would delete events, or is unsafe (see
+/// [`KafkaConfig::allow_unsafe_topic`]). An existing topic is never changed.
 pub async fn ensure_topic(config: &KafkaConfig, partitions: Partitions) -> PortResult<()> {
     config.check()?;
     let config = Arc::new(config.clone());
-    let count = match look_up(Arc::clone(&config)).await? {
-        Some(count) => count,
+    let layout = match look_up(Arc::clone(&config)).await? {
+        Some(layout) => layout,
         None => {
             create(Arc::clone(&config), partitions).await?;
             wait_for_topic(&config).await?
         }
     };
-    if count != usize::from(partitions.count()) {
-        return Err(partition_count_mismatch(&config.topic, count, partitions));
+    if layout.partitions != usize::from(partitions.count()) {
+        return Err(partition_count_mismatch(&config.topic, layout.partitions, partitions));
     }
-    check_is_not_compacted(config).await
+    check(&config, &layout).await
 }
 
-/// Looks up the partitions of the topic.
-pub(crate) async fn partitions_of(config: &Arc<KafkaConfig>) -> PortResult<Partitions> {
+/// Checks that the topic is safe, and returns its partitions.
+pub(crate) async fn open(config: &Arc<KafkaConfig>) -> PortResult<Partitions> {
     let topic = &config.topic;
-    let Some(count) = look_up(Arc::clone(config)).await? else {
+    let Some(layout) = look_up(Arc::clone(config)).await? else {
         return Err(PortError::operator(format!(
             "topic {topic} does not exist: run `diptych migrate`, which creates it"
         )));
     };
-    let partitions = u16::try_from(count).ok().and_then(|count| Partitions::new(count).ok());
-    partitions.ok_or_else(|| {
+    let count = layout.partitions;
+    let partitions = u16::try_from(count).ok().and_then(|count| Partitions::new(count).ok()).ok_or_else(|| {
         let max = Partitions::MAX;
         PortError::operator(format!("topic {topic} has {count} partitions; Diptych supports 1 to {max}"))
-    })
+    })?;
+    check(config, &layout).await?;
+    Ok(partitions)
+}
+
+async fn check(config: &Arc<KafkaConfig>, layout: &TopicLayout) -> PortResult<()> {
+    let admin = admin(config)?;
+    let checked = check_is_safe(config, &admin, layout).await;
+    drop_off_thread(admin).await;
+    checked
 }
 
 fn partition_count_mismatch(topic: &str, count: usize, partitions: Partitions) -> PortError {
@@ -70,12 +81,12 @@ fn partition_count_mismatch(topic: &str, count: usize, partitions: Partitions) -
     ))
 }
 
-async fn look_up(config: Arc<KafkaConfig>) -> PortResult<Option<usize>> {
+async fn look_up(config: Arc<KafkaConfig>) -> PortResult<Option<TopicLayout>> {
     run_blocking("look up the topic", move || look_up_blocking(&config)).await
 }
 
-/// Returns the number of partitions; `None` if the topic does not exist, or is still being created.
-fn look_up_blocking(config: &KafkaConfig) -> PortResult<Option<usize>> {
+/// Returns `None` if the topic does not exist, or is still being created.
+fn look_up_blocking(config: &KafkaConfig) -> PortResult<Option<TopicLayout>> {
     let what = || {
         let KafkaConfig { topic, bootstrap_servers, .. } = config;
         format!("cannot look up topic {topic} at {bootstrap_servers} (kafka.bootstrap_servers)")
@@ -95,7 +106,9 @@ fn look_up_blocking(config: &KafkaConfig) -> PortResult<Option<usize>> {
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::LeaderNotAvailable) => return Ok(None),
         Some(code) => return Err(not_done(what(), KafkaError::MetadataFetch(code))),
     }
-    Ok(Some(topic.partitions().len()))
+    let copies = topic.partitions().iter().map(|partition| (partition.id(), partition.replicas().len()));
+    let replicas_min = copies.min_by_key(|(partition, copies)| (*copies, *partition));
+    Ok(Some(TopicLayout { partitions: topic.partitions().len(), replicas_min }))
 }
 
 async fn create(config: Arc<KafkaConfig>, partitions: Partitions) -> PortResult<()> {
@@ -126,11 +139,11 @@ async fn create(config: Arc<KafkaConfig>, partitions: Partitions) -> PortResult<
 }
 
 /// Waits until the brokers return the new topic.
-async fn wait_for_topic(config: &Arc<KafkaConfig>) -> PortResult<usize> {
+async fn wait_for_topic(config: &Arc<KafkaConfig>) -> PortResult<TopicLayout> {
     let deadline = Instant::now() + config.request_timeout;
     loop {
-        if let Some(count) = look_up(Arc::clone(config)).await? {
-            return Ok(count);
+        if let Some(layout) = look_up(Arc::clone(config)).await? {
+            return Ok(layout);
         }
         if Instant::now() >= deadline {
             let KafkaConfig { topic, request_timeout, .. } = &**config;
@@ -141,43 +154,6 @@ async fn wait_for_topic(config: &Arc<KafkaConfig>) -> PortResult<usize> {
         }
         sleep(TOPIC_POLL_INTERVAL).await;
     }
-}
-
-/// Rejects a compacted topic: it would keep only one record of each stream.
-async fn check_is_not_compacted(config: Arc<KafkaConfig>) -> PortResult<()> {
-    let admin = admin(&config)?;
-    let options = AdminOptions::new().request_timeout(Some(config.request_timeout));
-    let results = admin.describe_configs([&ResourceSpecifier::Topic(&config.topic)], &options).await;
-    drop_off_thread(admin).await;
-    let resource = match results.map(|resources| resources.into_iter().next()) {
-        Ok(Some(Ok(resource))) => resource,
-        Ok(None) => return Ok(()),
-        // A user without permission to describe the configuration may still use the topic.
-        Ok(Some(Err(code))) => {
-            warn_unchecked(&config.topic, &KafkaError::AdminOp(code));
-            return Ok(());
-        }
-        Err(error) => {
-            warn_unchecked(&config.topic, &error);
-            return Ok(());
-        }
-    };
-    let policy = resource.get("cleanup.policy").and_then(|entry| entry.value.as_deref()).unwrap_or("delete");
-    if policy != "delete" {
-        return Err(PortError::operator(format!(
-            "topic {} has cleanup.policy={policy}, which deletes events too early: set it to delete",
-            config.topic
-        )));
-    }
-    Ok(())
-}
-
-fn warn_unchecked(topic: &str, error: &KafkaError) {
-    tracing::warn!(
-        topic,
-        %error,
-        "cannot read the configuration of the topic; make sure that its cleanup.policy is delete"
-    );
 }
 
 fn admin(config: &KafkaConfig) -> PortResult<AdminClient<PlainContext>> {

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use diptych_kernel::ports::{PortError, PortResult};
+use diptych_kernel::{
+    ports::{PortError, PortResult},
+    vocabulary::HistoryId,
+};
 
 /// The longest time to live: the protocol reads larger numbers of seconds as a Unix timestamp.
 const TTL_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -53,6 +56,9 @@ pub struct MemcachedConfig {
     /// halves the work of a refresh and leaves the servers' memory to rows that are read; the first read of a row is a
     /// miss then. Default `true`.
     pub refresh_puts_absent: bool,
+    /// History of the installation: part of every key, so that what another installation, or this one before a restore,
+    /// has cached is not read. `None`: keys have the prefix only. Default `None`.
+    pub history: Option<HistoryId>,
 }
 
 impl MemcachedConfig {
@@ -71,6 +77,7 @@ impl MemcachedConfig {
             lease_ttl: Duration::from_secs(2),
             value_bytes_max: 1_000_000,
             refresh_puts_absent: true,
+            history: None,
         }
     }
 

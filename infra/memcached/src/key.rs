@@ -4,9 +4,9 @@
 //! bytes. A key that fits stays readable:
 //!
 //! ```text
-//! prefix:view_g1:partition-key:sort-key   each part with %XX for every byte that is not visible ASCII, and for % and :
-//! prefix:view_g1:#hash                    if longer than 250 bytes; SHA-256 of all parts and their lengths, base64url
-//! prefix:~                                the probe item, see `connection::socket`
+//! prefix@history:view_g1:partition-key:sort-key   each part with %XX for every byte that is not visible ASCII, and for % and :
+//! prefix@history:view_g1:#hash            if longer than 250 bytes; SHA-256 of all parts and their lengths, base64url
+//! prefix@history:~                        the probe item, see `connection::socket`
 //! ```
 //!
 //! Different row keys never share a key: `:` occurs only between the parts, so the number of parts tells the forms
@@ -15,7 +15,10 @@
 use std::{io::Write, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use diptych_kernel::domain::{RowKey, ViewId};
+use diptych_kernel::{
+    domain::{RowKey, ViewId},
+    vocabulary::HistoryId,
+};
 use sha2::{Digest, Sha256};
 
 /// The longest key that a server accepts, in bytes.
@@ -38,8 +41,8 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// `prefix` must be valid as [`MemcachedConfig::key_prefix`](crate::MemcachedConfig::key_prefix).
-    pub(crate) fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.into() }
+    pub(crate) fn new(prefix: &str, history: Option<HistoryId>) -> Self {
+        Self { prefix: history.map_or_else(|| prefix.into(), |id| format!("{prefix}@{}", tag(id)).into()) }
     }
 
     /// The keys of rows.
@@ -83,6 +86,11 @@ impl Keys {
     pub(crate) fn of_probe(&self) -> Key {
         format!("{}:~", self.prefix).into_bytes().into()
     }
+}
+
+/// The first eight hexadecimal digits of a history: enough to tell those of one server apart.
+fn tag(history: HistoryId) -> String {
+    history.tag().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn escape(text: &mut Vec<u8>, part: &[u8]) {
@@ -157,13 +165,13 @@ mod tests {
     proptest! {
         #[test]
         fn every_key_is_valid_for_a_server(prefix in "[a-z._-]{0,64}", view in view(), key in row_key(255)) {
-            let encoded = Keys::new(&prefix).of_row(view, &key);
+            let encoded = Keys::new(&prefix, None).of_row(view, &key);
             prop_assert!(is_valid(&encoded), "{encoded:?}");
         }
 
         #[test]
         fn a_readable_key_decodes_to_its_parts(view in view(), key in row_key(20)) {
-            let encoded = Keys::new("app").of_row(view, &key);
+            let encoded = Keys::new("app", None).of_row(view, &key);
             let parts = parts(&encoded).unwrap();
             let [prefix, table, partition_key, sort_key] = parts.as_slice() else { panic!("{parts:?}") };
             prop_assert_eq!(prefix.as_slice(), b"app");
@@ -180,7 +188,7 @@ mod tests {
                 2..20,
             )
         ) {
-            let encode = |(prefix, view, key): &(&str, ViewId, RowKey)| Keys::new(prefix).of_row(*view, key);
+            let encode = |(prefix, view, key): &(&str, ViewId, RowKey)| Keys::new(prefix, None).of_row(*view, key);
             for first in &rows {
                 for second in &rows {
                     prop_assert_eq!(first == second, encode(first) == encode(second), "{:?} and {:?}", first, second);
@@ -191,7 +199,7 @@ mod tests {
 
     #[test]
     fn short_keys_are_readable() {
-        let keys = Keys::new("diptych");
+        let keys = Keys::new("diptych", None);
         let view = ViewId { name: "seats", generation: 2 };
         assert_eq!(text(&keys.of_row(view, &RowKey::single("hall-7"))), "diptych:seats_g2:hall-7:");
         let key = RowKey::new("hall 7", &[0, b':', b'x', 0xff][..]);
@@ -200,11 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn histories_have_different_keys() {
+        let (view, key) = (ViewId { name: "seats", generation: 2 }, RowKey::single("hall-7"));
+        let id = HistoryId::parse("0a1b2c3d-0000-4000-8000-000000000000").unwrap();
+        assert_eq!(text(&Keys::new("diptych", Some(id)).of_row(view, &key)), "diptych@0a1b2c3d:seats_g2:hall-7:");
+        assert_eq!(text(&Keys::new("diptych", Some(id)).of_probe()), "diptych@0a1b2c3d:~");
+    }
+
+    #[test]
     fn a_long_key_keeps_its_view_readable_and_never_changes() {
         let view = ViewId { name: "seats", generation: 2 };
         let key = RowKey::new(&"h".repeat(255), vec![0; 255]);
         // Another hash would flush the cache, and cache a row under two keys while two versions run.
         let expected = "diptych:seats_g2:#PuCpvnKQITZbe3dCg8eufT0kL3ne4uuZUrgXArDc77c";
-        assert_eq!(text(&Keys::new("diptych").of_row(view, &key)), expected);
+        assert_eq!(text(&Keys::new("diptych", None).of_row(view, &key)), expected);
     }
 }

@@ -38,15 +38,15 @@
 //! cut off from a server and answers a newer row from the read database, the other is not, and still finds the older
 //! row, because the projector is cut off as well, or died before it could repair a failed refresh. The older row
 //! carries its age, a token that requires more never gets it, and the query service reads it again once it is more than
-//! `cached_age_max` (30 s) behind its view's progress: that is the bound. Rows that are not read any more expire with
-//! [`MemcachedConfig::ttl`].
+//! `cached_age_max` (20 s) behind its view's progress, which an idle partition gets with watermarks, 10 s apart at
+//! most: so 30 s are the bound. Rows that are not read any more expire with [`MemcachedConfig::ttl`].
 //!
 //! # Several servers
 //!
 //! Rendezvous hashing: each key is on one server, and the keys of an unreachable server are misses; they do not move to
 //! other servers, where they would be left behind as old rows when it comes back. Adding or removing a server moves the
 //! keys of that server only; do it with a restart of all processes, and set a new [`MemcachedConfig::key_prefix`] where
-//! rows that go back for up to `cached_age_max` are not acceptable.
+//! rows that go back for up to that bound are not acceptable.
 //!
 //! A read of several rows of which some are unreachable returns the others, and misses for those. A read fails only if
 //! no server answered, a refresh or an invalidation if any server did not, so that the caller counts it.

@@ -1,4 +1,5 @@
--- Stores a batch: all of it, or nothing, without a result row, if it conflicts with what is stored.
+-- Stores a batch: all of it, or nothing, without a result row, if it conflicts with what is stored, or appends are
+-- suspended.
 --
 -- One statement, so that position grows with version. The statement's snapshot is taken first, and the transaction id
 -- is assigned after it, by pg_current_xact_id. Every version of a stream that the snapshot shows was committed before,
@@ -22,7 +23,7 @@ WITH accepted AS MATERIALIZED (
         statement_timestamp() AS recorded_at,
         current_request_partition
     FROM installation
-    WHERE NOT EXISTS (
+    WHERE suspended_because IS NULL AND NOT EXISTS (
         SELECT FROM unnest($9::text[], $10::bigint[]) AS stream (stream_id, expected)
         WHERE expected <> coalesce(
             (SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0)

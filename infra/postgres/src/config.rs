@@ -53,6 +53,9 @@ pub struct PostgresConfig {
     /// Default 4 GiB, about 15 million events: larger segments have larger indexes, and a stream whose state is not
     /// cached is looked up in each segment.
     pub event_segment_bytes: usize,
+    /// True if a server without a synchronous standby (its `synchronous_standby_names` is empty) is refused, so that an
+    /// acknowledged command survives the loss of any one server. Default false.
+    pub synchronous_standby_required: bool,
 }
 
 impl PostgresConfig {
@@ -73,6 +76,7 @@ impl PostgresConfig {
             poll_interval: Duration::from_millis(10),
             request_partition_interval: Duration::from_secs(10 * 24 * 60 * 60),
             event_segment_bytes: 4 << 30,
+            synchronous_standby_required: false,
         }
     }
 
@@ -182,6 +186,7 @@ impl fmt::Debug for PostgresConfig {
             .field("poll_interval", &self.poll_interval)
             .field("request_partition_interval", &self.request_partition_interval)
             .field("event_segment_bytes", &self.event_segment_bytes)
+            .field("synchronous_standby_required", &self.synchronous_standby_required)
             .finish()
     }
 }

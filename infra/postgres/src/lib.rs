@@ -46,6 +46,7 @@ mod driver;
 mod events;
 mod metrics;
 mod notifications;
+mod rebase;
 mod relay;
 mod schema;
 #[cfg(feature = "testing")]
@@ -54,4 +55,5 @@ pub mod testing;
 pub use bare_insert::{BareInsertTables, BareInserter};
 pub use config::PostgresConfig;
 pub use events::{OldestWriter, PostgresEventStore};
-pub use schema::{MigrationReport, grant, migrate};
+pub use rebase::{RebaseReport, rebase};
+pub use schema::{MigrationReport, grant, installation, migrate};

@@ -7,6 +7,8 @@ use diptych_kernel::{
     ports::{CursorOutcome, EventStore, Fence, LeaseOutcome, PortError, PortResult, RelayCursor, RelayState},
 };
 
+use tokio_postgres::types::ToSql;
+
 use crate::{
     driver::{SqlRow, StatementError, corrupt_data},
     events::PostgresEventStore,
@@ -45,7 +47,11 @@ impl RelayState for PostgresEventStore {
         let moved = async {
             let mut session = self.writers().session().await?;
             let published_up_to = cursor.published_up_to.as_i64();
-            session.write(MOVE_CURSOR, &[&fence, &published_up_to, &last_positions, &duration.as_secs_f64()]).await
+            let confirmed = self.known_history().unconfirmed();
+            let params: [&(dyn ToSql + Sync); 4] = [&fence, &published_up_to, &last_positions, &duration.as_secs_f64()];
+            let rows = session.write(MOVE_CURSOR, &params).await?;
+            self.known_history().record_all(confirmed);
+            Ok::<_, StatementError>(rows)
         };
         let rows = moved.await.map_err(StatementError::into_write_error)?;
         Ok(if rows.is_empty() { CursorOutcome::Fenced } else { CursorOutcome::Moved })

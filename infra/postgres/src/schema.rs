@@ -1,21 +1,23 @@
 //! The schema: numbered migrations, and the checks that a database must pass to be opened.
 
 use diptych_kernel::{
-    Partitions,
+    Partitions, Position,
     ports::{PortError, PortResult},
-    vocabulary::ORDINAL_BITS,
+    vocabulary::{History, HistoryId, HistorySpan, Installation, ORDINAL_BITS, TokenKey},
 };
 use refinery::{Migration, Runner};
+use tokio_postgres::{Client, Row};
 
 use crate::{
     config::PostgresConfig,
-    driver::{ConnectionFactory, Pool, Session, SqlRow, StatementError, corrupt_data},
+    driver::{ConnectionFactory, KnownHistory, Pool, Session, SqlRow, StatementError, corrupt_data},
 };
 
 /// The migrations by name, in order.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
+    ("V3__histories", include_str!("../migrations/V3__histories.sql")),
     ("V4__event_segments", include_str!("../migrations/V4__event_segments.sql")),
     ("V6__service_role", include_str!("../migrations/V6__service_role.sql")),
 ];
@@ -23,8 +25,9 @@ const MIGRATIONS: [(&str, &str); 4] = [
 /// The number of the last migration.
 const NEWEST_VERSION: usize = 6;
 
-const LOCK: &str = include_str!("../queries/schema/lock.sql");
+pub(crate) const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");
+const HISTORIES: &str = include_str!("../queries/schema/histories.sql");
 const HAS_VERSION: &str = include_str!("../queries/schema/has_version.sql");
 const VERSION: &str = include_str!("../queries/schema/version.sql");
 const GRANT: &str = include_str!("../queries/schema/grant.sql");
@@ -32,8 +35,10 @@ const PREPARE_SEGMENTS: &str = include_str!("../queries/segments/prepare.sql");
 const INSTALLATION: &str = include_str!("../queries/schema/installation.sql");
 
 /// The result of [`migrate`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
+    /// The installation, which all other parts must belong to.
+    pub installation: Installation,
     /// Number of migrations that were applied; 0 if the schema was up to date.
     pub applied: usize,
     /// The version of the schema afterwards.
@@ -68,7 +73,28 @@ pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortRes
     // Repeated by every command service. Without it, the first append of an installation would have no segment if its
     // positions began beyond the first one, as after a restore.
     connection.client.query_one(PREPARE_SEGMENTS, &[]).await.map_err(read_error)?;
-    Ok(MigrationReport { applied: report.applied_migrations().len(), version: NEWEST_VERSION })
+    let installation = installation_of(&connection.client).await?;
+    Ok(MigrationReport { installation, applied: report.applied_migrations().len(), version: NEWEST_VERSION })
+}
+
+/// Reads the installation that a database belongs to.
+///
+/// # Errors
+/// When the database cannot be reached, or [`migrate`] has not run.
+pub async fn installation(config: &PostgresConfig) -> PortResult<Installation> {
+    let connection = ConnectionFactory::new(config)?.connect_once(config).await?;
+    installation_of(&connection.client).await
+}
+
+/// Reads the installation on a connection outside the pools.
+pub(crate) async fn installation_of(client: &Client) -> PortResult<Installation> {
+    let query = async |sql: &str| client.query(sql, &[]).await.map_err(StatementError::Failed);
+    let read = async {
+        let rows = query(INSTALLATION).await?;
+        let count = SqlRow::first(&rows)?.partition("partitions")?.number();
+        read_installation(Partitions::new(count).map_err(corrupt_data)?, &query(HISTORIES).await?)
+    };
+    read.await.map_err(StatementError::into_read_error)
 }
 
 /// Gives a role the rights that services need. It gets none to change tables: rotation is done by functions that run as
@@ -95,21 +121,33 @@ fn runner() -> PortResult<Runner> {
     Ok(Runner::new(&migrations))
 }
 
-/// Checks that this program can use the database. Returns its number of partitions.
-pub(crate) async fn check(pool: &Pool) -> PortResult<Partitions> {
+/// Checks that this program can use the database, and sets the history that further connections must have.
+pub(crate) async fn check(pool: &Pool, known: &KnownHistory) -> PortResult<Installation> {
     let check = async {
         let mut session = pool.session().await?;
         check_version(version(&mut session).await?)?;
         let rows = session.query(INSTALLATION, &[]).await?;
-        match rows.first().map(SqlRow) {
-            Some(row) => installation(row),
-            None => {
-                Err(PortError::operator("the migration of the write database is incomplete: run `diptych migrate`")
-                    .into())
-            }
-        }
+        let Some(row) = rows.first().map(SqlRow) else {
+            let message = "the migration of the write database is incomplete: run `diptych migrate`";
+            return Err(PortError::operator(message).into());
+        };
+        let installation = read_installation(check_positions(row)?, &session.query(HISTORIES, &[]).await?)?;
+        known.set_id(installation.history.id());
+        session.check_history(known).await?;
+        Ok(installation)
     };
     check.await.map_err(StatementError::into_read_error)
+}
+
+/// Reads the position that the next transaction's events begin with.
+pub(crate) async fn next_position(pool: &Pool) -> PortResult<Position> {
+    let read = async {
+        let rows = pool.session().await?.query(INSTALLATION, &[]).await?;
+        let row = SqlRow::first(&rows)?;
+        let next = row.get::<i64>("position_base")?.saturating_add(row.get("next_transaction_id")?);
+        Position::new(next.unsigned_abs(), 0).map_err(corrupt_data)
+    };
+    read.await.map_err(StatementError::into_read_error)
 }
 
 /// The version of the newest migration that was applied, or 0.
@@ -135,16 +173,29 @@ fn check_version(present: usize) -> PortResult<()> {
     }
 }
 
-fn installation(row: SqlRow<'_>) -> Result<Partitions, StatementError> {
+/// Reads the rows of all histories.
+fn read_installation(partitions: Partitions, rows: &[Row]) -> Result<Installation, StatementError> {
+    let spans = rows.iter().map(SqlRow).map(|row| {
+        let id = HistoryId::from_bytes(*row.request_id("history_id")?.as_bytes());
+        Ok(HistorySpan { id, begins_after: row.position("begins_after")? })
+    });
+    let spans = spans.collect::<Result<Vec<_>, StatementError>>()?;
+    let history = History::from_spans(spans).ok_or_else(|| corrupt_data("histories out of order, or none"))?;
+    let key: &[u8] = SqlRow::first(rows)?.get("token_key")?;
+    let key = key.try_into().map_err(|_| corrupt_data("a key of tokens whose length is not 32 bytes"))?;
+    Ok(Installation { partitions, history, token_key: TokenKey::from_bytes(key) })
+}
+
+/// Checks that the next position is above all stored ones. Returns the number of partitions.
+fn check_positions(row: SqlRow<'_>) -> Result<Partitions, StatementError> {
     let (last_position, base) = (row.position("last_position")?, row.get::<i64>("position_base")?);
     let next = base.saturating_add(row.get("next_transaction_id")?);
     let stored = last_position.as_i64() >> ORDINAL_BITS;
     if stored >= next {
         return Err(PortError::operator(format!(
             "the last event has position {last_position}, and the next would get a smaller one, as this server assigns \
-             smaller transaction ids than the server that the data was restored from: stop every writer, then run \
-             BEGIN; LOCK TABLE events IN SHARE MODE; UPDATE installation SET position_base = {}; COMMIT",
-            stored + 1
+             smaller transaction ids than the server that the data was restored from: stop all processes, run `diptych \
+             rebase`, and start them again"
         ))
         .into());
     }

@@ -15,6 +15,7 @@ use diptych_kernel::{
     Partition, Partitions, Position, Timestamp,
     domain::{RowKey, ViewId},
     ports::{Offset, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ViewStore},
+    vocabulary::Installation,
 };
 use diptych_scylla::{ScyllaConfig, ScyllaViewStore, migrate};
 use futures::{StreamExt, stream};
@@ -80,9 +81,9 @@ struct Bench {
 
 impl Bench {
     async fn prepare(config: &ScyllaConfig) -> Self {
-        let partitions = Partitions::new(16).unwrap();
-        migrate(config, partitions).await.unwrap();
-        let open = async || ScyllaViewStore::open(config.clone(), partitions).await.unwrap();
+        let installation = Installation::new(Partitions::new(16).unwrap());
+        migrate(config, &installation).await.unwrap();
+        let open = async || ScyllaViewStore::open(config.clone(), &installation).await.unwrap();
         let (store, other) = (open().await, open().await);
         let view = ViewId { name: "limit", generation: 1 };
         store.ensure_views(&[view]).await.unwrap();

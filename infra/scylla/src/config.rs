@@ -63,8 +63,8 @@ pub struct ScyllaConfig {
     /// another installation.
     pub keyspace: String,
     /// The data centre whose nodes receive the requests, and in which [`migrate`](crate::migrate) creates the keyspace.
-    /// Default: none, for clusters of one data centre; then requests go to any node, and the keyspace is in all data
-    /// centres.
+    /// [`migrate`](crate::migrate) records it, and every process must name the same. Default: none, for clusters of one
+    /// data centre, and for QUORUM; then requests go to any node, and the keyspace is in all data centres.
     pub datacenter: Option<String>,
     /// The number of replicas of each row in a data centre, when [`migrate`](crate::migrate) creates the keyspace. At
     /// least 1, and at most the number of nodes. Default 3, which survives the loss of any one node.

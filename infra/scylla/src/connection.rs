@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt::Display, ops::ControlFlow, time::Duration};
 
-use diptych_kernel::ports::{PortError, PortResult};
+use diptych_kernel::ports::PortResult;
 use scylla::{
     client::{execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder},
     deserialize::row::DeserializeRow,
@@ -16,7 +16,7 @@ use scylla::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{config::ScyllaConfig, cql, error};
+use crate::{config::ScyllaConfig, cql, datacenter, error};
 
 /// The largest number of rows in a page of a result. The server sends fewer if they are large.
 pub(crate) const PAGE_ROWS_MAX: usize = 1_000;
@@ -32,6 +32,8 @@ pub(crate) struct Connection {
     session: Session,
     permits: Semaphore,
     requests_max: usize,
+    datacenter: Option<String>,
+    has_one_datacenter: bool,
 }
 
 impl Connection {
@@ -61,8 +63,21 @@ impl Connection {
         }
         let connected = builder.build().await;
         let session = connected.map_err(|error| error::connect_error(config, error))?;
-        check_datacenter(&session, config)?;
-        Ok(Self { session, permits: Semaphore::new(config.requests_max), requests_max: config.requests_max })
+        let known = datacenters(&session);
+        let datacenter = datacenter::of_requests(config, &known)?;
+        let requests_max = config.requests_max;
+        let permits = Semaphore::new(requests_max);
+        Ok(Self { session, permits, requests_max, datacenter, has_one_datacenter: known.len() <= 1 })
+    }
+
+    /// The data centre whose replicas are read and written; `None` for those of all.
+    pub(crate) fn datacenter(&self) -> Option<&str> {
+        self.datacenter.as_deref()
+    }
+
+    /// Returns whether all nodes are in one data centre.
+    pub(crate) fn has_one_datacenter(&self) -> bool {
+        self.has_one_datacenter
     }
 
     /// Selects the configured keyspace.
@@ -185,16 +200,7 @@ fn describe(what: &str, statement: &PreparedStatement) -> String {
     }
 }
 
-/// Checks that the configured data centre has nodes. Otherwise the driver fails only at the first request.
-fn check_datacenter(session: &Session, config: &ScyllaConfig) -> PortResult<()> {
-    let Some(datacenter) = config.datacenter.as_deref() else { return Ok(()) };
-    let cluster = session.get_cluster_state();
-    let known: BTreeSet<_> = cluster.get_nodes_info().iter().filter_map(|node| node.datacenter.as_deref()).collect();
-    if known.contains(datacenter) {
-        return Ok(());
-    }
-    let known = Vec::from_iter(known).join(", ");
-    Err(PortError::operator(format!(
-        "no node is in data centre {datacenter} (setting scylla.datacenter): the cluster has {known}"
-    )))
+/// Returns the data centres that have nodes.
+fn datacenters(session: &Session) -> BTreeSet<String> {
+    session.get_cluster_state().get_nodes_info().iter().filter_map(|node| node.datacenter.clone()).collect()
 }

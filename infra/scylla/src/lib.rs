@@ -15,7 +15,9 @@
 mod config;
 mod connection;
 mod cql;
+mod datacenter;
 mod error;
+mod history;
 mod migration;
 mod progress;
 mod rows;
@@ -23,5 +25,6 @@ mod store;
 mod timestamp;
 
 pub use config::{Consistency, ScyllaConfig};
+pub use history::{RebaseReport, rebase};
 pub use migration::{MigrationReport, migrate};
 pub use store::ScyllaViewStore;

@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
-    Partitions,
+    Partitions, Position,
     domain::{RowKey, ViewId},
-    ports::{PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+    ports::{PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+    vocabulary::Installation,
 };
 
 use crate::{
     config::ScyllaConfig,
     connection::Connection,
-    migration,
+    history, migration,
     progress::{ChangeCounter, ProgressTable},
     rows::Tables,
 };
@@ -28,41 +29,66 @@ struct StoreResources {
     tables: Tables,
     progress: ProgressTable,
     changes: ChangeCounter,
-    partitions: Partitions,
+    installation: Installation,
 }
 
 impl ScyllaViewStore {
-    /// Connects to a read database that [`migrate`](crate::migrate) has prepared. `partitions` is that of the
-    /// installation.
+    /// Connects to a read database that [`migrate`](crate::migrate) has prepared for this installation.
     ///
     /// # Errors
     /// When no node can be reached. For an operator: when the settings are invalid, the server refuses the user, the
-    /// schema is missing, older or newer than this program's, or was created with another number of partitions.
-    pub async fn open(config: ScyllaConfig, partitions: Partitions) -> PortResult<Self> {
-        let store = Self::open_with_stored_partitions(config).await?;
-        migration::check_partitions(&store.resources.config.keyspace, store.partitions(), partitions)?;
-        Ok(store)
+    /// schema is missing, older or newer than this program's, or the keyspace is of another installation, and when
+    /// another data centre is recorded, or none of several is chosen with LOCAL_QUORUM.
+    pub async fn open(config: ScyllaConfig, installation: &Installation) -> PortResult<Self> {
+        let (connection, partitions) = Self::connect(&config).await?;
+        migration::check_partitions(&config.keyspace, partitions, installation.partitions)?;
+        history::claim(&connection, &config.keyspace, installation).await?;
+        Self::prepare(config, connection, installation.clone()).await
     }
 
-    /// Connects without a known number of partitions, which [`ScyllaViewStore::partitions`] returns: for processes
-    /// without a write database.
+    /// Connects without a known installation, which [`ScyllaViewStore::installation`] returns: for processes without a
+    /// write database.
     ///
     /// # Errors
-    /// As [`ScyllaViewStore::open`], except for the number of partitions.
-    pub async fn open_with_stored_partitions(config: ScyllaConfig) -> PortResult<Self> {
-        let connection = Connection::open(&config).await?;
-        connection.use_keyspace(&config).await?;
+    /// As [`ScyllaViewStore::open`], except for the installation.
+    pub async fn open_with_stored_installation(config: ScyllaConfig) -> PortResult<Self> {
+        let (connection, partitions) = Self::connect(&config).await?;
+        let Some((history, token_key)) = history::recorded(&connection).await? else {
+            let keyspace = &config.keyspace;
+            let message = format!("keyspace {keyspace} has no history of an installation: run `diptych migrate`");
+            return Err(PortError::operator(message));
+        };
+        Self::prepare(config, connection, Installation { partitions, history, token_key }).await
+    }
+
+    /// Connects, and checks the schema. Returns the number of partitions that is recorded in it.
+    async fn connect(config: &ScyllaConfig) -> PortResult<(Connection, Partitions)> {
+        let connection = Connection::open(config).await?;
+        connection.use_keyspace(config).await?;
         let partitions = migration::check(&connection, &config.keyspace).await?;
+        Ok((connection, partitions))
+    }
+
+    async fn prepare(config: ScyllaConfig, connection: Connection, installation: Installation) -> PortResult<Self> {
         let progress = ProgressTable::prepare(&connection).await?;
         let changes = ChangeCounter::new(config.progress_poll_interval);
-        let resources = StoreResources { connection, config, tables: Tables::default(), progress, changes, partitions };
+        let resources =
+            StoreResources { connection, config, tables: Tables::default(), progress, changes, installation };
         Ok(Self { resources: Arc::new(resources) })
     }
 
-    /// The number of partitions of the installation: recorded by the first migration, and never changed.
+    /// The installation that the rows belong to.
     #[must_use]
-    pub fn partitions(&self) -> Partitions {
-        self.resources.partitions
+    pub fn installation(&self) -> &Installation {
+        &self.resources.installation
+    }
+
+    /// The newest position that any view has reached in any partition, or the start.
+    ///
+    /// # Errors
+    /// When the progress cannot be read.
+    pub async fn newest_position(&self) -> PortResult<Position> {
+        ProgressTable::newest_position(&self.resources.connection).await
     }
 }
 

@@ -103,7 +103,7 @@ impl EmbeddedInstallation {
 pub(crate) async fn serve(tasks: &Tasks) -> EmbeddedInstallation {
     let partitions = Partitions::new(PARTITIONS).unwrap();
     let stores = Embedded::open(&Storage::Memory, partitions, Arc::new(SystemClock)).unwrap();
-    let Embedded { events, log, views, cache } = stores.clone();
+    let Embedded { events, log, views, cache, tokens } = stores.clone();
     let commands = diptych_command::start::<Ledger, _>(Arc::clone(&events), SequencerConfig::default(), tasks);
     let relay =
         diptych_relay::run(Arc::clone(&events), Arc::clone(&log), RelayConfig::new("relay-1"), tasks.shutdown());
@@ -120,8 +120,8 @@ pub(crate) async fn serve(tasks: &Tasks) -> EmbeddedInstallation {
     let reader = Reader::start(Arc::clone(&views), views, cache, ids, partitions, config, tasks);
     reader.ready().await;
     let server = ServerBuilder::new(Limits::default())
-        .add_service(CommandServiceServer::new(LedgerCommandService::new(commands, tasks.shutdown())))
-        .add_service(QueryServiceServer::new(LedgerQueryService::new(reader, partitions)));
+        .add_service(CommandServiceServer::new(LedgerCommandService::new(commands, tokens.clone(), tasks.shutdown())))
+        .add_service(QueryServiceServer::new(LedgerQueryService::new(reader, partitions, tokens)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let mounted = server.build().await.unwrap();

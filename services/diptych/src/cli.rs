@@ -7,7 +7,7 @@ use clap::{
 use clap_complete::Shell;
 use strsim::damerau_levenshtein;
 
-use crate::{backup, bench, dev, explain, import, settings, verify};
+use crate::{backup, bench, dev, explain, import, rebase, settings, verify};
 #[cfg(feature = "servers")]
 use crate::{
     migrate,
@@ -40,6 +40,7 @@ pub(crate) enum Subcommand {
     Migrate(migrate::Args),
     Import(import::Args),
     Backup(backup::Args),
+    Rebase(rebase::Args),
     Verify(verify::Args),
     Bench(bench::Args),
     Explain(explain::Args),
@@ -60,6 +61,7 @@ Start here:
   diptych import FILE.csv --to URL   import a bank's transactions
   diptych backup --data ./data --to ./backup
                                      copy a folder, also while it is in use
+  diptych rebase --data ./data       go on with an older events.db, after a restore
   diptych verify --data ./data       replay every event and compare every row
   diptych settings                   list all settings
 

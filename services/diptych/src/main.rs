@@ -15,6 +15,7 @@ mod import;
 mod migrate;
 mod parts;
 mod process;
+mod rebase;
 #[cfg(feature = "servers")]
 mod servers;
 #[cfg(feature = "servers")]
@@ -58,6 +59,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Subcommand::Migrate(args) => migrate::main(args),
         Subcommand::Import(args) => run_tool(import::run(args)),
         Subcommand::Backup(args) => run_tool(backup::run(args)),
+        Subcommand::Rebase(args) => run_tool(rebase::run(args)),
         Subcommand::Verify(args) => run_tool(verify::run(args)),
         Subcommand::Bench(args) => run_tool(bench::run(args)),
         Subcommand::Explain(args) => explain::run(&args),

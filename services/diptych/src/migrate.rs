@@ -2,9 +2,11 @@
 
 use std::{fmt, process::ExitCode, time::Duration};
 
+use diptych_kafka::{KafkaConfig, KafkaEventLog};
 use diptych_kernel::{
     Partitions,
-    ports::{PortError, PortResult, Remedy, ViewStore},
+    ports::{EventLog, PortError, PortResult, Remedy, ViewStore},
+    vocabulary::Installation,
 };
 use diptych_projector::STREAM_VERSIONS;
 use diptych_runtime::{Backoff, pause, telemetry};
@@ -116,15 +118,20 @@ impl MigrationStep {
                 Ok(done(migrated.applied, migrated.version))
             }
             Self::Kafka => {
-                diptych_kafka::ensure_topic(&config.kafka.adapter(), partitions).await?;
+                let history = installation(config).await?.history;
+                let kafka = KafkaConfig { history: Some(history), ..config.kafka.adapter() };
+                diptych_kafka::ensure_topic(&kafka, partitions).await?;
+                // Fails if another installation uses the topic.
+                KafkaEventLog::open(kafka).await?.ends().await?;
                 Ok(format!("{} exists with {count} partitions", config.kafka.topic))
             }
             Self::Keyspace => {
-                let migrated = diptych_scylla::migrate(&config.scylla.adapter(), partitions).await?;
+                let installation = installation(config).await?;
+                let migrated = diptych_scylla::migrate(&config.scylla.adapter(), &installation).await?;
                 Ok(done(migrated.applied, migrated.version))
             }
             Self::Views => {
-                let views = ScyllaViewStore::open(config.scylla.adapter(), partitions).await?;
+                let views = ScyllaViewStore::open_with_stored_installation(config.scylla.adapter()).await?;
                 let mut ids = parts::view_ids();
                 ids.push(STREAM_VERSIONS);
                 views.ensure_views(&ids).await?;
@@ -133,6 +140,11 @@ impl MigrationStep {
             }
         }
     }
+}
+
+/// The installation, as the write database fixes it.
+async fn installation(config: &Config) -> PortResult<Installation> {
+    diptych_postgres::installation(&servers::postgres_config(config, "migrate")).await
 }
 
 fn done(applied: usize, version: usize) -> String {

@@ -9,6 +9,7 @@ use diptych_kernel::{
     Partitions,
     domain::ViewId,
     ports::{EventLog, EventStore, ProgressStore, RelayState, ViewCache, ViewStore},
+    vocabulary::TokenIssuer,
 };
 use diptych_ledger::{
     Ledger,
@@ -42,6 +43,8 @@ pub(crate) struct Stores<S, L, V, C> {
     pub(crate) cache: Arc<C>,
     /// The consumer group of the projectors of these views; unique on a Kafka cluster that several installations share.
     pub(crate) group: String,
+    /// The consistency tokens of the installation.
+    pub(crate) tokens: TokenIssuer,
 }
 
 /// The gRPC services of a process that has all parts.
@@ -68,11 +71,12 @@ impl<V: ViewStore + ProgressStore, C: ViewCache> Services<V, C> {
         stores: &Stores<S, L, V, C>,
         (projector, query): (ProjectorConfig, QueryConfig),
     ) -> Reader<V, V, C> {
-        self.commands.set(start_commands(process, &stores.events));
+        self.commands.set(start_commands(process, &stores.events, stores.tokens.clone()));
         start_relay(process, &stores.events, &stores.log);
         start_projector(process, stores, projector);
         let partitions = stores.events.partitions();
-        let (reader, queries) = start_queries(process, &stores.views, &stores.cache, partitions, query);
+        let tokens = stores.tokens.clone();
+        let (reader, queries) = start_queries(process, &stores.views, &stores.cache, (partitions, tokens), query);
         self.queries.set(queries);
         reader
     }
@@ -89,7 +93,11 @@ pub(crate) fn deferred_queries<V, C>() -> DeferredService<Queries<V, C>> {
 }
 
 /// Starts deciding and committing commands; returns the command service.
-pub(crate) fn start_commands<S: EventStore>(process: &ProcessContext, events: &Arc<S>) -> Commands {
+pub(crate) fn start_commands<S: EventStore>(
+    process: &ProcessContext,
+    events: &Arc<S>,
+    tokens: TokenIssuer,
+) -> Commands {
     let ProcessContext { config, phases, clock, .. } = process;
     diptych_command::describe_metrics();
     let retention = config.command.request_id_retention.duration();
@@ -99,7 +107,7 @@ pub(crate) fn start_commands<S: EventStore>(process: &ProcessContext, events: &A
     let commands: CommandHandle<Ledger> =
         diptych_command::start(Arc::clone(events), config.command.part(), phases.command.tasks());
     let limits = config.grpc.part();
-    CommandServiceServer::new(LedgerCommandService::new(commands, phases.grpc.shutdown()))
+    CommandServiceServer::new(LedgerCommandService::new(commands, tokens, phases.grpc.shutdown()))
         .max_decoding_message_size(limits.message_received_bytes_max)
         .max_encoding_message_size(limits.message_sent_bytes_max)
 }
@@ -149,14 +157,14 @@ pub(crate) fn start_queries<V: ViewStore + ProgressStore, C: ViewCache>(
     process: &ProcessContext,
     views: &Arc<V>,
     cache: &Arc<C>,
-    partitions: Partitions,
+    (partitions, tokens): (Partitions, TokenIssuer),
     query: QueryConfig,
 ) -> (Reader<V, V, C>, Queries<V, C>) {
     let ProcessContext { config, phases, .. } = process;
     let (rows, progress, cache) = (Arc::clone(views), Arc::clone(views), Arc::clone(cache));
     let reader = Reader::start(rows, progress, cache, view_ids(), partitions, query, phases.query.tasks());
     let limits = config.grpc.part();
-    let queries = QueryServiceServer::new(LedgerQueryService::new(reader.clone(), partitions))
+    let queries = QueryServiceServer::new(LedgerQueryService::new(reader.clone(), partitions, tokens))
         .max_decoding_message_size(limits.message_received_bytes_max)
         .max_encoding_message_size(limits.message_sent_bytes_max);
     (reader, queries)

@@ -3,12 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use anyhow::anyhow;
-use diptych_kafka::KafkaEventLog;
+use diptych_kafka::{KafkaConfig, KafkaEventLog};
 use diptych_kernel::{
-    Partitions,
     ports::{EventStore, PortError, PortResult, Remedy, ViewStore},
+    vocabulary::Installation,
 };
-use diptych_memcached::MemcachedViewCache;
+use diptych_memcached::{MemcachedConfig, MemcachedViewCache};
 use diptych_postgres::{PostgresConfig, PostgresEventStore};
 use diptych_scylla::ScyllaViewStore;
 
@@ -95,40 +95,70 @@ pub(crate) async fn open_events(process: &ProcessContext) -> Arc<PostgresEventSt
     Arc::new(open_with_retries(&what, async || PostgresEventStore::open(adapter.clone()).await).await)
 }
 
-/// Opens the event log.
-pub(crate) async fn open_log(process: &ProcessContext) -> Arc<KafkaEventLog> {
+/// Opens the event log of an installation.
+pub(crate) async fn open_log(process: &ProcessContext, installation: &Installation) -> Arc<KafkaEventLog> {
     let what = Server::Kafka.described(&process.config);
-    let open = async || KafkaEventLog::open(process.config.kafka.adapter()).await;
+    let adapter = KafkaConfig { history: Some(installation.history.clone()), ..process.config.kafka.adapter() };
+    let open = async || KafkaEventLog::open(adapter.clone()).await;
     Arc::new(open_with_retries(&what, open).await)
 }
 
-/// Opens the read database of an installation with this number of partitions, with the tables of all views. Without a
-/// number it is read from the database, for a process that does not use the write database.
-pub(crate) async fn open_views(process: &ProcessContext, partitions: Option<Partitions>) -> Arc<ScyllaViewStore> {
+/// Opens the read database of the installation of a write database, with the tables of all views. Without a write
+/// database, the installation is read from the read database.
+pub(crate) async fn open_views(process: &ProcessContext, events: Option<&PostgresEventStore>) -> Arc<ScyllaViewStore> {
     let scylla = &process.config.scylla;
     let open = async || {
-        let views = match partitions {
-            Some(partitions) => ScyllaViewStore::open(scylla.adapter(), partitions).await?,
-            None => ScyllaViewStore::open_with_stored_partitions(scylla.adapter()).await?,
+        let views = match events {
+            Some(events) => ScyllaViewStore::open(scylla.adapter(), events.installation()).await?,
+            None => ScyllaViewStore::open_with_stored_installation(scylla.adapter()).await?,
         };
         check_tables(&views).await?;
+        if let Some(events) = events {
+            check_not_ahead(&views, events).await?;
+        }
         Ok(views)
     };
     Arc::new(open_with_retries(&Server::Scylla.described(&process.config), open).await)
 }
 
-/// Opens the cache. Its servers need not be reachable: their rows are cache misses.
-pub(crate) async fn open_cache(process: &ProcessContext) -> Arc<MemcachedViewCache> {
+/// Fails if a view has events that the write database lost, and suspends all commands: they would get positions that the
+/// views have already.
+async fn check_not_ahead(views: &ScyllaViewStore, events: &PostgresEventStore) -> PortResult<()> {
+    // In this order: positions grow meanwhile.
+    let newest = views.newest_position().await?;
+    let next = events.next_position().await?;
+    if newest < next {
+        return Ok(());
+    }
+    let problem = format!(
+        "the write database went back: the views have the events up to position {newest}, and the next event would get \
+         position {next}. It was restored from a backup, or a standby without the newest commits took over. Commands are \
+         refused until an operator acts: bring back a database that has the events; or stop all processes, run `diptych \
+         rebase` to go on without what is lost, and start them again"
+    );
+    events.suspend_appends(&problem).await?;
+    Err(PortError::operator(problem))
+}
+
+/// Opens the cache of an installation. Its servers need not be reachable: their rows are cache misses.
+pub(crate) async fn open_cache(process: &ProcessContext, installation: &Installation) -> Arc<MemcachedViewCache> {
     let what = Server::Memcached.described(&process.config);
-    let open = async || MemcachedViewCache::open(process.config.memcached.adapter()).await;
+    let adapter = MemcachedConfig { history: Some(installation.history.id()), ..process.config.memcached.adapter() };
+    let open = async || MemcachedViewCache::open(adapter.clone()).await;
     Arc::new(open_with_retries(&what, open).await)
 }
 
 /// Opens all of them, for a process that has all parts.
 pub(crate) async fn open_all(process: &ProcessContext) -> ServerStores {
-    let (events, log) = tokio::join!(open_events(process), open_log(process));
-    let (views, cache) = tokio::join!(open_views(process, Some(events.partitions())), open_cache(process));
-    Stores { events, log, views, cache, group: format!("{}.projector", process.config.kafka.topic) }
+    let events = open_events(process).await;
+    let installation = events.installation();
+    let (log, views, cache) = tokio::join!(
+        open_log(process, installation),
+        open_views(process, Some(&events)),
+        open_cache(process, installation)
+    );
+    let (group, tokens) = (format!("{}.projector", process.config.kafka.topic), installation.tokens());
+    Stores { events, log, views, cache, group, tokens }
 }
 
 /// Fails while the table of a view is missing: a view that is new in this version has none before `diptych migrate`.

@@ -24,6 +24,6 @@ pub mod testing;
 pub mod vocabulary;
 
 pub use vocabulary::{
-    Clock, EventMetadata, EventTypeInterner, Fingerprint, NewEvent, Partition, Partitions, Position, Receipt,
-    ReceiptStreams, RecordedEvent, RequestId, StreamId, StreamReceipt, Timestamp, Token, Version,
+    Clock, EventIdentity, EventMetadata, EventTypeInterner, Fingerprint, NewEvent, Partition, Partitions, Position,
+    Receipt, ReceiptStreams, RecordedEvent, RequestId, StreamId, StreamReceipt, Timestamp, Token, Version,
 };

@@ -24,6 +24,7 @@ where
     pub(crate) async fn assign(&mut self, assignments: &[Assignment], ends: &[PartitionEnd]) -> Result<(), Stop> {
         let partitions: Vec<Partition> = assignments.iter().map(|assignment| assignment.partition).collect();
         self.release(&partitions);
+        self.withdraw_announcements(&partitions).await;
         let tables = self.table_ids();
         let mut retry = self.retry("load progress");
         let stored = loop {

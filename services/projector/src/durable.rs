@@ -208,6 +208,20 @@ where
         Ok(())
     }
 
+    /// Removes the announcements of partitions that this member takes over. The former owner has saved its progress, or
+    /// this member repeats its work. But an announcement may also be left from before the read database was put back to an
+    /// older state, and then promises rows that are not there.
+    pub(crate) async fn withdraw_announcements(&self, partitions: &[Partition]) {
+        if self.config.progress_interval.is_zero() || partitions.is_empty() {
+            return;
+        }
+        let keys: Vec<RowKey> = partitions.iter().copied().map(progress_announcement_key).collect();
+        if let Err(error) = self.heartbeat.beat_after(self.cache.invalidate(PROGRESS_ANNOUNCEMENTS, &keys)).await {
+            self.metrics.cache_failures.increment(1);
+            tracing::debug!(%error, "announcements of progress could not be withdrawn");
+        }
+    }
+
     /// Refreshes cached rows and announces progress through the cache. Where that fails, a reader may find an older row
     /// there, and detects it by the row's position.
     async fn refresh_cache(&self, rows: &WorkingSet, is_live: bool, spans: &BatchSpans, announced: &[ProgressUpdate]) {

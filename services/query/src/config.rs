@@ -27,7 +27,8 @@ pub struct QueryConfig {
     /// Maximum number of reads of the read database in flight; further reads are refused. Default 1,024.
     pub pending_reads_max: usize,
     /// Longest time, by the write database's clock, that a cached row may fall behind its view's progress before it is
-    /// read again although no token requires it. Bounds how long a lost cache refresh stays visible. Default 30 s.
+    /// read again although no token requires it. A lost cache refresh stays visible for this time and one interval of
+    /// watermarks (10 s) at most. Default 20 s.
     pub cached_age_max: Duration,
     /// Timeout of one cache request. Default 50 ms.
     pub cache_timeout: Duration,
@@ -57,7 +58,7 @@ impl Default for QueryConfig {
             announcement_poll_interval: Duration::from_millis(2),
             pending_waits_max: 4_096,
             pending_reads_max: 1_024,
-            cached_age_max: Duration::from_secs(30),
+            cached_age_max: Duration::from_secs(20),
             cache_timeout: Duration::from_millis(50),
             store_timeout: Duration::from_secs(1),
             store_retries_max: 2,

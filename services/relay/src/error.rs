@@ -1,6 +1,6 @@
 //! Errors that stop a relay.
 
-use diptych_kernel::{Partition, Partitions, Position, ports::PortError};
+use diptych_kernel::{EventIdentity, Partition, Partitions, ports::PortError};
 
 /// Error that stops a relay permanently. All other errors are retried.
 #[derive(Debug, thiserror::Error)]
@@ -8,14 +8,18 @@ pub enum RelayError {
     /// The log has an event that the write database does not have: the database was restored from a backup or failed
     /// over with data loss. Publishing on would assign positions a second time.
     #[error(
-        "the last event of the log's partition {partition}, at position {position}, is missing in the write database: \
-         the database lost committed data; restore it to a later state, or recreate the log and the views"
+        "the write database went back: the log's partition {partition} ends with the event of request {} at position {}, \
+         which the database lacks. It was restored from a backup, or a standby without the newest commits took over. \
+         Commands are refused until an operator acts: bring back a database that has the event; or stop all processes, \
+         run `diptych rebase` to go on without what is lost, and start them again",
+        event.request_id,
+        event.position
     )]
     DatabaseWentBack {
         /// The partition of the log.
         partition: Partition,
-        /// The position of its last event.
-        position: Position,
+        /// Its last event.
+        event: EventIdentity,
     },
     /// The write database and the log were created with different numbers of partitions.
     #[error(

@@ -38,7 +38,8 @@ pub(crate) struct Leadership {
 impl Leadership {
     pub(crate) fn new(fence: Fence, stored: RelayCursor, start: ResumePoint, config: &RelayConfig) -> Self {
         let now = Instant::now();
-        let idle_partitions = IdlePartitions::new(stored.last_positions.len(), config.idle_before_watermark, now);
+        let (interval_min, interval_max) = (config.idle_before_watermark, config.watermark_interval_max);
+        let idle_partitions = IdlePartitions::new(stored.last_positions.len(), interval_min, interval_max, now);
         let read = HighWatermark { up_to: start.read_up_to, last_positions: start.on_log.last_positions.clone() };
         Self {
             fence,
@@ -70,7 +71,7 @@ impl Leadership {
             let age = EventAge { recorded_at: event.recorded_at, read_at: page.read_at, read_at_local: now };
             oldest.add(event.partition, age);
             self.read.advance_partition(event.partition, event.position);
-            self.idle_partitions.record_published(event.partition, now);
+            self.idle_partitions.event_published(event.partition, now);
             entries.push(LogEntry::Event(event));
         }
         self.read.up_to = page.complete_up_to.max(self.read.up_to);
@@ -79,7 +80,7 @@ impl Leadership {
             for partition in self.idle_partitions.due(now) {
                 let last_event = self.read.last_position(partition);
                 let watermark = Watermark { position: self.read.up_to, as_of: page.read_at, last_event };
-                self.idle_partitions.record_published(partition, now);
+                self.idle_partitions.watermark_published(partition, now);
                 entries.push(LogEntry::Watermark(partition, watermark));
             }
         }

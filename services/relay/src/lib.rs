@@ -25,12 +25,16 @@
 //!   only, and that advances over acknowledged records only.
 //! - After an append of unknown outcome, the log may have lost records that it had acknowledged. The relay compares log
 //!   and cursor again, and publishes again whatever is not acknowledged.
+//! - A lease belongs to a process, not to an instance name, and is extended beside the leader's work: a slow log, or a
+//!   retry, does not end a leadership.
 //! - Appending a record again is always allowed. Two leaders that overlap for a moment repeat events and watermarks;
 //!   they never omit one.
 //!
 //! | question | file |
 //! |---|---|
 //! | the state machine: states, transitions, retries | `relay/mod.rs` |
+//! | the owner of a lease, and a second process with its instance name | `lease_owner.rs` |
+//! | the lease is extended beside the work of a leader | `lease_renewal.rs` |
 //! | how a state acts: leases, resuming, stepping down | `relay/lease_steps.rs` |
 //! | how a state acts: reading, publishing, moving the cursor, idling | `relay/publish_steps.rs` |
 //! | the progress of a leader, and how events become a batch of records | `leadership.rs`, `batch.rs` |
@@ -43,6 +47,8 @@ mod error;
 mod high_watermark;
 mod idle_partitions;
 mod leadership;
+mod lease_owner;
+mod lease_renewal;
 mod metrics;
 mod relay;
 mod resume;

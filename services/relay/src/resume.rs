@@ -1,7 +1,7 @@
 //! Resume point of a new leader: the cursor states what should be on the log, the ends of the log show what is there.
 
 use diptych_kernel::{
-    Partition, Partitions, Position,
+    EventIdentity, Partition, Partitions, Position,
     ports::{EventStore, PartitionEnd, PortError, RelayCursor},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -40,7 +40,7 @@ pub(crate) fn compare(partitions: Partitions, cursor: &RelayCursor, ends: &[Part
         let published = cursor.last_positions.get(partition.index()).copied().unwrap_or_default();
         let end = ends.get(partition.index());
         let on_log = match end.map(|end| (end.last_event, end.next_offset.0)) {
-            Some((Some(last_event), _)) => last_event,
+            Some((Some(last_event), _)) => last_event.position,
             Some((None, 0)) | None => Position::START,
             Some((None, _)) => published,
         };
@@ -73,36 +73,37 @@ pub(crate) fn compare_again(
     start
 }
 
-/// Looks up the last event of each partition of the log in the write database. Returns the first that is missing.
+/// Looks up the last event of each partition of the log in the write database. Returns the first that is missing, or whose
+/// position belongs to another request.
 pub(crate) async fn find_unknown_end<S: EventStore>(
     store: &S,
     partitions: Partitions,
     ends: &[PartitionEnd],
-) -> Result<Option<(Partition, Position)>, PortError> {
+) -> Result<Option<(Partition, EventIdentity)>, PortError> {
     // Collected first: a closure that borrows inside a stream would make the future not `Send`.
-    let last_events: Vec<(Partition, Position)> =
+    let last_events: Vec<(Partition, EventIdentity)> =
         partitions.iter().zip(ends).filter_map(|(partition, end)| Some((partition, end.last_event?))).collect();
     let unknown = stream::iter(last_events)
-        .map(|(partition, position)| async move {
-            let known = has_event(store, partition, position).await?;
-            Ok::<_, PortError>((!known).then_some((partition, position)))
+        .map(|(partition, event)| async move {
+            let known = has_event(store, partition, event).await?;
+            Ok::<_, PortError>((!known).then_some((partition, event)))
         })
         .buffered(LOOKUPS_IN_FLIGHT_MAX)
         .try_filter_map(|unknown| async move { Ok(unknown) });
     std::pin::pin!(unknown).try_next().await
 }
 
-async fn has_event<S: EventStore>(store: &S, partition: Partition, position: Position) -> Result<bool, PortError> {
-    let Ok(before) = Position::from_i64(position.as_i64() - 1) else {
+async fn has_event<S: EventStore>(store: &S, partition: Partition, event: EventIdentity) -> Result<bool, PortError> {
+    let Ok(before) = Position::from_i64(event.position.as_i64() - 1) else {
         return Ok(false);
     };
     let tail = store.read_partition_after(partition, before, 1).await?;
-    Ok(tail.events.first().is_some_and(|event| event.position == position))
+    Ok(tail.events.first().is_some_and(|found| found.identity() == event))
 }
 
 #[cfg(test)]
 mod tests {
-    use diptych_kernel::ports::Offset;
+    use diptych_kernel::{RequestId, ports::Offset};
 
     use super::*;
 
@@ -111,7 +112,8 @@ mod tests {
     }
 
     fn end(next_offset: u64, last_event: Option<i64>) -> PartitionEnd {
-        PartitionEnd { next_offset: Offset(next_offset), last_event: last_event.map(at) }
+        let identity = |number| EventIdentity { position: at(number), request_id: RequestId::from_bytes([7; 16]) };
+        PartitionEnd { next_offset: Offset(next_offset), last_event: last_event.map(identity) }
     }
 
     fn compare_two(cursor: [i64; 3], ends: [PartitionEnd; 2]) -> ResumePoint {

@@ -234,3 +234,8 @@ fn guarded<T>(connection: &mut Connection, work: impl FnOnce(&mut Connection) ->
 pub(crate) fn open_reader(path: &Path) -> PortResult<Connection> {
     file::open_reader(path).map_err(|error| failed_open(path, error))
 }
+
+/// Opens a file that exists beside its writer, for a few changes that wait for the disk.
+pub(crate) fn open_beside(path: &Path) -> PortResult<Connection> {
+    file::open_beside(path).map_err(|error| failed_open(path, error))
+}

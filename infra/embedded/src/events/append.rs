@@ -52,6 +52,23 @@ pub(super) struct AppendBatch {
     pub(super) now: Timestamp,
 }
 
+/// Stops all appends until an operator acts.
+pub(super) fn suspend(transaction: &Transaction<'_>, reason: &str) -> Result<(), TransactionError> {
+    transaction
+        .prepare_cached("UPDATE installation SET suspended_because = ?1 WHERE suspended_because IS NULL")?
+        .execute([reason])?;
+    Ok(())
+}
+
+/// Fails if an operator must act before anything is stored.
+fn check_not_suspended(transaction: &Transaction<'_>) -> Result<(), TransactionError> {
+    let mut select = transaction.prepare_cached("SELECT suspended_because FROM installation")?;
+    match select.query_row([], |row| row.get::<_, Option<String>>(0))? {
+        Some(reason) => Err(PortError::operator(reason).into()),
+        None => Ok(()),
+    }
+}
+
 /// Result of storing a batch, before it is announced.
 pub(super) struct AppendResult {
     outcome: AppendOutcome,
@@ -83,6 +100,7 @@ impl AppendBatch {
         transaction: &Transaction<'_>,
         recent: &Mutex<RecentIndex>,
     ) -> Result<AppendResult, TransactionError> {
+        check_not_suspended(transaction)?;
         let first_events = self.first_events();
         let (horizon, requests, versions) = {
             let mut recent = recent.lock();

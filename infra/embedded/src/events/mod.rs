@@ -40,6 +40,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
     migrations: &[
         Migration(include_str!("../../migrations/events/0001_events.sql")),
         Migration(include_str!("../../migrations/events/0002_file_state.sql")),
+        Migration(include_str!("../../migrations/events/0003_histories.sql")),
     ],
     syncs_commits: true,
     marks_open: true,
@@ -154,6 +155,11 @@ impl EventStore for EmbeddedEventStore {
             .await?;
         self.merge(units.iter().map(|unit| unit.events.len()).sum());
         Ok(result.into_outcome())
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        let reason = reason.to_owned();
+        self.database.write(move |transaction| append::suspend(transaction, &reason)).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -1,7 +1,7 @@
 //! Creation of folders and files that only their owner can read, and the words for a full disk.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
@@ -30,6 +30,14 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), PortError> {
 pub(crate) fn create_file(path: &Path) -> Result<(), PortError> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error("cannot create", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Deletes a file. One that does not exist is no error.
+pub(crate) fn remove(path: &Path) -> Result<(), PortError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("cannot delete", path, error)),
         _ => Ok(()),
     }
 }
@@ -107,11 +115,11 @@ mod tests {
     fn a_lock_file_that_is_a_symbolic_link_is_refused_and_its_target_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("dev.lock"));
-        std::fs::write(&target, "kept").unwrap();
+        fs::write(&target, "kept").unwrap();
         symlink(&target, &link).unwrap();
         let error = open_lock_file(&link).unwrap_err().to_string();
         assert!(error.contains("dev.lock") && error.contains("symbolic link"), "{error}");
-        assert_eq!(std::fs::read_to_string(&target).unwrap(), "kept");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
     }
 
     #[test]

@@ -21,7 +21,10 @@ use crate::{
 
 const DATABASE: DatabaseSpec = DatabaseSpec {
     file_name: "log.db",
-    migrations: &[Migration(include_str!("../../migrations/log/0001_log.sql"))],
+    migrations: &[
+        Migration(include_str!("../../migrations/log/0001_log.sql")),
+        Migration(include_str!("../../migrations/log/0002_history.sql")),
+    ],
     // After a power failure, the relay detects the lost records and publishes them again.
     syncs_commits: false,
     marks_open: false,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use diptych_kernel::{
-    EventTypeInterner, Partition, Partitions,
+    EventIdentity, EventTypeInterner, Partition, Partitions, RequestId,
     ports::{LogEntry, LogRecord, Offset, PartitionEnd, Watermark},
 };
 use rusqlite::{Connection, Row as SqlRow, Transaction, params};
@@ -46,8 +46,11 @@ pub(super) fn append(transaction: &Transaction<'_>, entries: &[LogEntry]) -> Res
                     &event.payload[..],
                     event.metadata.traceparent.as_deref(),
                 ])?;
-                end.last_event = end.last_event.max(Some(event.position.as_i64()));
-                end.last_event_offset = Some(end.next_offset);
+                // A repeated older event does not become the last one.
+                if end.last_event <= Some(event.position.as_i64()) {
+                    end.last_event = Some(event.position.as_i64());
+                    end.last_event_offset = Some(end.next_offset);
+                }
             }
             LogEntry::Watermark(_, watermark) => {
                 let (position, last_event) = (watermark.position.as_i64(), watermark.last_event.as_i64());
@@ -99,10 +102,19 @@ pub(super) fn ends(connection: &Connection, partitions: Partitions) -> Result<Ve
     for partition in partitions.iter() {
         let end = read_end(connection, partition)?;
         let next_offset = u64::try_from(end.next_offset).map(Offset).map_err(row::corrupt)?;
-        let last_event = end.last_event.map(diptych_kernel::Position::from_i64).transpose().map_err(row::corrupt)?;
+        let last_event = end.last_event_offset.map(|offset| event_at(connection, partition, offset)).transpose()?;
         ends.push(PartitionEnd { next_offset, last_event });
     }
     Ok(ends)
+}
+
+/// Reads the event at an offset, which trimming keeps.
+fn event_at(connection: &Connection, partition: Partition, offset: i64) -> Result<EventIdentity, TransactionError> {
+    let mut select = connection
+        .prepare_cached("SELECT position, request_id FROM records WHERE partition = ?1 AND record_offset = ?2")?;
+    let mut rows = select.query(params![partition.number(), offset])?;
+    let found = rows.next()?.ok_or_else(|| row::corrupt(format_args!("no record at offset {offset}")))?;
+    Ok(EventIdentity { position: row::position(found, 0)?, request_id: RequestId::from_bytes(found.get(1)?) })
 }
 
 /// Selects the columns that [`row::event`] reads, and then those that [`entry`] and [`collect`] read in addition.

@@ -3,6 +3,7 @@
 mod backup;
 mod conformance;
 mod fixtures;
+mod history;
 mod log_size;
 mod older_files;
 mod retention;

@@ -20,7 +20,10 @@ use crate::{
 
 const DATABASE: DatabaseSpec = DatabaseSpec {
     file_name: "views.db",
-    migrations: &[Migration(include_str!("../../migrations/views/0001_views.sql"))],
+    migrations: &[
+        Migration(include_str!("../../migrations/views/0001_views.sql")),
+        Migration(include_str!("../../migrations/views/0002_history.sql")),
+    ],
     // After a power failure, lost rows are projected again from the log, because progress goes back together with the
     // rows.
     syncs_commits: false,

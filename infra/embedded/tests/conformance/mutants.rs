@@ -10,7 +10,7 @@ use std::{
 
 use diptych_embedded::{EmbeddedConsumer, EmbeddedEventLog};
 use diptych_kernel::{
-    Partition, Partitions,
+    EventIdentity, Partition, Partitions, Position, RequestId,
     ports::{CommitOutcome, Consumer, EventLog, LogEntry, LogSignal, Offset, PartitionEnd, PortResult, RevokeGuard},
     testing::{TestEnv, event_log},
 };
@@ -75,7 +75,8 @@ impl EventLog for MutantLog {
         let mut ends = self.log.ends().await?;
         if self.mutation == Mutation::CountsWatermarksAsEvents {
             for end in ends.iter_mut().filter(|end| end.next_offset > Offset(0)) {
-                end.last_event = Some(end.last_event.unwrap_or_default().plus(1));
+                let position = end.last_event.map_or(Position::START, |event| event.position).plus(1);
+                end.last_event = Some(EventIdentity { position, request_id: RequestId::from_bytes([0; 16]) });
             }
         }
         Ok(ends)

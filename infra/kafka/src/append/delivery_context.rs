@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use diptych_kernel::{Partition, Partitions, Position, ports::LogEntry};
+use diptych_kernel::{EventIdentity, Partition, Partitions, ports::LogEntry};
 use parking_lot::Mutex;
 use rdkafka::{
     ClientContext, Message, Statistics,
@@ -27,8 +27,8 @@ use crate::{client_context::ClientLog, end_offsets::TailSummaries};
 pub(super) struct DeliveryOpaque {
     batch: Arc<AppendBatch>,
     partition: Partition,
-    /// The position, if the record is an event.
-    event: Option<Position>,
+    /// `None` if the record is a watermark.
+    event: Option<EventIdentity>,
     /// The offset that the partition was known to reach when the record was enqueued, 0 if unknown.
     end_when_sent: u64,
 }
@@ -36,7 +36,7 @@ pub(super) struct DeliveryOpaque {
 impl DeliveryOpaque {
     pub(super) fn new(batch: &Arc<AppendBatch>, entry: &LogEntry, end_when_sent: u64) -> Self {
         let event = match entry {
-            LogEntry::Event(event) => Some(event.position),
+            LogEntry::Event(event) => Some(event.identity()),
             LogEntry::Watermark(..) => None,
         };
         Self { batch: Arc::clone(batch), partition: entry.partition(), event, end_when_sent }

@@ -25,6 +25,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use diptych_kernel::{
     Partitions,
     ports::{LogEntry, PortError, PortResult},
+    vocabulary::History,
 };
 use rdkafka::error::RDKafkaErrorCode;
 use tokio::{
@@ -181,7 +182,8 @@ impl Appender {
         deadline: Instant,
     ) -> PortResult<Option<EnqueueError>> {
         let partition = entry.partition();
-        let encoded = encode(entry, &self.config.ce_source, self.tails.of(partition))?;
+        let history = self.config.history.as_ref().map(History::id);
+        let encoded = encode(entry, &self.config.ce_source, history, self.tails.of(partition))?;
         let opaque = Box::new(DeliveryOpaque::new(batch, entry, self.tails.end_exclusive(partition)));
         let mut record: ProducerRecord<'_> = ProducerRecord::with_opaque_to(&self.config.topic, opaque)
             .partition(i32::from(partition.number()))

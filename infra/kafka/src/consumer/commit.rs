@@ -36,7 +36,7 @@ impl MemberThread {
         }
         let config = &self.identity.config;
         let list = partition_list_with_offsets(&config.topic, offsets)?;
-        let wait_max = config.request_timeout.min(config.session_timeout / 2);
+        let wait_max = config.request_timeout.min(config.poll_interval_max / 2);
         let deadline = Instant::now() + wait_max;
         loop {
             // The group has removed this member, and the rebalance callback has not run yet.

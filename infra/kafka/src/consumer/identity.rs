@@ -1,6 +1,10 @@
 //! Identity of a consumer-group member.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use diptych_kernel::ports::{PortError, PortResult};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -12,11 +16,16 @@ use crate::{
     error::{self, not_done},
 };
 
+/// Shortest session timeout that a broker allows unless its `group.min.session.timeout.ms` is set.
+const BROKER_SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(6);
+
 /// Group and name of a consumer-group member.
 pub(super) struct MemberIdentity {
     pub(super) config: Arc<KafkaConfig>,
     group: String,
     member: String,
+    /// The configured session timeout, or a longer one after the broker has refused that.
+    session_timeout: Mutex<Duration>,
 }
 
 impl MemberIdentity {
@@ -28,12 +37,33 @@ impl MemberIdentity {
                 )));
             }
         }
-        Ok(Self { config, group: group.to_owned(), member: member.to_owned() })
+        let session_timeout = Mutex::new(config.session_timeout);
+        Ok(Self { config, group: group.to_owned(), member: member.to_owned(), session_timeout })
+    }
+
+    /// Raises the session timeout after the broker has refused it. Returns false if it is not below the broker's
+    /// default minimum, so that an operator has to act.
+    pub(super) fn raise_session_timeout(&self) -> bool {
+        let mut session_timeout = self.session_timeout.lock().unwrap_or_else(PoisonError::into_inner);
+        if *session_timeout >= BROKER_SESSION_TIMEOUT_MIN {
+            return false;
+        }
+        let (refused, used) = (*session_timeout, BROKER_SESSION_TIMEOUT_MIN);
+        *session_timeout = used;
+        tracing::warn!(
+            member = %self,
+            refused_ms = refused.as_millis(),
+            used_ms = used.as_millis(),
+            "the broker refuses the session timeout, so a dead member is replaced later: set \
+             group.min.session.timeout.ms of the brokers to at most kafka.session_timeout"
+        );
+        true
     }
 
     /// Creates a consumer and subscribes it to the topic. A member with the same name is fenced.
     pub(super) fn subscribe(&self) -> PortResult<BaseConsumer<RebalanceContext>> {
-        let properties = client_config::group_member(&self.config, &self.group, &self.member);
+        let session_timeout = *self.session_timeout.lock().unwrap_or_else(PoisonError::into_inner);
+        let properties = client_config::group_member(&self.config, &self.group, &self.member, session_timeout);
         let consumer: BaseConsumer<RebalanceContext> =
             properties.create_with_context(RebalanceContext::default()).map_err(error::client_creation)?;
         consumer

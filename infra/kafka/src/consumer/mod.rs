@@ -5,15 +5,16 @@
 //! at any time: an answer that was not received is returned by the next call.
 //!
 //! - `identity`: the member's name, and its subscription.
-//! - `thread`: the loop that executes commands, and the session timeout.
+//! - `thread`: the loop that executes commands, and closes an inactive member.
 //! - `poll`: the poll loop behind [`Consumer::poll`].
 //! - `rebalance_callback`: librdkafka's callback; `rebalance`: assignment and revocation on the thread.
 //! - `positions`: the next offset of each partition; `seek`: [`Consumer::seek`]; `commit`: [`Consumer::commit`].
 //!
 //! **A member is alive if it asks for its next signal** or calls [`Consumer::heartbeat`]. librdkafka is polled only
-//! while [`Consumer::poll`] waits; its heartbeats are sent regardless. If a member does neither for a session timeout,
-//! its session has expired: the thread closes the consumer, which ends the heartbeats, and its commits are fenced. The
-//! next call returns that all partitions are lost, and the member then rejoins under its name.
+//! while [`Consumer::poll`] waits; its heartbeats are sent regardless, so that the session timeout, which is shorter,
+//! detects a process that is gone. If a member does neither for [`KafkaConfig::poll_interval_max`], the thread closes
+//! the consumer, which ends the heartbeats, and its commits are fenced. The next call returns that all partitions are
+//! lost, and the member then rejoins under its name.
 
 mod command;
 mod commit;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use diptych_kernel::ports::{LogRecord, LogSignal, PortResult, RevokeGuard};
-use rdkafka::consumer::Consumer;
+use rdkafka::{consumer::Consumer, error::RDKafkaErrorCode};
 use tokio::time::Instant;
 
 use super::{
@@ -81,14 +81,14 @@ impl MemberThread {
         let Some(consumer) = &self.consumer else { return Ok(Vec::new()) };
         let topic = &self.identity.config.topic;
         let (mut records, mut unreadable) = (Vec::new(), Vec::new());
-        let mut timeout = timeout;
+        let (mut timeout, mut is_session_refused) = (timeout, false);
         while records.len() < limit {
             let Some(polled) = consumer.poll(timeout) else { break };
             timeout = Duration::ZERO;
             match polled {
                 Ok(record) => {
                     let Some((partition, offset)) = partition_and_offset(&record) else { continue };
-                    match self.positions.accept(topic, partition, offset, &record) {
+                    match self.positions.accept(&self.identity.config, partition, offset, &record) {
                         Fetched::Record(record) => records.push(record),
                         Fetched::Skipped => {}
                         Fetched::Unreadable(partition, error) => {
@@ -101,6 +101,7 @@ impl MemberThread {
                 // connection attempt leaves an error in the queue, hundreds a minute, and a rebalance event comes after
                 // the last of them.
                 Err(error) => {
+                    is_session_refused |= error.rdkafka_error_code() == Some(RDKafkaErrorCode::InvalidSessionTimeout);
                     if let Some(error) = port_error(&self.identity, error) {
                         self.pending_error = Some(error);
                     }
@@ -111,6 +112,11 @@ impl MemberThread {
             // Records of these partitions that are fetched all the same are skipped.
             let partitions: Vec<u16> = unreadable.iter().map(|partition| partition.number()).collect();
             tracing::debug!(member = %self.identity, %error, ?partitions, "cannot pause partitions");
+        }
+        if is_session_refused && self.identity.raise_session_timeout() {
+            // It has not joined; the next poll does, with the longer timeout.
+            self.pending_error = None;
+            self.close();
         }
         Ok(records)
     }

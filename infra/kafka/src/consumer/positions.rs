@@ -10,6 +10,7 @@ use diptych_runtime::LogLimiter;
 use rdkafka::message::BorrowedMessage;
 
 use crate::{
+    config::KafkaConfig,
     error::unreadable_record,
     record::{Decoded, decode},
 };
@@ -74,7 +75,7 @@ impl FetchPositions {
     /// Decodes a fetched record, and advances the next offset of its partition.
     pub(super) fn accept(
         &mut self,
-        topic: &str,
+        config: &KafkaConfig,
         partition: Partition,
         offset: u64,
         record: &BorrowedMessage<'_>,
@@ -84,10 +85,24 @@ impl FetchPositions {
         else {
             return Fetched::Skipped;
         };
-        match decode(record, partition, &mut self.event_types) {
+        let topic = config.topic.as_str();
+        match decode(record, partition, &mut self.event_types, config.history.as_ref()) {
             Decoded::Entry(entry) => {
                 *next = offset + 1;
                 Fetched::Record(LogRecord { offset: Offset(offset), entry })
+            }
+            Decoded::Lost => {
+                *next = offset + 1;
+                if self.log_limiter.allow().is_some() {
+                    let partition = partition.number();
+                    tracing::info!(
+                        topic,
+                        partition,
+                        offset,
+                        "skipped a record that a restore of the write database lost"
+                    );
+                }
+                Fetched::Skipped
             }
             Decoded::Foreign => {
                 *next = offset + 1;

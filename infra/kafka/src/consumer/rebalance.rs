@@ -23,8 +23,8 @@ impl MemberThread {
         let mut assignments = Vec::with_capacity(partitions.len());
         let mut list = partition_list(&config.topic, partitions);
         if !partitions.is_empty() {
-            // The request must not outlast the session.
-            let wait_max = config.request_timeout.min(config.session_timeout / 2);
+            // The member would be fenced if the request took longer.
+            let wait_max = config.request_timeout.min(config.poll_interval_max / 2);
             let committed = consumer.committed_offsets(partition_list(&config.topic, partitions), wait_max);
             let what = || format!("cannot read the committed offsets of {}", self.identity);
             let committed = committed.map_err(|error| not_done(what(), error))?;

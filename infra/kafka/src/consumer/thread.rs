@@ -1,4 +1,4 @@
-//! The thread of a member: executes commands, and enforces the session timeout.
+//! The thread of a member: executes commands, and closes the consumer of a member that does not poll.
 
 use std::{
     sync::{
@@ -63,7 +63,7 @@ pub(super) struct PendingRevocation {
 /// State of the thread.
 pub(super) struct MemberThread {
     pub(super) identity: Arc<MemberIdentity>,
-    /// `None` after the session has expired.
+    /// `None` after it was closed, until the next poll.
     pub(super) consumer: Option<BaseConsumer<RebalanceContext>>,
     pub(super) commands: Sender<MemberCommand>,
     pub(super) command_queue: CommandQueue,
@@ -102,8 +102,8 @@ impl MemberThread {
     fn run(mut self) {
         loop {
             let command = self.command_queue.next(self.next_deadline());
-            // A process that was suspended may find a command waiting although its session has expired.
-            self.close_if_session_expired();
+            // A process that was suspended may find a command waiting although its time has passed.
+            self.close_if_inactive();
             match command {
                 None => self.complete_overdue_revocation(),
                 Some(MemberCommand::Poll { limit, deadline, reply }) => {
@@ -130,18 +130,18 @@ impl MemberThread {
     /// The time at which the thread has to act without a command.
     fn next_deadline(&self) -> Option<Instant> {
         self.consumer.as_ref()?;
-        let expires_at = self.last_activity + self.identity.config.session_timeout;
+        let expires_at = self.last_activity + self.identity.config.poll_interval_max;
         Some(self.pending_revocation.as_ref().map_or(expires_at, |revocation| revocation.deadline.min(expires_at)))
     }
 
     /// Gives up the partitions of an inactive member, even if the broker has not noticed.
-    fn close_if_session_expired(&mut self) {
-        let session_timeout = self.identity.config.session_timeout;
-        if self.consumer.is_some() && self.last_activity.elapsed() >= session_timeout {
+    fn close_if_inactive(&mut self) {
+        let poll_interval_max = self.identity.config.poll_interval_max;
+        if self.consumer.is_some() && self.last_activity.elapsed() >= poll_interval_max {
             tracing::warn!(
                 member = %self.identity,
-                session_timeout_ms = session_timeout.as_millis(),
-                "session expired: the member did not poll within the session timeout, and has lost its partitions"
+                poll_interval_ms_max = poll_interval_max.as_millis(),
+                "the member did not poll within kafka.poll_interval_max, and has lost its partitions"
             );
             self.close();
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use diptych_kernel::{
-    Partition, Partitions, Position,
+    EventIdentity, Partition, Partitions,
     ports::{Offset, PartitionEnd, PortError, PortResult},
 };
 use rdkafka::{
@@ -57,13 +57,13 @@ pub(crate) fn read_ends(
     let end_of = |(partition, (end, complete_end)): (Partition, (u64, u64))| {
         let last_event = last_events.get(&partition).copied().flatten();
         tails.record_end(partition, end, TailSummary { end_exclusive: complete_end, last_event });
-        PartitionEnd { next_offset: Offset(complete_end), last_event: last_event.map(|(_, position)| position) }
+        PartitionEnd { next_offset: Offset(complete_end), last_event: last_event.map(|(_, event)| event) }
     };
     Ok(partitions.iter().zip(ends.into_iter().zip(complete_ends)).map(end_of).collect())
 }
 
-/// Offset and position of the last event of each partition; `None` if it has no event.
-type LastEvents = BTreeMap<Partition, Option<(u64, Position)>>;
+/// The last event of each partition and its offset; `None` if it has no event.
+type LastEvents = BTreeMap<Partition, Option<(u64, EventIdentity)>>;
 
 struct EndReader<'a> {
     config: &'a KafkaConfig,
@@ -154,7 +154,7 @@ impl EndReader<'_> {
                 Some(Ok(record)) => {
                     let Some((partition, offset)) = partition_and_offset(&record) else { continue };
                     let Some(search) = self.searches.get_mut(&partition) else { continue };
-                    let summary = summarize(&record);
+                    let summary = summarize(&record, self.config.history.as_ref());
                     if let RecordSummary::Unreadable(reason) = summary {
                         return Err(unreadable_record(&self.config.topic, partition, offset, &reason));
                     }

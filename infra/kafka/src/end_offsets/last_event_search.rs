@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use diptych_kernel::Position;
+use diptych_kernel::EventIdentity;
 
 use crate::record::{RecordSummary, TailSummary};
 
@@ -29,7 +29,7 @@ pub(super) struct LastEventSearch {
 /// Results of the current range.
 #[derive(Debug, Default)]
 struct RangeFindings {
-    last_event: Option<(u64, Position)>,
+    last_event: Option<(u64, EventIdentity)>,
     /// The summary of the last watermark that has one.
     tail: Option<TailSummary>,
 }
@@ -40,7 +40,7 @@ pub(super) enum SearchStep {
     /// Read the records of [`LastEventSearch::range`], which starts here.
     ReadFrom(u64),
     /// Nothing: this is the last event, with its offset, if there is one.
-    Done(Option<(u64, Position)>),
+    Done(Option<(u64, EventIdentity)>),
 }
 
 impl LastEventSearch {
@@ -66,7 +66,7 @@ impl LastEventSearch {
             return;
         }
         match summary {
-            RecordSummary::Event(position) => self.findings.last_event = Some((offset, *position)),
+            RecordSummary::Event(event) => self.findings.last_event = Some((offset, *event)),
             // A summary that reaches beyond its own watermark belongs to an earlier topic of the same name.
             RecordSummary::Watermark(Some(tail)) if tail.end_exclusive <= offset => self.findings.tail = Some(*tail),
             RecordSummary::Watermark(_) | RecordSummary::Foreign | RecordSummary::Unreadable(_) => {}
@@ -98,14 +98,16 @@ impl LastEventSearch {
 
 #[cfg(test)]
 mod tests {
+    use diptych_kernel::{Position, RequestId};
+
     use super::*;
 
-    fn position(number: i64) -> Position {
-        Position::from_i64(number).unwrap()
+    fn event(number: i64) -> EventIdentity {
+        EventIdentity { position: Position::from_i64(number).unwrap(), request_id: RequestId::from_bytes([7; 16]) }
     }
 
     /// Searches among records from offset `start` on. Returns the last event, and how many records were read.
-    fn search(start: u64, records: &[RecordSummary]) -> (Option<(u64, Position)>, usize) {
+    fn search(start: u64, records: &[RecordSummary]) -> (Option<(u64, EventIdentity)>, usize) {
         let mut search = LastEventSearch::new(start, start + records.len() as u64);
         let mut records_read = 0;
         loop {
@@ -124,10 +126,9 @@ mod tests {
     }
 
     fn idle_for(watermarks: u64, with_summaries: bool) -> Vec<RecordSummary> {
-        let mut records =
-            vec![RecordSummary::Event(position(7)), RecordSummary::Foreign, RecordSummary::Event(position(8))];
+        let mut records = vec![RecordSummary::Event(event(7)), RecordSummary::Foreign, RecordSummary::Event(event(8))];
         for offset in 3..3 + watermarks {
-            let tail = TailSummary { end_exclusive: offset, last_event: Some((2, position(8))) };
+            let tail = TailSummary { end_exclusive: offset, last_event: Some((2, event(8))) };
             records.push(RecordSummary::Watermark(with_summaries.then_some(tail)));
         }
         records
@@ -141,12 +142,12 @@ mod tests {
 
     #[test]
     fn the_last_record_is_read_first() {
-        assert_eq!(search(0, &idle_for(0, false)), (Some((2, position(8))), 1));
+        assert_eq!(search(0, &idle_for(0, false)), (Some((2, event(8))), 1));
     }
 
     #[test]
     fn one_summary_replaces_reading_a_long_idle_time() {
-        assert_eq!(search(0, &idle_for(100_000, true)), (Some((2, position(8))), 1));
+        assert_eq!(search(0, &idle_for(100_000, true)), (Some((2, event(8))), 1));
     }
 
     #[test]
@@ -154,7 +155,7 @@ mod tests {
         for watermarks in [1, 31, 32, 33, 1_000, 100_000] {
             let records = idle_for(watermarks, false);
             let (last_event, records_read) = search(0, &records);
-            assert_eq!(last_event, Some((2, position(8))));
+            assert_eq!(last_event, Some((2, event(8))));
             assert!(records_read <= records.len(), "{records_read} of {}", records.len());
         }
     }
@@ -164,23 +165,19 @@ mod tests {
         let mut records = idle_for(40, true);
         let len = records.len() as u64;
         // Another appender wrote an event that the appender of this watermark does not know.
-        records.push(RecordSummary::Event(position(9)));
-        records.push(RecordSummary::Watermark(Some(TailSummary {
-            end_exclusive: len,
-            last_event: Some((2, position(8))),
-        })));
-        assert_eq!(search(0, &records).0, Some((len, position(9))));
+        records.push(RecordSummary::Event(event(9)));
+        records
+            .push(RecordSummary::Watermark(Some(TailSummary { end_exclusive: len, last_event: Some((2, event(8))) })));
+        assert_eq!(search(0, &records).0, Some((len, event(9))));
         // And a watermark whose appender has missed many records.
-        records.push(RecordSummary::Watermark(Some(TailSummary {
-            end_exclusive: 10,
-            last_event: Some((2, position(8))),
-        })));
-        assert_eq!(search(0, &records).0, Some((len, position(9))));
+        records
+            .push(RecordSummary::Watermark(Some(TailSummary { end_exclusive: 10, last_event: Some((2, event(8))) })));
+        assert_eq!(search(0, &records).0, Some((len, event(9))));
     }
 
     #[test]
     fn an_event_that_retention_deleted_is_not_found() {
-        let tail = TailSummary { end_exclusive: 9, last_event: Some((4, position(8))) };
+        let tail = TailSummary { end_exclusive: 9, last_event: Some((4, event(8))) };
         assert_eq!(search(9, &[RecordSummary::Watermark(Some(tail))]), (None, 1));
         assert_eq!(search(8, &[RecordSummary::Foreign, RecordSummary::Watermark(Some(tail))]), (None, 1));
         assert_eq!(search(9, &[RecordSummary::Watermark(None), RecordSummary::Watermark(None)]), (None, 2));
@@ -188,10 +185,10 @@ mod tests {
 
     #[test]
     fn a_summary_of_an_earlier_topic_is_ignored() {
-        let tail = TailSummary { end_exclusive: 9, last_event: Some((4, position(8))) };
+        let tail = TailSummary { end_exclusive: 9, last_event: Some((4, event(8))) };
         assert_eq!(
-            search(0, &[RecordSummary::Event(position(1)), RecordSummary::Watermark(Some(tail))]).0,
-            Some((0, position(1)))
+            search(0, &[RecordSummary::Event(event(1)), RecordSummary::Watermark(Some(tail))]).0,
+            Some((0, event(1)))
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Known end of each partition, from acknowledged records and from reads of the ends.
 
-use diptych_kernel::{Partition, Partitions, Position};
+use diptych_kernel::{EventIdentity, Partition, Partitions};
 use parking_lot::Mutex;
 
 use crate::record::TailSummary;
@@ -40,19 +40,19 @@ impl TailSummaries {
         self.0.lock().get(partition.index()).and_then(|tail| tail.lost_from)
     }
 
-    /// Records that a record was stored at an offset: an event, given its position, or a watermark.
+    /// Records that a record was stored at an offset: an event, or a watermark.
     ///
     /// A watermark extends the summary only if it directly follows it: a record that another appender has written in
     /// between may be an event.
-    pub(crate) fn record_acknowledged(&self, partition: Partition, offset: u64, event: Option<Position>) {
+    pub(crate) fn record_acknowledged(&self, partition: Partition, offset: u64, event: Option<EventIdentity>) {
         let mut tails = self.0.lock();
         let Some(tail) = tails.get_mut(partition.index()) else { return };
         tail.end_exclusive = offset + 1;
         // The caller continued from the end that was reported to it, so the lost records precede this one again.
         tail.lost_from = None;
         match (event, &mut tail.summary) {
-            (Some(position), summary) => {
-                *summary = Some(TailSummary { end_exclusive: offset + 1, last_event: Some((offset, position)) });
+            (Some(event), summary) => {
+                *summary = Some(TailSummary { end_exclusive: offset + 1, last_event: Some((offset, event)) });
             }
             (None, Some(known)) if known.end_exclusive == offset => known.end_exclusive += 1,
             // The topic was created again, and the summary is about the old one.
@@ -88,6 +88,8 @@ impl TailSummaries {
 
 #[cfg(test)]
 mod tests {
+    use diptych_kernel::{Position, RequestId};
+
     use super::*;
 
     fn tails() -> TailSummaries {
@@ -96,20 +98,20 @@ mod tests {
 
     const PARTITION: fn() -> Partition = || Partition::new(1);
 
-    fn position(number: i64) -> Position {
-        Position::from_i64(number).unwrap()
+    fn event(number: i64) -> EventIdentity {
+        EventIdentity { position: Position::from_i64(number).unwrap(), request_id: RequestId::from_bytes([7; 16]) }
     }
 
     #[test]
     fn an_event_is_the_last_one_until_the_next() {
         let tails = tails();
-        tails.record_acknowledged(PARTITION(), 4, Some(position(70)));
+        tails.record_acknowledged(PARTITION(), 4, Some(event(70)));
         tails.record_acknowledged(PARTITION(), 5, None);
         tails.record_acknowledged(PARTITION(), 6, None);
-        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 7, last_event: Some((4, position(70))) }));
+        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 7, last_event: Some((4, event(70))) }));
         assert_eq!(tails.of(Partition::new(0)), None);
-        tails.record_acknowledged(PARTITION(), 7, Some(position(71)));
-        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 8, last_event: Some((7, position(71))) }));
+        tails.record_acknowledged(PARTITION(), 7, Some(event(71)));
+        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 8, last_event: Some((7, event(71))) }));
     }
 
     #[test]
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_recreated_topic_resets_the_summary() {
         let tails = tails();
-        tails.record_acknowledged(PARTITION(), 90, Some(position(70)));
+        tails.record_acknowledged(PARTITION(), 90, Some(event(70)));
         tails.record_acknowledged(PARTITION(), 0, None);
         assert_eq!(tails.of(PARTITION()), None);
     }
@@ -133,15 +135,15 @@ mod tests {
     #[test]
     fn an_older_read_changes_nothing() {
         let tails = tails();
-        tails.record_acknowledged(PARTITION(), 4, Some(position(70)));
+        tails.record_acknowledged(PARTITION(), 4, Some(event(70)));
         tails.record_end(PARTITION(), 4, TailSummary { end_exclusive: 4, last_event: None });
-        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 5, last_event: Some((4, position(70))) }));
+        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 5, last_event: Some((4, event(70))) }));
     }
 
     #[test]
     fn a_lost_end_is_reported_until_the_next_acknowledgement() {
         let tails = tails();
-        tails.record_acknowledged(PARTITION(), 90, Some(position(70)));
+        tails.record_acknowledged(PARTITION(), 90, Some(event(70)));
         tails.record_loss(PARTITION(), 40);
         tails.record_loss(PARTITION(), 43);
         assert_eq!(tails.lost_from(PARTITION()), Some(40), "the earliest");
@@ -149,11 +151,8 @@ mod tests {
         tails.record_end(PARTITION(), 44, TailSummary { end_exclusive: 40, last_event: None });
         assert_eq!((tails.of(PARTITION()), tails.end_exclusive(PARTITION())), (None, 44));
         assert_eq!(tails.lost_from(PARTITION()), Some(40), "reading the end does not repair it");
-        tails.record_acknowledged(PARTITION(), 44, Some(position(61)));
+        tails.record_acknowledged(PARTITION(), 44, Some(event(61)));
         assert_eq!(tails.lost_from(PARTITION()), None);
-        assert_eq!(
-            tails.of(PARTITION()),
-            Some(TailSummary { end_exclusive: 45, last_event: Some((44, position(61))) })
-        );
+        assert_eq!(tails.of(PARTITION()), Some(TailSummary { end_exclusive: 45, last_event: Some((44, event(61))) }));
     }
 }

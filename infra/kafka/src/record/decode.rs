@@ -7,14 +7,17 @@ use std::{
 
 use bytes::Bytes;
 use diptych_kernel::{
-    EventMetadata, EventTypeInterner, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    EventIdentity, EventMetadata, EventTypeInterner, Partition, Position, RecordedEvent, RequestId, StreamId,
+    Timestamp, Version,
     ports::{LogEntry, Watermark},
+    vocabulary::History,
 };
 use rdkafka::message::{Headers, Message};
 use uuid::Uuid;
 
 use super::{
     header::{self, WATERMARK_TYPE},
+    record_history::{self, RecordHistory},
     tail_summary::TailSummary,
     time,
 };
@@ -26,6 +29,8 @@ pub(crate) enum Decoded {
     Entry(LogEntry),
     /// A record of another program: it has no position.
     Foreign,
+    /// A record whose position a restore of the write database has lost.
+    Lost,
     /// A record of Diptych that cannot be decoded, with the reason.
     Unreadable(String),
 }
@@ -33,16 +38,26 @@ pub(crate) enum Decoded {
 /// The part of a record that the search for the last event needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RecordSummary {
-    Event(Position),
+    Event(EventIdentity),
     Watermark(Option<TailSummary>),
     Foreign,
     Unreadable(String),
 }
 
-/// Decodes a record.
-pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut EventTypeInterner) -> Decoded {
+/// Decodes a record of an installation with this history.
+pub(crate) fn decode(
+    record: &impl Message,
+    partition: Partition,
+    types: &mut EventTypeInterner,
+    history: Option<&History>,
+) -> Decoded {
     let Some(fields) = record.headers().and_then(Fields::of) else { return Decoded::Foreign };
     let Some(position) = fields.position else { return Decoded::Foreign };
+    match position_of(header::POSITION, position).map(|at| record_history::compare(fields.history, at, history)) {
+        Ok(RecordHistory::Shared) | Err(_) => {}
+        Ok(RecordHistory::Lost) => return Decoded::Lost,
+        Ok(RecordHistory::Unknown(reason)) => return Decoded::Unreadable(reason),
+    }
     let mut read = || -> Result<LogEntry, String> {
         let position = position_of(header::POSITION, position)?;
         let (event_type, at) = (text(header::TYPE, fields.event_type)?, time_of(fields.time)?);
@@ -54,8 +69,6 @@ pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut Ev
         let stream_id = StreamId::new(subject).map_err(|error| invalid(header::SUBJECT, subject, error))?;
         let version = text(header::VERSION, fields.version)?;
         let version = version.parse().map_err(|error| invalid(header::VERSION, version, error))?;
-        let request_id = text(header::REQUEST_ID, fields.request_id)?;
-        let request_id = Uuid::try_parse(request_id).map_err(|error| invalid(header::REQUEST_ID, request_id, error))?;
         let traceparent = fields.traceparent.map(|value| text(header::TRACEPARENT, Some(value))).transpose()?;
         Ok(LogEntry::Event(RecordedEvent {
             position,
@@ -65,7 +78,7 @@ pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut Ev
             event_type: types.intern(event_type),
             payload: Bytes::copy_from_slice(record.payload().unwrap_or_default()),
             metadata: EventMetadata { traceparent: traceparent.map(Arc::from) },
-            request_id: RequestId::from_uuid(request_id),
+            request_id: request_id_of(fields.request_id)?,
             recorded_at: at,
         }))
     };
@@ -75,16 +88,25 @@ pub(crate) fn decode(record: &impl Message, partition: Partition, types: &mut Ev
     }
 }
 
-/// Decodes only what the search for the last event needs.
-pub(crate) fn summarize(record: &impl Message) -> RecordSummary {
+/// Decodes only what the search for the last event needs. A lost record counts as one of another program.
+pub(crate) fn summarize(record: &impl Message, history: Option<&History>) -> RecordSummary {
     let Some(fields) = record.headers().and_then(Fields::of) else { return RecordSummary::Foreign };
     let Some(position) = fields.position else { return RecordSummary::Foreign };
+    match position_of(header::POSITION, position).map(|at| record_history::compare(fields.history, at, history)) {
+        Ok(RecordHistory::Shared) => {}
+        Ok(RecordHistory::Lost) => return RecordSummary::Foreign,
+        Ok(RecordHistory::Unknown(reason)) | Err(reason) => return RecordSummary::Unreadable(reason),
+    }
     if fields.event_type == Some(WATERMARK_TYPE.as_bytes()) {
         let tail = fields.tail.and_then(|tail| std::str::from_utf8(tail).ok()).and_then(TailSummary::parse);
         return RecordSummary::Watermark(tail);
     }
-    match position_of(header::POSITION, position) {
-        Ok(position) => RecordSummary::Event(position),
+    let identity = || {
+        let position = position_of(header::POSITION, position)?;
+        Ok(EventIdentity { position, request_id: request_id_of(fields.request_id)? })
+    };
+    match identity() {
+        Ok(event) => RecordSummary::Event(event),
         Err(reason) => RecordSummary::Unreadable(reason),
     }
 }
@@ -104,6 +126,7 @@ struct Fields<'a> {
     position: Option<&'a [u8]>,
     version: Option<&'a [u8]>,
     request_id: Option<&'a [u8]>,
+    history: Option<&'a [u8]>,
     last_event: Option<&'a [u8]>,
     tail: Option<&'a [u8]>,
     traceparent: Option<&'a [u8]>,
@@ -126,6 +149,7 @@ impl<'a> Fields<'a> {
                 header::POSITION => &mut fields.position,
                 header::VERSION => &mut fields.version,
                 header::REQUEST_ID => &mut fields.request_id,
+                header::HISTORY => &mut fields.history,
                 header::LAST_EVENT => &mut fields.last_event,
                 header::TAIL => &mut fields.tail,
                 header::TRACEPARENT => &mut fields.traceparent,
@@ -149,6 +173,12 @@ fn position_of(name: &str, value: &[u8]) -> Result<Position, String> {
     let text = text(name, Some(value))?;
     let number: i64 = text.parse().map_err(|error| invalid(name, text, error))?;
     Position::from_i64(number).map_err(|error| invalid(name, text, error))
+}
+
+fn request_id_of(value: Option<&[u8]>) -> Result<RequestId, String> {
+    let text = text(header::REQUEST_ID, value)?;
+    let uuid = Uuid::try_parse(text).map_err(|error| invalid(header::REQUEST_ID, text, error))?;
+    Ok(RequestId::from_uuid(uuid))
 }
 
 fn time_of(value: Option<&[u8]>) -> Result<Timestamp, String> {
@@ -196,14 +226,14 @@ mod tests {
     }
 
     fn record(entry: &LogEntry, tail: Option<TailSummary>) -> OwnedMessage {
-        let encoded = encode(entry, "/test", tail).unwrap();
+        let encoded = encode(entry, "/test", None, tail).unwrap();
         message(encoded.key, encoded.payload, Some(encoded.headers))
     }
 
     #[test]
     fn decode_reverses_encode() {
         for entry in [event(), watermark()] {
-            let decoded = decode(&record(&entry, None), partition(), &mut EventTypeInterner::default());
+            let decoded = decode(&record(&entry, None), partition(), &mut EventTypeInterner::default(), None);
             assert!(matches!(&decoded, Decoded::Entry(read) if *read == entry), "{decoded:?}");
         }
     }
@@ -211,10 +241,11 @@ mod tests {
     #[test]
     fn a_summary_distinguishes_events_from_watermarks() {
         let tail = TailSummary { end_exclusive: 9, last_event: None };
-        assert_eq!(summarize(&record(&event(), None)), RecordSummary::Event(Position::from_i64(77).unwrap()));
-        assert_eq!(summarize(&record(&watermark(), Some(tail))), RecordSummary::Watermark(Some(tail)));
-        assert_eq!(summarize(&record(&watermark(), None)), RecordSummary::Watermark(None));
-        assert_eq!(summarize(&message(None, Some(b"x"), None)), RecordSummary::Foreign);
+        let LogEntry::Event(recorded) = event() else { unreachable!() };
+        assert_eq!(summarize(&record(&event(), None), None), RecordSummary::Event(recorded.identity()));
+        assert_eq!(summarize(&record(&watermark(), Some(tail)), None), RecordSummary::Watermark(Some(tail)));
+        assert_eq!(summarize(&record(&watermark(), None), None), RecordSummary::Watermark(None));
+        assert_eq!(summarize(&message(None, Some(b"x"), None), None), RecordSummary::Foreign);
     }
 
     /// Removes a header, or replaces its value.
@@ -237,21 +268,30 @@ mod tests {
         for name in all {
             for value in values {
                 let is_any_text_valid = name == header::TYPE && value.is_some_and(|value| value.is_ascii());
-                let decoded = decode(&changed(&event(), name, value), partition(), &mut EventTypeInterner::default());
+                let decoded =
+                    decode(&changed(&event(), name, value), partition(), &mut EventTypeInterner::default(), None);
                 match decoded {
                     Decoded::Unreadable(reason) => assert!(reason.contains(name), "{reason}"),
                     other => assert!(is_any_text_valid, "{name} as {value:?}: {other:?}"),
                 }
             }
         }
-        let decoded =
-            decode(&changed(&event(), header::POSITION, Some(b"7x")), partition(), &mut EventTypeInterner::default());
+        let decoded = decode(
+            &changed(&event(), header::POSITION, Some(b"7x")),
+            partition(),
+            &mut EventTypeInterner::default(),
+            None,
+        );
         assert!(
             matches!(&decoded, Decoded::Unreadable(reason) if reason.contains("ce_position is \"7x\"")),
             "{decoded:?}"
         );
-        let decoded =
-            decode(&changed(&watermark(), header::LAST_EVENT, None), partition(), &mut EventTypeInterner::default());
+        let decoded = decode(
+            &changed(&watermark(), header::LAST_EVENT, None),
+            partition(),
+            &mut EventTypeInterner::default(),
+            None,
+        );
         assert!(matches!(decoded, Decoded::Unreadable(_)), "{decoded:?}");
     }
 
@@ -262,7 +302,7 @@ mod tests {
             message(Some("key"), Some(b"payload"), Some(OwnedHeaders::new())),
             changed(&event(), header::POSITION, None),
         ] {
-            let decoded = decode(&record, partition(), &mut EventTypeInterner::default());
+            let decoded = decode(&record, partition(), &mut EventTypeInterner::default(), None);
             assert!(matches!(decoded, Decoded::Foreign), "{decoded:?}");
         }
     }

@@ -3,6 +3,7 @@
 use diptych_kernel::{
     RecordedEvent, Timestamp,
     ports::{LogEntry, PortError, PortResult},
+    vocabulary::HistoryId,
 };
 use rdkafka::message::{Header, OwnedHeaders};
 
@@ -44,12 +45,21 @@ pub(crate) fn check_time(entry: &LogEntry) -> PortResult<()> {
     time::is_in_range(at).then_some(()).ok_or_else(|| out_of_range(at))
 }
 
-/// Encodes an entry. `tail` is written into watermarks.
+/// Encodes an entry of a history. `tail` is written into watermarks.
 pub(crate) fn encode<'a>(
     entry: &'a LogEntry,
     source: &str,
+    history: Option<HistoryId>,
     tail: Option<TailSummary>,
 ) -> PortResult<EncodedRecord<'a>> {
+    let mut encoded = encode_entry(entry, source, tail)?;
+    if let Some(history) = history {
+        encoded.headers = with(encoded.headers, header::HISTORY, &history.to_string());
+    }
+    Ok(encoded)
+}
+
+fn encode_entry<'a>(entry: &'a LogEntry, source: &str, tail: Option<TailSummary>) -> PortResult<EncodedRecord<'a>> {
     match entry {
         LogEntry::Event(event) => encode_event(event, source),
         LogEntry::Watermark(partition, watermark) => {
@@ -99,7 +109,7 @@ fn common(source: &str, event_type: &str, id: &str, at: &str, position: &str) ->
         (header::TIME, at),
         (header::POSITION, position),
     ];
-    all.into_iter().fold(OwnedHeaders::new_with_capacity(11), |headers, (key, value)| with(headers, key, value))
+    all.into_iter().fold(OwnedHeaders::new_with_capacity(12), |headers, (key, value)| with(headers, key, value))
 }
 
 fn with(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {

@@ -14,6 +14,8 @@ pub(super) const SUBJECT: &str = "ce_subject";
 pub(super) const POSITION: &str = "ce_position";
 pub(super) const VERSION: &str = "ce_version";
 pub(super) const REQUEST_ID: &str = "ce_requestid";
+/// The history that the position belongs to.
+pub(super) const HISTORY: &str = "ce_history";
 pub(super) const LAST_EVENT: &str = "ce_lastevent";
 pub(super) const TAIL: &str = "ce_tail";
 pub(super) const TRACEPARENT: &str = "traceparent";

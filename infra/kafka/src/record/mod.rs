@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod header;
+mod record_history;
 mod tail_summary;
 mod time;
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::harness;
 
 fn end(next_offset: u64, last_event: Option<i64>) -> PartitionEnd {
-    PartitionEnd { next_offset: Offset(next_offset), last_event: last_event.map(harness::position) }
+    PartitionEnd { next_offset: Offset(next_offset), last_event: last_event.map(harness::identity) }
 }
 
 #[tokio::test]

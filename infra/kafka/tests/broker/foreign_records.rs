@@ -34,7 +34,7 @@ async fn a_foreign_record_is_skipped() {
     write_record(&servers, &config.topic, 1, &[("ce_type", Some(b"com.example.Other")), ("ce_id", None)]);
     log.append(&[harness::event(1, 70)]).await.unwrap();
     write_record(&servers, &config.topic, 1, &[("name", Some(b"\xff\x00"))]);
-    assert_eq!(log.ends().await.unwrap()[1].last_event, Some(harness::position(70)));
+    assert_eq!(log.ends().await.unwrap()[1].last_event, Some(harness::identity(70)));
 
     let mut consumer = log.join(&format!("foreign {}", Uuid::new_v4()), "ada").await.unwrap();
     let read = harness::read_until(&mut consumer, Offset(0), |read| !read.is_empty()).await;

@@ -66,6 +66,7 @@ fn group() -> String {
 fn long_session_config(servers: &str) -> KafkaConfig {
     let mut config = harness::config(servers);
     config.session_timeout = Duration::from_secs(60);
+    config.poll_interval_max = Duration::from_secs(60);
     config
 }
 
@@ -141,7 +142,7 @@ async fn a_start_discards_records_that_were_not_delivered() {
 async fn a_held_guard_delays_a_rebalance_for_revoke_wait_max_only() {
     let Some(servers) = harness::servers() else { return };
     let mut config = harness::config(&servers);
-    config.session_timeout = Duration::from_secs(10);
+    config.poll_interval_max = Duration::from_secs(10);
     config.revoke_wait_max = Duration::from_secs(4);
     let (log, group) = (harness::open(&config).await, group());
     let mut ada = Member::join(&log, &group, "ada").await;
@@ -227,7 +228,7 @@ async fn the_later_of_two_members_with_one_name_fences_the_earlier() {
         }
     };
     assert_eq!(error.remedy(), Remedy::Operator);
-    assert!(error.to_string().contains("give each member its own name"), "{error}");
+    assert!(error.to_string().contains("give each process its own name (--instance"), "{error}");
     let outcome = first.consumer.commit(&[(Partition::new(0), Offset(3))]).await.unwrap();
     assert_eq!(outcome, CommitOutcome::Fenced);
     second.poll().await;

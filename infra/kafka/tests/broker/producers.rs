@@ -101,7 +101,7 @@ async fn no_record_overtakes_one_that_the_brokers_refuse() {
     }
     // The log goes on with a new producer.
     log.append(&[harness::event(1, 1_000)]).await.unwrap();
-    assert_eq!(log.ends().await.unwrap()[1].last_event, Some(harness::position(1_000)));
+    assert_eq!(log.ends().await.unwrap()[1].last_event, Some(harness::identity(1_000)));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Creation and look-up of the topic.
 
-use diptych_kafka::{KafkaEventLog, ensure_topic};
+use diptych_kafka::{KafkaConfig, KafkaEventLog, ensure_topic};
 use diptych_kernel::{
     Partitions,
     ports::{Effect, EventLog, PortError, Remedy},
@@ -100,4 +100,50 @@ async fn an_unknown_property_is_named_without_its_value() {
     let error = KafkaEventLog::open(config).await.unwrap_err();
     assert_operator_error(&error, &["sasl.pasword"]);
     assert!(!error.to_string().contains("sesame"), "{error}");
+}
+
+/// Creates a topic that does not keep what the default configuration promises.
+async fn create_unsafe_topic(config: &KafkaConfig) {
+    let topic = NewTopic::new(&config.topic, i32::from(harness::PARTITIONS), TopicReplication::Fixed(1))
+        .set("min.insync.replicas", "1")
+        .set("retention.ms", "3600000")
+        .set("retention.bytes", "1000000")
+        .set("max.message.bytes", "1000")
+        .set("unclean.leader.election.enable", "true");
+    admin(&config.bootstrap_servers).create_topics([&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+}
+
+fn default_config(servers: &str) -> KafkaConfig {
+    KafkaConfig::new(servers, harness::config(servers).topic)
+}
+
+#[tokio::test]
+async fn an_existing_topic_that_is_unsafe_is_refused_with_every_reason_and_remedy() {
+    let Some(servers) = harness::servers() else { return };
+    let config = default_config(&servers);
+    create_unsafe_topic(&config).await;
+    let created = ensure_topic(&config, harness::partitions()).await.unwrap_err();
+    let opened = KafkaEventLog::open(config.clone()).await.unwrap_err();
+    let reasons = [
+        "1 copies of partition 0 (kafka.replication_factor: 3)",
+        "min.insync.replicas=1 (kafka.min_insync_replicas: 2)",
+        "unclean.leader.election.enable=true",
+        "retention.ms=3600000",
+        "retention.bytes=1000000",
+        "max.message.bytes=1000",
+        "kafka.allow_unsafe_topic",
+    ];
+    assert_operator_error(&created, &reasons);
+    assert_operator_error(&opened, &reasons);
+}
+
+#[tokio::test]
+async fn an_unsafe_topic_is_used_if_a_setting_allows_it() {
+    let Some(servers) = harness::servers() else { return };
+    let mut config = default_config(&servers);
+    create_unsafe_topic(&config).await;
+    config.allow_unsafe_topic = true;
+    ensure_topic(&config, harness::partitions()).await.unwrap();
+    let log = KafkaEventLog::open(config).await.unwrap();
+    log.append(&[harness::event(0, 1)]).await.unwrap();
 }

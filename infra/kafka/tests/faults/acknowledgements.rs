@@ -61,5 +61,5 @@ async fn a_raised_producer_epoch_ends_the_producer() {
     assert_eq!((error.effect(), error.remedy()), (Effect::Unknown, Remedy::Retry), "{error}");
     assert!(error.to_string().contains("epoch"), "{error}");
     log.append(&[harness::event(0, 2)]).await.unwrap();
-    assert_eq!(log.ends().await.unwrap()[0].last_event, Some(harness::position(2)));
+    assert_eq!(log.ends().await.unwrap()[0].last_event, Some(harness::identity(2)));
 }

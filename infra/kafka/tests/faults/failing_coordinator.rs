@@ -78,7 +78,11 @@ async fn a_commit_survives_a_rebalance_and_is_fenced_after_the_membership_ends()
 
 #[tokio::test]
 async fn unreachable_brokers_are_reported_and_reading_resumes() {
-    let (cluster, log) = cluster(|config| config.session_timeout = Duration::from_secs(30)).await;
+    let (cluster, log) = cluster(|config| {
+        config.session_timeout = Duration::from_secs(30);
+        config.poll_interval_max = config.session_timeout;
+    })
+    .await;
     let mut consumer = join_and_start_all(&log).await;
     cluster.broker_down(1).unwrap();
     let error = loop {
@@ -104,7 +108,11 @@ async fn unreachable_brokers_are_reported_and_reading_resumes() {
 /// after each error must not get all of them.
 #[tokio::test]
 async fn many_errors_in_a_row_are_reported_once() {
-    let (cluster, log) = cluster(|config| config.session_timeout = Duration::from_secs(30)).await;
+    let (cluster, log) = cluster(|config| {
+        config.session_timeout = Duration::from_secs(30);
+        config.poll_interval_max = config.session_timeout;
+    })
+    .await;
     let mut consumer = join_and_start_all(&log).await;
     cluster.broker_down(1).unwrap();
     while consumer.poll(10, harness::WAIT_MAX).await.is_ok() {}
@@ -121,4 +129,30 @@ async fn many_errors_in_a_row_are_reported_once() {
         }
     }
     assert!(failures.len() <= 2, "{failures:#?}");
+}
+
+#[tokio::test]
+async fn a_refused_session_timeout_is_raised_to_the_default_minimum_of_brokers() {
+    let (cluster, log) = cluster(|config| config.session_timeout = Duration::from_secs(2)).await;
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT;
+    cluster.request_errors(RDKafkaApiKey::JoinGroup, &[refusal]);
+    let mut consumer = log.join("group", "ada").await.unwrap();
+    assert_eq!(wait_for_assignment(&mut consumer).await, 0, "it is not an error");
+    assert_eq!(consumer.commit(&[(Partition::new(1), Offset(7))]).await.unwrap(), CommitOutcome::Committed);
+}
+
+#[tokio::test]
+async fn a_refused_session_timeout_that_brokers_allow_by_default_needs_an_operator() {
+    let (cluster, log) = cluster(|config| config.session_timeout = Duration::from_secs(6)).await;
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT;
+    cluster.request_errors(RDKafkaApiKey::JoinGroup, &[refusal; 100]);
+    let mut consumer = log.join("group", "ada").await.unwrap();
+    let error = loop {
+        match consumer.poll(10, harness::WAIT_MAX).await {
+            Err(error) => break error,
+            Ok(signal) => assert!(matches!(signal, LogSignal::Idle), "{signal:?}"),
+        }
+    };
+    assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Operator), "{error}");
+    assert!(error.to_string().contains("group.min.session.timeout.ms"), "{error}");
 }

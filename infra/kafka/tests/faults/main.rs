@@ -30,6 +30,7 @@ async fn cluster_of(brokers: i32, change: impl FnOnce(&mut KafkaConfig)) -> (Clu
     let mut config = harness::config(&cluster.bootstrap_servers());
     // The mock waits three seconds for further members before it assigns partitions to the first.
     config.session_timeout = Duration::from_secs(10);
+    config.poll_interval_max = config.session_timeout;
     config.append_wait_max = Duration::from_secs(5);
     config.request_timeout = Duration::from_secs(5);
     change(&mut config);

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kafka::{KafkaConfig, KafkaEventLog, ensure_topic};
 use diptych_kernel::{
-    EventMetadata, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    EventIdentity, EventMetadata, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp,
+    Version,
     ports::{Consumer, EventLog, LogEntry, LogRecord, LogSignal, Offset, Watermark},
 };
 use uuid::Uuid;
@@ -33,12 +34,13 @@ pub(crate) fn partitions() -> Partitions {
     Partitions::new(PARTITIONS).unwrap()
 }
 
-/// Configuration of a new topic on one broker, with the short session timeout that the conformance suite expects.
+/// Configuration of a new topic on one broker, with the short timeouts that the conformance suite expects.
 pub(crate) fn config(servers: &str) -> KafkaConfig {
     let mut config = KafkaConfig::new(servers, format!("test-{}", Uuid::new_v4()));
     config.replication_factor = 1;
     config.min_insync_replicas = 1;
     config.session_timeout = Duration::from_secs(2);
+    config.poll_interval_max = config.session_timeout;
     // Longer than the suite holds a guard, which is twenty times its `wait_max`.
     config.revoke_wait_max = Duration::from_millis(1_900);
     config
@@ -74,6 +76,12 @@ pub(crate) fn event(partition: u16, position: i64) -> LogEntry {
         request_id: RequestId::from_uuid(Uuid::from_u128(u128::from(position.unsigned_abs()))),
         recorded_at: Timestamp::from_micros(1_764_151_445_000_000 + position),
     })
+}
+
+/// The identity of [`event`].
+pub(crate) fn identity(number: i64) -> EventIdentity {
+    let request_id = RequestId::from_uuid(Uuid::from_u128(u128::from(number.unsigned_abs())));
+    EventIdentity { position: position(number), request_id }
 }
 
 pub(crate) fn watermark(partition: u16, position: i64, last_event: i64) -> LogEntry {

@@ -46,7 +46,7 @@ impl Writer {
         let ends: Vec<Option<Position>> = loop {
             // The brokers may be slow or without a leader for a moment.
             if let Ok(ends) = self.log.ends().await {
-                break ends.into_iter().map(|end| end.last_event).collect();
+                break ends.into_iter().map(|end| end.last_event.map(|event| event.position)).collect();
             }
         };
         let is_lost = |entry: &&LogEntry| Some(harness::position_of(entry)) > ends[entry.partition().index()];

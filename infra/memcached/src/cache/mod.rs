@@ -50,7 +50,7 @@ impl MemcachedViewCache {
     /// Outside a Tokio runtime with time and I/O enabled.
     pub async fn open(config: MemcachedConfig) -> PortResult<Self> {
         config.check()?;
-        let keys = Keys::new(&config.key_prefix);
+        let keys = Keys::new(&config.key_prefix, config.history);
         Ok(Self {
             servers: Servers::start(&config, &keys),
             keys,

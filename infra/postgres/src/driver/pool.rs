@@ -14,7 +14,14 @@ use diptych_kernel::ports::{PortError, PortResult};
 use tokio::time::Instant;
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{connection::ConnectionFactory, error::StatementError, pool_epoch::PoolEpoch, target::ConnectionTarget};
+use super::{
+    columns::SqlRow,
+    connection::ConnectionFactory,
+    error::StatementError,
+    known_history::{HISTORY_CHECK, KnownHistory},
+    pool_epoch::PoolEpoch,
+    target::ConnectionTarget,
+};
 use crate::config::PostgresConfig;
 
 /// A pool of connections, opened on demand. Clones share the same pool.
@@ -27,12 +34,14 @@ pub(crate) struct Pool {
     connect_timeout: Duration,
     cancelled_waits: Arc<AtomicU64>,
     pool_epoch: PoolEpoch,
+    history: KnownHistory,
 }
 
 impl Pool {
     pub(crate) fn new(
         config: &PostgresConfig,
         connections: ConnectionFactory,
+        history: KnownHistory,
         connections_max: usize,
     ) -> PortResult<Self> {
         let (cancelled_waits, pool_epoch) = (connections.cancelled_waits(), connections.pool_epoch());
@@ -56,10 +65,12 @@ impl Pool {
             connect_timeout: config.connect_timeout,
             cancelled_waits,
             pool_epoch,
+            history,
         })
     }
 
-    /// Borrows a connection of the current epoch.
+    /// Borrows a connection of the current epoch. One that is new has proved that the server has the events that this
+    /// process knows.
     pub(crate) async fn session(&self) -> Result<Session, StatementError> {
         loop {
             let object = self.pool.get().await.map_err(|error| StatementError::NotSent(self.pool_error(error)))?;
@@ -67,13 +78,18 @@ impl Pool {
                 drop(Object::take(object));
                 continue;
             }
-            return Ok(Session {
+            let is_new = Object::metrics(&object).recycle_count == 0;
+            let mut session = Session {
                 object: Some(object),
                 is_usable: true,
                 answer_timeout: self.answer_timeout,
                 cancelled_waits: Arc::clone(&self.cancelled_waits),
                 pool_epoch: self.pool_epoch.clone(),
-            });
+            };
+            if is_new && self.history.is_set() {
+                session.check_history(&self.history).await?;
+            }
+            return Ok(session);
         }
     }
 
@@ -116,6 +132,16 @@ impl Session {
         let rows = with_timeout(self.answer_timeout, object.query(&prepared, params)).await;
         self.is_usable = rows.as_ref().err().is_none_or(StatementError::leaves_connection_usable);
         rows.inspect_err(|error| self.advance_epoch_after(error))
+    }
+
+    /// Checks that the server has the history and the newest event that this process knows.
+    pub(crate) async fn check_history(&mut self, known: &KnownHistory) -> Result<(), StatementError> {
+        let asked_for = known.newest_position();
+        let rows = self.query(HISTORY_CHECK, &[&asked_for.as_i64()]).await?;
+        let checked = known.check(asked_for, SqlRow::first(&rows)?);
+        self.is_usable &= checked.is_ok();
+        // A failed check concerns the server, and nothing was sent to it for the caller.
+        checked.map_err(|error| StatementError::NotSent(error.into_read_error()))
     }
 
     fn advance_epoch_after(&self, error: &StatementError) {

@@ -9,9 +9,11 @@ use diptych_kernel::{
 use tokio_postgres::types::ToSql;
 
 use super::{receipts::RequestReceipts, resources::StoreResources};
-use crate::driver::{Session, SqlRow, StatementError, Uuid, corrupt_data};
+use crate::driver::{KnownEvent, Session, SqlRow, StatementError, Uuid, corrupt_data};
 
 const APPEND: &str = include_str!("../../queries/append.sql");
+const SUSPEND: &str = include_str!("../../queries/suspend_appends.sql");
+const SUSPENSION: &str = include_str!("../../queries/suspension.sql");
 const REJECTION_REASONS: &str = include_str!("../../queries/rejection_reasons.sql");
 
 /// Maximum number of attempts for a batch that is rejected without a reason that is found afterwards: the obstacle is
@@ -30,6 +32,7 @@ pub(super) async fn append(
         match batch.insert(&mut session).await {
             Ok(Some(stored)) => {
                 resources.notifications.appended(stored.first_position.plus(batch.last_ordinal()));
+                resources.history.record_all(batch.newest_event(&stored));
                 return Ok(AppendOutcome::Committed(batch.receipts(&stored)));
             }
             Ok(None) => {}
@@ -40,10 +43,27 @@ pub(super) async fn append(
         if let Some(rejected) = batch.rejection_reasons(&mut session).await.map_err(StatementError::into_read_error)? {
             return Ok(rejected);
         }
+        check_not_suspended(&mut session).await.map_err(StatementError::into_read_error)?;
     }
     Err(PortError::not_done(format!(
         "a batch was rejected {ATTEMPTS_MAX} times, each time for a reason that was gone when it was looked up"
     )))
+}
+
+/// Stops all appends until an operator acts.
+pub(super) async fn suspend(resources: &StoreResources, reason: &str) -> PortResult<()> {
+    let suspended = async { resources.writers.session().await?.write(SUSPEND, &[&reason]).await };
+    suspended.await.map_err(StatementError::into_write_error)?;
+    Ok(())
+}
+
+/// Fails if an operator must act before anything is stored.
+async fn check_not_suspended(session: &mut Session) -> Result<(), StatementError> {
+    let rows = session.query(SUSPENSION, &[]).await?;
+    match SqlRow::first(&rows)?.get::<Option<&str>>("suspended_because")? {
+        Some(reason) => Err(PortError::operator(reason.to_owned()).into()),
+        None => Ok(()),
+    }
 }
 
 /// A batch as the array parameters of the statement.
@@ -85,6 +105,12 @@ impl<'a> AppendBatch<'a> {
     fn last_ordinal(&self) -> u32 {
         // `validate` has checked that the events of a batch can be numbered by ordinals.
         u32::try_from(self.events.ordinals.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// The last event of a stored batch.
+    fn newest_event(&self, stored: &StoredBatch) -> Option<KnownEvent> {
+        let request_id = self.units.last()?.request_id;
+        Some(KnownEvent { position: stored.first_position.plus(self.last_ordinal()), request_id })
     }
 
     /// Inserts the batch. Returns `None` if it conflicts with what is stored.

@@ -6,7 +6,7 @@ use diptych_kernel::{
 };
 
 use super::{receipts::RequestReceipts, resources::StoreResources};
-use crate::driver::{SqlRow, StatementError, Uuid, corrupt_data};
+use crate::driver::{KnownEvent, SqlRow, StatementError, Uuid, corrupt_data};
 
 const LOAD: &str = include_str!("../../queries/load.sql");
 
@@ -63,6 +63,7 @@ async fn try_load(
         sort_and_check(slice, stream.known_version)?;
     }
     resources.durability.ensure_durable(&mut session, last_position).await?;
+    resources.history.record_all(KnownEvent::newest(slices.iter().flat_map(|slice| &slice.events)));
     Ok(Loaded { streams: slices, requests: receipts.into_requests() })
 }
 

@@ -7,7 +7,7 @@ use diptych_kernel::{
 use tokio_postgres::types::ToSql;
 
 use super::resources::StoreResources;
-use crate::driver::{SqlRow, StatementError, Time, corrupt_data};
+use crate::driver::{KnownEvent, SqlRow, StatementError, Time, corrupt_data};
 
 const READ_AFTER: &str = include_str!("../../queries/read_after.sql");
 const READ_PARTITION_AFTER: &str = include_str!("../../queries/read_partition_after.sql");
@@ -26,6 +26,9 @@ pub(super) async fn all_after(
         TailPage::read(&session.query(READ_AFTER, &params).await?)
     };
     let page = page.await.map_err(StatementError::into_read_error)?;
+    if let Some(newest) = KnownEvent::newest(&page.events) {
+        resources.history.record_unconfirmed(newest);
+    }
     resources.horizon.observe(&resources.readers, page.horizon_exclusive, page.is_held_back(limit)).await;
     let read_at = page.complete_at();
     let complete_up_to = page.events.last().map_or(cursor_exclusive, |event| event.position);
@@ -49,6 +52,7 @@ pub(super) async fn partition_after(
         let page = TailPage::read(&rows)?;
         let last_position = page.events.last().map_or(Position::START, |event| event.position);
         resources.durability.ensure_durable(&mut session, last_position).await?;
+        resources.history.record_all(KnownEvent::newest(&page.events));
         let last_below_horizon = Position::from_i64(last_below_horizon.unwrap_or_default()).map_err(corrupt_data)?;
         Ok((page, last_below_horizon))
     };
@@ -77,6 +81,7 @@ pub(super) async fn stream_after(
         let events = rows.iter().map(|row| SqlRow(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
         let last_position = events.last().map_or(Position::START, |event| event.position);
         resources.durability.ensure_durable(&mut session, last_position).await?;
+        resources.history.record_all(KnownEvent::newest(&events));
         Ok(events)
     };
     events.await.map_err(StatementError::into_read_error)

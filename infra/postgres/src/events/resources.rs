@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use diptych_kernel::Partitions;
+use diptych_kernel::{Partitions, vocabulary::Installation};
 use parking_lot::Mutex;
 
 use super::{durability::DurabilityTracker, horizon::HorizonMonitor, retention::RetentionClock};
-use crate::{driver::Pool, notifications::AppendNotifications};
+use crate::{
+    driver::{KnownHistory, Pool},
+    notifications::AppendNotifications,
+};
 
 pub(super) struct StoreResources {
     pub(super) partitions: Partitions,
+    pub(super) installation: Installation,
+    /// The newest event that is known to be committed. New connections are compared with it.
+    pub(super) history: KnownHistory,
     pub(super) request_partition_interval: Duration,
     pub(super) event_segment_bytes: usize,
     pub(super) writers: Pool,

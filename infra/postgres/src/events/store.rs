@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use diptych_kernel::{
     Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+    vocabulary::Installation,
 };
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::PostgresConfig,
-    driver::{ConnectionFactory, Pool},
+    driver::{ConnectionFactory, KnownHistory, Pool},
     notifications::AppendNotifications,
     schema,
 };
@@ -49,11 +50,14 @@ impl PostgresEventStore {
     /// Those of [`open`](Self::open).
     pub async fn open_with_clock(config: PostgresConfig, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let connections = ConnectionFactory::new(&config)?;
-        let pool = |connections_max| Pool::new(&config, connections.clone(), connections_max);
+        let history = KnownHistory::new(config.synchronous_standby_required);
+        let pool = |connections_max| Pool::new(&config, connections.clone(), history.clone(), connections_max);
         let (writers, readers) = (pool(config.write_connections_max)?, pool(config.read_connections_max)?);
-        let partitions = schema::check(&readers).await?;
+        let installation = schema::check(&readers, &history).await?;
         let resources = StoreResources {
-            partitions,
+            partitions: installation.partitions,
+            installation,
+            history,
             request_partition_interval: config.request_partition_interval,
             event_segment_bytes: config.event_segment_bytes,
             writers,
@@ -65,6 +69,24 @@ impl PostgresEventStore {
             unreported_forgotten: Default::default(),
         };
         Ok(Self { resources: Arc::new(resources) })
+    }
+
+    /// The installation that the database belongs to.
+    #[must_use]
+    pub fn installation(&self) -> &Installation {
+        &self.resources.installation
+    }
+
+    /// The position below which all positions are assigned: the next event gets this one or a larger one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn next_position(&self) -> PortResult<Position> {
+        schema::next_position(&self.resources.readers).await
+    }
+
+    pub(crate) fn known_history(&self) -> &KnownHistory {
+        &self.resources.history
     }
 
     /// The oldest open transaction of the whole server that has written: readers see nothing that was committed after
@@ -95,6 +117,10 @@ impl EventStore for PostgresEventStore {
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         validate::validate(units)?;
         append::append(&self.resources, units, snapshots).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        append::suspend(&self.resources, reason).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

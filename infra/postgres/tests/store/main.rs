@@ -11,6 +11,7 @@ mod bare_insert;
 mod durability;
 mod event_segments;
 mod failures;
+mod history;
 mod hosts;
 mod notifications;
 mod plans;

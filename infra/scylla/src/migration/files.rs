@@ -17,8 +17,15 @@ pub(super) struct Migration {
 }
 
 /// All migrations in the order of their versions.
-pub(super) const MIGRATIONS: [Migration; 1] =
-    [Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") }];
+pub(super) const MIGRATIONS: [Migration; 3] = [
+    Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") },
+    Migration {
+        version: 2,
+        name: "0002_installation_history",
+        text: include_str!("../../migrations/0002_installation_history.cql"),
+    },
+    Migration { version: 3, name: "0003_datacenter", text: include_str!("../../migrations/0003_datacenter.cql") },
+];
 
 impl Migration {
     pub(super) fn statements(&self) -> Vec<String> {

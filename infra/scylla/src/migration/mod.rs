@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use diptych_kernel::{
     Partitions,
     ports::{PortError, PortResult},
+    vocabulary::Installation,
 };
 use files::{MIGRATIONS, Migration};
 
-use crate::{config::ScyllaConfig, connection::Connection};
+use crate::{config::ScyllaConfig, connection::Connection, history};
 
 pub(crate) use schema::Schema;
 
@@ -26,27 +27,32 @@ pub struct MigrationReport {
 }
 
 /// Creates the keyspace if it is missing, migrates its schema, and returns when all nodes agree on it. The number of
-/// partitions is recorded by the first call, and never changes.
+/// partitions and the data centre of the requests are recorded by the first call, and never change; so is the history of
+/// the installation, which only [`rebase`](crate::rebase) changes.
 ///
 /// Can be called by several processes at once, and again after any failure. An existing keyspace keeps its replication.
 ///
 /// # Errors
 /// When nodes cannot be reached or do not agree in time, or another process holds the lock for too long: a retry helps.
 /// For an operator: when the settings are invalid or refused by the server, there are fewer nodes than replicas, an
-/// applied migration was changed since, the schema is newer than this program, or the installation has another number
-/// of partitions.
-pub async fn migrate(config: &ScyllaConfig, partitions: Partitions) -> PortResult<MigrationReport> {
+/// applied migration was changed since, the schema is newer than this program, or the keyspace is of another installation
+/// or for another data centre.
+pub async fn migrate(config: &ScyllaConfig, installation: &Installation) -> PortResult<MigrationReport> {
+    let partitions = installation.partitions;
     let connection = Connection::open(config).await?;
     let schema = Schema::new(&connection, &config.keyspace);
     schema.create_keyspace(config).await?;
     connection.use_keyspace(config).await?;
     schema.create_migration_tables().await?;
-    if is_up_to_date(&schema, partitions).await? {
-        return Ok(MigrationReport { applied: 0, version: newest() });
-    }
-    let mut lock = schema.lock().await?;
-    let applied = apply(&schema, &mut lock, partitions).await;
-    lock.release(applied).await
+    let report = if is_up_to_date(&schema, partitions).await? {
+        MigrationReport { applied: 0, version: newest() }
+    } else {
+        let mut lock = schema.lock().await?;
+        let applied = apply(&schema, &mut lock, partitions).await;
+        lock.release(applied).await?
+    };
+    history::claim(&connection, &config.keyspace, installation).await?;
+    Ok(report)
 }
 
 /// Checks that this program can use the keyspace. Returns its number of partitions.
@@ -65,9 +71,13 @@ pub(crate) async fn check(connection: &Connection, keyspace: &str) -> PortResult
             newest()
         )));
     }
-    schema.partitions().await?.ok_or_else(|| {
-        PortError::operator(format!("the migration of keyspace {keyspace} is incomplete: run `diptych migrate`"))
-    })
+    let (Some(partitions), Some(datacenter)) = (schema.partitions().await?, schema.datacenter().await?) else {
+        return Err(PortError::operator(format!(
+            "the migration of keyspace {keyspace} is incomplete: run `diptych migrate`"
+        )));
+    };
+    schema.check_datacenter(datacenter.as_deref())?;
+    Ok(partitions)
 }
 
 /// Returns whether there is nothing to migrate.
@@ -76,10 +86,12 @@ async fn is_up_to_date(schema: &Schema<'_>, partitions: Partitions) -> PortResul
     if !missing(schema.keyspace(), &applied)?.is_empty() {
         return Ok(false);
     }
-    match schema.partitions().await? {
-        Some(stored) => check_partitions(schema.keyspace(), stored, partitions).map(|()| true),
-        None => Ok(false),
-    }
+    let (Some(stored), Some(datacenter)) = (schema.partitions().await?, schema.datacenter().await?) else {
+        return Ok(false);
+    };
+    check_partitions(schema.keyspace(), stored, partitions)?;
+    schema.check_datacenter(datacenter.as_deref())?;
+    Ok(true)
 }
 
 async fn apply(
@@ -102,6 +114,13 @@ async fn apply(
         None => {
             lock.renew().await?;
             schema.set_partitions(partitions).await?;
+        }
+    }
+    match schema.datacenter().await? {
+        Some(recorded) => schema.check_datacenter(recorded.as_deref())?,
+        None => {
+            lock.renew().await?;
+            schema.set_datacenter().await?;
         }
     }
     Ok(MigrationReport { applied: missing.len(), version: newest() })

@@ -16,7 +16,7 @@ use scylla::{
 };
 
 use super::{files::Migration, lock::SchemaLock};
-use crate::{config::ScyllaConfig, connection::Connection, cql, error};
+use crate::{config::ScyllaConfig, connection::Connection, cql, datacenter, error};
 
 /// Timeout of one change on the server: much longer than that of a read. After it the nodes agree on the schema twice;
 /// all of this takes less than the lock's time to live.
@@ -169,6 +169,30 @@ impl<'a> Schema<'a> {
         let Some((count,)) = rows.first() else { return Ok(None) };
         let partitions = u16::try_from(*count).ok().and_then(|count| Partitions::new(count).ok());
         partitions.map(Some).ok_or_else(|| error::corrupt_data(format_args!("{count} partitions")))
+    }
+
+    /// The recorded data centre: `Some(None)` for all of them; `None` if nothing is recorded.
+    pub(super) async fn datacenter(&self) -> PortResult<Option<Option<String>>> {
+        if !self.tables().await?.contains("installation_datacenter") {
+            return Ok(None);
+        }
+        let select = self.connection.prepare(include_str!("../../queries/schema/datacenter.cql")).await?;
+        let rows: Vec<(Option<String>,)> = self.connection.read("reading the data centre", &select, ()).await?;
+        let recorded = rows.into_iter().next().and_then(|(datacenter,)| datacenter);
+        Ok(recorded.map(|datacenter| Some(datacenter).filter(|datacenter| !datacenter.is_empty())))
+    }
+
+    /// Records the data centre of the requests; an empty text stands for all of them.
+    pub(super) async fn set_datacenter(&self) -> PortResult<()> {
+        let insert = self.connection.prepare(include_str!("../../queries/schema/set_datacenter.cql")).await?;
+        let datacenter = self.connection.datacenter().unwrap_or_default();
+        self.connection.execute("recording the data centre", &insert, (datacenter,)).await.map(|_| ())
+    }
+
+    /// Checks that the requests of this process go to the recorded data centre.
+    pub(super) fn check_datacenter(&self, recorded: Option<&str>) -> PortResult<()> {
+        let (used, is_only) = (self.connection.datacenter(), self.connection.has_one_datacenter());
+        datacenter::check_recorded(self.keyspace, recorded, used, is_only)
     }
 
     pub(super) async fn set_partitions(&self, partitions: Partitions) -> PortResult<()> {

@@ -8,7 +8,10 @@ use diptych_kernel::{
     ports::{Offset, Parked, PortResult, Progress, ProgressUpdate},
 };
 
-use super::{table::ProgressTable, view_group::SEPARATOR};
+use super::{
+    table::{LOAD, ProgressTable},
+    view_group::SEPARATOR,
+};
 use crate::{connection::Connection, error};
 
 /// The column `saved`: time of the save, position, `as_of`, offset, and id, version and reason of each parked stream.
@@ -79,6 +82,14 @@ fn parked_stream((stream_id, version, reason): (String, i64, String)) -> PortRes
 }
 
 impl ProgressTable {
+    /// Reads the newest position of all progress; the start if there is none.
+    pub(crate) async fn newest_position(connection: &Connection) -> PortResult<Position> {
+        let load = connection.prepare(LOAD).await?;
+        let rows: Vec<ProgressColumns> = connection.read("loading progress", &load, ()).await?;
+        let newest = rows.into_iter().filter_map(|(_, _, saved)| Some(saved?.1)).max();
+        newest.map_or(Ok(Position::START), |newest| Position::from_i64(newest).map_err(error::corrupt_data))
+    }
+
     /// Loads all progress, as it is little, and rows cannot be selected by a single one of their views.
     pub(crate) async fn load(&self, connection: &Connection, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
         if views.is_empty() {

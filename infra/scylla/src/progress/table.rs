@@ -7,6 +7,8 @@ use scylla::statement::prepared::PreparedStatement;
 use super::{conflict_checks::ConflictChecks, save_clock::SaveClock};
 use crate::connection::Connection;
 
+pub(super) const LOAD: &str = include_str!("../../queries/progress/load.cql");
+
 pub(crate) struct ProgressTable {
     pub(super) load: PreparedStatement,
     pub(super) load_partitions: PreparedStatement,
@@ -18,7 +20,7 @@ pub(crate) struct ProgressTable {
 impl ProgressTable {
     pub(crate) async fn prepare(connection: &Connection) -> PortResult<Self> {
         let (load, load_partitions, save) = try_join!(
-            connection.prepare(include_str!("../../queries/progress/load.cql")),
+            connection.prepare(LOAD),
             connection.prepare(include_str!("../../queries/progress/load_partitions.cql")),
             connection.prepare(include_str!("../../queries/progress/save.cql")),
         )?;

@@ -8,6 +8,7 @@
 
 mod cells;
 mod faulty;
+mod history;
 mod migration;
 mod rules;
 mod saves;

@@ -3,16 +3,17 @@
 use diptych_kernel::{
     Partitions,
     ports::{Effect, PortError, Remedy},
+    vocabulary::Installation,
 };
 use diptych_scylla::{MigrationReport, ScyllaConfig, ScyllaViewStore, migrate};
 use futures::future::join_all;
 
-use crate::test_env::{RawSession, fresh_config, partitions, remove};
+use crate::test_env::{RawSession, fresh_config, installation, remove};
 
 /// Opens the store in both ways, which must give the same error.
 async fn open(config: &ScyllaConfig) -> Result<ScyllaViewStore, PortError> {
-    let with_stored = ScyllaViewStore::open_with_stored_partitions(config.clone()).await;
-    let opened = ScyllaViewStore::open(config.clone(), partitions()).await;
+    let with_stored = ScyllaViewStore::open_with_stored_installation(config.clone()).await;
+    let opened = ScyllaViewStore::open(config.clone(), installation()).await;
     let message = |result: &Result<_, PortError>| result.as_ref().err().map(ToString::to_string);
     assert_eq!(message(&with_stored), message(&opened));
     opened
@@ -31,12 +32,13 @@ fn assert_operator_error<T>(result: Result<T, PortError>, texts: &[&str]) {
 #[tokio::test]
 async fn a_migrated_keyspace_is_checked() {
     let Some(config) = fresh_config() else { return };
-    let first = migrate(&config, partitions()).await.unwrap();
-    assert_eq!(first, MigrationReport { applied: 1, version: 1 });
+    let first = migrate(&config, installation()).await.unwrap();
+    assert_eq!(first, MigrationReport { applied: 3, version: 3 });
     let session = RawSession::in_keyspace(&config).await;
     migrating_again_changes_nothing(&config, &session).await;
     the_number_of_partitions_never_changes(&config).await;
     the_stored_number_of_partitions_is_used(&config, &session).await;
+    another_data_centre_than_the_recorded_one_is_refused(&config, &session).await;
     a_changed_migration_is_refused(&config, &session).await;
     a_newer_schema_is_refused(&config, &session).await;
     a_crashed_lock_holder_is_waited_for(&config, &session).await;
@@ -45,8 +47,8 @@ async fn a_migrated_keyspace_is_checked() {
 }
 
 async fn migrating_again_changes_nothing(config: &ScyllaConfig, session: &RawSession) {
-    let again = migrate(config, partitions()).await.unwrap();
-    assert_eq!(again, MigrationReport { applied: 0, version: 1 });
+    let again = migrate(config, installation()).await.unwrap();
+    assert_eq!(again, MigrationReport { applied: 0, version: 3 });
     open(config).await.unwrap();
     let replication =
         format!("SELECT replication['class'] FROM system_schema.keyspaces WHERE keyspace_name = '{}'", config.keyspace);
@@ -55,27 +57,44 @@ async fn migrating_again_changes_nothing(config: &ScyllaConfig, session: &RawSes
 }
 
 async fn the_number_of_partitions_never_changes(config: &ScyllaConfig) {
-    let others = Partitions::new(17).unwrap();
+    let others = &Installation { partitions: Partitions::new(17).unwrap(), ..installation().clone() };
     assert_operator_error(migrate(config, others).await, &["16 partitions", "17 are configured"]);
     assert_operator_error(ScyllaViewStore::open(config.clone(), others).await, &["16 partitions", "17 are configured"]);
 }
 
 /// The query service uses it, as it has no write database that stores it.
 async fn the_stored_number_of_partitions_is_used(config: &ScyllaConfig, session: &RawSession) {
-    assert_eq!(ScyllaViewStore::open_with_stored_partitions(config.clone()).await.unwrap().partitions(), partitions());
+    assert_eq!(
+        ScyllaViewStore::open_with_stored_installation(config.clone()).await.unwrap().installation(),
+        installation()
+    );
     for invalid in [0, -1, 257] {
         session.run(&format!("UPDATE installation SET partitions = {invalid} WHERE id = 0")).await;
         let expected = format!("{invalid} partitions");
         assert_operator_error(
-            ScyllaViewStore::open_with_stored_partitions(config.clone()).await,
+            ScyllaViewStore::open_with_stored_installation(config.clone()).await,
             &[&expected, "changed by another program"],
         );
     }
     session.run("UPDATE installation SET partitions = 16 WHERE id = 0").await;
 }
 
+async fn another_data_centre_than_the_recorded_one_is_refused(config: &ScyllaConfig, session: &RawSession) {
+    let local: Vec<(String,)> = session.rows("SELECT data_center FROM system.local").await;
+    let recorded: Vec<(String,)> = session.rows("SELECT datacenter FROM installation_datacenter").await;
+    assert_eq!(recorded, local);
+    session.run("UPDATE installation_datacenter SET datacenter = 'atlantis' WHERE id = 0").await;
+    let expected = ["LOCAL_QUORUM in data centre atlantis", local[0].0.as_str(), "scylla.datacenter"];
+    assert_operator_error(open(config).await, &expected);
+    assert_operator_error(migrate(config, installation()).await, &expected);
+    session.run("DELETE FROM installation_datacenter WHERE id = 0").await;
+    assert_operator_error(open(config).await, &["is incomplete", "run `diptych migrate`"]);
+    migrate(config, installation()).await.unwrap();
+}
+
 async fn a_changed_migration_is_refused(config: &ScyllaConfig, session: &RawSession) {
-    let checksum: Vec<(String,)> = session.rows("SELECT checksum FROM schema_migrations").await;
+    let checksum: Vec<(String,)> =
+        session.rows("SELECT checksum FROM schema_migrations WHERE part = 'views' AND version = 1").await;
     let set = async |checksum: &str| {
         let update =
             format!("UPDATE schema_migrations SET checksum = '{checksum}' WHERE part = 'views' AND version = 1");
@@ -83,7 +102,7 @@ async fn a_changed_migration_is_refused(config: &ScyllaConfig, session: &RawSess
     };
     set("abc").await;
     assert_operator_error(
-        migrate(config, partitions()).await,
+        migrate(config, installation()).await,
         &["0001_progress", "abc", &checksum[0].0, "must not change"],
     );
     set(&checksum[0].0).await;
@@ -91,11 +110,11 @@ async fn a_changed_migration_is_refused(config: &ScyllaConfig, session: &RawSess
 
 async fn a_newer_schema_is_refused(config: &ScyllaConfig, session: &RawSession) {
     session
-        .run("INSERT INTO schema_migrations (part, version, name, checksum) VALUES ('views', 2, '0002_later', 'abc')")
+        .run("INSERT INTO schema_migrations (part, version, name, checksum) VALUES ('views', 4, '0004_later', 'abc')")
         .await;
-    assert_operator_error(migrate(config, partitions()).await, &["schema 2", "newer"]);
-    assert_operator_error(open(config).await, &["schema 2", "newer"]);
-    session.run("DELETE FROM schema_migrations WHERE part = 'views' AND version = 2").await;
+    assert_operator_error(migrate(config, installation()).await, &["schema 4", "newer"]);
+    assert_operator_error(open(config).await, &["schema 4", "newer"]);
+    session.run("DELETE FROM schema_migrations WHERE part = 'views' AND version = 4").await;
 }
 
 /// Migrations wait for a crashed holder until its lock expires, and no longer.
@@ -103,17 +122,17 @@ async fn a_crashed_lock_holder_is_waited_for(config: &ScyllaConfig, session: &Ra
     session.run("DELETE FROM schema_migrations WHERE part = 'views'").await;
     let begin = tokio::time::Instant::now();
     session.run("INSERT INTO schema_lock (part, holder) VALUES ('views', uuid()) IF NOT EXISTS USING TTL 2").await;
-    let migrated = migrate(config, partitions()).await.unwrap();
-    assert_eq!(migrated.applied, 1);
+    let migrated = migrate(config, installation()).await.unwrap();
+    assert_eq!(migrated.applied, 3);
     assert!(begin.elapsed().as_millis() >= 1_000, "the migration did not wait for the lock");
 }
 
 #[tokio::test]
 async fn concurrent_migrations_are_applied_once() {
     let Some(config) = fresh_config() else { return };
-    let migrated = join_all((0..4).map(|_| migrate(&config, partitions()))).await;
+    let migrated = join_all((0..4).map(|_| migrate(&config, installation()))).await;
     let applied: usize = migrated.iter().map(|migrated| migrated.as_ref().unwrap().applied).sum();
-    assert_eq!(applied, 1, "{migrated:?}");
+    assert_eq!(applied, 3, "{migrated:?}");
     open(&config).await.unwrap();
     let locks: Vec<(String,)> = RawSession::in_keyspace(&config).await.rows("SELECT part FROM schema_lock").await;
     assert_eq!(locks, [], "the lock is released");
@@ -132,7 +151,7 @@ async fn a_keyspace_that_is_not_migrated_cannot_be_opened() {
     session.run(&format!("CREATE KEYSPACE {} WITH replication = {replication}", config.keyspace)).await;
     assert_operator_error(open(&config).await, &[&config.keyspace, "run `diptych migrate`"]);
 
-    migrate(&config, partitions()).await.unwrap();
+    migrate(&config, installation()).await.unwrap();
     let session = RawSession::in_keyspace(&config).await;
     session.run("DELETE FROM installation WHERE id = 0").await;
     assert_operator_error(open(&config).await, &["is incomplete", "run `diptych migrate`"]);
@@ -140,8 +159,8 @@ async fn a_keyspace_that_is_not_migrated_cannot_be_opened() {
     assert_operator_error(open(&config).await, &["schema 0", "older", "run `diptych migrate`"]);
 
     // Existing tables do not disturb a migration that starts again.
-    let again = migrate(&config, partitions()).await.unwrap();
-    assert_eq!(again.applied, 1);
+    let again = migrate(&config, installation()).await.unwrap();
+    assert_eq!(again.applied, 3);
     open(&config).await.unwrap();
     remove(&config).await;
 }
@@ -150,17 +169,17 @@ async fn a_keyspace_that_is_not_migrated_cannot_be_opened() {
 async fn more_replicas_than_nodes_are_refused() {
     let Some(config) = fresh_config() else { return };
     let many = ScyllaConfig { replication_factor: 200, ..config.clone() };
-    assert_operator_error(migrate(&many, partitions()).await, &["replication_factor is 200"]);
+    assert_operator_error(migrate(&many, installation()).await, &["replication_factor is 200"]);
     let elsewhere = ScyllaConfig { datacenter: Some("atlantis".into()), ..config.clone() };
-    assert_operator_error(migrate(&elsewhere, partitions()).await, &["atlantis"]);
-    migrate(&config, partitions()).await.unwrap();
+    assert_operator_error(migrate(&elsewhere, installation()).await, &["atlantis"]);
+    migrate(&config, installation()).await.unwrap();
     assert_operator_error(open(&elsewhere).await, &["atlantis"]);
 
     // In the existing data centre.
     let session = RawSession::new(&config).await;
     let local: Vec<(String,)> = session.rows("SELECT data_center FROM system.local").await;
     let here = ScyllaConfig { datacenter: Some(local[0].0.clone()), ..fresh_config().unwrap() };
-    migrate(&here, partitions()).await.unwrap();
+    migrate(&here, installation()).await.unwrap();
     open(&here).await.unwrap();
     remove(&here).await;
     remove(&config).await;
@@ -170,7 +189,7 @@ async fn more_replicas_than_nodes_are_refused() {
 async fn an_unreachable_server_is_named_and_may_be_retried() {
     // No server listens on this port.
     let config = ScyllaConfig::new(vec!["127.0.0.1:1".into()], "diptych");
-    for error in [open(&config).await.err(), migrate(&config, partitions()).await.err()] {
+    for error in [open(&config).await.err(), migrate(&config, installation()).await.err()] {
         let error = error.unwrap();
         assert_eq!((error.effect(), error.remedy()), (Effect::None, Remedy::Retry), "{error}");
         for part in ["127.0.0.1:1", "scylla.contact_points", "keyspace diptych"] {
@@ -183,5 +202,5 @@ async fn an_unreachable_server_is_named_and_may_be_retried() {
 async fn invalid_settings_are_reported_before_connecting() {
     let config = ScyllaConfig { keyspace: "No Such".into(), ..ScyllaConfig::new(Vec::new(), "") };
     assert_operator_error(open(&config).await, &["contact_points", "No Such"]);
-    assert_operator_error(migrate(&config, partitions()).await, &["contact_points", "No Such"]);
+    assert_operator_error(migrate(&config, installation()).await, &["contact_points", "No Such"]);
 }

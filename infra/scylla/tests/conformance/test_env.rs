@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{Row, RowWrite},
     testing::TestEnv,
+    vocabulary::Installation,
 };
 use diptych_scylla::{ScyllaConfig, ScyllaViewStore, migrate};
 use scylla::{
@@ -30,6 +31,12 @@ const HANDLES: usize = 3;
 
 pub(crate) fn partitions() -> Partitions {
     Partitions::new(16).unwrap()
+}
+
+/// The installation of all tests.
+pub(crate) fn installation() -> &'static Installation {
+    static INSTALLATION: LazyLock<Installation> = LazyLock::new(|| Installation::new(partitions()));
+    &INSTALLATION
 }
 
 pub(crate) fn view(name: &'static str) -> ViewId {
@@ -102,7 +109,7 @@ impl ScyllaTestEnv {
     /// Returns `None` without a server.
     pub(crate) async fn new() -> Option<Self> {
         let config = fresh_config()?;
-        migrate(&config, partitions()).await.unwrap();
+        migrate(&config, installation()).await.unwrap();
         Some(Self { config, handles: Default::default(), next: AtomicUsize::new(0) })
     }
 
@@ -116,7 +123,7 @@ impl TestEnv for ScyllaTestEnv {
 
     async fn handle(&self) -> Arc<ScyllaViewStore> {
         let handle = &self.handles[self.next.fetch_add(1, Ordering::Relaxed) % HANDLES];
-        let open = async || Arc::new(ScyllaViewStore::open(self.config.clone(), partitions()).await.unwrap());
+        let open = async || Arc::new(ScyllaViewStore::open(self.config.clone(), installation()).await.unwrap());
         Arc::clone(handle.get_or_init(open).await)
     }
 

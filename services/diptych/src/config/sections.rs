@@ -112,12 +112,16 @@ settings! {
 settings! {
     /// Relay: from the write database to the event log. See [`RelayConfig`].
     pub(crate) struct RelaySection for (RelayConfig = RelayConfig::new("")) {
-        /// Time that leadership lasts without renewal; a standby relay takes over after it.
+        /// Time that leadership lasts without renewal; a standby relay takes over after it, and so does a relay that is
+        /// restarted after a crash.
         lease_duration: TimeSpan<SECOND, { 10 * MINUTE }>,
         /// Most events read and published at once.
         read_events_max: Count<1, 100_000>,
-        /// Time that a partition is idle before it gets a watermark record, and the interval of further ones.
+        /// Time that a partition is idle before it gets a watermark record; the intervals of further ones double.
         idle_before_watermark: TimeSpan<10, MINUTE>,
+        /// Longest interval of watermark records of an idle partition; answers may say that they are complete up to a
+        /// time that lies as far back.
+        watermark_interval_max: TimeSpan<10, MINUTE>,
     }
 }
 
@@ -196,8 +200,8 @@ impl TelemetrySection {
 
 impl RelaySection {
     /// The configuration of a relay with this name.
-    pub(crate) fn named(&self, owner: &str) -> RelayConfig {
-        RelayConfig { owner: owner.to_owned(), ..self.part() }
+    pub(crate) fn named(&self, instance: &str) -> RelayConfig {
+        RelayConfig { instance: instance.to_owned(), ..self.part() }
     }
 }
 

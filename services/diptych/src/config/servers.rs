@@ -49,6 +49,9 @@ settings! {
         poll_interval: TimeSpan<1, MINUTE>,
         /// Size of a segment of the table of events, without indexes, after which new events go to the next one.
         event_segment_size: ByteSize<{ 16 * MIB }, { 1_024 * GIB }> as event_segment_bytes,
+        /// True if a server without a synchronous standby is refused: only with one does an acknowledged command survive
+        /// the loss of the server.
+        synchronous_standby_required: Switch,
     }
 }
 
@@ -59,17 +62,22 @@ settings! {
         pub(crate) bootstrap_servers: ServerList = ServerList::one("127.0.0.1:9092"),
         /// Topic of the events.
         pub(crate) topic: Name<249> = Name::known("diptych.events"),
-        /// Copies of each record, when `diptych migrate` creates the topic.
+        /// Copies of each record, when `diptych migrate` creates the topic; a topic with fewer is refused as unsafe.
         replication_factor: Count<1, 32>,
         /// Copies that must exist before a record is acknowledged, when the topic is created; at most
-        /// replication_factor.
+        /// replication_factor. A topic with fewer is refused as unsafe.
         min_insync_replicas: Count<1, 32>,
         /// Time for which records are kept, when the topic is created; older events are read from the write database.
         retention: TimeSpan<MINUTE, { 3_650 * DAY }>,
-        /// Longest time that a consumer may be silent before it loses its partitions; within the broker's session
-        /// timeout limits.
+        /// True to use a topic that is unsafe: fewer copies or a shorter retention than set here, or unclean leader
+        /// elections; its dangers are logged at each start.
+        allow_unsafe_topic: Switch,
+        /// Time without a heartbeat after which a consumer's process counts as dead and loses its partitions; brokers
+        /// refuse less than their group.min.session.timeout.ms (6s unless set), and then 6s are used.
         session_timeout: TimeSpan<SECOND, { 30 * MINUTE }>,
-        /// Longest time that a rebalance waits for a consumer to finish its work; less than session_timeout.
+        /// Longest time that a consumer whose process runs may be silent before it loses its partitions.
+        poll_interval_max: TimeSpan<SECOND, { 30 * MINUTE }>,
+        /// Longest time that a rebalance waits for a consumer to finish its work; less than poll_interval_max.
         revoke_wait_max: TimeSpan<100, { 30 * MINUTE }>,
         /// Longest time for an append, retries included; then its outcome is unknown.
         append_wait_max: TimeSpan<SECOND, ANSWER_MAX>,
@@ -87,7 +95,8 @@ settings! {
         pub(crate) contact_points: ServerList = ServerList::one("127.0.0.1:9042"),
         /// Keyspace of the views; one installation per keyspace.
         pub(crate) keyspace: Keyspace = Keyspace::known("diptych"),
-        /// Data centre whose nodes are queried; empty for clusters of one data centre.
+        /// Data centre whose nodes are queried, recorded by `diptych migrate`; empty for clusters of one data centre,
+        /// and with QUORUM.
         datacenter: String,
         /// Copies of each row in a data centre, when `diptych migrate` creates the keyspace.
         replication_factor: Count<1, 32>,
@@ -188,8 +197,8 @@ pub(super) fn rules(config: &Config) -> [Rule; 4] {
         },
         Rule {
             key: "kafka.revoke_wait_max",
-            is_kept: kafka.revoke_wait_max.duration() < kafka.session_timeout.duration(),
-            remedy: "choose less than kafka.session_timeout, so that a consumer can finish its work before the group drops it",
+            is_kept: kafka.revoke_wait_max.duration() < kafka.poll_interval_max.duration(),
+            remedy: "choose less than kafka.poll_interval_max, so that a consumer can finish its work in time",
         },
         Rule {
             key: "scylla.user",

@@ -78,9 +78,9 @@ fn open(process: &ProcessContext) -> anyhow::Result<(EmbeddedStores, Embedded)> 
     let partitions = Partitions::new(config.partitions.u16())?;
     let databases =
         Embedded::open(storage, partitions, Arc::clone(clock)).map_err(|error| open_error(config, &error))?;
-    let Embedded { events, log, views, .. } = databases.clone();
+    let Embedded { events, log, views, tokens, .. } = databases.clone();
     let cache = Arc::new(EmbeddedViewCache::new(config.cache.size_max.bytes()));
-    Ok((Stores { events, log, views, cache, group: GROUP.to_owned() }, databases))
+    Ok((Stores { events, log, views, cache, group: GROUP.to_owned(), tokens }, databases))
 }
 
 /// Locks the data folder.

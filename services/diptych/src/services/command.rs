@@ -41,6 +41,6 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     let commands = parts::deferred_commands();
     let health = process.serve(listener, |builder| builder.add_service(commands.clone())).await?;
     let events = servers::open_events(process).await;
-    commands.set(parts::start_commands(process, &events));
+    commands.set(parts::start_commands(process, &events, events.installation().tokens()));
     Ok(Running::ready(health).await)
 }

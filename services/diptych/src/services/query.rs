@@ -42,9 +42,11 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let deferred = parts::deferred_queries();
     let health = process.serve(listener, |builder| builder.add_service(deferred.clone())).await?;
-    let (views, cache) = tokio::join!(servers::open_views(process, None), servers::open_cache(process));
-    let (reader, queries) =
-        parts::start_queries(process, &views, &cache, views.partitions(), process.config.query.part());
+    let views = servers::open_views(process, None).await;
+    let installation = views.installation();
+    let cache = servers::open_cache(process, installation).await;
+    let of_installation = (installation.partitions, installation.tokens());
+    let (reader, queries) = parts::start_queries(process, &views, &cache, of_installation, process.config.query.part());
     deferred.set(queries);
     reader.ready().await;
     Ok(Running::ready(health).await)

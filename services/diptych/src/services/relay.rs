@@ -12,8 +12,9 @@ use crate::{
 
 /// Publish committed events from Postgres to Kafka, in order, at least once.
 ///
-/// One relay leads at a time, by a lease in Postgres; others stand by, and one of them takes over within the lease
-/// (relay.lease_duration). Each needs an instance name of its own. Serves only health and metrics. Ready once Postgres
+/// One relay leads at a time, by a lease in Postgres; others stand by, and one of them takes over soon after the lease
+/// of a dead leader has expired (relay.lease_duration). Each needs an instance name of its own; a second process under
+/// the name of the leader stands by, with a warning. Serves only health and metrics. Ready once Postgres
 /// and Kafka are reachable and `diptych migrate` has run, whether it leads or not.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
@@ -42,7 +43,8 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let health = process.serve(listener, |server| server).await?;
-    let (events, log) = tokio::join!(servers::open_events(process), servers::open_log(process));
+    let events = servers::open_events(process).await;
+    let log = servers::open_log(process, events.installation()).await;
     parts::start_relay(process, &events, &log);
     Ok(Running::ready(health).await)
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use diptych_kernel::ports::EventStore;
+use anyhow::bail;
 use diptych_postgres::PostgresEventStore;
 use diptych_scylla::ScyllaViewStore;
 
@@ -45,7 +45,17 @@ impl ServerArgs {
 pub(super) async fn verify_servers(config: &Config, differences_max: usize) -> anyhow::Result<Report> {
     let events = PostgresEventStore::open(postgres_config(config, NAME)).await;
     let events = events.map_err(|error| Server::Postgres.failure(config, &error))?;
-    let views = ScyllaViewStore::open(config.scylla.adapter(), events.partitions()).await;
+    // Not by the installation of the events: that records it where it is new, and this changes nothing.
+    let views = ScyllaViewStore::open_with_stored_installation(config.scylla.adapter()).await;
     let views = views.map_err(|error| Server::Scylla.failure(config, &error))?;
+    if views.installation() != events.installation() {
+        bail!(
+            "the write database has the history {}, and keyspace {} follows the history {}: run `diptych migrate`, which \
+             says what to do",
+            events.installation().history.id(),
+            config.scylla.keyspace,
+            views.installation().history.id()
+        );
+    }
     verify(&events, &views, differences_max).await
 }

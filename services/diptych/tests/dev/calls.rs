@@ -23,6 +23,40 @@ pub(crate) async fn channel(dev: &Dev) -> Channel {
     Channel::from_shared(dev.url()).unwrap().connect().await.unwrap()
 }
 
+/// Begins a call whose message never comes, by frames of HTTP/2 (RFC 9113). It ends with the connection.
+pub(crate) async fn unfinished_call(dev: &Dev) -> TcpStream {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    let address = dev.url().trim_start_matches("http://").to_owned();
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/ledger.query.v1.QueryService/GetAccount"),
+        (":authority", address.as_str()),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        // Literal fields without indexing; all lengths are below 127.
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend(text.as_bytes());
+        }
+    }
+    let frame = |kind: u8, flags: u8, stream: u32, body: &[u8]| {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), body].concat()
+    };
+    let mut connection = TcpStream::connect(&address).await.unwrap();
+    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    connection.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    connection.write_all(&frame(HEADERS, END_HEADERS, 1, &block)).await.unwrap();
+    connection
+}
+
 /// Opens an account and deposits 10.50 with this request id; returns the receipt of the deposit.
 pub(crate) async fn deposit(channel: &Channel, account_id: &str, request_id: Uuid) -> Receipt {
     let mut commands = CommandServiceClient::new(channel.clone());

@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use super::PortResult;
-use crate::vocabulary::{Partition, Partitions, Position, RecordedEvent, Timestamp};
+use crate::vocabulary::{EventIdentity, Partition, Partitions, Position, RecordedEvent, Timestamp};
 
 /// Offset of a record in its partition of the log, from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,8 +55,8 @@ pub struct LogRecord {
 pub struct PartitionEnd {
     /// The offset of the next record; 0 if nothing was ever written.
     pub next_offset: Offset,
-    /// The position of the last event, if the partition still holds one.
-    pub last_event: Option<Position>,
+    /// The last event, if the partition still holds one.
+    pub last_event: Option<EventIdentity>,
 }
 
 /// Partition that a consumer group assigned to this member.

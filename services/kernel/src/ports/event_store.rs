@@ -152,6 +152,11 @@ pub trait EventStore: Send + Sync + 'static {
         snapshots: &[Snapshot],
     ) -> impl Future<Output = PortResult<AppendOutcome>> + Send;
 
+    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log shows
+    /// that the database lost events, and commands must not be accepted on what is left. An append then fails with
+    /// `reason`, for an operator. The first reason stays.
+    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
+
     /// Loads streams and looks up request ids, as of a single moment after the call. A stream that does not exist is
     /// returned empty.
     fn load(

@@ -25,6 +25,11 @@ pub trait EventStoreWrapper: Send + Sync + 'static {
         self.inner().append(units, snapshots)
     }
 
+    /// As [`EventStore::suspend_appends`].
+    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send {
+        self.inner().suspend_appends(reason)
+    }
+
     /// As [`EventStore::load`].
     fn load(
         &self,
@@ -86,6 +91,10 @@ impl<W: EventStoreWrapper> EventStore for W {
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         EventStoreWrapper::append(self, units, snapshots).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        EventStoreWrapper::suspend_appends(self, reason).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -50,6 +50,23 @@ pub struct RecordedEvent {
     pub recorded_at: Timestamp,
 }
 
+impl RecordedEvent {
+    /// Returns what identifies the event.
+    #[must_use]
+    pub fn identity(&self) -> EventIdentity {
+        EventIdentity { position: self.position, request_id: self.request_id }
+    }
+}
+
+/// What identifies an event also after a restore, when another event can get its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventIdentity {
+    /// The event's position.
+    pub position: Position,
+    /// The request id of the command that caused the event.
+    pub request_id: RequestId,
+}
+
 /// Interns event types: equal type names share one allocation, because there are few types and many events.
 ///
 /// An interner serves one reader, such as the rows of one query or the records of one consumer.

@@ -1,4 +1,4 @@
-//! Text encoding shared by all opaque tokens: consistency tokens and page tokens.
+//! Text encoding of opaque tokens that need no authentication, such as page tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};

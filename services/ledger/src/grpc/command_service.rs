@@ -1,6 +1,7 @@
 //! Implementation of the gRPC command service.
 
 use diptych_command::{CommandError, CommandHandle, StoredCommand};
+use diptych_kernel::vocabulary::TokenIssuer;
 use diptych_proto::{
     diptych::v1::Receipt,
     ledger::command::v1::{self, command_service_server::CommandService},
@@ -18,16 +19,17 @@ use crate::{Ledger, domain::Refusal};
 /// The gRPC command service: validates a command, submits it to the sequencer, and returns its receipt.
 #[derive(Debug, Clone)]
 pub struct LedgerCommandService {
-    commands: CommandHandle<Ledger>,
-    shutdown: Shutdown,
+    pub(super) commands: CommandHandle<Ledger>,
+    pub(super) tokens: TokenIssuer,
+    pub(super) shutdown: Shutdown,
 }
 
 impl LedgerCommandService {
-    /// Creates a service that submits to `commands`. When `shutdown` begins, `ExecuteCommands` streams answer the
+    /// Creates a service that submits to `commands`, and issues receipts with `tokens`. When `shutdown` begins, `ExecuteCommands` streams answer the
     /// commands that they have read and end; unary calls end on their own.
     #[must_use]
-    pub fn new(commands: CommandHandle<Ledger>, shutdown: Shutdown) -> Self {
-        Self { commands, shutdown }
+    pub fn new(commands: CommandHandle<Ledger>, tokens: TokenIssuer, shutdown: Shutdown) -> Self {
+        Self { commands, tokens, shutdown }
     }
 
     async fn execute<R: CommandRequest>(&self, request: Request<R>) -> Result<(Option<Receipt>, bool), Status> {
@@ -38,7 +40,7 @@ impl LedgerCommandService {
         // Past the deadline the command still continues; a repeat with the same request id returns its outcome.
         let outcome = deadline::within_deadline(timeout, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
         let StoredCommand { receipt, repeated } = outcome.map_err(command_status)?;
-        Ok((Some(convert::receipt(&receipt)), repeated))
+        Ok((Some(convert::receipt(&receipt, &self.tokens)), repeated))
     }
 }
 
@@ -104,7 +106,9 @@ impl CommandService for LedgerCommandService {
         let timeout = grpc::caller_timeout(request.metadata().as_ref());
         let outcome = deadline::within_deadline(timeout, self.commands.receipt(request_id)).await;
         match outcome.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
-            Some(receipt) => Ok(Response::new(v1::GetReceiptResponse { receipt: Some(convert::receipt(&receipt)) })),
+            Some(receipt) => {
+                Ok(Response::new(v1::GetReceiptResponse { receipt: Some(convert::receipt(&receipt, &self.tokens)) }))
+            }
             None => Err(status::status(&Failure::ReceiptNotFound { request_id })),
         }
     }
@@ -117,6 +121,6 @@ impl CommandService for LedgerCommandService {
     ) -> Result<Response<ResponseStream>, Status> {
         let metadata = event_metadata(request.metadata());
         let requests = request.into_inner();
-        Ok(Response::new(command_stream::responses(requests, self.commands.clone(), metadata, self.shutdown.clone())))
+        Ok(Response::new(command_stream::responses(requests, self.clone(), metadata)))
     }
 }

@@ -5,14 +5,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use diptych_command::{CommandError, CommandFuture, CommandHandle, StoredCommand};
-use diptych_kernel::EventMetadata;
+use diptych_command::{CommandError, CommandFuture, StoredCommand};
+use diptych_kernel::{EventMetadata, vocabulary::TokenIssuer};
 use diptych_proto::ledger::command::v1::{
     ExecuteCommandsRequest, ExecuteCommandsResponse, execute_commands_request::Command,
     execute_commands_response::Result as CommandResult,
 };
 use diptych_runtime::{
-    Failure, Shutdown,
+    Failure,
     grpc::{CommandSpan, with_reason},
     trace,
 };
@@ -21,6 +21,7 @@ use tonic::{Code, Status, Streaming};
 use tracing::Span;
 
 use super::{
+    command_service::LedgerCommandService,
     convert,
     ordered_futures::OrderedFutures,
     status,
@@ -41,12 +42,11 @@ pub(super) type ResponseStream = stream::BoxStream<'static, Result<ExecuteComman
 /// caller that stops reading blocks only its own stream, and everything ends with the call.
 pub(super) fn responses(
     requests: Streaming<ExecuteCommandsRequest>,
-    commands: CommandHandle<Ledger>,
+    service: LedgerCommandService,
     metadata: EventMetadata,
-    shutdown: Shutdown,
 ) -> ResponseStream {
     let span = trace::current();
-    let reader = CommandReader { requests: requests.boxed(), commands, metadata, span, sequence: 0, shutdown };
+    let reader = CommandReader { requests: requests.boxed(), service, metadata, span, sequence: 0 };
     let submitted = stream::unfold(Some(reader), |reader| async {
         let mut reader = reader?;
         let response = reader.next().await?;
@@ -59,13 +59,12 @@ pub(super) fn responses(
 /// Reads and submits the commands of a stream, one after another.
 struct CommandReader {
     requests: stream::BoxStream<'static, Result<ExecuteCommandsRequest, Status>>,
-    commands: CommandHandle<Ledger>,
+    service: LedgerCommandService,
     metadata: EventMetadata,
     /// The span of the call, where it is traced.
     span: Option<Span>,
     /// Number of the last message read; 0 before the first.
     sequence: i64,
-    shutdown: Shutdown,
 }
 
 impl CommandReader {
@@ -74,7 +73,7 @@ impl CommandReader {
         let request = tokio::select! {
             // Shutdown first: a caller that sends without pause would delay it for ever.
             biased;
-            () = self.shutdown.begun() => return Some(ResponseFuture::End(status::status(&Failure::ShuttingDown))),
+            () = self.service.shutdown.begun() => return Some(ResponseFuture::End(status::status(&Failure::ShuttingDown))),
             request = self.requests.next() => request?,
         };
         Some(match request {
@@ -89,12 +88,13 @@ impl CommandReader {
         let span = CommandSpan::begin(self.span.as_ref(), command_name(&request));
         let metadata = span.metadata(&self.metadata);
         let request_id = truncated(request_id_of(&request));
-        let mut context = CommandContext { sequence: self.sequence, request_id, span };
+        let mut context =
+            CommandContext { sequence: self.sequence, request_id, span, tokens: self.service.tokens.clone() };
         let validated = match validate_command(request) {
             Ok(validated) => validated,
             Err(failure) => return ResponseFuture::Ready(context.error(&failure)),
         };
-        match self.commands.submit(validated.into_submission(metadata)).await {
+        match self.service.commands.submit(validated.into_submission(metadata)).await {
             Ok(pending) => ResponseFuture::Pending(context, pending),
             Err(error) => ResponseFuture::Ready(context.error(&status::command_failure(error))),
         }
@@ -152,6 +152,7 @@ struct CommandContext {
     sequence: i64,
     request_id: String,
     span: CommandSpan,
+    tokens: TokenIssuer,
 }
 
 impl CommandContext {
@@ -159,7 +160,7 @@ impl CommandContext {
         match outcome {
             Ok(StoredCommand { receipt, repeated }) => {
                 self.span.end(Code::Ok);
-                self.response(CommandResult::Receipt(convert::receipt(&receipt)), repeated)
+                self.response(CommandResult::Receipt(convert::receipt(&receipt, &self.tokens)), repeated)
             }
             Err(error) => self.error(&status::command_failure(error)),
         }

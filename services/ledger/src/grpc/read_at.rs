@@ -1,6 +1,6 @@
 //! Freshness of a response that is made of several reads.
 
-use diptych_kernel::{Partition, Position, Token};
+use diptych_kernel::{Partition, Position, Token, vocabulary::TokenIssuer};
 use diptych_proto::diptych::v1;
 use diptych_query::ReadAt;
 
@@ -23,16 +23,19 @@ pub(super) fn minimum(whole: &ReadAt, part: &ReadAt, part_covers: impl Fn(Partit
 }
 
 /// Converts it to the proto message.
-pub(super) fn to_proto(read_at: &ReadAt) -> v1::ReadAt {
+pub(super) fn to_proto(read_at: &ReadAt, tokens: &TokenIssuer) -> v1::ReadAt {
     v1::ReadAt {
-        token: Some(convert::token(&read_at.token)),
+        token: Some(convert::token(&read_at.token, tokens)),
         complete_up_to_time: read_at.complete_up_to.map(timestamp::to_proto),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use diptych_kernel::Timestamp;
+    use diptych_kernel::{
+        Timestamp,
+        vocabulary::{History, HistoryId, TokenKey},
+    };
 
     use super::*;
 
@@ -58,9 +61,10 @@ mod tests {
 
     #[test]
     fn only_the_time_is_absent_before_the_first_event() {
-        let proto = to_proto(&read_at(&[(3, 7)], Some(1_500_000)));
+        let tokens = TokenIssuer::new(History::new(HistoryId::random()), &TokenKey::random());
+        let proto = to_proto(&read_at(&[(3, 7)], Some(1_500_000)), &tokens);
         assert!(!proto.token.unwrap().value.is_empty());
         assert_eq!(proto.complete_up_to_time, Some(prost_types::Timestamp { seconds: 1, nanos: 500_000_000 }));
-        assert_eq!(to_proto(&read_at(&[], None)).complete_up_to_time, None);
+        assert_eq!(to_proto(&read_at(&[], None), &tokens).complete_up_to_time, None);
     }
 }

@@ -81,13 +81,17 @@ impl GrpcHarness {
             &tasks,
         );
         reader.ready().await;
-        let query_service = LedgerQueryService::new(reader.clone(), partitions);
+        let query_service = LedgerQueryService::new(reader.clone(), partitions, embedded.tokens.clone());
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let server = Server::builder()
-            .add_service(CommandServiceServer::new(LedgerCommandService::new(commands, tasks.shutdown())))
-            .add_service(QueryServiceServer::new(LedgerQueryService::new(reader, partitions)))
+            .add_service(CommandServiceServer::new(LedgerCommandService::new(
+                commands,
+                embedded.tokens.clone(),
+                tasks.shutdown(),
+            )))
+            .add_service(QueryServiceServer::new(LedgerQueryService::new(reader, partitions, embedded.tokens.clone())))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tasks.spawn_fallible("server", server);
         let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();

@@ -5,11 +5,14 @@ use std::time::Duration;
 use diptych_kernel::{
     Partition, Position,
     domain::ViewId,
-    ports::{CacheRead, Progress, ViewCache},
+    ports::{CacheRead, Progress, ProgressUpdate, ViewCache},
     testing::theatre::{Event, HOUSES, SEATS, Theatre, VISITS},
 };
 use diptych_projector::{ProjectorConfig, run};
-use diptych_runtime::{PROGRESS_ANNOUNCEMENTS, Shutdown, decode_progress_announcement, progress_announcement_key};
+use diptych_runtime::{
+    PROGRESS_ANNOUNCEMENTS, Shutdown, decode_progress_announcement, encode_progress_announcement,
+    progress_announcement_key,
+};
 
 use crate::harness::{ProjectorHarness, config, partition, run_projector_during, seat};
 
@@ -90,6 +93,25 @@ async fn a_member_that_leaves_saves_its_announced_progress() {
     let (ended, ()) = tokio::join!(member, scenario);
     ended.unwrap();
     assert_eq!(harness.progress(SEATS, partition(1)).await.position, events[0].position);
+}
+
+/// The read database was put back to an older copy, and the cache was not emptied: a query must not take the rows that the
+/// projector has not made again for rows up to the old announcement.
+#[tokio::test(start_paused = true)]
+async fn an_announcement_from_before_a_restore_of_the_read_database_is_withdrawn() {
+    let harness = ProjectorHarness::new();
+    let events = harness.append_and_publish(&[(&seat(1, 0), Event::reserved("ada"))]).await;
+    let far = Progress { position: Position::new(1 << 40, 0).unwrap(), ..Progress::default() };
+    let left_over =
+        encode_progress_announcement(&[ProgressUpdate { view: SEATS, partition: partition(1), progress: far }]);
+    let key = progress_announcement_key(partition(1));
+    harness.cache.refresh(PROGRESS_ANNOUNCEMENTS, &[(key, left_over)]).await.unwrap();
+    let is_announced = async || {
+        let announced = harness.announced(SEATS, partition(1)).await;
+        announced.is_some_and(|announced| announced.position == events[0].position)
+    };
+    let announced = harness.wait_until("only what is in the rows is announced", is_announced);
+    run_projector_during::<Theatre, _, _, _, _, _, _>(harness.ports(), saving_every(NEVER), announced).await;
 }
 
 #[tokio::test(start_paused = true)]

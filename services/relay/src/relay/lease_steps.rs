@@ -1,6 +1,9 @@
 //! Steps around a leadership: acquiring the lease, resuming, and stepping down.
 
-use diptych_kernel::ports::{EventLog, EventStore, LeaseOutcome, PortError, RelayCursor, RelayState};
+use diptych_kernel::{
+    EventIdentity, Partition,
+    ports::{EventLog, EventStore, LeaseOutcome, PortError, RelayCursor, RelayState},
+};
 use tokio::time::Instant;
 
 use super::{Relay, Resumption, State, StepResult, retry_in};
@@ -13,27 +16,40 @@ use crate::{
 
 impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     /// Acquires the lease, or waits if another relay holds it.
-    pub(super) async fn acquire_lease(&self) -> StepResult {
+    pub(super) async fn acquire_lease(&mut self) -> StepResult {
         self.metrics.lease_held.set(0.0);
-        match self.store.acquire_lease(&self.config.owner, self.config.lease_duration).await {
+        let began_at = Instant::now();
+        match self.store.acquire_lease(self.owner.as_str(), self.config.lease_duration).await {
             Ok(LeaseOutcome::Held { fence, cursor }) => {
+                self.lease_renewal.lease_extended(fence, &cursor, began_at);
                 let published_up_to = cursor.published_up_to.as_i64();
                 tracing::info!(fence = fence.0, published_up_to, "acquired the lease; this relay leads");
                 self.metrics.lease_held.set(1.0);
                 Ok(State::Resuming(Resumption { fence, cursor, published: None }))
             }
-            Ok(LeaseOutcome::HeldByOther { owner, .. }) => {
+            Ok(LeaseOutcome::HeldByOther { owner, expires_at }) => {
+                self.lease_renewal.lease_ended();
                 tracing::debug!(owner, "another relay leads");
+                self.twin_detector.look(&self.owner, &owner, expires_at);
                 self.metrics.clear_ages();
-                self.sleep(self.config.standby_interval()).await;
+                self.stand_by().await;
                 Ok(State::Standby)
             }
             Err(error) => retry_in(State::Standby, error),
         }
     }
 
-    /// Compares the log with the cursor and determines where to continue. Does not extend the lease; if it expires
-    /// meanwhile, the first move of the cursor is fenced.
+    /// Waits until the lease may be free. If this process was stalled meanwhile, the leader may have been too, as on
+    /// one machine: it gets the time to extend its lease.
+    async fn stand_by(&self) {
+        let (interval, began_at) = (self.config.standby_interval(), Instant::now());
+        self.sleep(interval).await;
+        if began_at.elapsed() > interval + self.config.extend_interval() {
+            self.sleep(self.config.extend_interval()).await;
+        }
+    }
+
+    /// Compares the log with the cursor and determines where to continue.
     pub(super) async fn resume(&self, resumption: Resumption) -> StepResult {
         let ends = match self.log.ends().await {
             Ok(ends) => ends,
@@ -44,9 +60,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         };
         match find_unknown_end(&*self.store, self.partitions, &ends).await {
             Ok(None) => {}
-            Ok(Some((partition, position))) => {
-                return Err(RelayError::DatabaseWentBack { partition, position }.into());
-            }
+            Ok(Some((partition, event))) => return self.refuse_to_lead(partition, event).await,
             Err(error) => return resume_later(resumption, error),
         }
         let Resumption { fence, cursor, published } = resumption;
@@ -60,6 +74,16 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             tracing::warn!(?partitions, from_exclusive, "the log lost acknowledged records; publishing them again");
         }
         Ok(State::Reading(Leadership::new(fence, cursor, start, &self.config)))
+    }
+
+    /// Suspends all appends, as the log has an event that the write database lost: commands that were accepted now would
+    /// get its position. Then stops the relay.
+    async fn refuse_to_lead(&self, partition: Partition, event: EventIdentity) -> StepResult {
+        let error = RelayError::DatabaseWentBack { partition, event };
+        match self.store.suspend_appends(&error.to_string()).await {
+            Ok(()) => Err(error.into()),
+            Err(failure) => retry_in(State::Standby, failure),
+        }
     }
 
     /// Reports the age of the first unpublished event while the log cannot be asked for its ends.
@@ -78,6 +102,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     /// published.
     pub(super) async fn step_down(&self, state: State) {
         self.metrics.lease_held.set(0.0);
+        self.lease_renewal.lease_ended();
         let fence = match state {
             State::Standby => return,
             State::Resuming(resumption) => resumption.fence,

@@ -12,7 +12,13 @@ use diptych_kernel::{
 use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
 
 use crate::{
-    batch::RelayBatch, config::RelayConfig, error::RelayError, high_watermark::HighWatermark, leadership::Leadership,
+    batch::RelayBatch,
+    config::RelayConfig,
+    error::RelayError,
+    high_watermark::HighWatermark,
+    leadership::Leadership,
+    lease_owner::{LeaseOwner, TwinDetector},
+    lease_renewal::LeaseRenewal,
     metrics::RelayMetrics,
 };
 
@@ -40,6 +46,7 @@ pub async fn run<S: EventStore + RelayState, L: EventLog>(
     }
     let wait_max = config.shutdown_wait_max;
     let relay = Relay::new(store, log, config, partitions, shutdown.clone());
+    let lease_renewal = Arc::clone(&relay.lease_renewal);
     let shutdown_timeout = async {
         shutdown.begun().await;
         pause(wait_max).await;
@@ -47,6 +54,7 @@ pub async fn run<S: EventStore + RelayState, L: EventLog>(
     tokio::select! {
         biased;
         result = relay.run() => result,
+        never = lease_renewal.run() => match never {},
         () = shutdown_timeout => {
             tracing::warn!(wait_max_ms = wait_max.as_millis(), "a store did not respond during shutdown; the lease expires by itself");
             Ok(())
@@ -64,7 +72,8 @@ enum State {
     Reading(Leadership),
     /// Appends a batch to the log.
     Publishing(Leadership, RelayBatch),
-    /// Stores the cursor and extends the lease; then publishes the batch, if there is one.
+    /// Stores the cursor and extends the lease; then publishes the batch, if there is one. In every state of a leader,
+    /// [`LeaseRenewal`] extends the lease too when this is late.
     MovingCursor(Leadership, Option<RelayBatch>),
     /// Waits for events, or until a watermark is due.
     Idle(Leadership),
@@ -118,6 +127,9 @@ struct Relay<S, L> {
     log: Arc<L>,
     config: RelayConfig,
     partitions: Partitions,
+    owner: LeaseOwner,
+    lease_renewal: Arc<LeaseRenewal<S>>,
+    twin_detector: TwinDetector,
     shutdown: Shutdown,
     metrics: RelayMetrics,
     retry_backoff: Backoff,
@@ -138,6 +150,9 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             empty_read_backoff: Backoff::new(EMPTY_READ_DELAY_MIN, EMPTY_READ_DELAY_MAX),
             empty_reads: 0,
             metrics: RelayMetrics::new(partitions),
+            owner: LeaseOwner::new(&config.instance),
+            lease_renewal: Arc::new(LeaseRenewal::new(Arc::clone(&store), &config)),
+            twin_detector: TwinDetector::default(),
             store,
             log,
             config: RelayConfig { read_events_max: config.read_events_max.max(1), ..config },

@@ -90,6 +90,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         match self.store.move_cursor(leadership.fence, &cursor, self.config.lease_duration).await {
             Ok(CursorOutcome::Moved) => {
                 self.metrics.cursor_seconds.record(began_at.elapsed());
+                self.lease_renewal.lease_extended(leadership.fence, &cursor, began_at);
                 leadership.cursor_stored(cursor, &self.config);
                 Ok(match batch {
                     Some(batch) => State::Publishing(leadership, batch),
@@ -97,6 +98,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 })
             }
             Ok(CursorOutcome::Fenced) => {
+                self.lease_renewal.lease_ended();
                 tracing::warn!(fence = leadership.fence.0, "fenced: another relay leads");
                 if let Some(batch) = batch {
                     batch.mark_failed("fenced");

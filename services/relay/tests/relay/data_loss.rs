@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use diptych_kernel::{
-    Position,
-    ports::{EventLog, LogEntry},
+    Position, RequestId,
+    ports::{EventLog, LogEntry, Remedy},
     testing::faulty::{FaultInjector, FaultyEventLog},
 };
 use diptych_relay::{RelayError, run};
@@ -75,18 +75,37 @@ async fn a_database_that_went_back_in_time_is_refused() {
     let mut event = harness.all_events().await.pop().unwrap();
     event.position = Position::new(1_000, 0).unwrap();
     event.version = event.version.next();
-    let (partition, position) = (event.partition, event.position);
+    let (partition, lost) = (event.partition, event.identity());
     harness.log.append(&[LogEntry::Event(event)]).await.unwrap();
     let before = harness.records().await;
 
     let ended = run(harness.events.clone(), harness.log.clone(), config("one"), Shutdown::new()).await;
     match ended {
-        Err(RelayError::DatabaseWentBack { partition: at, position: last }) => {
-            assert_eq!((at, last), (partition, position));
+        Err(error @ RelayError::DatabaseWentBack { partition: at, event: last }) => {
+            assert_eq!((at, last), (partition, lost));
+            let refused = harness.try_store_command(&[1]).await.unwrap_err();
+            assert_eq!(refused.remedy(), Remedy::Operator, "{refused}");
+            assert!(refused.to_string().contains(&error.to_string()), "{refused}");
         }
         other => panic!("{other:?}"),
     }
     assert_eq!(harness.records().await, before, "something was published");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_event_at_the_position_of_a_record_is_refused() {
+    let harness = RelayHarness::new();
+    harness.store_commands(3).await;
+    let mut event = harness.all_events().await.pop().unwrap();
+    // As before a restore: the position is the same, and the command is another one.
+    event.request_id = RequestId::from_bytes([9; 16]);
+    let lost = event.identity();
+    harness.log.append(&[LogEntry::Event(event)]).await.unwrap();
+    let ended = run(harness.events.clone(), harness.log.clone(), config("one"), Shutdown::new()).await;
+    match ended {
+        Err(RelayError::DatabaseWentBack { event, .. }) => assert_eq!(event, lost),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use diptych_kernel::{
     Version,
     ports::{
         AppendOutcome, AppendUnit, Consumer, EventLog, EventStore, LeaseOutcome, LogEntry, LogSignal, Offset,
-        RelayCursor, RelayState,
+        PortResult, RelayCursor, RelayState,
     },
     testing::theatre::{Event, new_event, seat},
 };
@@ -74,6 +74,11 @@ impl RelayHarness {
 
     /// Stores one command with the next event of each of these seats.
     pub(crate) async fn store_command(&self, seats: &[u128]) {
+        self.try_store_command(seats).await.unwrap();
+    }
+
+    /// As [`RelayHarness::store_command`], with a store that may refuse it.
+    pub(crate) async fn try_store_command(&self, seats: &[u128]) -> PortResult<()> {
         let request = self.requests.get() + 1;
         self.requests.set(request);
         let mut events = Vec::new();
@@ -88,8 +93,9 @@ impl RelayHarness {
             events,
             metadata: EventMetadata::default(),
         };
-        let outcome = self.events.append(&[unit], &[]).await.unwrap();
+        let outcome = self.events.append(&[unit], &[]).await?;
         assert!(matches!(outcome, AppendOutcome::Committed(_)), "{outcome:?}");
+        Ok(())
     }
 
     async fn version(&self, stream_id: &StreamId) -> Version {
@@ -137,7 +143,7 @@ impl RelayHarness {
     pub(crate) async fn is_published(&self) -> bool {
         let mut last_events = vec![None; usize::from(partitions().count())];
         for event in self.all_events().await {
-            last_events[event.partition.index()] = Some(event.position);
+            last_events[event.partition.index()] = Some(event.identity());
         }
         self.log.ends().await.unwrap().iter().zip(last_events).all(|(end, last_event)| end.last_event == last_event)
     }

@@ -2,7 +2,7 @@
 
 use super::fixture::{event, events, stream};
 use crate::{
-    ports::EventStore,
+    ports::{EventStore, Remedy},
     testing::{TestEnv, support::SuiteRun},
     vocabulary::{EventMetadata, Version},
 };
@@ -41,6 +41,28 @@ pub(super) async fn stored_events_are_read_back_through_every_handle<P: TestEnv<
     assert_eq!(read.len(), 4);
     assert_eq!(read[3].metadata, EventMetadata::default());
     assert!(read[3].position > read[2].position, "position grows with version");
+}
+
+pub(super) async fn a_suspended_store_stores_nothing<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>) {
+    let (mine, other) = (run.env.handle().await, run.env.handle().await);
+    let stream_id = stream("suspended-1");
+    run.store(&mine, &[run.unit(events(&stream_id, 1..=1))]).await;
+    for reason in ["the first reason", "another reason"] {
+        run.retry("suspend_appends", async || other.suspend_appends(reason).await).await;
+    }
+    for store in [&mine, &other, &run.env.handle().await] {
+        let unit = [run.unit(vec![event(&stream_id, 2)])];
+        // Injected faults are retried; only the store itself asks for an operator.
+        let error = loop {
+            match store.append(&unit, &[]).await {
+                Err(error) if error.remedy() == Remedy::Operator => break error,
+                Err(_) => {}
+                Ok(outcome) => panic!("a suspended store answered {outcome:?}"),
+            }
+        };
+        assert!(error.to_string().contains("the first reason"), "{error}");
+        assert_eq!(run.load_events(store, &stream_id).await.len(), 1, "reads go on");
+    }
 }
 
 pub(super) async fn a_batch_is_stored_atomically<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>) {

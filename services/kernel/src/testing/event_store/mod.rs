@@ -39,6 +39,8 @@ pub async fn suite<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64) {
     concurrent::each_version_of_a_stream_is_won_by_one_writer(run).await;
     crash::a_crash_at_any_call_leaves_whole_batches(run).await;
     random::random_operations_agree_with_a_model(run).await;
+    // The last one, as nothing can be stored afterwards.
+    appends::a_suspended_store_stores_nothing(run).await;
 }
 
 /// Runs `writers` concurrent writers while a reader follows, and checks that the reader receives every event once, in

@@ -68,6 +68,10 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
         }
     }
 
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        self.faults.intercept("suspend_appends", self.store.suspend_appends(reason)).await
+    }
+
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
         self.faults.intercept("load", self.store.load(streams, snapshot_format, requests)).await
     }

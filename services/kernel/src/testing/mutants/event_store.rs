@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     ports::{
-        AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortResult, Snapshot, StoredRequest,
-        StreamLoad, StreamSlice,
+        AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortError, PortResult, Snapshot,
+        StoredRequest, StreamLoad, StreamSlice,
     },
     testing::{
         FaultyTestEnv, ManualClock, block_on, event_store,
@@ -47,6 +47,10 @@ enum Mutation {
     ForgetsEvents,
     /// Reading a partition returns events of all partitions.
     MixesPartitions,
+    /// Stores events although appends are suspended.
+    IgnoresSuspension,
+    /// A later reason of a suspension replaces the first one.
+    ReplacesSuspensionReason,
 }
 
 #[derive(Default)]
@@ -55,6 +59,7 @@ struct State {
     events: Vec<RecordedEvent>,
     requests: HashMap<RequestId, StoredRequest>,
     snapshots: HashMap<StreamId, Snapshot>,
+    suspended_because: Option<String>,
 }
 
 impl State {
@@ -181,6 +186,9 @@ impl EventStore for MutantEventStore {
             yield_now().await;
         }
         let mut state = self.state.lock();
+        if let Some(reason) = state.suspended_because.clone().filter(|_| self.mutation != Mutation::IgnoresSuspension) {
+            return Err(PortError::operator(reason));
+        }
         if let Some(rejected) = self.reject(&mut state, units) {
             return Ok(rejected);
         }
@@ -194,6 +202,14 @@ impl EventStore for MutantEventStore {
             }
         }
         Ok(AppendOutcome::Committed(receipts))
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        let mut state = self.state.lock();
+        if state.suspended_because.is_none() || self.mutation == Mutation::ReplacesSuspensionReason {
+            state.suspended_because = Some(reason.to_owned());
+        }
+        Ok(())
     }
 
     async fn load(&self, streams: &[StreamLoad], format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
@@ -318,6 +334,8 @@ fn every_event_store_mutant_is_caught() {
         Mutation::ForgetsRecentRequests,
         Mutation::ForgetsEvents,
         Mutation::MixesPartitions,
+        Mutation::IgnoresSuspension,
+        Mutation::ReplacesSuspensionReason,
     ];
     for mutation in mutations {
         let suite = |env, seed| async move { event_store::suite(&env, seed).await };

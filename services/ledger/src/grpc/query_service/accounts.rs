@@ -32,7 +32,10 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         let (account_id, read_options) = invalid.finish(account_id.zip(read_options))?;
         let answer = self.account_row(&account_id, &read_options).await?;
         let row = answer.value.ok_or_else(|| status::account_not_found(&account_id))?;
-        Ok(GetAccountResponse { account: Some(Encoded::new(row)), read_at: Some(read_at::to_proto(&answer.read_at)) })
+        Ok(GetAccountResponse {
+            account: Some(Encoded::new(row)),
+            read_at: Some(read_at::to_proto(&answer.read_at, &self.tokens)),
+        })
     }
 
     pub(super) async fn accounts(
@@ -54,7 +57,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
                 None => missing_account_ids.push(account_id.to_string()),
             }
         }
-        let read_at = Some(read_at::to_proto(&answer.read_at));
+        let read_at = Some(read_at::to_proto(&answer.read_at, &self.tokens));
         Ok(BatchGetAccountsResponse { accounts, missing_account_ids, read_at })
     }
 
@@ -94,7 +97,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         Ok(ListAccountsResponse {
             accounts: answer.value,
             next_page_token,
-            read_at: Some(read_at::to_proto(&answer.read_at)),
+            read_at: Some(read_at::to_proto(&answer.read_at, &self.tokens)),
         })
     }
 

@@ -1,6 +1,9 @@
 //! `ListEntries`: account statements, newest entry first.
 
-use diptych_kernel::ports::{ProgressStore, ViewCache, ViewStore};
+use diptych_kernel::{
+    ports::{ProgressStore, ViewCache, ViewStore},
+    vocabulary::TokenIssuer,
+};
 use diptych_proto::{
     Encoded,
     ledger::query::{
@@ -62,7 +65,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
             let page = self.bucket(&account_id, statement.cursor, room, &read_options).await?;
             statement.add(page);
         }
-        Ok(statement.into_response(&account_id))
+        Ok(statement.into_response(&account_id, &self.tokens))
     }
 
     /// Returns the empty first page. The account's version determines the newest bucket.
@@ -121,7 +124,7 @@ impl StatementPage {
         });
     }
 
-    fn into_response(self, account_id: &AccountId) -> ListEntriesResponse {
+    fn into_response(self, account_id: &AccountId, tokens: &TokenIssuer) -> ListEntriesResponse {
         let next_page_token = if self.cursor.is_done() {
             String::new()
         } else {
@@ -130,7 +133,7 @@ impl StatementPage {
         ListEntriesResponse {
             entries: self.entries,
             next_page_token,
-            read_at: self.read_at.as_ref().map(read_at::to_proto),
+            read_at: self.read_at.as_ref().map(|read_at| read_at::to_proto(read_at, tokens)),
         }
     }
 }

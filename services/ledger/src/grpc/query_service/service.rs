@@ -7,6 +7,7 @@ use diptych_kernel::{
     Partition, Partitions, StreamId, Token,
     domain::RowKey,
     ports::{ProgressStore, ViewCache, ViewStore},
+    vocabulary::TokenIssuer,
 };
 use diptych_proto::diptych::v1::Consistency;
 use diptych_query::{Answer, QueryError, Reader};
@@ -24,14 +25,15 @@ use crate::{
 pub struct LedgerQueryService<V, P, C> {
     pub(super) reader: Reader<V, P, C>,
     pub(super) partitions: Partitions,
+    pub(super) tokens: TokenIssuer,
 }
 
 impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
     /// Creates a service that reads through `reader`, which serves all [views](crate::views::all) of an installation
-    /// with these partitions.
+    /// with these partitions and tokens.
     #[must_use]
-    pub fn new(reader: Reader<V, P, C>, partitions: Partitions) -> Self {
-        Self { reader, partitions }
+    pub fn new(reader: Reader<V, P, C>, partitions: Partitions, tokens: TokenIssuer) -> Self {
+        Self { reader, partitions, tokens }
     }
 
     /// The consistency token and the deadline of a call.
@@ -40,7 +42,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         metadata: &MetadataMap,
         consistency: Option<Consistency>,
     ) -> Result<ReadOptions, Failure> {
-        let token = validate::token(consistency, self.partitions)?;
+        let token = validate::token(consistency, &self.tokens, self.partitions)?;
         Ok(ReadOptions { token, deadline: self.reader.deadline(grpc::caller_timeout(metadata.as_ref())) })
     }
 

@@ -45,7 +45,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
                 accounts_closed_count: totals.accounts_closed_count,
                 entry_count: totals.entry_count,
             }),
-            read_at: Some(read_at::to_proto(&answer.read_at)),
+            read_at: Some(read_at::to_proto(&answer.read_at, &self.tokens)),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use diptych_kernel::{Partitions, Token};
+use diptych_kernel::{Partitions, Token, vocabulary::TokenIssuer};
 use diptych_proto::diptych::v1::Consistency;
 use diptych_runtime::{Failure, InvalidFields};
 
@@ -65,10 +65,15 @@ pub(in crate::grpc) fn page_size(size: i32) -> Result<usize, Failure> {
 }
 
 /// Returns the consistency token of a request; an empty token where it has none.
-pub(in crate::grpc) fn token(consistency: Option<Consistency>, partitions: Partitions) -> Result<Token, Failure> {
+pub(in crate::grpc) fn token(
+    consistency: Option<Consistency>,
+    tokens: &TokenIssuer,
+    partitions: Partitions,
+) -> Result<Token, Failure> {
     let Some(token) = consistency.and_then(|consistency| consistency.at_least_as_fresh) else {
         return Ok(Token::default());
     };
-    Token::decode(&token.value, partitions)
+    tokens
+        .decode(&token.value, partitions)
         .map_err(|error| Failure::TokenInvalid { field: TOKEN_FIELD.into(), problem: format!("is not valid: {error}") })
 }

@@ -1,4 +1,7 @@
-use diptych_kernel::{Partition, Partitions, Position, Token};
+use diptych_kernel::{
+    Partition, Partitions, Position, Token,
+    vocabulary::{History, HistoryId, TokenIssuer, TokenKey},
+};
 use diptych_proto::diptych::v1::{Consistency, ConsistencyToken};
 
 use diptych_runtime::InvalidFields;
@@ -77,18 +80,23 @@ fn consistency(value: String) -> Option<Consistency> {
 fn a_token_of_another_installation_is_refused() {
     let sixteen = Partitions::new(16).unwrap();
     let good: Token = [(Partition::new(3), Position::from_i64(77).unwrap())].into_iter().collect();
-    assert_eq!(token(consistency(good.encode()), sixteen).unwrap(), good);
+    let [tokens, others] = [1, 2].map(|_| TokenIssuer::new(History::new(HistoryId::random()), &TokenKey::random()));
+    assert_eq!(token(consistency(tokens.encode(&good)), &tokens, sixteen).unwrap(), good);
     for none in [None, Some(Consistency::default()), consistency(String::new())] {
-        assert_eq!(token(none, sixteen).unwrap(), Token::default());
+        assert_eq!(token(none, &tokens, sixteen).unwrap(), Token::default());
     }
     let two = Partitions::new(2).unwrap();
     let field = "consistency.at_least_as_fresh.value".to_owned();
     assert_eq!(
-        reason_and_field(&token(consistency(good.encode()), two).unwrap_err()),
+        reason_and_field(&token(consistency(tokens.encode(&good)), &tokens, two).unwrap_err()),
+        ("TOKEN_INVALID", field.clone())
+    );
+    assert_eq!(
+        reason_and_field(&token(consistency(others.encode(&good)), &tokens, sixteen).unwrap_err()),
         ("TOKEN_INVALID", field.clone())
     );
     for garbage in ["x", ",", "AAAA", "not a token", "\0", &"A".repeat(5_000)] {
-        let failure = token(consistency(garbage.to_owned()), sixteen).unwrap_err();
+        let failure = token(consistency(garbage.to_owned()), &tokens, sixteen).unwrap_err();
         assert_eq!(reason_and_field(&failure), ("TOKEN_INVALID", field.clone()), "{garbage}");
     }
 }
