@@ -10,7 +10,7 @@ WITH changed AS MATERIALIZED (
     SELECT DISTINCT stream.ordinal
     FROM unnest($4::bigint[], $5::text[], $6::bigint[]) AS stream (ordinal, stream_id, expected)
     WHERE expected <> coalesce(
-        (SELECT version FROM events WHERE events.stream_id = stream.stream_id ORDER BY version DESC LIMIT 1), 0)
+        (SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0)
 ),
 claim AS MATERIALIZED (
     SELECT

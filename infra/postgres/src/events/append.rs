@@ -73,13 +73,14 @@ struct AppendBatch<'a> {
     events: EventColumns<'a>,
     requests: RequestColumns<'a>,
     snapshots: SnapshotColumns<'a>,
-    streams: ExpectedVersions<'a>,
+    streams: StreamColumns<'a>,
 }
 
-/// The streams of a batch, and the version that each is expected to have before.
-struct ExpectedVersions<'a> {
+/// The streams of a batch, the version that each is expected to have before, and the one that it has after.
+struct StreamColumns<'a> {
     names: Vec<&'a str>,
-    versions: Vec<i64>,
+    expected_versions: Vec<i64>,
+    last_versions: Vec<i64>,
 }
 
 /// Position and time of a stored batch.
@@ -94,7 +95,7 @@ impl<'a> AppendBatch<'a> {
         Self {
             resources,
             units,
-            streams: events.expected_versions(),
+            streams: events.streams(),
             events,
             requests: RequestColumns::new(units),
             snapshots: SnapshotColumns::new(snapshots),
@@ -115,7 +116,7 @@ impl<'a> AppendBatch<'a> {
     /// Inserts the batch. Returns `None` if it conflicts with what is stored.
     async fn insert(&self, session: &mut Session) -> Result<Option<StoredBatch>, StatementError> {
         let (events, requests, snapshots) = (&self.events, &self.requests, &self.snapshots);
-        let params: [&(dyn ToSql + Sync); 18] = [
+        let params: [&(dyn ToSql + Sync); 19] = [
             &events.ordinals,
             &events.streams,
             &events.versions,
@@ -125,7 +126,7 @@ impl<'a> AppendBatch<'a> {
             &events.requests,
             &events.traceparents,
             &self.streams.names,
-            &self.streams.versions,
+            &self.streams.expected_versions,
             &requests.ids,
             &requests.fingerprints,
             &requests.ordinals,
@@ -134,6 +135,7 @@ impl<'a> AppendBatch<'a> {
             &snapshots.versions,
             &snapshots.formats,
             &snapshots.states,
+            &self.streams.last_versions,
         ];
         let rows = session.write(APPEND, &params).await?;
         let Some(row) = rows.first().map(SqlRow) else { return Ok(None) };
@@ -164,7 +166,7 @@ impl<'a> AppendBatch<'a> {
     async fn rejection_reasons(&self, session: &mut Session) -> Result<Option<AppendOutcome>, StatementError> {
         let RejectionReasons { versions, requests } =
             rejection_reasons(session, &self.streams.names, &self.requests.ids).await?;
-        let streams = self.streams.names.iter().zip(&self.streams.versions).zip(versions);
+        let streams = self.streams.names.iter().zip(&self.streams.expected_versions).zip(versions);
         let mut conflicts = Vec::new();
         for ((name, expected), actual) in streams {
             let expected = version_of(*expected);
@@ -252,16 +254,20 @@ impl<'a> EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    /// The first event of each stream comes before its others.
-    fn expected_versions(&self) -> ExpectedVersions<'a> {
-        let mut expected = ExpectedVersions { names: Vec::new(), versions: Vec::new() };
+    /// The events are sorted, so those of a stream follow each other.
+    fn streams(&self) -> StreamColumns<'a> {
+        let mut streams = StreamColumns { names: Vec::new(), expected_versions: Vec::new(), last_versions: Vec::new() };
         for (name, version) in self.streams.iter().zip(&self.versions) {
-            if expected.names.last() != Some(name) {
-                expected.names.push(*name);
-                expected.versions.push(*version - 1);
+            match streams.last_versions.last_mut() {
+                Some(last) if streams.names.last() == Some(name) => *last = *version,
+                _ => {
+                    streams.names.push(*name);
+                    streams.expected_versions.push(*version - 1);
+                    streams.last_versions.push(*version);
+                }
             }
         }
-        expected
+        streams
     }
 }
 

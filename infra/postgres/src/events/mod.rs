@@ -9,6 +9,7 @@ mod read;
 mod receipts;
 mod refuse;
 mod resources;
+mod retention;
 mod store;
 mod validate;
 

@@ -9,11 +9,15 @@ mod support;
 
 mod bare_insert;
 mod durability;
+mod event_segments;
 mod failures;
 mod history;
 mod hosts;
 mod notifications;
+mod plans;
 mod positions;
 mod refusals;
 mod request_partitions;
+mod retention;
 mod schema;
+mod service_role;

@@ -19,7 +19,8 @@ use crate::support::{
 /// Begins a transaction that stores an event, and keeps it open.
 async fn insert_uncommitted(database: &Database, stream_id: &str) -> Client {
     let client = database.connect().await;
-    client.batch_execute("BEGIN").await.unwrap();
+    client.batch_execute("SET diptych.keeps_streams = on; BEGIN").await.unwrap();
+    client.execute("INSERT INTO streams VALUES ($1, 1, 0)", &[&stream_id]).await.unwrap();
     client
         .execute(
             "INSERT INTO events (position, recorded_at, version, request_id, partition, stream_id, event_type, payload)

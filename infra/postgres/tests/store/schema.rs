@@ -12,15 +12,15 @@ use refinery::{Migration, Runner};
 
 use crate::support::{
     Database, PARTITIONS,
-    appends::{append_one, stream_versions, unit},
+    appends::{append_one, append_rejected, stream_versions, unit},
     partitions, run, test_server_url, with_database,
 };
 
 /// The version of the schema that this program creates.
-const NEWEST_VERSION: usize = 5;
+const NEWEST_VERSION: usize = 6;
 
 /// The number of migrations.
-const MIGRATIONS_COUNT: usize = 4;
+const MIGRATIONS_COUNT: usize = 6;
 
 /// Runs a test on a database without tables.
 fn with_empty_database<T: Future<Output = ()>>(test: impl FnOnce(Arc<Database>) -> T) {
@@ -66,6 +66,9 @@ fn an_older_schema_is_refused_until_it_is_upgraded() {
         let migrated = migrate(&database.config(), partitions()).await.unwrap();
         assert_eq!((migrated.applied, migrated.version), (MIGRATIONS_COUNT - 1, NEWEST_VERSION));
         let handle = database.open().await;
+        // The existing event counts for the version of its stream.
+        let (conflicts, _) = append_rejected(&handle, &unit("old", 1)).await;
+        assert_eq!(conflicts[0].actual.number(), 1);
         append_one(&handle, &unit("old", 2)).await;
         assert_eq!(stream_versions(&handle, "old").await, [1, 2], "existing events are kept");
     });

@@ -260,9 +260,9 @@ pub trait EventStore: Send + Sync + 'static {
     fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) -> impl Future<Output = ()> + Send;
 
     /// Forgets requests, committed and refused, recorded before a time: from then on their ids count as new. Events are
-    /// kept. One call forgets at most `limit` requests, so that other callers do not wait long, and returns how many it
-    /// forgot. A store may forget fewer if it does not know that the time has really passed: a wrong clock must not
-    /// make ids new.
+    /// kept. Returns how many it forgot, at most `limit`, so that other callers do not wait long; a store that can forget
+    /// more at once returns the rest of their number from the next calls. A store may forget fewer if it does not know
+    /// that the time has really passed: a wrong clock must not make ids new.
     fn forget_requests(
         &self,
         recorded_before: Timestamp,
