@@ -1,13 +1,18 @@
 -- Loads streams and looks up requests, in one snapshot.
 --
 -- $1 streams, $2 the known version of each (0: start at the newest snapshot), $3 the format of snapshots, $4 request
--- ids.
+-- ids. A snapshot that differs from its checksum is not used: a row of kind 3 names it, and all events are loaded.
 WITH wanted AS MATERIALIZED (
     SELECT
         stream.ordinal, stream.stream_id, stream.known_version, snapshots.version AS snapshot_version,
         snapshots.position, snapshots.state
     FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS stream (stream_id, known_version, ordinal)
     LEFT JOIN snapshots ON snapshots.stream_id = stream.stream_id AND snapshots.format = $3 AND stream.known_version = 0
+        AND (
+            snapshots.checksum IS NULL
+            OR snapshots.checksum =
+                snapshot_checksum(snapshots.version, snapshots.format, snapshots.stream_id, snapshots.state)
+        )
 )
 SELECT
     0 AS kind, ordinal, position, NULL::timestamptz AS recorded_at, snapshot_version AS version,
@@ -33,3 +38,9 @@ JOIN requests ON requests.request_id = request.id
         OR requests.recorded_at >= requests_forgotten_before
     )
 JOIN events ON events.position >= requests.position AND events.position < requests.position + requests.events_count
+UNION ALL
+SELECT
+    3, wanted.ordinal, snapshots.position, NULL, snapshots.version, NULL, NULL, wanted.stream_id, NULL, NULL, NULL
+FROM wanted
+JOIN snapshots ON snapshots.stream_id = wanted.stream_id AND snapshots.format = $3 AND wanted.known_version = 0
+WHERE wanted.snapshot_version IS NULL

@@ -13,14 +13,16 @@ use crate::{
     driver::{ConnectionFactory, KnownHistory, Pool, Session, SqlRow, StatementError, corrupt_data},
 };
 
-/// The migrations by name. Their numbers count from 1 without gaps.
-const MIGRATIONS: [(&str, &str); 3] = [
+/// The migrations by name, in order.
+const MIGRATIONS: [(&str, &str); 4] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
     ("V3__histories", include_str!("../migrations/V3__histories.sql")),
+    ("V8__checksums", include_str!("../migrations/V8__checksums.sql")),
 ];
 
-const NEWEST_VERSION: usize = MIGRATIONS.len();
+/// The number of the last migration.
+const NEWEST_VERSION: usize = 8;
 
 pub(crate) const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");

@@ -17,7 +17,8 @@ use crate::support::{
 };
 
 /// The version of the schema that this program creates.
-const NEWEST_VERSION: usize = 3;
+const MIGRATIONS: usize = 4;
+const NEWEST_VERSION: usize = 8;
 
 /// Runs a test on a database without tables.
 fn with_empty_database<T: Future<Output = ()>>(test: impl FnOnce(Arc<Database>) -> T) {
@@ -61,7 +62,7 @@ fn an_older_schema_is_refused_until_it_is_upgraded() {
         assert!(error.to_string().contains("run `diptych migrate`"), "{error}");
 
         let migrated = migrate(&database.config(), partitions()).await.unwrap();
-        assert_eq!((migrated.applied, migrated.version), (NEWEST_VERSION - 1, NEWEST_VERSION));
+        assert_eq!((migrated.applied, migrated.version), (MIGRATIONS - 1, NEWEST_VERSION));
         let handle = database.open().await;
         append_one(&handle, &unit("old", 2)).await;
         assert_eq!(stream_versions(&handle, "old").await, [1, 2], "existing events are kept");
@@ -96,7 +97,7 @@ fn repeated_and_concurrent_migrations_are_applied_once() {
         let applied: Vec<usize> = migrations.into_iter().map(|migrated| migrated.unwrap().applied).collect();
         assert_eq!(
             applied.iter().sum::<usize>(),
-            NEWEST_VERSION,
+            MIGRATIONS,
             "one call applies them, and the others wait for it: {applied:?}"
         );
         let again = migrate(&config, partitions()).await.unwrap();
