@@ -1,6 +1,7 @@
 //! Write database: events, request ids, snapshots, and the relay's lease and cursor.
 
 mod append;
+mod checksums;
 mod load;
 mod merge;
 mod read;
@@ -43,6 +44,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
         Migration(include_str!("../../migrations/events/0002_file_state.sql")),
         Migration(include_str!("../../migrations/events/0003_histories.sql")),
         Migration(include_str!("../../migrations/events/0004_refusals.sql")),
+        Migration(include_str!("../../migrations/events/0005_checksums.sql")),
     ],
     syncs_commits: true,
     marks_open: true,

@@ -106,7 +106,6 @@ impl PostgresEventStore {
         &self.resources.writers
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) fn readers(&self) -> &Pool {
         &self.resources.readers
     }

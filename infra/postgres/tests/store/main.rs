@@ -8,6 +8,7 @@
 mod support;
 
 mod bare_insert;
+mod checksums;
 mod durability;
 mod event_segments;
 mod failures;

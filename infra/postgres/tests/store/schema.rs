@@ -17,10 +17,10 @@ use crate::support::{
 };
 
 /// The version of the schema that this program creates.
-const NEWEST_VERSION: usize = 6;
+const NEWEST_VERSION: usize = 7;
 
 /// The number of migrations.
-const MIGRATIONS_COUNT: usize = 6;
+const MIGRATIONS_COUNT: usize = 7;
 
 /// Runs a test on a database without tables.
 fn with_empty_database<T: Future<Output = ()>>(test: impl FnOnce(Arc<Database>) -> T) {

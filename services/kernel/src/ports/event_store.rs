@@ -141,7 +141,8 @@ pub struct StreamLoad {
 pub struct StreamSlice {
     /// The stream.
     pub stream_id: StreamId,
-    /// The newest snapshot, if the caller asked from the start and there is one in the requested format.
+    /// The newest snapshot, if the caller asked from the start and there is one in the requested format that does not
+    /// differ from its checksum.
     pub snapshot: Option<Snapshot>,
     /// The events after the snapshot, or after `known_version`, in order and without gaps, up to the stream's current
     /// version.
