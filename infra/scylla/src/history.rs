@@ -19,7 +19,8 @@ const EMPTY_TABLE: &str = include_str!("../queries/schema/empty_table.cql");
 const RECORD: &str = include_str!("../queries/schema/set_installation_history.cql");
 
 /// Tables that a rebase keeps.
-const KEPT_TABLES: [&str; 4] = ["installation", "installation_history", "schema_lock", "schema_migrations"];
+const KEPT_TABLES: [&str; 5] =
+    ["installation", "installation_datacenter", "installation_history", "schema_lock", "schema_migrations"];
 
 /// Result of a rebase.
 #[derive(Clone, Debug, PartialEq, Eq)]
