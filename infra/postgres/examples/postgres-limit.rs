@@ -190,6 +190,7 @@ struct Bare {
 impl Bare {
     async fn new(url: &str, partitions: Partitions) -> Self {
         let client = connect(url).await;
+        client.batch_execute("SET diptych.keeps_streams = on").await.unwrap();
         let statement = client.prepare(BARE_INSERT).await.unwrap();
         Self { client, statement, partitions, workload: Workload::new(), next_transaction: 1 }
     }

@@ -2,12 +2,16 @@
 --
 -- Everything below horizon_exclusive is final: each transaction with a smaller id has ended, and the same snapshot that
 -- shows this also shows what it has committed. So horizon and events must come from one snapshot, that is, from one
--- statement without functions that take snapshots of their own. held_back_at is the recording time of the first
+-- statement without functions that take snapshots of their own. Every condition on position includes the cursor, so
+-- that segments before it are excluded when the statement starts. held_back_at is the recording time of the first
 -- committed event at or above the horizon.
 WITH now AS MATERIALIZED (
     SELECT
         horizon_exclusive,
-        (SELECT recorded_at FROM events WHERE position >= horizon_exclusive ORDER BY position LIMIT 1) AS held_back_at
+        (
+            SELECT recorded_at FROM events WHERE position > $1 AND position >= horizon_exclusive
+            ORDER BY position LIMIT 1
+        ) AS held_back_at
     FROM (
         SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS horizon_exclusive
         FROM installation

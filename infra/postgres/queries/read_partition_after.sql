@@ -1,11 +1,15 @@
 -- Up to $2 events of partition $3 after position $1, below the horizon; see read_after. last_below_horizon is the
--- position of the last event of any partition below the horizon.
+-- position of the last event of any partition after $1 and below the horizon.
 WITH now AS MATERIALIZED (
     SELECT
         horizon_exclusive,
-        (SELECT recorded_at FROM events WHERE position >= horizon_exclusive ORDER BY position LIMIT 1) AS held_back_at,
         (
-            SELECT position FROM events WHERE position < horizon_exclusive ORDER BY position DESC LIMIT 1
+            SELECT recorded_at FROM events WHERE position > $1 AND position >= horizon_exclusive
+            ORDER BY position LIMIT 1
+        ) AS held_back_at,
+        (
+            SELECT position FROM events WHERE position > $1 AND position < horizon_exclusive
+            ORDER BY position DESC LIMIT 1
         ) AS last_below_horizon
     FROM (
         SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS horizon_exclusive

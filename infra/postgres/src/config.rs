@@ -49,6 +49,10 @@ pub struct PostgresConfig {
     /// `forget_requests` begins another one. Default 10 days: each look-up of a request searches every partition, and
     /// only whole partitions are dropped, so a third of the time that ids are kept is about right.
     pub request_partition_interval: Duration,
+    /// Size of a segment of the table of events, in bytes without indexes, after which new events go to the next one.
+    /// Default 4 GiB, about 15 million events: larger segments have larger indexes, and a stream whose state is not
+    /// cached is looked up in each segment.
+    pub event_segment_bytes: usize,
     /// True if a server without a synchronous standby (its `synchronous_standby_names` is empty) is refused, so that an
     /// acknowledged command survives the loss of any one server. Default false.
     pub synchronous_standby_required: bool,
@@ -71,6 +75,7 @@ impl PostgresConfig {
             notify: true,
             poll_interval: Duration::from_millis(10),
             request_partition_interval: Duration::from_secs(10 * 24 * 60 * 60),
+            event_segment_bytes: 4 << 30,
             synchronous_standby_required: false,
         }
     }
@@ -180,6 +185,7 @@ impl fmt::Debug for PostgresConfig {
             .field("notify", &self.notify)
             .field("poll_interval", &self.poll_interval)
             .field("request_partition_interval", &self.request_partition_interval)
+            .field("event_segment_bytes", &self.event_segment_bytes)
             .field("synchronous_standby_required", &self.synchronous_standby_required)
             .finish()
     }

@@ -10,12 +10,18 @@
 //!
 //! # Position
 //!
-//! `position = (position_base + transaction id) << 20 | ordinal`. An append is one statement: it takes its snapshot,
-//! compares the expected versions of its streams, and only then gets its transaction id; a version that the snapshot
-//! did not show violates a unique index. So position grows with version along a stream. A reader gets no event at or
-//! above the horizon, which is the `xmin` of its snapshot: every transaction below it has ended, and the same snapshot
-//! shows what it committed. So no event can appear behind a cursor (G5). Any open transaction of the server that has
-//! written holds readers back, even in another database; [`PostgresEventStore::oldest_writer`] and the log name it.
+//! `position = (position_base + transaction id) << 20 | ordinal`. An append is one statement: it takes its
+//! snapshot, compares the expected versions of its streams, and only then gets its transaction id; if the snapshot
+//! did not show the newest version of a stream, the stream's row in the table `streams` cannot be moved, and the
+//! append fails. So position grows with version along a stream. A reader gets no event at or above the horizon,
+//! which is the `xmin` of its snapshot: every transaction below it has ended, and the same snapshot shows what it
+//! committed. So no event can appear behind a cursor (G5). Any open transaction of the server that has written
+//! holds readers back, even in another database; [`PostgresEventStore::oldest_writer`] and the log name it.
+//!
+//! # Segments
+//!
+//! The table of events consists of segments, which are ranges of positions. Appends write to the newest one; the next
+//! one begins by raising `position_base`. `migrations/V4__event_segments.sql` says why positions still only grow.
 //!
 //! # Durability of reads
 //!
@@ -34,9 +40,11 @@
 //! the connection is closed and the effect is unknown; it is resolved by loading the request ids again.
 
 mod bare_insert;
+mod clock;
 mod config;
 mod driver;
 mod events;
+mod metrics;
 mod notifications;
 mod rebase;
 mod relay;
@@ -48,4 +56,4 @@ pub use bare_insert::{BareInsertTables, BareInserter};
 pub use config::PostgresConfig;
 pub use events::{OldestWriter, PostgresEventStore};
 pub use rebase::{RebaseReport, rebase};
-pub use schema::{MigrationReport, installation, migrate};
+pub use schema::{MigrationReport, grant, installation, migrate};

@@ -15,6 +15,7 @@ use crate::{
 const OTHER_PROCESSES: &str = include_str!("../queries/schema/other_processes.sql");
 const LOCK_EVENTS: &str = "LOCK TABLE events IN SHARE MODE";
 const RAISE_POSITION_BASE: &str = include_str!("../queries/schema/raise_position_base.sql");
+const PREPARE_SEGMENTS: &str = include_str!("../queries/segments/prepare.sql");
 const BEGIN_HISTORY: &str = include_str!("../queries/schema/begin_history.sql");
 
 /// Result of [`rebase`].
@@ -64,6 +65,7 @@ async fn begin_history(
     let newest = last_position.max(newest_known).transaction_id();
     let newest = i64::try_from(newest).unwrap_or(i64::MAX);
     transaction.execute(RAISE_POSITION_BASE, &[&newest]).await.map_err(StatementError::Failed)?;
+    transaction.query_one(PREPARE_SEGMENTS, &[]).await.map_err(StatementError::Failed)?;
     transaction.commit().await.map_err(StatementError::Failed)?;
     Ok(last_position)
 }

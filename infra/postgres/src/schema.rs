@@ -14,21 +14,26 @@ use crate::{
 };
 
 /// The migrations by name, in order.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
     ("V3__histories", include_str!("../migrations/V3__histories.sql")),
-    ("V8__checksums", include_str!("../migrations/V8__checksums.sql")),
+    ("V4__event_segments", include_str!("../migrations/V4__event_segments.sql")),
+    ("V5__refusals", include_str!("../migrations/V5__refusals.sql")),
+    ("V6__service_role", include_str!("../migrations/V6__service_role.sql")),
+    ("V7__checksums", include_str!("../migrations/V7__checksums.sql")),
 ];
 
 /// The number of the last migration.
-const NEWEST_VERSION: usize = 8;
+const NEWEST_VERSION: usize = 7;
 
 pub(crate) const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");
 const HISTORIES: &str = include_str!("../queries/schema/histories.sql");
 const HAS_VERSION: &str = include_str!("../queries/schema/has_version.sql");
 const VERSION: &str = include_str!("../queries/schema/version.sql");
+const GRANT: &str = include_str!("../queries/schema/grant.sql");
+const PREPARE_SEGMENTS: &str = include_str!("../queries/segments/prepare.sql");
 const INSTALLATION: &str = include_str!("../queries/schema/installation.sql");
 
 /// The result of [`migrate`].
@@ -67,6 +72,9 @@ pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortRes
              {stored}, or use another database"
         )));
     }
+    // Repeated by every command service. Without it, the first append of an installation would have no segment if its
+    // positions began beyond the first one, as after a restore.
+    connection.client.query_one(PREPARE_SEGMENTS, &[]).await.map_err(read_error)?;
     let installation = installation_of(&connection.client).await?;
     Ok(MigrationReport { installation, applied: report.applied_migrations().len(), version: NEWEST_VERSION })
 }
@@ -89,6 +97,22 @@ pub(crate) async fn installation_of(client: &Client) -> PortResult<Installation>
         read_installation(Partitions::new(count).map_err(corrupt_data)?, &query(HISTORIES).await?)
     };
     read.await.map_err(StatementError::into_read_error)
+}
+
+/// Gives a role the rights that services need. It gets none to change tables: rotation is done by functions that run as
+/// the user of `config`, who owns the tables. To be repeated after each migration.
+///
+/// # Errors
+/// When the database cannot be reached. For an operator: when the role does not exist, or the user of `config` does not
+/// own the tables.
+pub async fn grant(config: &PostgresConfig, role: &str) -> PortResult<()> {
+    let connection = ConnectionFactory::new(config)?.connect_once(config).await?;
+    let granted = async {
+        let row =
+            connection.client.query_one("SELECT format($1, $2::text, current_schema())", &[&GRANT, &role]).await?;
+        connection.client.batch_execute(row.try_get(0)?).await
+    };
+    granted.await.map_err(|error| StatementError::Failed(error).into_read_error())
 }
 
 fn runner() -> PortResult<Runner> {

@@ -37,6 +37,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT")]
     partitions: Option<String>,
 
+    /// Role in Postgres that gets the rights that services need, none of them to change tables. It must exist. Repeat
+    /// it after each upgrade.
+    #[arg(long, value_name = "ROLE")]
+    grant_to: Option<String>,
+
     /// Time to retry while a server cannot be reached, 0s to 1d; a number alone is in seconds.
     #[arg(long, value_name = "TIME", default_value = "60", value_parser = duration_flag::<0>)]
     timeout: Duration,
@@ -58,7 +63,12 @@ const AFTER_HELP: &str = "\
 Examples:
   diptych migrate --config diptych.toml
   diptych migrate --postgres postgres://diptych@db/diptych --kafka kafka:9092 --scylla scylla:9042 --partitions 32
+  diptych migrate --postgres postgres://owner@db/diptych --grant-to diptych      services connect as the role diptych
   DIPTYCH_KAFKA__REPLICATION_FACTOR=1 DIPTYCH_SCYLLA__REPLICATION_FACTOR=1 diptych migrate      one node of each
+
+The user of postgres.url becomes the owner of the tables. With --grant-to,
+services can use another role (CREATE ROLE diptych LOGIN): what they rotate is
+done by functions that run as the owner.
 
 The database itself must exist (CREATE DATABASE). A new topic and a new
 keyspace get kafka.replication_factor and scylla.replication_factor; existing
@@ -158,7 +168,7 @@ impl fmt::Display for MigrationStep {
 
 /// Runs all steps, each retried until it is done or the timeout is over.
 pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
-    let (dumps_config, timeout) = (args.settings.dumps_config(), args.timeout);
+    let (dumps_config, timeout, grant_to) = (args.settings.dumps_config(), args.timeout, args.grant_to);
     let partitions = Flag::new("partitions", "--partitions", args.partitions);
     let flags = [args.postgres.setting(), args.kafka.setting(), args.scylla.setting(), partitions];
     let config = match process::configuration(args.settings.into_sources(flags), dumps_config)? {
@@ -166,22 +176,31 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     telemetry::install_logs(&config.log.settings(vec![("role", "migrate".to_owned())]))?;
-    process::run_tool(run(config, timeout))
+    process::run_tool(run(config, timeout, grant_to))
 }
 
-async fn run(config: Config, timeout: Duration) -> anyhow::Result<ExitCode> {
+async fn run(config: Config, timeout: Duration, grant_to: Option<String>) -> anyhow::Result<ExitCode> {
     let deadline = Instant::now() + timeout;
     for step in MigrationStep::ALL {
         match run_with_retries(step, &config, deadline).await {
             Ok(done) => println!("{:<22}{done}", step.to_string()),
-            Err(error) => {
-                eprintln!("error: {step}: {}", step.server().failure(&config, &error));
-                let needs_operator = error.remedy() == Remedy::Operator;
-                return Ok(if needs_operator { ExitCode::from(EXIT_OPERATOR) } else { ExitCode::FAILURE });
-            }
+            Err(error) => return Ok(failed(&step.to_string(), step.server(), &config, &error)),
+        }
+    }
+    if let Some(role) = grant_to {
+        const WHAT: &str = "rights in Postgres";
+        match diptych_postgres::grant(&servers::postgres_config(&config, "migrate"), &role).await {
+            Ok(()) => println!("{WHAT:<22}granted to {role}"),
+            Err(error) => return Ok(failed(WHAT, Server::Postgres, &config, &error)),
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reports the error of a step; returns the exit status.
+fn failed(what: &str, server: Server, config: &Config, error: &PortError) -> ExitCode {
+    eprintln!("error: {what}: {}", server.failure(config, error));
+    if error.remedy() == Remedy::Operator { ExitCode::from(EXIT_OPERATOR) } else { ExitCode::FAILURE }
 }
 
 /// Runs a step, retried until the deadline while its server cannot be reached. A step whose outcome is unknown is

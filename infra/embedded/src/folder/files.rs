@@ -115,11 +115,11 @@ mod tests {
     fn a_lock_file_that_is_a_symbolic_link_is_refused_and_its_target_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("dev.lock"));
-        std::fs::write(&target, "kept").unwrap();
+        fs::write(&target, "kept").unwrap();
         symlink(&target, &link).unwrap();
         let error = open_lock_file(&link).unwrap_err().to_string();
         assert!(error.contains("dev.lock") && error.contains("symbolic link"), "{error}");
-        assert_eq!(std::fs::read_to_string(&target).unwrap(), "kept");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
     }
 
     #[test]

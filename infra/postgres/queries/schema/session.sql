@@ -10,4 +10,6 @@ SET default_transaction_isolation = 'read committed';
 -- A receipt promises that its events are on disk, and on the standby if there is one. Stronger settings of the server
 -- are kept.
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
+-- Appends update the table streams; see check_writer.
+SET diptych.keeps_streams = on;
 SET client_min_messages = warning;

@@ -8,7 +8,7 @@ use diptych_kernel::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::{receipts::RequestReceipts, resources::StoreResources};
+use super::{receipts::RequestOutcomes, resources::StoreResources};
 use crate::driver::{KnownEvent, Session, SqlRow, StatementError, Uuid, corrupt_data};
 
 const APPEND: &str = include_str!("../../queries/append.sql");
@@ -58,7 +58,7 @@ pub(super) async fn suspend(resources: &StoreResources, reason: &str) -> PortRes
 }
 
 /// Fails if an operator must act before anything is stored.
-async fn check_not_suspended(session: &mut Session) -> Result<(), StatementError> {
+pub(super) async fn check_not_suspended(session: &mut Session) -> Result<(), StatementError> {
     let rows = session.query(SUSPENSION, &[]).await?;
     match SqlRow::first(&rows)?.get::<Option<&str>>("suspended_because")? {
         Some(reason) => Err(PortError::operator(reason.to_owned()).into()),
@@ -73,13 +73,14 @@ struct AppendBatch<'a> {
     events: EventColumns<'a>,
     requests: RequestColumns<'a>,
     snapshots: SnapshotColumns<'a>,
-    streams: ExpectedVersions<'a>,
+    streams: StreamColumns<'a>,
 }
 
-/// The streams of a batch, and the version that each is expected to have before.
-struct ExpectedVersions<'a> {
+/// The streams of a batch, the version that each is expected to have before, and the one that it has after.
+struct StreamColumns<'a> {
     names: Vec<&'a str>,
-    versions: Vec<i64>,
+    expected_versions: Vec<i64>,
+    last_versions: Vec<i64>,
 }
 
 /// Position and time of a stored batch.
@@ -94,7 +95,7 @@ impl<'a> AppendBatch<'a> {
         Self {
             resources,
             units,
-            streams: events.expected_versions(),
+            streams: events.streams(),
             events,
             requests: RequestColumns::new(units),
             snapshots: SnapshotColumns::new(snapshots),
@@ -115,7 +116,7 @@ impl<'a> AppendBatch<'a> {
     /// Inserts the batch. Returns `None` if it conflicts with what is stored.
     async fn insert(&self, session: &mut Session) -> Result<Option<StoredBatch>, StatementError> {
         let (events, requests, snapshots) = (&self.events, &self.requests, &self.snapshots);
-        let params: [&(dyn ToSql + Sync); 18] = [
+        let params: [&(dyn ToSql + Sync); 19] = [
             &events.ordinals,
             &events.streams,
             &events.versions,
@@ -125,7 +126,7 @@ impl<'a> AppendBatch<'a> {
             &events.requests,
             &events.traceparents,
             &self.streams.names,
-            &self.streams.versions,
+            &self.streams.expected_versions,
             &requests.ids,
             &requests.fingerprints,
             &requests.ordinals,
@@ -134,6 +135,7 @@ impl<'a> AppendBatch<'a> {
             &snapshots.versions,
             &snapshots.formats,
             &snapshots.states,
+            &self.streams.last_versions,
         ];
         let rows = session.write(APPEND, &params).await?;
         let Some(row) = rows.first().map(SqlRow) else { return Ok(None) };
@@ -162,29 +164,54 @@ impl<'a> AppendBatch<'a> {
 
     /// Reads what conflicts with the batch, if anything still does.
     async fn rejection_reasons(&self, session: &mut Session) -> Result<Option<AppendOutcome>, StatementError> {
-        let rows = session.query(REJECTION_REASONS, &[&self.streams.names, &self.requests.ids]).await?;
-        let (mut conflicts, mut receipts) = (Vec::new(), RequestReceipts::default());
-        for row in rows.iter().map(SqlRow) {
-            if row.get::<i32>("kind")? != 0 {
-                receipts.add(row)?;
-                continue;
-            }
-            let ordinal: i64 = row.get("ordinal")?;
-            let requested = usize::try_from(ordinal - 1).ok().and_then(|index| self.streams.versions.get(index));
-            let expected = *requested.ok_or_else(|| corrupt_data("a stream that was not requested"))?;
-            let (expected, actual) = (version_of(expected), row.version("version")?);
+        let RejectionReasons { versions, requests } =
+            rejection_reasons(session, &self.streams.names, &self.requests.ids).await?;
+        let streams = self.streams.names.iter().zip(&self.streams.expected_versions).zip(versions);
+        let mut conflicts = Vec::new();
+        for ((name, expected), actual) in streams {
+            let expected = version_of(*expected);
             if actual != expected {
-                conflicts.push(Conflict { stream_id: row.stream_id("stream_id")?, expected, actual });
+                let stream_id = StreamId::new(name).map_err(corrupt_data)?;
+                conflicts.push(Conflict { stream_id, expected, actual });
             }
         }
-        let last_position = receipts.last_position();
-        let done: Vec<StoredRequest> = receipts.into_requests();
+        let last_position = requests.last_position();
+        let done: Vec<StoredRequest> = requests.into_requests();
         if conflicts.is_empty() && done.is_empty() {
             return Ok(None);
         }
         self.resources.durability.ensure_durable(session, last_position).await?;
         Ok(Some(AppendOutcome::Rejected { conflicts, done }))
     }
+}
+
+/// The reasons why appends and refusals are not stored.
+pub(super) struct RejectionReasons {
+    /// The version of each stream.
+    pub(super) versions: Vec<Version>,
+    /// The stored ones of the requests.
+    pub(super) requests: RequestOutcomes,
+}
+
+/// Reads the versions of streams and the stored requests, in one snapshot.
+pub(super) async fn rejection_reasons(
+    session: &mut Session,
+    streams: &[&str],
+    requests: &[Uuid],
+) -> Result<RejectionReasons, StatementError> {
+    let rows = session.query(REJECTION_REASONS, &[&streams, &requests]).await?;
+    let mut reasons =
+        RejectionReasons { versions: vec![Version::NONE; streams.len()], requests: RequestOutcomes::default() };
+    for row in rows.iter().map(SqlRow) {
+        if row.get::<i32>("kind")? != 0 {
+            reasons.requests.add(row)?;
+            continue;
+        }
+        let ordinal: i64 = row.get("ordinal")?;
+        let version = usize::try_from(ordinal - 1).ok().and_then(|index| reasons.versions.get_mut(index));
+        *version.ok_or_else(|| corrupt_data("a stream that was not requested"))? = row.version("version")?;
+    }
+    Ok(reasons)
 }
 
 /// Converts a column back that was made from a version.
@@ -227,16 +254,20 @@ impl<'a> EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    /// The first event of each stream comes before its others.
-    fn expected_versions(&self) -> ExpectedVersions<'a> {
-        let mut expected = ExpectedVersions { names: Vec::new(), versions: Vec::new() };
+    /// The events are sorted, so those of a stream follow each other.
+    fn streams(&self) -> StreamColumns<'a> {
+        let mut streams = StreamColumns { names: Vec::new(), expected_versions: Vec::new(), last_versions: Vec::new() };
         for (name, version) in self.streams.iter().zip(&self.versions) {
-            if expected.names.last() != Some(name) {
-                expected.names.push(*name);
-                expected.versions.push(*version - 1);
+            match streams.last_versions.last_mut() {
+                Some(last) if streams.names.last() == Some(name) => *last = *version,
+                _ => {
+                    streams.names.push(*name);
+                    streams.expected_versions.push(*version - 1);
+                    streams.last_versions.push(*version);
+                }
             }
         }
-        expected
+        streams
     }
 }
 

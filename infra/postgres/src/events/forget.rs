@@ -1,63 +1,71 @@
-//! Deletes old request ids, and rotates the partitions of their table.
+//! Forgets old request ids, and rotates the partitions of their table and the segments of events.
+//!
+//! The functions of the schema that change tables run with the rights of their owner, so that the role of a service
+//! needs none; see migrations/V6__service_role.sql.
 
-use diptych_kernel::{
-    Timestamp,
-    ports::{PortError, PortResult},
-};
+use diptych_kernel::{Timestamp, ports::PortResult};
 use tokio_postgres::error::SqlState;
 
 use super::resources::StoreResources;
 use crate::driver::{Session, SqlRow, StatementError, Time, sql_state};
 
-const MARK_FORGOTTEN: &str = include_str!("../../queries/requests/mark_forgotten.sql");
-const DELETE_FORGOTTEN: &str = include_str!("../../queries/requests/delete_forgotten.sql");
 const BEGIN_PARTITION: &str = include_str!("../../queries/requests/begin_partition.sql");
+const FORGET_REQUESTS: &str = include_str!("../../queries/requests/forget.sql");
 const DROP_PARTITION: &str = include_str!("../../queries/requests/drop_partition.sql");
+const PREPARE_SEGMENTS: &str = include_str!("../../queries/segments/prepare.sql");
+const BEGIN_SEGMENT: &str = include_str!("../../queries/segments/begin.sql");
 
-/// Forgets requests, and rotates the table's partitions.
+/// Maximum number of requests that are counted when they are forgotten.
+const COUNT_MAX: i64 = 100_000;
+
+/// Forgets requests, and rotates tables.
 ///
-/// In older partitions, requests are forgotten by moving one mark, however many they are, and a partition is dropped
-/// when all of it is below the mark; such requests count up to `limit`. In the newest partition, which matters only if
-/// ids are kept for a short time, rows are deleted, up to `limit`.
+/// First a new partition begins if the newest one is old enough, or contains requests to forget. So requests are
+/// forgotten in older partitions only, by moving one mark, however many they are, and no row is deleted: a partition is
+/// dropped when all of it is below the mark. More than `limit` may be forgotten at once; the next calls return the rest
+/// of their number, up to a maximum.
 pub(super) async fn forget(resources: &StoreResources, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut session = resources.writers.session().await.map_err(StatementError::into_write_error)?;
-    let marked =
-        count(&mut session, MARK_FORGOTTEN, recorded_before, limit).await.map_err(StatementError::into_write_error)?;
-    let deleted = if marked < limit {
-        delete(&mut session, recorded_before, limit - marked).await.map_err(StatementError::into_write_error)?
-    } else {
-        0
+    let forgotten = async {
+        let mut session = resources.writers.session().await?;
+        rotate_event_segments(resources, &mut session).await?;
+        let before = resources.retention.advance(&mut session, recorded_before).await?;
+        let before = before.unwrap_or_default();
+        forget_requests(resources, &mut session, before, limit).await
     };
-    drop(session);
-    rotate_request_partitions(resources).await.map_err(StatementError::into_write_error)?;
-    usize::try_from(marked.saturating_add(deleted))
-        .map_err(|_| PortError::unknown("the number of forgotten requests is out of range"))
+    forgotten.await.map_err(StatementError::into_write_error)
 }
 
-async fn count(
+async fn forget_requests(
+    resources: &StoreResources,
     session: &mut Session,
-    statement: &'static str,
     before: Timestamp,
-    limit: i64,
-) -> Result<i64, StatementError> {
-    let rows = session.write(statement, &[&Time(before), &limit]).await?;
-    SqlRow::first(&rows)?.get("count")
-}
-
-async fn delete(session: &mut Session, before: Timestamp, limit: i64) -> Result<i64, StatementError> {
-    count(session, DELETE_FORGOTTEN, before, limit).await
-}
-
-/// Begins a new partition if the newest one is old enough, and drops one that is forgotten. Both need a lock for a
-/// moment, and are skipped until the next call if they do not get it soon.
-async fn rotate_request_partitions(resources: &StoreResources) -> Result<(), StatementError> {
+    limit: usize,
+) -> Result<usize, StatementError> {
     let interval_seconds = resources.request_partition_interval.as_secs_f64();
-    let mut session = resources.writers.session().await?;
-    let begun = is_done(session.write(BEGIN_PARTITION, &[&interval_seconds]).await)?;
+    let begun = is_done(session.write(BEGIN_PARTITION, &[&interval_seconds, &Time(before)]).await)?;
+    let rows = session.write(FORGET_REQUESTS, &[&Time(before), &COUNT_MAX]).await?;
+    let forgotten: Option<i64> = SqlRow::first(&rows)?.get("count")?;
+    if forgotten.is_none() {
+        resources.retention.report_refusal(before);
+    }
     let dropped = is_done(session.write(DROP_PARTITION, &[]).await)?;
     if begun || dropped {
         tracing::info!(begun, dropped, "rotated the partitions of the table of request ids");
+    }
+    let mut unreported = resources.unreported_forgotten.lock();
+    let total = unreported.saturating_add(usize::try_from(forgotten.unwrap_or_default()).unwrap_or_default());
+    let reported = total.min(limit);
+    *unreported = total - reported;
+    Ok(reported)
+}
+
+/// Makes segments of the table of events ahead, and begins the next one if the newest is large enough.
+async fn rotate_event_segments(resources: &StoreResources, session: &mut Session) -> Result<(), StatementError> {
+    let size_min = i64::try_from(resources.event_segment_bytes).unwrap_or(i64::MAX);
+    let prepared = is_done(session.write(PREPARE_SEGMENTS, &[]).await)?;
+    let begun = is_done(session.write(BEGIN_SEGMENT, &[&size_min]).await)?;
+    if begun || prepared {
+        tracing::info!(begun, prepared, "rotated the segments of the table of events");
     }
     Ok(())
 }

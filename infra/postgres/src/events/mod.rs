@@ -8,7 +8,9 @@ mod horizon;
 mod load;
 mod read;
 mod receipts;
+mod refuse;
 mod resources;
+mod retention;
 mod store;
 mod validate;
 

@@ -87,13 +87,16 @@ pub(super) async fn stream_after(
     events.await.map_err(StatementError::into_read_error)
 }
 
-/// Reads the position of the last event below the horizon.
-pub(super) async fn last_readable_position(resources: &StoreResources) -> PortResult<Position> {
+/// Reads the position of the last event after a cursor and below the horizon, or the cursor if there is none.
+pub(super) async fn last_readable_position(
+    resources: &StoreResources,
+    cursor_exclusive: Position,
+) -> PortResult<Position> {
     let read = async {
         let mut session = resources.readers.session().await?;
-        let rows = session.query(LAST_READABLE_POSITION, &[]).await?;
+        let rows = session.query(LAST_READABLE_POSITION, &[&cursor_exclusive.as_i64()]).await?;
         let last: Option<i64> = SqlRow::first(&rows)?.get("position")?;
-        Position::from_i64(last.unwrap_or_default()).map_err(corrupt_data)
+        last.map_or(Ok(cursor_exclusive), |last| Position::from_i64(last).map_err(corrupt_data))
     };
     read.await.map_err(StatementError::into_read_error)
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use diptych_kernel::{Partitions, vocabulary::Installation};
+use parking_lot::Mutex;
 
-use super::{durability::DurabilityTracker, horizon::HorizonMonitor};
+use super::{durability::DurabilityTracker, horizon::HorizonMonitor, retention::RetentionClock};
 use crate::{
     driver::{KnownHistory, Pool},
     notifications::AppendNotifications,
@@ -16,9 +17,13 @@ pub(super) struct StoreResources {
     /// The newest event that is known to be committed. New connections are compared with it.
     pub(super) history: KnownHistory,
     pub(super) request_partition_interval: Duration,
+    pub(super) event_segment_bytes: usize,
     pub(super) writers: Pool,
     pub(super) readers: Pool,
     pub(super) notifications: AppendNotifications,
     pub(super) durability: DurabilityTracker,
     pub(super) horizon: HorizonMonitor,
+    pub(super) retention: RetentionClock,
+    /// Number of forgotten requests that no call has returned yet.
+    pub(super) unreported_forgotten: Mutex<usize>,
 }

@@ -3,8 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
-    Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+    Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    ports::{
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
     vocabulary::Installation,
 };
 
@@ -13,11 +16,13 @@ use super::{
     durability::DurabilityTracker,
     forget,
     horizon::{self, HorizonMonitor, OldestWriter},
-    load, read,
+    load, read, refuse,
     resources::StoreResources,
+    retention::RetentionClock,
     validate,
 };
 use crate::{
+    clock::SystemClock,
     config::PostgresConfig,
     driver::{ConnectionFactory, KnownHistory, Pool},
     notifications::AppendNotifications,
@@ -39,6 +44,14 @@ impl PostgresEventStore {
     /// does not exist, its schema is older or newer than this program, or positions would be assigned a second time, as
     /// after a restore.
     pub async fn open(config: PostgresConfig) -> PortResult<Self> {
+        Self::open_with_clock(config, Arc::new(SystemClock)).await
+    }
+
+    /// Like [`open`](Self::open), with a clock for the age of request ids in place of the system's.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub async fn open_with_clock(config: PostgresConfig, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let connections = ConnectionFactory::new(&config)?;
         let history = KnownHistory::new(config.synchronous_standby_required);
         let pool = |connections_max| Pool::new(&config, connections.clone(), history.clone(), connections_max);
@@ -49,11 +62,14 @@ impl PostgresEventStore {
             installation,
             history,
             request_partition_interval: config.request_partition_interval,
+            event_segment_bytes: config.event_segment_bytes,
             writers,
             readers,
             notifications: AppendNotifications::new(&config, connections),
             durability: DurabilityTracker::default(),
             horizon: HorizonMonitor::default(),
+            retention: RetentionClock::new(clock),
+            unreported_forgotten: Default::default(),
         };
         Ok(Self { resources: Arc::new(resources) })
     }
@@ -105,6 +121,11 @@ impl EventStore for PostgresEventStore {
         append::append(&self.resources, units, snapshots).await
     }
 
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        validate::validate_refusals(refusals)?;
+        refuse::refuse(&self.resources, refusals).await
+    }
+
     async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
         append::suspend(&self.resources, reason).await
     }
@@ -138,7 +159,7 @@ impl EventStore for PostgresEventStore {
     async fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) {
         self.resources
             .notifications
-            .wait(cursor_exclusive, wait_max, || read::last_readable_position(&self.resources))
+            .wait(cursor_exclusive, wait_max, || read::last_readable_position(&self.resources, cursor_exclusive))
             .await;
     }
 

@@ -7,7 +7,7 @@ mod settled_store;
 use std::{env, future::Future, sync::Arc, thread, time::Duration};
 
 use diptych_kernel::{Partitions, testing};
-use diptych_postgres::{PostgresConfig, PostgresEventStore, migrate};
+use diptych_postgres::{PostgresConfig, PostgresEventStore, grant, migrate};
 use tokio::sync::RwLock;
 use tokio_postgres::{Client, NoTls, Row, types::ToSql};
 use uuid::Uuid;
@@ -86,6 +86,21 @@ impl Database {
 
     pub(crate) fn config(&self) -> PostgresConfig {
         PostgresConfig::new(in_database(&self.server, &self.name))
+    }
+
+    /// The settings of a service: its role has no rights but those that `grant` gives. The role is the same for all
+    /// databases of the server, and stays.
+    pub(crate) async fn config_of_service(&self) -> PostgresConfig {
+        const ROLE: &str = "diptych_test_service";
+        let create = format!(
+            "DO $$ BEGIN CREATE ROLE {ROLE} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$;
+             GRANT USAGE ON SCHEMA test TO {ROLE}; GRANT SELECT ON test.clock TO {ROLE}"
+        );
+        self.execute(&create).await;
+        grant(&self.config(), ROLE).await.unwrap();
+        let url = in_database(&self.server, &self.name);
+        let (_, host) = url.split_once('@').expect("the URL of the server names a user");
+        PostgresConfig::new(format!("postgres://{ROLE}@{host}"))
     }
 
     pub(crate) fn name(&self) -> &str {

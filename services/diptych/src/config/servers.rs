@@ -11,12 +11,16 @@ use super::{
     Config,
     declare::settings,
     rules::Rule,
-    values::{ClientProperties, Count, Keyspace, Name, PostgresUrl, Secret, ServerList, Switch, TimeSpan, choices},
+    values::{
+        ByteSize, ClientProperties, Count, Keyspace, Name, PostgresUrl, Secret, ServerList, Switch, TimeSpan, choices,
+    },
 };
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const DAY: u64 = 24 * 60 * MINUTE;
+const MIB: u64 = 1_024 * 1_024;
+const GIB: u64 = 1_024 * MIB;
 /// The longest allowed timeout for one answer of a server, in milliseconds.
 const ANSWER_MAX: u64 = 10 * MINUTE;
 
@@ -43,6 +47,8 @@ settings! {
         notify: Switch,
         /// Interval at which waiting readers poll for events without LISTEN and NOTIFY; ten times that with it.
         poll_interval: TimeSpan<1, MINUTE>,
+        /// Size of a segment of the table of events, without indexes, after which new events go to the next one.
+        event_segment_size: ByteSize<{ 16 * MIB }, { 1_024 * GIB }> as event_segment_bytes,
         /// True if a server without a synchronous standby is refused: only with one does an acknowledged command survive
         /// the loss of the server.
         synchronous_standby_required: Switch,

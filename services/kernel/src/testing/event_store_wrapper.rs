@@ -3,7 +3,10 @@
 use std::{future::Future, time::Duration};
 
 use crate::{
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+    ports::{
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
 
@@ -23,6 +26,11 @@ pub trait EventStoreWrapper: Send + Sync + 'static {
         snapshots: &[Snapshot],
     ) -> impl Future<Output = PortResult<AppendOutcome>> + Send {
         self.inner().append(units, snapshots)
+    }
+
+    /// As [`EventStore::refuse`].
+    fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send {
+        self.inner().refuse(refusals)
     }
 
     /// As [`EventStore::suspend_appends`].
@@ -91,6 +99,10 @@ impl<W: EventStoreWrapper> EventStore for W {
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         EventStoreWrapper::append(self, units, snapshots).await
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        EventStoreWrapper::refuse(self, refusals).await
     }
 
     async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
