@@ -30,6 +30,8 @@ pub(crate) struct Leadership {
     /// after a restart or a failover of the write database, events may be visible without being durable. Moving the
     /// cursor is that commit.
     pub(crate) reads_unconfirmed: bool,
+    /// The oldest committed event that the write database holds back, as of the last read.
+    pub(crate) held_back: OldestUnpublished,
     idle_partitions: IdlePartitions,
     /// Latest time at which the cursor must be moved, which also extends the lease.
     cursor_due_at: Instant,
@@ -43,6 +45,7 @@ impl Leadership {
         let read = HighWatermark { up_to: start.read_up_to, last_positions: start.on_log.last_positions.clone() };
         Self {
             fence,
+            held_back: OldestUnpublished::none(stored.last_positions.len()),
             stored,
             published: read.clone(),
             read,
@@ -73,6 +76,12 @@ impl Leadership {
             self.read.advance_partition(event.partition, event.position);
             self.idle_partitions.event_published(event.partition, now);
             entries.push(LogEntry::Event(event));
+        }
+        self.held_back = OldestUnpublished::none(self.stored.last_positions.len());
+        if let Some(event) = page.held_back {
+            let age = EventAge { recorded_at: event.recorded_at, read_at: event.seen_at, read_at_local: now };
+            self.held_back.add(event.partition, age);
+            oldest.add(event.partition, age);
         }
         self.read.up_to = page.complete_up_to.max(self.read.up_to);
         let event_count = entries.len();

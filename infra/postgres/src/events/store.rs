@@ -64,7 +64,7 @@ impl PostgresEventStore {
             readers,
             notifications: AppendNotifications::new(&config, connections),
             durability: DurabilityTracker::default(),
-            horizon: HorizonMonitor::default(),
+            horizon: HorizonMonitor::new(),
             retention: RetentionClock::new(clock),
             unreported_forgotten: Default::default(),
         };
@@ -89,8 +89,8 @@ impl PostgresEventStore {
         &self.resources.history
     }
 
-    /// The oldest open transaction of the whole server that has written: readers see nothing that was committed after
-    /// it began to write. For a metric. The same is logged, at most every ten seconds, when a reader is held back for
+    /// The oldest open transaction of this database that has written: readers see nothing that was committed after it
+    /// began to write. Transactions of other databases of the server do not count. For a metric. The same is logged, at most every ten seconds, when a reader is held back for
     /// more than a second.
     ///
     /// # Errors

@@ -113,6 +113,20 @@ pub struct EventPage {
     pub complete_up_to: Position,
     /// The database's time of the read.
     pub read_at: Timestamp,
+    /// The oldest committed event that readers do not get yet, as an older transaction may still store one before it.
+    /// `None` if there is none, or if the limit cut the page.
+    pub held_back: Option<HeldBackEvent>,
+}
+
+/// Event that is committed and not returned to readers yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBackEvent {
+    /// The event's partition.
+    pub partition: Partition,
+    /// Time of its commit.
+    pub recorded_at: Timestamp,
+    /// The database's time at which it was held back.
+    pub seen_at: Timestamp,
 }
 
 /// Write database.

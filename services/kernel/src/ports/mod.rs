@@ -15,7 +15,7 @@ pub use event_log::{
     Watermark,
 };
 pub use event_store::{
-    AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, Snapshot, StoredRequest, StreamLoad,
+    AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, HeldBackEvent, Loaded, Snapshot, StoredRequest, StreamLoad,
     StreamSlice,
 };
 pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate};
