@@ -24,10 +24,12 @@
 //! not be returned again. Therefore each process repairs the effects of *its own* failed calls before it uses a server
 //! again:
 //!
-//! - The keys of every call that failed or was cancelled are deleted on the server as soon as possible, and always
-//!   before they are read again.
-//! - After a server was down (three failures in a row, or no connection), every item that it had before counts as a
-//!   miss. So does every item when more keys failed than are kept (16,384 per connection).
+//! - The keys of every call that failed are deleted on the server as soon as possible, and always before they are read
+//!   again: also of those calls that fail at once because the server is down (three failures in a row, or no
+//!   connection). So are the keys of changes that were cancelled. A read that was cancelled leaves nothing to repair:
+//!   its caller is gone, or invalidates the keys.
+//! - When more keys failed than are kept (16,384 per connection), every item that the server had before counts as a
+//!   miss.
 //!
 //! One step is left to the caller. It reads the read database *after* a call has failed, when the key may have been
 //! deleted already; another reader with an older row may fill the key in between, if the refresh was lost as well. So

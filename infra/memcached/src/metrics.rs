@@ -60,7 +60,7 @@ fn describe() {
     );
     describe_counter!(
         "diptych_memcached_possibly_stale_total",
-        "Cached values stored before their server was last unreachable, which were treated as misses (G7)"
+        "Cached values stored before more keys had failed than are kept, which were treated as misses (G7)"
     );
     describe_counter!("diptych_memcached_oversized_total", "Rows that were not cached because they are too large");
     describe_counter!(

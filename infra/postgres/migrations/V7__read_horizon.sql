@@ -1,13 +1,13 @@
 -- The position below which events can be read, not held back by transactions of other databases.
 --
 -- Every transaction below it has ended, and the snapshot of the calling statement shows what it has committed, or it
--- belongs to another database and cannot store events here. The sessions are looked up after that snapshot was taken: a
--- transaction that it lists as in progress is found with the database of its session, which never changes, or it has
+-- belongs to another database and cannot store events here. The sessions are looked up after that snapshot was taken:
+-- a transaction that it lists as in progress is found with the database of its session, which never changes, or it has
 -- ended meanwhile, and then nothing is known of it, and readers wait for the next statement. The ids of sessions and
 -- databases are visible to every role.
 --
--- STABLE, so that the function uses the snapshot of the calling statement. It must be called in the first statement of a
--- transaction, as the server shows the same sessions to all statements of one.
+-- STABLE, so that the function uses the snapshot of the calling statement. It must be called in the first statement of
+-- a transaction, as the server shows the same sessions to all statements of one.
 CREATE FUNCTION read_horizon() RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT (
         position_base + coalesce(

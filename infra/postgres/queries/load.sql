@@ -1,4 +1,5 @@
--- Loads streams and looks up requests, in one snapshot. See append for OFFSET 0.
+-- Loads streams and looks up requests, in one snapshot. A refused request has one row, without event columns. See
+-- append for OFFSET 0.
 --
 -- $1 streams, $2 the known version of each (0: start at the newest snapshot), $3 the format of snapshots, $4 request
 -- ids.
@@ -16,12 +17,12 @@ WITH wanted AS MATERIALIZED (
 SELECT
     0 AS kind, ordinal, position, NULL::timestamptz AS recorded_at, snapshot_version AS version,
     NULL::uuid AS request_id, NULL::smallint AS partition, stream_id, state AS payload, NULL::text AS event_type,
-    NULL::text AS traceparent
+    NULL::text AS traceparent, NULL::bytea AS refusal
 FROM wanted WHERE snapshot_version IS NOT NULL
 UNION ALL
 SELECT
     1, wanted.ordinal, events.position, events.recorded_at, events.version, events.request_id, events.partition,
-    events.stream_id, events.payload, events.event_type, events.traceparent
+    events.stream_id, events.payload, events.event_type, events.traceparent, NULL
 FROM wanted
 -- A stream without later events is not looked up in every segment.
 CROSS JOIN LATERAL (
@@ -38,8 +39,8 @@ CROSS JOIN LATERAL (
 ) AS events
 UNION ALL
 SELECT
-    2, request.ordinal, events.position, events.recorded_at, events.version, requests.request_id, events.partition,
-    events.stream_id, requests.fingerprint, NULL, NULL
+    2, request.ordinal, coalesce(events.position, requests.position), requests.recorded_at, events.version,
+    requests.request_id, events.partition, events.stream_id, requests.fingerprint, NULL, NULL, requests.refusal
 FROM installation
 CROSS JOIN unnest($4::uuid[]) WITH ORDINALITY AS request (id, ordinal)
 CROSS JOIN LATERAL (
@@ -50,8 +51,8 @@ CROSS JOIN LATERAL (
     )
     OFFSET 0
 ) AS requests
-CROSS JOIN LATERAL (
+LEFT JOIN LATERAL (
     SELECT * FROM events
     WHERE events.position >= requests.position AND events.position < requests.position + requests.events_count
     OFFSET 0
-) AS events
+) AS events ON true

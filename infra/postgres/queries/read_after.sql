@@ -9,11 +9,11 @@ WITH now AS MATERIALIZED (
     SELECT
         horizon_exclusive, held_back.recorded_at AS held_back_at, held_back.partition AS held_back_partition
     FROM (
-        -- Everything is held back by the oldest transaction of the server first; only if that holds an event back are the
-        -- databases of transactions looked up.
+        -- Only if the oldest transaction of the server holds an event back are the databases of transactions looked up.
         SELECT
             CASE
-                WHEN EXISTS (SELECT FROM events WHERE position > $1 AND position >= oldest_exclusive) THEN read_horizon()
+                WHEN EXISTS (SELECT FROM events WHERE position > $1 AND position >= oldest_exclusive)
+                THEN read_horizon()
                 ELSE oldest_exclusive
             END AS horizon_exclusive
         FROM (

@@ -10,7 +10,8 @@ WITH now AS MATERIALIZED (
     FROM (
         SELECT
             CASE
-                WHEN EXISTS (SELECT FROM events WHERE position > $1 AND position >= oldest_exclusive) THEN read_horizon()
+                WHEN EXISTS (SELECT FROM events WHERE position > $1 AND position >= oldest_exclusive)
+                THEN read_horizon()
                 ELSE oldest_exclusive
             END AS horizon_exclusive
         FROM (

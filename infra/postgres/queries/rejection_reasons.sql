@@ -1,14 +1,15 @@
 -- The reasons why a batch was rejected, in one snapshot: the versions of its streams ($1), and those of its requests
--- ($2) that are stored. See append for OFFSET 0.
+-- ($2) that are stored; see load.
 SELECT
     0 AS kind, stream.ordinal, NULL::bigint AS position, NULL::timestamptz AS recorded_at,
     coalesce((SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0) AS version,
-    NULL::uuid AS request_id, NULL::smallint AS partition, stream.stream_id, NULL::bytea AS payload
+    NULL::uuid AS request_id, NULL::smallint AS partition, stream.stream_id, NULL::bytea AS payload,
+    NULL::bytea AS refusal
 FROM unnest($1::text[]) WITH ORDINALITY AS stream (stream_id, ordinal)
 UNION ALL
 SELECT
-    2, request.ordinal, events.position, events.recorded_at, events.version, requests.request_id, events.partition,
-    events.stream_id, requests.fingerprint
+    2, request.ordinal, coalesce(events.position, requests.position), requests.recorded_at, events.version,
+    requests.request_id, events.partition, events.stream_id, requests.fingerprint, requests.refusal
 FROM installation
 CROSS JOIN unnest($2::uuid[]) WITH ORDINALITY AS request (id, ordinal)
 CROSS JOIN LATERAL (
@@ -19,8 +20,8 @@ CROSS JOIN LATERAL (
     )
     OFFSET 0
 ) AS requests
-CROSS JOIN LATERAL (
+LEFT JOIN LATERAL (
     SELECT * FROM events
     WHERE events.position >= requests.position AND events.position < requests.position + requests.events_count
     OFFSET 0
-) AS events
+) AS events ON true

@@ -26,14 +26,14 @@ impl HorizonMetrics {
         describe_gauge!(
             HELD_BACK_AGE,
             Unit::Seconds,
-            "Age of the oldest committed event that the relay does not get yet, as an older transaction that has written \
-             is still open, in seconds; 0 if none"
+            "Age of the oldest committed event that the relay does not get yet, as an older transaction that has \
+             written is still open, in seconds; 0 if none"
         );
         describe_gauge!(
             OLDEST_WRITER_AGE,
             Unit::Seconds,
-            "Age of the open transaction that holds the relay back for more than a second, in seconds, by pid, database \
-             and application_name; 0 once it does not"
+            "Age of the open transaction that holds the relay back for more than a second, in seconds, by pid, \
+             database and application_name; 0 once it does not"
         );
         Self { held_back_age: gauge!(HELD_BACK_AGE), writer_age: Mutex::default() }
     }

@@ -37,8 +37,8 @@ impl ScyllaViewStore {
     ///
     /// # Errors
     /// When no node can be reached. For an operator: when the settings are invalid, the server refuses the user, the
-    /// schema is missing, older or newer than this program's, or the keyspace is of another installation, and when
-    /// another data centre is recorded, or none of several is chosen with LOCAL_QUORUM.
+    /// schema is missing, older or newer than this program's, another data centre is recorded, none of several is
+    /// chosen with LOCAL_QUORUM, or the keyspace is of another installation.
     pub async fn open(config: ScyllaConfig, installation: &Installation) -> PortResult<Self> {
         let (connection, partitions) = Self::connect(&config).await?;
         migration::check_partitions(&config.keyspace, partitions, installation.partitions)?;

@@ -6,7 +6,8 @@ use diptych_runtime::Failure;
 /// Error of a command that has no receipt. `R` is the domain's refusal. Each variant says what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError<R> {
-    /// A rule of the domain refused it, on a state that was current after the command arrived (G8). Nothing was stored.
+    /// A rule of the domain refused it, on a state that was current after the command arrived (G8). No event was stored,
+    /// and none will be by any submission with this request id. To try again, use a new request id.
     #[error("refused by a rule of the domain")]
     Refused(R),
     /// The request id belongs to a command with other content (G2). Use a new id for a new command.
@@ -15,7 +16,12 @@ pub enum CommandError<R> {
         /// The id.
         request_id: RequestId,
     },
-    /// The command's first stream was not at the expected version. Nothing was stored. Read again, decide again.
+    /// An earlier submission with the same request id and content was refused, with this error. The same holds as for
+    /// that error.
+    #[error("an earlier submission was refused: {0}")]
+    RefusedBefore(Box<Self>),
+    /// The command's first stream was not at the expected version. As for [`CommandError::Refused`], the command is never
+    /// stored under this request id. Read again, decide again, use a new request id.
     #[error("stream {stream_id} is at version {actual}, not {expected}")]
     VersionMismatch {
         /// The stream.
@@ -25,8 +31,8 @@ pub enum CommandError<R> {
         /// The version of the stream.
         actual: Version,
     },
-    /// Other processes wrote to the stream each time the command was about to be stored. Nothing was stored. Send it
-    /// again, later.
+    /// Other processes wrote to the stream each time the command was about to be stored. This submission stored nothing;
+    /// an earlier one may have. Send it again, later.
     #[error("other processes keep writing to stream {stream_id}: it is at version {actual}, not {expected}")]
     Contention {
         /// The stream.
@@ -40,26 +46,34 @@ pub enum CommandError<R> {
     /// id, or ask for its receipt.
     #[error("the outcome is unknown: the write database did not answer in time")]
     OutcomeUnknown,
-    /// The write database cannot be reached. This submission stored nothing. Send it again, later.
+    /// The write database cannot be reached. This submission stored nothing; an earlier one may have. Send it again,
+    /// later.
     #[error("the write database cannot be reached")]
     Unavailable,
-    /// The queue is full. Nothing was stored. Send it again, later.
+    /// The queue is full. This submission stored nothing; an earlier one may have. Send it again, later.
     #[error("the command queue is full")]
     Overloaded,
-    /// The process is stopping. Nothing was stored. Send it again, to another process.
+    /// The process is stopping. This submission stored nothing; an earlier one may have. Send it again, to another
+    /// process.
     #[error("the process is stopping")]
     ShuttingDown,
     /// A component failed: a stored event cannot be read, the domain broke its contract, or the write database needs an
-    /// operator. Nothing was stored; the cause is in the log.
+    /// operator. This submission stored nothing; the cause is in the log.
     #[error("a component failed; see the log")]
     Internal,
 }
 
 impl<R> CommandError<R> {
+    /// Returns whether an earlier submission with the same request id was refused.
+    pub fn is_repeated(&self) -> bool {
+        matches!(self, Self::RefusedBefore(_))
+    }
+
     /// The failure to report to a gRPC caller; `refused` translates the domain's refusal.
-    pub fn into_failure(self, refused: impl FnOnce(R) -> Failure) -> Failure {
+    pub fn into_failure(self, refused: impl Fn(R) -> Failure) -> Failure {
         match self {
             Self::Refused(refusal) => refused(refusal),
+            Self::RefusedBefore(earlier) => earlier.into_failure(refused),
             Self::RequestIdReused { request_id } => Failure::RequestIdReused { request_id },
             Self::VersionMismatch { stream_id, expected, actual } => {
                 Failure::VersionMismatch { stream_id, expected, actual }

@@ -11,7 +11,7 @@ use std::{
 use diptych_kernel::{
     Receipt, RequestId, StreamId,
     domain::{Domain, STREAMS_PER_COMMAND_MAX},
-    ports::EventStore,
+    ports::{EventStore, StoredOutcome, StoredRequest},
 };
 use diptych_runtime::{Shutdown, Tasks};
 use tokio::{
@@ -24,6 +24,7 @@ use crate::{
     CommandError, SequencerConfig, StoredCommand, Submission,
     metrics::{CommandOutcome, Metrics},
     receipts::{self, LookupError, ReceiptLookup},
+    refusal,
     sequencer::Sequencer,
     submission::{CommandResult, PendingCommand},
 };
@@ -93,10 +94,11 @@ impl<D: Domain> CommandHandle<D> {
         }
     }
 
-    /// The receipt of a stored command, or `None` if the store did not have the request at some moment after the call.
+    /// The receipt of a committed command, or `None` if the store did not have the request at some moment after the call.
     /// Does not wait behind commands.
     ///
     /// # Errors
+    /// [`CommandError::RefusedBefore`] if the command was refused,
     /// [`CommandError::Unavailable`] and [`CommandError::Internal`] if the store does not answer,
     /// [`CommandError::Overloaded`] and [`CommandError::ShuttingDown`] as for commands.
     pub async fn receipt(&self, request_id: RequestId) -> Result<Option<Receipt>, CommandError<D::Refusal>> {
@@ -107,7 +109,7 @@ impl<D: Domain> CommandHandle<D> {
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(CommandError::ShuttingDown),
         }
         match result.await {
-            Ok(Ok(receipt)) => Ok(receipt),
+            Ok(Ok(stored)) => stored.map(receipt_of::<D>).transpose(),
             Ok(Err(LookupError::Unavailable)) => Err(CommandError::Unavailable),
             Ok(Err(LookupError::Internal)) => Err(CommandError::Internal),
             Err(_ended) => Err(CommandError::ShuttingDown),
@@ -138,6 +140,19 @@ impl<D: Domain> CommandHandle<D> {
     fn reject(&self, outcome: CommandOutcome, error: CommandError<D::Refusal>) -> CommandError<D::Refusal> {
         self.metrics.record_outcome(outcome);
         error
+    }
+}
+
+fn receipt_of<D: Domain>(stored: StoredRequest) -> Result<Receipt, CommandError<D::Refusal>> {
+    match stored.outcome {
+        StoredOutcome::Committed(receipt) => Ok(receipt),
+        StoredOutcome::Refused(encoded) => Err(refusal::decode::<D>(&encoded).map_or_else(
+            |error| {
+                error!(request_id = %stored.request_id, %error, "a stored refusal cannot be read");
+                CommandError::Internal
+            },
+            |refused| CommandError::RefusedBefore(Box::new(refused)),
+        )),
     }
 }
 

@@ -5,7 +5,7 @@
 //! ```text
 //!   submit -> [ queue, bounded ] -> take a batch -> load missing streams -> decide one after another
 //!                  ^                                                                 |
-//!                  |  fills meanwhile           reply <- confirm refusals <- append all at once
+//!                  |  fills meanwhile           reply <- store refusals <- append all at once
 //! ```
 //!
 //! One **sequencer** per process takes all queued commands, decides them in the order of their arrival on states that
@@ -15,15 +15,16 @@
 //!
 //! # Guarantees
 //!
-//! - **G2 once.** The store accepts a request id once. A repeated command gets the receipt of the first, within a
-//!   batch, across batches and across processes; with other content it is refused. An append with an unknown outcome is
+//! - **G2 once.** The store accepts a request id once. A repeated command gets the outcome of the first, a receipt or a
+//!   refusal, within a batch, across batches and across processes; with other content it is refused. An append with an unknown outcome is
 //!   repeated until the outcome is known; if that takes longer than [`SequencerConfig::commit_timeout`], the caller
 //!   gets [`CommandError::OutcomeUnknown`], never a guess.
 //! - **G3 whole.** A command's events are one unit of an append, and an append is all or none.
 //! - **G8 refusals are true.** A state in memory may be stale, as other processes write too. So a refusal (by a rule,
-//!   or by an expected version) is sent only once it is confirmed: the store was asked, after the command arrived,
-//!   whether the streams have the versions on which it was decided and whether the request id is new. A refusal that
-//!   depends on events of the same batch is sent after these are stored. An acceptance needs no confirmation, as the
+//!   or by an expected version) is sent only once it is stored under its request id: the store does so, after the
+//!   command arrived, if the streams have the versions on which it was decided and the request id is new. A stored
+//!   refusal claims the request id, so that what was refused is not committed later by an append that was in flight. A
+//!   refusal that depends on events of the same batch is stored after these. An acceptance needs no confirmation, as the
 //!   append itself rejects what was decided on a stale state: a command writes to every stream that it names, and the
 //!   append checks each of them.
 //!
@@ -34,6 +35,7 @@ mod error;
 mod handle;
 mod metrics;
 mod receipts;
+mod refusal;
 mod retention;
 mod retry_until;
 mod sequencer;

@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use diptych_kernel::{Receipt, RequestId, domain::Domain, ports::EventStore};
+use diptych_kernel::{
+    RequestId,
+    domain::Domain,
+    ports::{EventStore, StoredRequest},
+};
 use diptych_runtime::Shutdown;
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,10 +18,10 @@ pub(crate) const LOOKUP_QUEUE_MAX: usize = 1_024;
 /// The largest number of lookups in one call to the store.
 const LOOKUPS_PER_CALL_MAX: usize = 256;
 
-/// A request for the receipt of a command.
+/// A request for the outcome of a command.
 pub(crate) struct ReceiptLookup {
     pub(crate) request_id: RequestId,
-    pub(crate) reply: oneshot::Sender<Result<Option<Receipt>, LookupError>>,
+    pub(crate) reply: oneshot::Sender<Result<Option<StoredRequest>, LookupError>>,
 }
 
 /// Error of a lookup.
@@ -53,16 +57,14 @@ async fn answer_all<D: Domain, S: EventStore>(store: &S, lookups: &mut Vec<Recei
     let ids: Vec<RequestId> = lookups.iter().map(|lookup| lookup.request_id).collect();
     let retry = RetryUntil::new(time_max, ids.first().copied());
     let loaded = retry.run("receipts", || store.load(&[], D::SNAPSHOT_FORMAT, &ids)).await;
-    let found: Result<HashMap<RequestId, Receipt>, LookupError> = match loaded {
-        Ok(answered) => {
-            Ok(answered.value.requests.into_iter().map(|stored| (stored.receipt.request_id, stored.receipt)).collect())
-        }
+    let found: Result<HashMap<RequestId, StoredRequest>, LookupError> = match loaded {
+        Ok(answered) => Ok(answered.value.requests.into_iter().map(|stored| (stored.request_id, stored)).collect()),
         Err(RetryError::Internal) => Err(LookupError::Internal),
         Err(RetryError::Unavailable | RetryError::OutcomeUnknown) => Err(LookupError::Unavailable),
     };
     for lookup in lookups.drain(..) {
-        let receipt = found.as_ref().map(|found| found.get(&lookup.request_id).cloned()).map_err(|error| *error);
+        let stored = found.as_ref().map(|found| found.get(&lookup.request_id).cloned()).map_err(|error| *error);
         // The caller may have gone.
-        let _ = lookup.reply.send(receipt);
+        let _ = lookup.reply.send(stored);
     }
 }

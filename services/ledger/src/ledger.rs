@@ -9,7 +9,7 @@ use diptych_kernel::{
 };
 
 use crate::{
-    domain::{Account, Command, Event, Refusal, codec, decide},
+    domain::{Account, Command, Event, Refusal, codec, decide, refusal_codec},
     views,
 };
 
@@ -43,6 +43,14 @@ impl Domain for Ledger {
 
     fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, DecodeError> {
         codec::decode_event(event_type, payload)
+    }
+
+    fn encode_refusal(refusal: &Refusal) -> Bytes {
+        refusal_codec::encode_refusal(refusal)
+    }
+
+    fn decode_refusal(refusal: &[u8]) -> Result<Refusal, DecodeError> {
+        refusal_codec::decode_refusal(refusal)
     }
 
     fn encode_snapshot(state: &Account) -> Bytes {

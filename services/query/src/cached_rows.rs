@@ -7,7 +7,8 @@
 //! | miss, with a lease | fill (1) |
 //! | row that is not fresh enough | invalidation, so that the next miss gets a lease (2) |
 //! | another reader is filling the key | invalidation, which ends the lease of a reader that crashed (3) |
-//! | failure | none |
+//! | failure | none: the cache invalidates the key before it is read again |
+//! | timeout | invalidation, begun at once |
 //!
 //! 1. A refused fill means that the key changed meanwhile: the row is read again and the key invalidated.
 //! 2. Only after the read, so that an outage of the read database leaves the row cached.
@@ -71,6 +72,15 @@ struct StoredRow {
     is_cacheable: bool,
 }
 
+/// Failure of a cache request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CacheFailure {
+    /// The cache returned an error.
+    Failed,
+    /// The request was dropped at the timeout.
+    TimedOut,
+}
+
 /// State of the cache after a fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FillOutcome {
@@ -120,8 +130,14 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
     /// Looks up keys in the cache. The results are in the order of `keys`.
     pub(crate) async fn lookup(&self, view: ViewId, keys: &[RowKey]) -> Vec<CacheLookup> {
         match self.request_cache(cache_span("get", view, keys.len()), self.cache.read(view, keys)).await {
-            Some(reads) if reads.len() == keys.len() => reads.into_iter().map(CacheLookup::from).collect(),
-            _ => vec![CacheLookup::Failed; keys.len()],
+            Ok(reads) if reads.len() == keys.len() => reads.into_iter().map(CacheLookup::from).collect(),
+            outcome => {
+                if outcome == Err(CacheFailure::TimedOut) {
+                    // Only begun: the cache completes it before the keys are read again.
+                    let _ = timeout(Duration::ZERO, self.cache.invalidate(view, keys)).await;
+                }
+                vec![CacheLookup::Failed; keys.len()]
+            }
         }
     }
 
@@ -273,26 +289,30 @@ impl<V: ViewStore, C: ViewCache> CachedRows<V, C> {
         };
         let fill = self.cache.fill(view, &missing.key, lease, stored.row.clone());
         match self.request_cache(cache_span("set", view, 1), fill).await {
-            Some(true) => FillOutcome::Settled,
-            Some(false) => FillOutcome::Refused,
-            None => FillOutcome::NotFilled,
+            Ok(true) => FillOutcome::Settled,
+            Ok(false) => FillOutcome::Refused,
+            Err(_) => FillOutcome::NotFilled,
         }
     }
 
-    /// Returns the response of a cache request; `None`, counted as a failure, if it fails or times out.
-    async fn request_cache<T>(&self, span: Span, response: impl Future<Output = PortResult<T>>) -> Option<T> {
-        let error = match timeout(self.cache_timeout, response.instrument(span.clone())).await {
+    /// Returns the response of a cache request. Counts failures.
+    async fn request_cache<T>(
+        &self,
+        span: Span,
+        response: impl Future<Output = PortResult<T>>,
+    ) -> Result<T, CacheFailure> {
+        let (failure, error) = match timeout(self.cache_timeout, response.instrument(span.clone())).await {
             Ok(Ok(response)) => {
                 self.outage_log.record_success();
-                return Some(response);
+                return Ok(response);
             }
-            Ok(Err(error)) => error,
-            Err(_) => PortError::unknown("the cache request timed out"),
+            Ok(Err(error)) => (CacheFailure::Failed, error),
+            Err(_) => (CacheFailure::TimedOut, PortError::unknown("the cache request timed out")),
         };
         trace::fail(&span, "unavailable");
         self.metrics.cache_failures.increment(1);
         self.outage_log.record_failure(&error);
-        None
+        Err(failure)
     }
 }
 

@@ -125,3 +125,44 @@ impl Leadership {
         self.idle_partitions.next_due_at().map_or(self.cursor_due_at, |due_at| due_at.min(self.cursor_due_at))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use diptych_kernel::{
+        Partition, Partitions, Position, Timestamp,
+        ports::{HeldBackEvent, RelayCursor},
+    };
+
+    use super::*;
+    use crate::metrics::RelayMetrics;
+
+    /// Otherwise the lag would be 0 while a transaction in the write database holds everything back.
+    #[tokio::test(start_paused = true)]
+    async fn the_age_of_unpublished_events_counts_those_that_cannot_be_read_yet() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _guard = metrics::set_default_local_recorder(&recorder);
+        let partitions = Partitions::new(2).unwrap();
+        let metrics = RelayMetrics::new(partitions);
+        let nothing = HighWatermark { up_to: Position::START, last_positions: vec![Position::START; 2] };
+        let start = ResumePoint { read_up_to: Position::START, on_log: nothing, lost: Vec::new() };
+        let config = RelayConfig::new("relay-0");
+        let mut leadership = Leadership::new(Fence(1), RelayCursor::start(partitions), start, &config);
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let held_back = HeldBackEvent { partition: Partition::new(1), recorded_at: at(100), seen_at: at(107) };
+        let page =
+            |held_back| EventPage { events: Vec::new(), complete_up_to: Position::START, read_at: at(100), held_back };
+        let age = |partition: usize| -> f64 {
+            let name = format!("diptych_relay_oldest_unpublished_age_seconds{{partition=\"{partition}\"}} ");
+            let text = recorder.handle().render();
+            text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+        };
+        let batch = leadership.make_batch(page(Some(held_back)), 10);
+        metrics.report_ages(&leadership.held_back);
+        assert_eq!((age(0), age(1)), (0.0, 7.0));
+        metrics.report_ages(&batch.oldest);
+        assert_eq!((age(0), age(1)), (0.0, 7.0), "while a batch is published too");
+        leadership.make_batch(page(None), 10);
+        metrics.report_ages(&leadership.held_back);
+        assert_eq!(age(1), 0.0);
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use diptych_kernel::{
-    NewEvent, Partitions, Position, Receipt, ReceiptStreams, StreamReceipt, Timestamp, Version,
+    NewEvent, Partitions, Position, Receipt, ReceiptStreams, StreamId, StreamReceipt, Timestamp, Version,
     ports::{AppendOutcome, AppendUnit, Conflict, PortError, PortResult, Snapshot},
 };
 use parking_lot::Mutex;
@@ -199,22 +199,29 @@ fn conflicts(
     first_events: &[&NewEvent],
     recent: &[Option<Version>],
 ) -> Result<Vec<Conflict>, TransactionError> {
-    let mut select = transaction.prepare_cached("SELECT MAX(version) FROM events_by_stream WHERE stream_id = ?1")?;
     let mut conflicts = Vec::new();
     for (event, recent) in first_events.iter().zip(recent) {
-        let actual = match recent {
-            Some(version) => *version,
-            None => {
-                let version: Option<u32> = select.query_row([event.stream_id.as_str()], |row| row.get(0))?;
-                Version::new(version.unwrap_or_default())
-            }
-        };
+        let actual = version(transaction, &event.stream_id, *recent)?;
         if !follows(actual, event.version) {
             let expected = Version::new(event.version.number().saturating_sub(1));
             conflicts.push(Conflict { stream_id: event.stream_id.clone(), expected, actual });
         }
     }
     Ok(conflicts)
+}
+
+/// Returns the version of a stream. `recent` is its version if it has recent events.
+pub(super) fn version(
+    transaction: &Transaction<'_>,
+    stream_id: &StreamId,
+    recent: Option<Version>,
+) -> Result<Version, TransactionError> {
+    if let Some(version) = recent {
+        return Ok(version);
+    }
+    let mut select = transaction.prepare_cached("SELECT MAX(version) FROM events_by_stream WHERE stream_id = ?1")?;
+    let version: Option<u32> = select.query_row([stream_id.as_str()], |row| row.get(0))?;
+    Ok(Version::new(version.unwrap_or_default()))
 }
 
 /// Allocates the positions of a transaction.

@@ -5,6 +5,7 @@ mod load;
 mod merge;
 mod read;
 mod recent;
+mod refusals;
 mod relay;
 mod requests;
 mod retention;
@@ -16,7 +17,7 @@ use diptych_kernel::{
     Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
         AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
-        RelayCursor, RelayState, Snapshot, StreamLoad,
+        RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad,
     },
 };
 use parking_lot::Mutex;
@@ -41,6 +42,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
         Migration(include_str!("../../migrations/events/0001_events.sql")),
         Migration(include_str!("../../migrations/events/0002_file_state.sql")),
         Migration(include_str!("../../migrations/events/0003_histories.sql")),
+        Migration(include_str!("../../migrations/events/0004_refusals.sql")),
     ],
     syncs_commits: true,
     marks_open: true,
@@ -162,6 +164,12 @@ impl EventStore for EmbeddedEventStore {
         self.database.write(move |transaction| append::suspend(transaction, &reason)).await
     }
 
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        refusals::check(refusals)?;
+        let (refusals, recent, now) = (refusals.to_vec(), Arc::clone(&self.recent), self.clock.now());
+        self.database.write(move |transaction| refusals::store(transaction, &recent, &refusals, now)).await
+    }
+
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
         let (streams, requests, recent) = (streams.to_vec(), requests.to_vec(), Arc::clone(&self.recent));
         self.database
@@ -222,7 +230,8 @@ impl EventStore for EmbeddedEventStore {
             .write(move |transaction| {
                 let lag = retention.advance(transaction)?.retention_lag;
                 let recorded_before = recorded_before.plus_micros(-retention::micros(lag));
-                requests::forget(transaction, recorded_before, limit)
+                let forgotten = requests::forget(transaction, recorded_before, limit)?;
+                Ok(forgotten + refusals::forget(transaction, recorded_before, limit - forgotten)?)
             })
             .await
     }

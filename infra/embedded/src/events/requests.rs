@@ -1,10 +1,10 @@
-//! Request ids. A request is stored as part of its events, and its receipt is computed from them, so it can never
-//! change.
+//! Request ids. A committed request is stored as part of its events, and its receipt is computed from them, so it can
+//! never change. Refused requests have a table of their own.
 
 use diptych_kernel::{Position, Receipt, ReceiptStreams, RequestId, StreamReceipt, Timestamp, ports::StoredRequest};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::recent::Horizon;
+use super::{recent::Horizon, refusals};
 use crate::database::{TransactionError, row};
 
 /// Returns those of the requests that are stored and not forgotten. Each comes with its position if it is in the recent
@@ -15,7 +15,7 @@ pub(super) fn find(
     requests: &[(RequestId, Option<Position>)],
 ) -> Result<Vec<StoredRequest>, TransactionError> {
     let mut select = connection.prepare_cached("SELECT position FROM events_by_request WHERE request_id = ?1")?;
-    let mut found = Vec::new();
+    let (mut found, any_refusals) = (Vec::new(), refusals::any(connection)?);
     for (request_id, recent) in requests {
         let position = match recent {
             Some(position) => Some(position.as_i64()),
@@ -23,6 +23,8 @@ pub(super) fn find(
         };
         if let Some(position) = position.filter(|position| *position > horizon.forgotten_up_to.as_i64()) {
             found.push(read(connection, *request_id, position)?);
+        } else if any_refusals {
+            found.extend(refusals::find(connection, *request_id)?);
         }
     }
     Ok(found)
@@ -55,7 +57,8 @@ fn read(connection: &Connection, request_id: RequestId, first: i64) -> Result<St
     }
     let (_, fingerprint, committed_at) =
         first_event.ok_or_else(|| row::corrupt(format_args!("no events of request {request_id}")))?;
-    Ok(StoredRequest { fingerprint, receipt: Receipt { request_id, streams: streams.into_vec(), committed_at } })
+    let receipt = Receipt { request_id, streams: streams.into_vec(), committed_at };
+    Ok(StoredRequest::committed(fingerprint, receipt))
 }
 
 /// Forgets up to `limit` requests recorded before a time. Scans the events, which are in order of time, from where the

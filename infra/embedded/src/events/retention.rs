@@ -80,7 +80,8 @@ impl StoredTimes {
     fn read(connection: &Connection) -> Result<Self, TransactionError> {
         let mut select = connection.prepare_cached(
             "SELECT retention_time, seen_at,
-                    (SELECT recorded_at FROM events WHERE position > forgotten_up_to ORDER BY position LIMIT 1)
+                    (SELECT recorded_at FROM events WHERE position > forgotten_up_to ORDER BY position LIMIT 1),
+                    (SELECT recorded_at FROM refusals ORDER BY number LIMIT 1)
              FROM file_state, event_index",
         )?;
         let mut rows = select.query([])?;
@@ -90,11 +91,13 @@ impl StoredTimes {
         };
         let horizon = Horizon::of(connection)?;
         let has_events = horizon.last.as_i64() > 0;
+        let oldest_refusal = time(3)?;
         Ok(Self {
             retention_time: time(0)?,
             seen_at: time(1)?,
-            oldest_remembered: time(2)?,
-            newest_event: has_events.then_some(horizon.recorded_at),
+            oldest_remembered: time(2)?.into_iter().chain(oldest_refusal).min(),
+            // Without events, the newest refusal is not needed: refusals are as old as the oldest of them, or younger.
+            newest_event: if has_events { Some(horizon.recorded_at) } else { oldest_refusal },
         })
     }
 }

@@ -19,18 +19,33 @@ enum ReadReply {
 
 /// Reads keys of one connection, in one round trip; in two where an unusable value has to be deleted before a lease can
 /// be given.
+///
+/// If it fails, the caller reads the read database, and the keys are invalidated before they are read again. If it is
+/// dropped, they are not: a caller that is gone has answered nothing, and one that goes on invalidates them.
 pub(super) async fn read(
     connection: &Connection,
     keys: Vec<Key>,
     settings: ItemSettings,
     metrics: &CacheMetrics,
 ) -> Result<Vec<CacheRead>, CallError> {
-    let guard = connection.guard(keys.iter().cloned());
+    let reads = try_read(connection, &keys, settings, metrics).await;
+    if reads.is_err() {
+        connection.invalidate_later(keys);
+    }
+    reads
+}
+
+async fn try_read(
+    connection: &Connection,
+    keys: &[Key],
+    settings: ItemSettings,
+    metrics: &CacheMetrics,
+) -> Result<Vec<CacheRead>, CallError> {
     let get = |key: &Key| CacheCommand::Get { key: key.clone(), vivify_ttl_s: Some(settings.lease_ttl_s) };
     let replies = connection.execute(keys.iter().map(get).collect()).await?;
     let mut reads = Vec::with_capacity(keys.len());
     let (mut retried, mut commands) = (Vec::new(), Vec::new());
-    for (index, (reply, key)) in replies.into_iter().zip(&keys).enumerate() {
+    for (index, (reply, key)) in replies.into_iter().zip(keys).enumerate() {
         reads.push(match interpret(reply, metrics) {
             ReadReply::Answer(read) => read,
             ReadReply::Unusable(cas) => {
@@ -47,7 +62,6 @@ pub(super) async fn read(
             *read = answer;
         }
     }
-    guard.disarm();
     Ok(reads)
 }
 

@@ -78,8 +78,8 @@ pub(crate) enum Reply {
     Value {
         cas: CasToken,
         value: Bytes,
-        /// True if it was stored before the server was last unreachable: newer rows may have been returned to readers
-        /// since.
+        /// True if it was stored before more keys had failed than are kept: newer rows may have been returned to
+        /// readers since.
         may_be_stale: bool,
     },
     /// The command was executed.

@@ -5,14 +5,13 @@
 //!
 //! # When a server does not answer
 //!
-//! - The keys of a call that fails or is cancelled become
+//! - The keys of a call that fails, and of a change that is cancelled, become
 //!   [`PendingInvalidations`](pending_invalidations::PendingInvalidations). They are deleted on the server as soon as
 //!   it answers, and in any case before they are read again.
 //! - After three failures in a row, or one failure to connect, the server is *down*: calls fail at once, and one task
 //!   tries to connect with growing pauses.
-//! - When it is back, everything that it stored before that moment counts as a miss for this process, whether or not an
-//!   invalidation is pending: all items with a CAS unique below that of the probe item, which a connection writes
-//!   first. The same happens when there were more pending invalidations than fit.
+//! - When there were more pending invalidations than fit, everything that the server stored before counts as a miss for
+//!   this process: all items with a CAS unique below that of the probe item, which a connection writes first.
 
 mod batch;
 mod command;
@@ -72,6 +71,11 @@ impl Connection {
         let closed = || CallError::closed(&self.state.server);
         self.requests.send(Request { commands, reply_to }).await.map_err(|_| closed())?;
         replies.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Invalidates these keys as soon as the server answers, and in any case before they are read again.
+    pub(crate) fn invalidate_later(&self, keys: Vec<Key>) {
+        self.state.pending_invalidations.add(keys, &self.state.metrics);
     }
 
     /// Returns a guard that invalidates these keys unless the call for them completes.

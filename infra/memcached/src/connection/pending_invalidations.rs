@@ -13,7 +13,7 @@ use crate::{key::Key, metrics::ConnectionMetrics};
 /// The maximum number of pending keys: some seconds of calls to a server that does not answer, in a few megabytes.
 const KEYS_MAX: usize = 16_384;
 
-/// The keys of calls that failed or were cancelled.
+/// The keys of calls that failed, and of changes that were cancelled.
 ///
 /// A reader whose read failed goes to the read database and may answer with a newer row than the cached one; a
 /// projector whose refresh failed leaves an older row in the cache. So the key is deleted as soon as its server can be

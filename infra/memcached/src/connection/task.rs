@@ -111,7 +111,7 @@ impl ConnectionTask {
             count += request.commands.len();
             requests.push(request);
         }
-        // A caller that is gone has added its keys to the pending invalidations.
+        // A caller that is gone needs no answer; its changes are pending invalidations.
         requests.retain(|request| !request.reply_to.is_closed());
         let waiting: Vec<_> = requests.iter().map(|request| request.commands.len()).collect();
         let (commands, reply_to): (Vec<_>, Vec<_>) =
@@ -260,8 +260,7 @@ impl ConnectionTask {
     }
 
     fn become_down(&mut self, failure: &CallError) {
-        // Readers that went to the read database meanwhile may have answered with newer rows than the server has.
-        self.is_floor_due = true;
+        // The keys of every call until it is back are pending invalidations.
         if self.state.set_down(true) {
             warn!(%failure, "a cache server is down; its keys are read from the read database");
         }

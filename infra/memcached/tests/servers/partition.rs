@@ -100,13 +100,24 @@ async fn a_row_whose_read_timed_out_is_not_returned_later() {
 }
 
 #[tokio::test]
-async fn a_row_whose_read_was_cancelled_is_not_returned_later() {
+async fn a_row_whose_invalidation_was_cancelled_is_not_returned_later() {
     let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
     harness.proxy.set(Network::Stalls);
-    // A read that is cancelled, as by the query service at its own timeout.
+    // As the query service does after a read that it has cancelled at its own timeout.
     assert_eq!(harness.cut_off.read(SEATS, &[key(1)]).now_or_never().map(|_| ()), None);
+    assert_eq!(harness.cut_off.invalidate(SEATS, &[key(1)]).now_or_never().map(|_| ()), None);
     harness.proxy.set(Network::Works);
     assert_eq!(cached_position(&harness.cut_off, 1).await, None);
+}
+
+/// A caller that is gone has answered nothing.
+#[tokio::test]
+async fn a_row_whose_reader_is_gone_stays_cached() {
+    let Some(harness) = PartitionHarness::start(|_| {}).await else { return };
+    harness.proxy.set(Network::Stalls);
+    assert_eq!(harness.cut_off.read(SEATS, &[key(1)]).now_or_never().map(|_| ()), None);
+    harness.proxy.set(Network::Works);
+    assert_eq!(cached_position(&harness.cut_off, 1).await, Some(5));
 }
 
 #[tokio::test]
@@ -118,12 +129,14 @@ async fn more_keys_than_can_be_pending_are_not_returned_later_either() {
     let keys: Vec<_> = numbers.iter().map(|number| key(*number)).collect();
     let hits = |reads: Vec<CacheRead>| reads.iter().filter(|read| matches!(read, CacheRead::Hit(_))).count();
     assert_eq!(hits(harness.cut_off.read(SEATS, &keys).await.unwrap()), keys.len());
+    let before = count("diptych_memcached_possibly_stale_total", None);
     harness.proxy.set(Network::Stalls);
-    assert_eq!(harness.cut_off.read(SEATS, &keys).now_or_never().map(|_| ()), None);
+    assert_eq!(harness.cut_off.invalidate(SEATS, &keys).now_or_never().map(|_| ()), None);
     harness.proxy.set(Network::Works);
     assert_eq!(hits(harness.cut_off.read(SEATS, &keys).await.unwrap()), 0);
     let dropped = count("diptych_memcached_pending_invalidations_dropped_total", Some(&harness.proxy.address));
     assert!(dropped > 0, "the test has to use more keys");
+    assert!(count("diptych_memcached_possibly_stale_total", None) > before);
 }
 
 /// Commands that a handle sent before it timed out arrive when the network works again.

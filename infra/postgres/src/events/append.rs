@@ -8,7 +8,7 @@ use diptych_kernel::{
 };
 use tokio_postgres::types::ToSql;
 
-use super::{receipts::RequestReceipts, resources::StoreResources};
+use super::{receipts::RequestOutcomes, resources::StoreResources};
 use crate::driver::{KnownEvent, Session, SqlRow, StatementError, Uuid, corrupt_data};
 
 const APPEND: &str = include_str!("../../queries/append.sql");
@@ -164,30 +164,54 @@ impl<'a> AppendBatch<'a> {
 
     /// Reads what conflicts with the batch, if anything still does.
     async fn rejection_reasons(&self, session: &mut Session) -> Result<Option<AppendOutcome>, StatementError> {
-        let rows = session.query(REJECTION_REASONS, &[&self.streams.names, &self.requests.ids]).await?;
-        let (mut conflicts, mut receipts) = (Vec::new(), RequestReceipts::default());
-        for row in rows.iter().map(SqlRow) {
-            if row.get::<i32>("kind")? != 0 {
-                receipts.add(row)?;
-                continue;
-            }
-            let ordinal: i64 = row.get("ordinal")?;
-            let requested =
-                usize::try_from(ordinal - 1).ok().and_then(|index| self.streams.expected_versions.get(index));
-            let expected = *requested.ok_or_else(|| corrupt_data("a stream that was not requested"))?;
-            let (expected, actual) = (version_of(expected), row.version("version")?);
+        let RejectionReasons { versions, requests } =
+            rejection_reasons(session, &self.streams.names, &self.requests.ids).await?;
+        let streams = self.streams.names.iter().zip(&self.streams.expected_versions).zip(versions);
+        let mut conflicts = Vec::new();
+        for ((name, expected), actual) in streams {
+            let expected = version_of(*expected);
             if actual != expected {
-                conflicts.push(Conflict { stream_id: row.stream_id("stream_id")?, expected, actual });
+                let stream_id = StreamId::new(name).map_err(corrupt_data)?;
+                conflicts.push(Conflict { stream_id, expected, actual });
             }
         }
-        let last_position = receipts.last_position();
-        let done: Vec<StoredRequest> = receipts.into_requests();
+        let last_position = requests.last_position();
+        let done: Vec<StoredRequest> = requests.into_requests();
         if conflicts.is_empty() && done.is_empty() {
             return Ok(None);
         }
         self.resources.durability.ensure_durable(session, last_position).await?;
         Ok(Some(AppendOutcome::Rejected { conflicts, done }))
     }
+}
+
+/// The reasons why appends and refusals are not stored.
+pub(super) struct RejectionReasons {
+    /// The version of each stream.
+    pub(super) versions: Vec<Version>,
+    /// The stored ones of the requests.
+    pub(super) requests: RequestOutcomes,
+}
+
+/// Reads the versions of streams and the stored requests, in one snapshot.
+pub(super) async fn rejection_reasons(
+    session: &mut Session,
+    streams: &[&str],
+    requests: &[Uuid],
+) -> Result<RejectionReasons, StatementError> {
+    let rows = session.query(REJECTION_REASONS, &[&streams, &requests]).await?;
+    let mut reasons =
+        RejectionReasons { versions: vec![Version::NONE; streams.len()], requests: RequestOutcomes::default() };
+    for row in rows.iter().map(SqlRow) {
+        if row.get::<i32>("kind")? != 0 {
+            reasons.requests.add(row)?;
+            continue;
+        }
+        let ordinal: i64 = row.get("ordinal")?;
+        let version = usize::try_from(ordinal - 1).ok().and_then(|index| reasons.versions.get_mut(index));
+        *version.ok_or_else(|| corrupt_data("a stream that was not requested"))? = row.version("version")?;
+    }
+    Ok(reasons)
 }
 
 /// Converts a column back that was made from a version.

@@ -77,8 +77,8 @@ impl HorizonMonitor {
         Self { stalls: Mutex::default(), metrics: HorizonMetrics::new() }
     }
 
-    /// Observes the horizon that a read has seen and the first event that it holds back. Names the transaction that holds
-    /// readers back for long in a warning and a metric.
+    /// Observes the horizon that a read has seen and the first event that it holds back. Names the transaction that
+    /// holds readers back for long in a warning and a metric.
     pub(super) async fn observe(&self, readers: &Pool, horizon_exclusive: Position, held_back: Option<HeldBackEvent>) {
         let age_seconds = held_back.map_or(0.0, |event| event.seen_at.seconds_since(event.recorded_at));
         self.metrics.held_back(age_seconds);

@@ -5,7 +5,7 @@ use diptych_kernel::{
     ports::{Loaded, PortResult, Snapshot, StreamLoad, StreamSlice},
 };
 
-use super::{receipts::RequestReceipts, resources::StoreResources};
+use super::{receipts::RequestOutcomes, resources::StoreResources};
 use crate::driver::{KnownEvent, SqlRow, StatementError, Uuid, corrupt_data};
 
 const LOAD: &str = include_str!("../../queries/load.sql");
@@ -35,13 +35,13 @@ async fn try_load(
     let empty =
         |stream: &StreamLoad| StreamSlice { stream_id: stream.stream_id.clone(), snapshot: None, events: Vec::new() };
     let mut slices: Vec<StreamSlice> = streams.iter().map(empty).collect();
-    let (mut receipts, mut types, mut last_position) =
-        (RequestReceipts::default(), EventTypeInterner::default(), Position::START);
+    let (mut requests, mut types, mut last_position) =
+        (RequestOutcomes::default(), EventTypeInterner::default(), Position::START);
     for row in rows.iter().map(SqlRow) {
         last_position = last_position.max(row.position("position")?);
         let kind: i32 = row.get("kind")?;
         if kind == 2 {
-            receipts.add(row)?;
+            requests.add(row)?;
             continue;
         }
         let ordinal: i64 = row.get("ordinal")?;
@@ -64,7 +64,7 @@ async fn try_load(
     }
     resources.durability.ensure_durable(&mut session, last_position).await?;
     resources.history.record_all(KnownEvent::newest(slices.iter().flat_map(|slice| &slice.events)));
-    Ok(Loaded { streams: slices, requests: receipts.into_requests() })
+    Ok(Loaded { streams: slices, requests: requests.into_requests() })
 }
 
 /// Sorts the events of a slice by version, and checks that none is missing.

@@ -7,10 +7,13 @@ mod horizon;
 mod load;
 mod read;
 mod receipts;
+mod refuse;
 mod resources;
 mod retention;
+mod status;
 mod store;
 mod validate;
 
 pub use horizon::OldestWriter;
+pub use status::StoreStatus;
 pub use store::PostgresEventStore;

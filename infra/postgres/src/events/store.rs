@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+    ports::{
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
     vocabulary::Installation,
 };
 
@@ -13,9 +16,10 @@ use super::{
     durability::DurabilityTracker,
     forget,
     horizon::{self, HorizonMonitor, OldestWriter},
-    load, read,
+    load, read, refuse,
     resources::StoreResources,
     retention::RetentionClock,
+    status::{self, StoreStatus},
     validate,
 };
 use crate::{
@@ -90,13 +94,21 @@ impl PostgresEventStore {
     }
 
     /// The oldest open transaction of this database that has written: readers see nothing that was committed after it
-    /// began to write. Transactions of other databases of the server do not count. For a metric. The same is logged, at most every ten seconds, when a reader is held back for
+    /// began to write. Transactions of other databases of the server do not count. The same is a metric and is logged, at most every ten seconds, when a reader is held back for
     /// more than a second.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn oldest_writer(&self) -> PortResult<Option<OldestWriter>> {
         horizon::oldest_writer(&self.resources.readers).await
+    }
+
+    /// Reads the state of the database, for operators.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn status(&self) -> PortResult<StoreStatus> {
+        status::status(&self.resources.readers).await
     }
 
     pub(crate) fn writers(&self) -> &Pool {
@@ -121,6 +133,11 @@ impl EventStore for PostgresEventStore {
 
     async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
         append::suspend(&self.resources, reason).await
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        validate::validate_refusals(refusals)?;
+        refuse::refuse(&self.resources, refusals).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

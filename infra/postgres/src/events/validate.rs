@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use diptych_kernel::{
     Version,
-    ports::{AppendUnit, PortError, PortResult},
+    ports::{AppendUnit, PortError, PortResult, REFUSAL_BYTES_MAX, RefusalUnit},
     vocabulary::ORDINAL_BITS,
 };
 
@@ -35,6 +35,21 @@ pub(super) fn validate(units: &[AppendUnit]) -> PortResult<()> {
             "a batch has {events_count} events: at most {} fit in one transaction",
             1 << ORDINAL_BITS
         )));
+    }
+    Ok(())
+}
+
+/// Returns an error if the refusals break the contract of `refuse`.
+pub(super) fn validate_refusals(refusals: &[RefusalUnit]) -> PortResult<()> {
+    let mut requests = HashSet::new();
+    for RefusalUnit { request_id, streams, refusal, .. } in refusals {
+        if streams.is_empty() || refusal.len() > REFUSAL_BYTES_MAX || !requests.insert(request_id) {
+            return Err(PortError::operator(format!(
+                "the refusal of request {request_id} names no stream, occurs twice, or has {} bytes: at most \
+                 {REFUSAL_BYTES_MAX} are stored",
+                refusal.len()
+            )));
+        }
     }
     Ok(())
 }

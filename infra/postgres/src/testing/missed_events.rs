@@ -237,7 +237,7 @@ impl Writer<'_> {
         let ids: Vec<RequestId> = units.iter().map(|unit| unit.request_id).collect();
         let loaded = with_retries(|| store.load(&[], 0, &ids)).await?;
         let mut receipts: HashMap<_, _> =
-            loaded.requests.into_iter().map(|stored| (stored.receipt.request_id, stored.receipt)).collect();
+            loaded.requests.iter().filter_map(|stored| Some((stored.request_id, stored.receipt()?.clone()))).collect();
         let mut stored = 0;
         for unit in units {
             let receipt = receipts.remove(&unit.request_id);

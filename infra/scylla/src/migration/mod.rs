@@ -27,16 +27,16 @@ pub struct MigrationReport {
 }
 
 /// Creates the keyspace if it is missing, migrates its schema, and returns when all nodes agree on it. The number of
-/// partitions and the data centre of the requests are recorded by the first call, and never change; so is the history of
-/// the installation, which only [`rebase`](crate::rebase) changes.
+/// partitions and the data centre of the requests are recorded by the first call, and never change; so is the history
+/// of the installation, which only [`rebase`](crate::rebase) changes.
 ///
 /// Can be called by several processes at once, and again after any failure. An existing keyspace keeps its replication.
 ///
 /// # Errors
 /// When nodes cannot be reached or do not agree in time, or another process holds the lock for too long: a retry helps.
 /// For an operator: when the settings are invalid or refused by the server, there are fewer nodes than replicas, an
-/// applied migration was changed since, the schema is newer than this program, or the keyspace is of another installation
-/// or for another data centre.
+/// applied migration was changed since, the schema is newer than this program, another data centre is
+/// recorded, or the keyspace is of another installation.
 pub async fn migrate(config: &ScyllaConfig, installation: &Installation) -> PortResult<MigrationReport> {
     let partitions = installation.partitions;
     let connection = Connection::open(config).await?;

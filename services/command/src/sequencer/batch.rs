@@ -2,20 +2,23 @@
 
 use std::{collections::HashMap, mem, sync::Arc};
 
+use bytes::Bytes;
 use diptych_kernel::{
-    EventMetadata, Fingerprint, Receipt, RequestId, StreamId, Version,
+    EventMetadata, Fingerprint, Receipt, RequestId, Version,
     domain::Domain,
-    ports::{Conflict, StoredRequest},
+    ports::{Conflict, StoredOutcome, StoredRequest},
 };
 use tokio::sync::oneshot;
+use tracing::error;
 
 use super::{
     states::StateCache,
-    working_set::{LoadNumber, SlotId, WorkingSet},
+    working_set::{SlotId, WorkingSet},
 };
 use crate::{
     CommandError, StoredCommand,
     metrics::{CommandOutcome, Metrics},
+    refusal,
     retry_until::RetryError,
     submission::{CommandResult, PendingCommand},
 };
@@ -27,15 +30,6 @@ struct Caller<D: Domain> {
     reply: oneshot::Sender<CommandResult<D>>,
 }
 
-/// A refusal that is not sent yet, because it depends on states that may be stale, or on events that are not stored.
-pub(super) enum PendingRefusal<D: Domain> {
-    /// A rule of the domain refused the command. One refusal per caller with the same content: refusals cannot be
-    /// cloned, but deciding is pure.
-    Rule(Vec<D::Refusal>),
-    /// The first stream is not at the expected version.
-    VersionMismatch { stream_id: StreamId, expected: Version, actual: Version },
-}
-
 /// A command of the batch.
 pub(super) struct BatchEntry<D: Domain> {
     pub(super) request_id: RequestId,
@@ -44,9 +38,9 @@ pub(super) struct BatchEntry<D: Domain> {
     pub(super) command: D::Command,
     pub(super) metadata: EventMetadata,
     pub(super) slots: Vec<SlotId>,
-    /// The load that found the request id to be new.
-    pub(super) found_new_by: Option<LoadNumber>,
-    pub(super) refusal: Option<PendingRefusal<D>>,
+    /// The encoded refusal, which is not sent yet: it depends on states that may be stale, or on events that are not
+    /// stored.
+    pub(super) refusal: Option<Bytes>,
     callers: Vec<Caller<D>>,
     metrics: Arc<Metrics>,
 }
@@ -57,8 +51,6 @@ pub(super) struct CommandBatch<D: Domain> {
     pub(super) working_set: WorkingSet<D>,
     /// Number of times in a row that it was decided again because of writes by other processes.
     pub(super) conflicts_in_a_row: usize,
-    /// The number of the last load.
-    pub(super) last_load: LoadNumber,
 }
 
 impl<D: Domain> CommandBatch<D> {
@@ -90,13 +82,12 @@ impl<D: Domain> CommandBatch<D> {
                 command: submission.command,
                 metadata: submission.metadata,
                 slots: streams.iter().map(|stream| working_set.slot_of(stream, cache)).collect(),
-                found_new_by: None,
                 refusal: None,
                 callers: vec![caller],
                 metrics: Arc::clone(metrics),
             });
         }
-        Self { entries, working_set, conflicts_in_a_row: 0, last_load: LoadNumber::FIRST }
+        Self { entries, working_set, conflicts_in_a_row: 0 }
     }
 
     /// Returns whether commands are left without a result, and removes the others. Commands whose callers have all gone
@@ -109,17 +100,17 @@ impl<D: Domain> CommandBatch<D> {
         !self.entries.is_empty()
     }
 
-    /// Replies to every open command that the store has stored already. Returns their number.
+    /// Replies to every open command whose outcome the store has already. Returns their number.
     pub(super) fn reply_stored(&mut self, stored: Vec<StoredRequest>, repeated: bool) -> usize {
         if stored.is_empty() {
             return 0;
         }
         let mut by_request: HashMap<RequestId, StoredRequest> =
-            stored.into_iter().map(|stored| (stored.receipt.request_id, stored)).collect();
+            stored.into_iter().map(|stored| (stored.request_id, stored)).collect();
         let mut replied = 0;
         for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
             if let Some(stored) = by_request.remove(&entry.request_id) {
-                entry.reply_stored(stored.fingerprint, &stored.receipt, repeated);
+                entry.reply_stored(&stored, repeated);
                 replied += 1;
             }
         }
@@ -163,13 +154,16 @@ impl<D: Domain> BatchEntry<D> {
         !self.callers.is_empty()
     }
 
-    /// The number of callers with the same content as the command that is decided.
-    pub(super) fn same_content_callers(&self) -> usize {
-        self.callers.iter().filter(|caller| caller.fingerprint == self.fingerprint).count()
+    /// Replies with the stored outcome of the request id.
+    pub(super) fn reply_stored(&mut self, stored: &StoredRequest, repeated: bool) {
+        match &stored.outcome {
+            StoredOutcome::Committed(receipt) => self.reply_committed(stored.fingerprint, receipt, repeated),
+            StoredOutcome::Refused(refusal) => self.reply_refused(stored.fingerprint, refusal, repeated),
+        }
     }
 
     /// Replies with the receipt: the command is stored with this content.
-    pub(super) fn reply_stored(&mut self, fingerprint: Fingerprint, receipt: &Receipt, repeated: bool) {
+    pub(super) fn reply_committed(&mut self, fingerprint: Fingerprint, receipt: &Receipt, repeated: bool) {
         let mut repeated = repeated;
         for caller in mem::take(&mut self.callers) {
             if caller.fingerprint == fingerprint {
@@ -183,28 +177,27 @@ impl<D: Domain> BatchEntry<D> {
         }
     }
 
-    /// Replies with the refusal, which is confirmed.
-    pub(super) fn reply_refused(&mut self) {
-        match self.refusal.take() {
-            None => {}
-            Some(PendingRefusal::Rule(mut refusals)) => {
-                for caller in mem::take(&mut self.callers) {
-                    if caller.fingerprint != self.fingerprint {
-                        self.reply_reused(caller);
-                    } else if let Some(refusal) = refusals.pop() {
-                        self.reply(caller, CommandOutcome::Refused, Err(CommandError::Refused(refusal)));
-                    } else {
-                        // Only a domain that decides differently on the same arguments leads here.
-                        self.reply(caller, CommandOutcome::Internal, Err(CommandError::Internal));
-                    }
-                }
+    /// Replies with the refusal, which is stored with this content.
+    pub(super) fn reply_refused(&mut self, fingerprint: Fingerprint, encoded: &[u8], repeated: bool) {
+        for caller in mem::take(&mut self.callers) {
+            if caller.fingerprint != fingerprint {
+                self.reply_reused(caller);
+                continue;
             }
-            Some(PendingRefusal::VersionMismatch { stream_id, expected, actual }) => {
-                self.fail(CommandOutcome::VersionMismatch, || CommandError::VersionMismatch {
-                    stream_id: stream_id.clone(),
-                    expected,
-                    actual,
-                });
+            match refusal::decode::<D>(encoded) {
+                Ok(error) if repeated => {
+                    self.reply(caller, CommandOutcome::Repeated, Err(CommandError::RefusedBefore(Box::new(error))));
+                }
+                Ok(error) => {
+                    let is_rule = matches!(error, CommandError::Refused(_));
+                    let outcome = if is_rule { CommandOutcome::Refused } else { CommandOutcome::VersionMismatch };
+                    self.reply(caller, outcome, Err(error));
+                }
+                Err(error) => {
+                    let request_id = self.request_id;
+                    error!(%request_id, %error, "a stored refusal cannot be read, its command fails with an internal error");
+                    self.reply(caller, CommandOutcome::Internal, Err(CommandError::Internal));
+                }
             }
         }
     }

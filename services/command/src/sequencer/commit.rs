@@ -66,7 +66,7 @@ impl<S: EventStore> StoreAccess<S> {
                 batch.conflicts_in_a_row = 0;
                 for (index, receipt) in planned.entries.iter().zip(&receipts) {
                     if let Some(entry) = batch.entries.get_mut(*index) {
-                        entry.reply_stored(entry.fingerprint, receipt, false);
+                        entry.reply_committed(entry.fingerprint, receipt, false);
                     }
                 }
                 Ok(BatchOutcome::Committed)
@@ -87,7 +87,7 @@ impl<S: EventStore> StoreAccess<S> {
         }
     }
 
-    /// Replies to the commands that are stored already, evicts the streams in conflict so that they are loaded again,
+    /// Replies to the commands whose outcome is stored already, evicts the streams in conflict so that they are loaded again,
     /// and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this same append
     /// stored them.
     fn handle_rejection<D: Domain>(
@@ -123,9 +123,12 @@ impl<S: EventStore> StoreAccess<S> {
     }
 }
 
-/// Returns whether all of an append is stored with the same content.
+/// Returns whether all of an append is committed with the same content.
 fn is_whole(units: &[AppendUnit], done: &[StoredRequest]) -> bool {
     units.iter().all(|unit| {
-        done.iter().any(|stored| stored.receipt.request_id == unit.request_id && stored.fingerprint == unit.fingerprint)
+        done.iter().any(|stored| {
+            let same = stored.request_id == unit.request_id && stored.fingerprint == unit.fingerprint;
+            same && stored.receipt().is_some()
+        })
     })
 }

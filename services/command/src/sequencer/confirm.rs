@@ -2,72 +2,66 @@
 //!
 //! A refusal was decided on cached states, with events of the same batch on top. At this step these events are stored:
 //! the append has checked every stream that it wrote to. What is left to check is whether the other streams still had
-//! the same version, and whether the request id is new. Versions only grow, so a stream that has not changed now had
-//! not changed then.
+//! the same version, and whether the request id is new. The store checks both, and stores the refusal under its request
+//! id. Versions only grow, so a stream that has not changed now had not changed then.
 
-use std::collections::HashSet;
+use std::iter;
 
 use diptych_kernel::{
     domain::Domain,
-    ports::{EventStore, StreamSlice},
+    ports::{Conflict, EventStore, RefusalOutcome, RefusalUnit},
 };
+use tracing::error;
 
-use super::{
-    batch::CommandBatch,
-    load::{LoadRequest, apply_all},
-    store_access::StoreAccess,
-    working_set::{LoadNumber, SlotId, SlotState, WorkingSet},
-};
+use super::{batch::CommandBatch, store_access::StoreAccess};
 use crate::retry_until::{RetryError, RetryUntil};
 
 impl<S: EventStore> StoreAccess<S> {
-    /// Sends every refusal whose streams have not changed, replies to commands that are stored already, and leaves the
-    /// others open, on updated states, to be decided again.
+    /// Stores and sends every refusal whose streams have not changed, replies to commands whose outcome is stored
+    /// already, and leaves the others open, with the changed streams evicted, to be decided again.
     pub(super) async fn confirm_refusals<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
         retry: RetryUntil,
     ) -> Result<(), RetryError> {
-        let load_number = batch.last_load.next();
-        let mut request = LoadRequest::new(load_number);
-        for entry in batch.entries.iter_mut().filter(|entry| entry.refusal.is_some()) {
-            request.add(entry, &batch.working_set, |_| true);
-        }
-        if request.is_empty() {
+        let units = refusal_units(batch);
+        if units.is_empty() {
             return Ok(());
         }
-        batch.last_load = load_number;
-        let loaded = self.load::<D>(&request, retry).await?;
-        let mut changed = HashSet::new();
-        for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
-            if has_changed(slice) {
-                changed.insert(*slot);
-            }
-            update(&mut batch.working_set, *slot, slice, load_number);
+        let answered = retry.run("refuse", || self.store.refuse(&units)).await?;
+        if answered.value.len() != units.len() {
+            let (outcomes, refusals) = (answered.value.len(), units.len());
+            error!(outcomes, refusals, "the write database returned a wrong number of outcomes of refusals");
+            return Err(RetryError::OutcomeUnknown);
         }
-        batch.reply_stored(loaded.requests, true);
-        for entry in batch.entries.iter_mut().filter(|entry| entry.refusal.is_some() && entry.is_open()) {
-            if !entry.slots.iter().any(|slot| changed.contains(slot)) {
-                entry.reply_refused();
+        let CommandBatch { entries, working_set, .. } = batch;
+        let refused = entries.iter_mut().filter(|entry| entry.refusal.is_some());
+        for ((entry, unit), outcome) in iter::zip(iter::zip(refused, &units), answered.value) {
+            match outcome {
+                RefusalOutcome::Stored => entry.reply_refused(unit.fingerprint, &unit.refusal, false),
+                RefusalOutcome::Done(stored) => {
+                    // An earlier attempt of this call may have stored it.
+                    let own = answered.earlier_unknown && stored.fingerprint == unit.fingerprint;
+                    entry.reply_stored(&stored, !own || stored.receipt().is_some());
+                }
+                RefusalOutcome::Conflicts(conflicts) => {
+                    for Conflict { stream_id, .. } in &conflicts {
+                        working_set.evict(stream_id);
+                    }
+                }
             }
         }
         Ok(())
     }
 }
 
-/// Returns whether a stream has new events. One that was empty may have grown so much that it is returned as a
-/// snapshot.
-fn has_changed(slice: &StreamSlice) -> bool {
-    slice.snapshot.is_some() || !slice.events.is_empty()
-}
-
-fn update<D: Domain>(working_set: &mut WorkingSet<D>, slot: SlotId, slice: &StreamSlice, load_number: LoadNumber) {
-    let Some(state) = working_set.state_mut(slot) else { return };
-    if slice.snapshot.is_none() && apply_all(&slice.stream_id, state, &slice.events) {
-        working_set.set_current(slot, load_number);
-    } else {
-        // Loaded as a whole in the next round. An event that cannot be read is found again there, and fails every
-        // command on the stream.
-        working_set.set(slot, SlotState::Missing, None);
-    }
+fn refusal_units<D: Domain>(batch: &CommandBatch<D>) -> Vec<RefusalUnit> {
+    let working_set = &batch.working_set;
+    let units = batch.entries.iter().filter_map(|entry| {
+        let refusal = entry.refusal.clone()?;
+        let streams = entry.slots.iter().map(|slot| (working_set.stream_id(*slot).clone(), working_set.version(*slot)));
+        let (request_id, fingerprint, streams) = (entry.request_id, entry.fingerprint, streams.collect());
+        Some(RefusalUnit { request_id, fingerprint, streams, refusal })
+    });
+    units.collect()
 }

@@ -1,5 +1,6 @@
 //! Decision of a batch, in memory.
 
+use bytes::Bytes;
 use diptych_kernel::{
     NewEvent,
     domain::{Domain, EVENTS_PER_COMMAND_MAX},
@@ -8,10 +9,10 @@ use diptych_kernel::{
 use tracing::error;
 
 use super::{
-    batch::{BatchEntry, CommandBatch, PendingRefusal},
+    batch::{BatchEntry, CommandBatch},
     working_set::WorkingSet,
 };
-use crate::{CommandError, SequencerConfig, metrics::CommandOutcome};
+use crate::{CommandError, SequencerConfig, metrics::CommandOutcome, refusal};
 
 /// The append that stores what a batch has decided, all or none.
 pub(super) struct PlannedAppend {
@@ -26,8 +27,8 @@ pub(super) struct PlannedAppend {
 enum Decision<D: Domain> {
     /// Its events, each with the index of its stream.
     Accepted(Vec<(usize, D::Event)>),
-    /// A refusal, to be sent once it is confirmed.
-    Refused(PendingRefusal<D>),
+    /// An encoded refusal, to be sent once it is stored.
+    Refused(Bytes),
     /// A contract is broken; the cause is in the log.
     Invalid,
 }
@@ -42,7 +43,7 @@ impl<D: Domain> CommandBatch<D> {
             let decided = match entry.decide(&mut self.working_set) {
                 Decision::Accepted(decided) => decided,
                 Decision::Refused(refusal) => {
-                    entry.refuse(refusal, &self.working_set);
+                    entry.refusal = Some(refusal);
                     continue;
                 }
                 Decision::Invalid => {
@@ -73,21 +74,21 @@ impl<D: Domain> BatchEntry<D> {
         match working_set.decide(&self.slots, &self.command) {
             Ok(events) if self.keeps_contract(&events, working_set) => Decision::Accepted(events),
             Ok(_) => Decision::Invalid,
-            Err(refusal) => {
-                let mut refusals = vec![refusal];
-                for _ in 1..self.same_content_callers() {
-                    refusals.extend(working_set.decide(&self.slots, &self.command).err());
-                }
-                Decision::Refused(PendingRefusal::Rule(refusals))
-            }
+            Err(refused) => refusal::encode_rule::<D>(&refused).map_or_else(
+                || {
+                    let request_id = self.request_id;
+                    error!(%request_id, ?refused, "the domain's refusal is too large to be stored");
+                    Decision::Invalid
+                },
+                Decision::Refused,
+            ),
         }
     }
 
-    fn version_mismatch(&self, working_set: &WorkingSet<D>) -> Option<PendingRefusal<D>> {
+    fn version_mismatch(&self, working_set: &WorkingSet<D>) -> Option<Bytes> {
         let (expected, first) = (self.expected_version?, *self.slots.first()?);
         let actual = working_set.version(first);
-        let stream_id = working_set.stream_id(first).clone();
-        (actual != expected).then_some(PendingRefusal::VersionMismatch { stream_id, expected, actual })
+        (actual != expected).then(|| refusal::encode_version_mismatch(working_set.stream_id(first), expected, actual))
     }
 
     /// Returns whether the events may be stored. Every stream must get one: an append checks the streams that it writes
@@ -109,15 +110,6 @@ impl<D: Domain> BatchEntry<D> {
             error!(%request_id, %stream_id, "the stream has no versions left");
         }
         full.is_none()
-    }
-
-    /// Keeps the refusal, or sends it at once if a single load, made after the command arrived, has confirmed both the
-    /// states and that the request id is new.
-    fn refuse(&mut self, refusal: PendingRefusal<D>, working_set: &WorkingSet<D>) {
-        self.refusal = Some(refusal);
-        if self.found_new_by.is_some_and(|load_number| working_set.are_current(&self.slots, load_number)) {
-            self.reply_refused();
-        }
     }
 
     /// Applies the events to the states and prepares them for the append.

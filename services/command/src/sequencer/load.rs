@@ -13,7 +13,7 @@ use super::{
     batch::{BatchEntry, CommandBatch},
     states::{CachedState, ReplayError},
     store_access::StoreAccess,
-    working_set::{LoadNumber, SlotId, SlotState, WorkingSet},
+    working_set::{SlotId, SlotState, WorkingSet},
 };
 use crate::retry_until::{RetryError, RetryUntil};
 
@@ -21,9 +21,8 @@ use crate::retry_until::{RetryError, RetryUntil};
 const EVENTS_PER_READ_MAX: usize = 1_024;
 
 /// The streams and request ids of one load. Its result shows one moment.
-pub(super) struct LoadRequest {
-    load_number: LoadNumber,
-    pub(super) slots: Vec<SlotId>,
+struct LoadRequest {
+    slots: Vec<SlotId>,
     streams: Vec<StreamLoad>,
     request_ids: Vec<RequestId>,
     requested: HashSet<SlotId>,
@@ -31,24 +30,23 @@ pub(super) struct LoadRequest {
 
 impl LoadRequest {
     /// An empty request.
-    pub(super) fn new(load_number: LoadNumber) -> Self {
-        Self { load_number, slots: Vec::new(), streams: Vec::new(), request_ids: Vec::new(), requested: HashSet::new() }
+    fn new() -> Self {
+        Self { slots: Vec::new(), streams: Vec::new(), request_ids: Vec::new(), requested: HashSet::new() }
     }
 
     /// Returns whether the request has no entry.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.request_ids.is_empty()
     }
 
     /// Adds an entry's request id, and those of its streams that satisfy `is_needed` and are not in the request yet,
     /// each from the version after the one in the working set.
-    pub(super) fn add<D: Domain>(
+    fn add<D: Domain>(
         &mut self,
-        entry: &mut BatchEntry<D>,
+        entry: &BatchEntry<D>,
         working_set: &WorkingSet<D>,
         is_needed: impl Fn(SlotId) -> bool,
     ) {
-        entry.found_new_by = Some(self.load_number);
         self.request_ids.push(entry.request_id);
         for slot in entry.slots.iter().copied().filter(|slot| is_needed(*slot)) {
             if self.requested.insert(slot) {
@@ -62,17 +60,15 @@ impl LoadRequest {
 
 impl<S: EventStore> StoreAccess<S> {
     /// Loads every missing stream of an open command, and looks up the request ids of the commands on them in the same
-    /// call: commands that are stored already get their reply at once, and a refusal on the loaded states needs no
-    /// further confirmation.
+    /// call: commands whose outcome is stored already get their reply at once.
     pub(super) async fn load_missing<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
         retry: RetryUntil,
     ) -> Result<(), RetryError> {
-        let load_number = batch.last_load.next();
-        let mut request = LoadRequest::new(load_number);
+        let mut request = LoadRequest::new();
         let is_missing = |slot| batch.working_set.is_missing(slot);
-        for entry in batch.entries.iter_mut().filter(|entry| entry.is_open()) {
+        for entry in batch.entries.iter().filter(|entry| entry.is_open()) {
             if entry.slots.iter().copied().any(is_missing) {
                 request.add(entry, &batch.working_set, is_missing);
             }
@@ -80,18 +76,17 @@ impl<S: EventStore> StoreAccess<S> {
         if request.is_empty() {
             return Ok(());
         }
-        batch.last_load = load_number;
         let loaded = self.load::<D>(&request, retry).await?;
         for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
-            let (state, confirmed_by) = self.rebuild::<D>(slice, load_number, retry).await?;
-            batch.working_set.set(*slot, state, confirmed_by);
+            let state = self.rebuild::<D>(slice, retry).await?;
+            batch.working_set.set(*slot, state);
         }
         batch.reply_stored(loaded.requests, true);
         Ok(())
     }
 
     /// Loads until it succeeds; the result has one slice per stream.
-    pub(super) async fn load<D: Domain>(&self, request: &LoadRequest, retry: RetryUntil) -> Result<Loaded, RetryError> {
+    async fn load<D: Domain>(&self, request: &LoadRequest, retry: RetryUntil) -> Result<Loaded, RetryError> {
         let load = || self.store.load(&request.streams, D::SNAPSHOT_FORMAT, &request.request_ids);
         let loaded = retry.run("load", load).await.map_err(RetryError::of_read)?.value;
         if loaded.streams.len() != request.streams.len() {
@@ -104,12 +99,7 @@ impl<S: EventStore> StoreAccess<S> {
     }
 
     /// Rebuilds the state of a stream from its newest snapshot and the events after it.
-    async fn rebuild<D: Domain>(
-        &self,
-        slice: &StreamSlice,
-        load_number: LoadNumber,
-        retry: RetryUntil,
-    ) -> Result<(SlotState<D>, Option<LoadNumber>), RetryError> {
+    async fn rebuild<D: Domain>(&self, slice: &StreamSlice, retry: RetryUntil) -> Result<SlotState<D>, RetryError> {
         let start = match &slice.snapshot {
             None => Ok(CachedState::empty()),
             Some(snapshot) => CachedState::from_snapshot(snapshot),
@@ -117,12 +107,12 @@ impl<S: EventStore> StoreAccess<S> {
         match start {
             Ok(mut state) => {
                 let readable = apply_all(&slice.stream_id, &mut state, &slice.events);
-                Ok((if readable { SlotState::Loaded(state) } else { SlotState::Unreadable }, Some(load_number)))
+                Ok(if readable { SlotState::Loaded(state) } else { SlotState::Unreadable })
             }
             Err(error) => {
                 let stream_id = &slice.stream_id;
                 warn!(%stream_id, %error, "a snapshot cannot be read, reading all events of the stream");
-                Ok((self.rebuild_from_events(stream_id, retry).await?, None))
+                self.rebuild_from_events(stream_id, retry).await
             }
         }
     }
@@ -149,7 +139,7 @@ impl<S: EventStore> StoreAccess<S> {
 }
 
 /// Applies stored events to a state. Returns `false`, and logs why, if one cannot be read.
-pub(super) fn apply_all<D: Domain>(stream_id: &StreamId, state: &mut CachedState<D>, events: &[RecordedEvent]) -> bool {
+fn apply_all<D: Domain>(stream_id: &StreamId, state: &mut CachedState<D>, events: &[RecordedEvent]) -> bool {
     for record in events {
         if let Err(error) = state.apply(record) {
             log_unreadable(stream_id, record, &error);

@@ -1,7 +1,7 @@
 //! The sequencer: takes queued commands, decides them in memory, commits them in one append, replies.
 //!
 //! ```text
-//!   take -> load -> decide -> commit --- committed ---> confirm refusals -> take ...
+//!   take -> load -> decide -> commit --- committed ---> store refusals ---> take ...
 //!             ^                  |                            |
 //!             +---- rejected ----+       +---- a stream of a refusal has changed ----+ (decide those again)
 //! ```

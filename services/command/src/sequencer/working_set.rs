@@ -11,18 +11,6 @@ use super::states::{CachedState, StateCache};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SlotId(usize);
 
-/// Number of a load. All results of one load show one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LoadNumber(u32);
-
-impl LoadNumber {
-    pub(super) const FIRST: Self = Self(0);
-
-    pub(super) fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
 /// The state of a slot.
 pub(super) enum SlotState<D: Domain> {
     /// The stream is to be loaded.
@@ -46,8 +34,6 @@ struct Slot<D: Domain> {
     committed: Option<CommittedState<D>>,
     /// True if the append under way stores a snapshot of it.
     snapshot_pending: bool,
-    /// The load that confirmed this state, if no events were applied since.
-    confirmed_by: Option<LoadNumber>,
 }
 
 /// The streams of one batch.
@@ -72,7 +58,6 @@ impl<D: Domain> WorkingSet<D> {
             state: cache.take(stream_id).map_or(SlotState::Missing, SlotState::Loaded),
             committed: None,
             snapshot_pending: false,
-            confirmed_by: None,
         });
         self.by_stream.insert(stream_id.clone(), id);
         id
@@ -110,29 +95,10 @@ impl<D: Domain> WorkingSet<D> {
     }
 
     /// Sets the result of a load.
-    pub(super) fn set(&mut self, id: SlotId, state: SlotState<D>, confirmed_by: Option<LoadNumber>) {
+    pub(super) fn set(&mut self, id: SlotId, state: SlotState<D>) {
         let slot = &mut self.slots[id.0];
         slot.state = state;
-        slot.confirmed_by = confirmed_by;
         slot.committed = None;
-    }
-
-    /// The state, to apply events stored by other processes. `None` while events of the batch are applied to it.
-    pub(super) fn state_mut(&mut self, id: SlotId) -> Option<&mut CachedState<D>> {
-        match &mut self.slots[id.0] {
-            Slot { state: SlotState::Loaded(cached), committed: None, .. } => Some(cached),
-            _ => None,
-        }
-    }
-
-    /// Records that a load confirmed the state.
-    pub(super) fn set_current(&mut self, id: SlotId, load_number: LoadNumber) {
-        self.slots[id.0].confirmed_by = Some(load_number);
-    }
-
-    /// Returns whether this load confirmed all of the states, and no events were applied since.
-    pub(super) fn are_current(&self, ids: &[SlotId], load_number: LoadNumber) -> bool {
-        ids.iter().all(|id| self.slots[id.0].confirmed_by == Some(load_number))
     }
 
     /// Has the domain decide a command. The states are unchanged afterwards.
@@ -173,7 +139,6 @@ impl<D: Domain> WorkingSet<D> {
         if slot.committed.is_none() {
             slot.committed = Some(CommittedState { state: cached.state.clone(), version: cached.version });
         }
-        slot.confirmed_by = None;
         D::evolve(&mut cached.state, event);
         cached.version = cached.version.next();
         cached.version
@@ -227,7 +192,6 @@ impl<D: Domain> WorkingSet<D> {
             slot.snapshot_pending = false;
             if slot.committed.take().is_some() {
                 slot.state = SlotState::Missing;
-                slot.confirmed_by = None;
             }
         }
     }
@@ -235,7 +199,7 @@ impl<D: Domain> WorkingSet<D> {
     /// Evicts a stream. It is to be loaded again.
     pub(super) fn evict(&mut self, stream_id: &StreamId) {
         if let Some(id) = self.by_stream.get(stream_id) {
-            self.set(*id, SlotState::Missing, None);
+            self.set(*id, SlotState::Missing);
         }
     }
 }

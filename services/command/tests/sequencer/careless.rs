@@ -52,6 +52,14 @@ impl Domain for Careless {
         Ok(())
     }
 
+    fn encode_refusal((): &()) -> Bytes {
+        Bytes::new()
+    }
+
+    fn decode_refusal(_: &[u8]) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
     fn encode_snapshot(state: &u32) -> Bytes {
         Bytes::copy_from_slice(&state.to_be_bytes())
     }

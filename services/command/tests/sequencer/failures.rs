@@ -131,8 +131,23 @@ async fn a_refusal_that_cannot_be_confirmed_is_not_sent() {
     let store = store();
     let process = Process::with(&store, config());
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
-    store.next_loads([Hangs]);
-    assert_eq!(process.run(2, Command::reserve("A1", "bob")).await, Err(CommandError::Unavailable));
+    let reserve = |id| process.run(id, Command::reserve("A1", "bob"));
+    let refused = Err(CommandError::Refused(Refusal::SeatTaken("ada".into())));
+    store.next_refusals([NotDone, Hangs]);
+    assert_eq!(reserve(2).await, Err(CommandError::OutcomeUnknown), "it may be stored");
+    store.next_refusals([Operator]);
+    assert_eq!(reserve(3).await, Err(CommandError::Internal));
+    store.other_refusals(|| NotDone);
+    assert_eq!(reserve(4).await, Err(CommandError::Unavailable));
+    store.other_refusals(|| Succeed);
+    store.next_refusals([NotDone, NotDoneButUnknown, DoneButUnknown]);
+    assert_eq!(reserve(5).await, refused, "stored by this submission, at its second attempt or its last");
+    // Another process commits the command between two attempts.
+    let release = Command::release("A1");
+    let stored_by_others = unit(6, &release, &[(seat("A1"), 2, Event::released("ada"))]);
+    store.next_refusals([NotDoneButUnknown, AfterOthers(vec![stored_by_others])]);
+    let mismatch = process.run_at(6, 7, release).await;
+    assert!(mismatch.unwrap().repeated);
     process.stop().await;
 }
 

@@ -99,19 +99,20 @@ impl FaultyRun {
         let stored = self.stored.load(&[], 0, &[request_id(*id)]).await.unwrap().requests.pop();
         match (result, stored) {
             (Ok(done), Some(stored)) => {
-                assert_eq!(done.receipt, stored.receipt, "request {id} {command:?}");
+                assert_eq!(Some(&done.receipt), stored.receipt(), "request {id} {command:?}");
                 assert!(events_of_request(&*self.stored, *id).await > 0, "request {id} {command:?}");
             }
             (Err(CommandError::OutcomeUnknown), _) => {}
             (
-                Err(
-                    CommandError::Refused(_)
-                    | CommandError::VersionMismatch { .. }
-                    | CommandError::Contention { .. }
-                    | CommandError::Unavailable,
-                ),
-                None,
-            ) => assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}"),
+                Err(CommandError::Refused(_) | CommandError::RefusedBefore(_) | CommandError::VersionMismatch { .. }),
+                Some(stored),
+            ) => {
+                assert!(stored.receipt().is_none(), "request {id} {command:?}: {result:?}, but {stored:?}");
+                assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}");
+            }
+            (Err(CommandError::Contention { .. } | CommandError::Unavailable), None) => {
+                assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}")
+            }
             (result, stored) => panic!("request {id} {command:?}: {result:?}, but {stored:?}"),
         }
     }
@@ -136,7 +137,12 @@ async fn check_results_of(seed: u64) -> usize {
                 let again = again.unwrap();
                 assert!(again.repeated && again.receipt == done.receipt, "request {}: {again:?}", sent.id);
             }
-            Err(_) => assert!(!matches!(&again, Ok(done) if done.repeated), "request {}: {again:?}", sent.id),
+            Err(refused) => {
+                // The same refusal, whatever the rules say now.
+                let Err(CommandError::RefusedBefore(earlier)) = again else { panic!("{refused:?}, then {again:?}") };
+                let refused = if let CommandError::RefusedBefore(refused) = refused { &**refused } else { refused };
+                assert_eq!(*earlier, *refused, "request {}", sent.id);
+            }
         }
     }
     for name in SEATS {

@@ -1,7 +1,10 @@
 //! G2: a command takes effect once, however often it is sent.
 
-use diptych_command::CommandError;
-use diptych_kernel::testing::theatre::{Command, Event, Refusal, seat};
+use diptych_command::{CommandError, StoredCommand};
+use diptych_kernel::{
+    Version,
+    testing::theatre::{Command, Event, Refusal, seat},
+};
 
 use crate::process::{Process, events, request_id, store, store_directly, unit};
 
@@ -44,9 +47,37 @@ async fn a_refused_command_twice_in_a_batch_is_refused_twice() {
     assert_eq!(first.await, Err(CommandError::Refused(Refusal::SeatFree)));
     assert_eq!(again.await, Err(CommandError::Refused(Refusal::SeatFree)));
     assert_eq!(other.await, Err(CommandError::RequestIdReused { request_id: request_id(1) }));
-    // Nothing was stored under the id, so a later batch may use it.
-    assert!(process.run(1, Command::reserve("B2", "bob")).await.is_ok());
+    // The refusal has the id, so another command may not use it.
+    let other = process.run(1, Command::reserve("B2", "bob")).await;
+    assert_eq!(other, Err(CommandError::RequestIdReused { request_id: request_id(1) }));
     process.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_command_again_gets_the_same_refusal() {
+    let store = store();
+    let process = Process::new(&store);
+    assert_eq!(process.run(1, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
+    let mismatch =
+        CommandError::VersionMismatch { stream_id: seat("A1"), expected: Version::new(7), actual: Version::NONE };
+    assert_eq!(process.run_at(2, 7, Command::reserve("A1", "ada")).await, Err(mismatch.clone()));
+    process.run(3, Command::reserve("A1", "ada")).await.unwrap();
+    let refused = Err(CommandError::RefusedBefore(Box::new(CommandError::Refused(Refusal::SeatFree))));
+    let mismatched = Err(CommandError::RefusedBefore(Box::new(mismatch)));
+    // The rules would accept it now. In the same process and in a new one, alone and with another command.
+    let restarted = Process::new(&store);
+    for (process, id) in [(&process, 10), (&restarted, 11), (&restarted, 12)] {
+        let other = process.submit(id, Command::reserve(&format!("B{id}"), "bob"));
+        assert_eq!(process.run(1, Command::release("A1")).await, refused);
+        assert!(other.await.is_ok());
+        assert_eq!(process.run_at(2, 7, Command::reserve("A1", "ada")).await, mismatched);
+        let reused = Err(CommandError::RequestIdReused { request_id: request_id(1) });
+        assert_eq!(process.run(1, Command::release("B10")).await, reused);
+        assert_eq!(process.handle.receipt(request_id(1)).await.map(drop), refused.clone().map(|_: StoredCommand| ()));
+    }
+    assert_eq!(events(&*store, &seat("A1")).await.len(), 1);
+    process.stop().await;
+    restarted.stop().await;
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use std::{
 
 use diptych_kernel::{
     RequestId,
-    ports::{AppendOutcome, AppendUnit, EventStore, Loaded, PortError, PortResult, Snapshot, StreamLoad},
+    ports::{
+        AppendOutcome, AppendUnit, EventStore, Loaded, PortError, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
     testing::EventStoreWrapper,
 };
 use parking_lot::Mutex;
@@ -40,9 +43,12 @@ pub(crate) struct Probe<S> {
     append_scripts: Mutex<VecDeque<CallScript>>,
     append_default: Mutex<fn() -> CallScript>,
     load_scripts: Mutex<VecDeque<CallScript>>,
+    refuse_scripts: Mutex<VecDeque<CallScript>>,
+    refuse_default: Mutex<fn() -> CallScript>,
     appends_unblocked: watch::Sender<bool>,
     appends_begun: watch::Sender<usize>,
     loads: AtomicUsize,
+    refusals: AtomicUsize,
     events_loaded: AtomicUsize,
     units_per_append: Mutex<Vec<usize>>,
     snapshots: AtomicUsize,
@@ -55,9 +61,12 @@ impl<S: EventStore> Probe<S> {
             append_scripts: Mutex::default(),
             append_default: Mutex::new(|| CallScript::Succeed),
             load_scripts: Mutex::default(),
+            refuse_scripts: Mutex::default(),
+            refuse_default: Mutex::new(|| CallScript::Succeed),
             appends_unblocked: watch::Sender::new(true),
             appends_begun: watch::Sender::new(0),
             loads: AtomicUsize::new(0),
+            refusals: AtomicUsize::new(0),
             events_loaded: AtomicUsize::new(0),
             units_per_append: Mutex::default(),
             snapshots: AtomicUsize::new(0),
@@ -75,6 +84,15 @@ impl<S: EventStore> Probe<S> {
 
     pub(crate) fn next_loads(&self, scripts: impl IntoIterator<Item = CallScript>) {
         self.load_scripts.lock().extend(scripts);
+    }
+
+    pub(crate) fn next_refusals(&self, scripts: impl IntoIterator<Item = CallScript>) {
+        self.refuse_scripts.lock().extend(scripts);
+    }
+
+    /// Sets the result of every call that stores refusals and is not scripted.
+    pub(crate) fn other_refusals(&self, script: fn() -> CallScript) {
+        *self.refuse_default.lock() = script;
     }
 
     /// Blocks every append until [`Probe::unblock_appends`].
@@ -101,6 +119,11 @@ impl<S: EventStore> Probe<S> {
 
     pub(crate) fn loads(&self) -> usize {
         self.loads.load(Relaxed)
+    }
+
+    /// The number of calls that store refusals.
+    pub(crate) fn refusals(&self) -> usize {
+        self.refusals.load(Relaxed)
     }
 
     pub(crate) fn events_loaded(&self) -> usize {
@@ -137,6 +160,28 @@ impl<S: EventStore> EventStoreWrapper for Probe<S> {
             CallScript::NotDone => Err(PortError::not_done("not made")),
             CallScript::DoneButUnknown => {
                 self.inner.append(units, snapshots).await?;
+                Err(PortError::unknown("made"))
+            }
+            CallScript::NotDoneButUnknown => Err(PortError::unknown("not made")),
+            CallScript::Operator => Err(PortError::operator("the disk is full")),
+            CallScript::Hangs => pending().await,
+        }
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        self.refusals.fetch_add(1, Relaxed);
+        yield_now().await;
+        let next = self.refuse_scripts.lock().pop_front();
+        let script = next.unwrap_or_else(|| (self.refuse_default.lock())());
+        match script {
+            CallScript::Succeed => self.inner.refuse(refusals).await,
+            CallScript::AfterOthers(others) => {
+                self.inner.append(&others, &[]).await?;
+                self.inner.refuse(refusals).await
+            }
+            CallScript::NotDone => Err(PortError::not_done("not made")),
+            CallScript::DoneButUnknown => {
+                self.inner.refuse(refusals).await?;
                 Err(PortError::unknown("made"))
             }
             CallScript::NotDoneButUnknown => Err(PortError::unknown("not made")),

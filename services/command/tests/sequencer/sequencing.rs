@@ -122,16 +122,16 @@ async fn a_refusal_on_events_of_its_batch_waits_until_they_are_stored() {
 }
 
 #[tokio::test]
-async fn a_refusal_on_a_state_just_loaded_does_not_wait() {
+async fn the_refusals_of_a_batch_are_stored_with_one_call_after_its_events() {
     let store = store();
     let process = Process::new(&store);
-    store.block_appends();
     let ada = process.submit(1, Command::reserve("A1", "ada"));
     let bob = process.submit(2, Command::release("B2"));
+    let eve = process.submit(3, Command::release("C3"));
     assert_eq!(bob.await, Err(CommandError::Refused(Refusal::SeatFree)));
-    store.unblock_appends();
+    assert_eq!(eve.await, Err(CommandError::Refused(Refusal::SeatFree)));
     assert!(ada.await.is_ok());
-    assert_eq!(store.loads(), 1, "the refusal needed no load of its own");
+    assert_eq!((store.loads(), store.appends(), store.refusals()), (1, 1, 1));
     process.stop().await;
 }
 

@@ -17,8 +17,8 @@ use rand::{SeedableRng, rngs::SmallRng};
 use crate::{
     probe::{CallScript, Probe},
     process::{
-        CommandResult, Process, Store, embedded_at, events_of_request, history, is_lawful, random_command, store,
-        store_directly, unit, version_of,
+        CommandResult, Process, Store, embedded, embedded_at, events_of_request, history, is_lawful, random_command,
+        store, store_directly, unit, version_of,
     },
 };
 
@@ -171,4 +171,26 @@ async fn contention_fails_only_the_commands_on_the_stream() {
     // No other process writes any more.
     assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 8);
     process.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_command_is_not_committed_later_by_an_append_in_flight() {
+    let inner = embedded();
+    let stores = [(); 2].map(|()| Arc::new(Probe::new(Arc::clone(&inner))));
+    let processes = stores.each_ref().map(|store| Process::new(store));
+    // One process has decided both commands, and its append is under way.
+    stores[0].block_appends();
+    let reserve = processes[0].submit(1, Command::reserve("A1", "ada"));
+    let release = processes[0].submit(2, Command::release("A1"));
+    stores[0].appends_begun(1).await;
+    // Its caller repeats the second command at the other process, which sees neither.
+    assert_eq!(processes[1].run(2, Command::release("A1")).await, Err(CommandError::Refused(Refusal::SeatFree)));
+    stores[0].unblock_appends();
+    assert!(reserve.await.is_ok());
+    let refused = CommandError::RefusedBefore(Box::new(CommandError::Refused(Refusal::SeatFree)));
+    assert_eq!(release.await, Err(refused), "what was refused stays refused");
+    assert_eq!(events_of_request(&*inner, 2).await, 0);
+    for process in processes {
+        process.stop().await;
+    }
 }

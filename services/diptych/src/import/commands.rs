@@ -6,7 +6,13 @@ use diptych_proto::ledger::command::v1::{
     execute_commands_request::Command,
 };
 
-use super::{file::CsvReader, request_ids::RequestIds, row::Row, row_reader::RowReader, validation::ValidFile};
+use super::{
+    file::CsvReader,
+    request_ids::{RequestIds, next_request_id},
+    row::Row,
+    row_reader::RowReader,
+    validation::ValidFile,
+};
 
 /// Values that all commands of an import share.
 #[derive(Clone, Debug)]
@@ -39,6 +45,21 @@ impl ImportCommand {
             Some(Command::Withdraw(command)) => &command.request_id,
             _ => "",
         }
+    }
+
+    /// The same command under the next request id. A refusal has the request id for good, so a command that is to be
+    /// decided again needs another one. The next id depends only on the one before it, so that every run of an import
+    /// tries the same ids in the same order, and no row is posted twice: an id is sent only if the one before it is
+    /// known to be refused.
+    pub(crate) fn with_next_request_id(mut self) -> Self {
+        let request_id = match &mut self.request.command {
+            Some(Command::OpenAccount(command)) => &mut command.request_id,
+            Some(Command::Deposit(command)) => &mut command.request_id,
+            Some(Command::Withdraw(command)) => &mut command.request_id,
+            _ => return self,
+        };
+        *request_id = next_request_id(request_id);
+        self
     }
 }
 

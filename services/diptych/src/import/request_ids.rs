@@ -34,6 +34,12 @@ impl RequestIds {
     }
 }
 
+/// Returns the request id of the next attempt, after the one with this request id was refused.
+pub(crate) fn next_request_id(request_id: &str) -> String {
+    let namespace = Uuid::try_parse(request_id).unwrap_or(NAMESPACE);
+    Uuid::new_v5(&namespace, b"next attempt").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +50,13 @@ mod tests {
         let ids = RequestIds::new(String::new());
         assert_eq!(ids.posting("171812").to_string(), "065c95ca-58c7-5b30-bb40-0a4b18d0426c");
         assert_eq!(ids.opening("576").to_string(), "efc5d6e2-f753-5d70-9f39-948b6875fcc0");
+    }
+
+    #[test]
+    fn the_next_request_id_depends_only_on_the_one_before() {
+        let first = "065c95ca-58c7-5b30-bb40-0a4b18d0426c";
+        assert_eq!(next_request_id(first), next_request_id(first));
+        assert_ne!(next_request_id(first), next_request_id(&next_request_id(first)));
     }
 
     #[test]

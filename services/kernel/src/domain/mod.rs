@@ -44,7 +44,7 @@ pub trait Domain: Send + Sync + Sized + 'static {
     /// the streams that it writes to, and at most [`EVENTS_PER_COMMAND_MAX`] in total.
     ///
     /// # Errors
-    /// The refusal of a business rule. Nothing is stored then.
+    /// The refusal of a business rule. No event is stored then.
     fn decide(states: &[Self::State], command: &Self::Command) -> Result<Vec<(usize, Self::Event)>, Self::Refusal>;
 
     /// Folds an event into the state. Accepts every event that `decide` returned; an event that does not fit the state
@@ -59,6 +59,16 @@ pub trait Domain: Send + Sync + Sized + 'static {
     /// # Errors
     /// If the type is unknown or the payload is invalid.
     fn decode_event(event_type: &str, payload: &[u8]) -> Result<Self::Event, DecodeError>;
+
+    /// Encodes a refusal for storage, so that a repeated command gets the same refusal: at most
+    /// [`REFUSAL_BYTES_MAX`](crate::ports::REFUSAL_BYTES_MAX) - 16 bytes.
+    fn encode_refusal(refusal: &Self::Refusal) -> Bytes;
+
+    /// Decodes a stored refusal.
+    ///
+    /// # Errors
+    /// If the refusal is invalid.
+    fn decode_refusal(refusal: &[u8]) -> Result<Self::Refusal, DecodeError>;
 
     /// Encodes a state for a snapshot.
     fn encode_snapshot(state: &Self::State) -> Bytes;

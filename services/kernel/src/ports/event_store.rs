@@ -56,19 +56,74 @@ pub enum AppendOutcome {
 pub struct Conflict {
     /// The stream.
     pub stream_id: StreamId,
-    /// The version that the batch's first event in this stream builds on.
+    /// The version that the batch's first event in this stream builds on, or at which a refusal was decided.
     pub expected: Version,
     /// The stream's current version.
     pub actual: Version,
 }
 
-/// Request that was stored, with its receipt.
+/// Request that was stored, with its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRequest {
+    /// Identifies the command.
+    pub request_id: RequestId,
     /// Fingerprint of the command that was stored.
     pub fingerprint: Fingerprint,
-    /// The command's receipt.
-    pub receipt: Receipt,
+    /// The command's outcome. It never changes.
+    pub outcome: StoredOutcome,
+}
+
+impl StoredRequest {
+    /// Creates the stored request of a committed command.
+    #[must_use]
+    pub fn committed(fingerprint: Fingerprint, receipt: Receipt) -> Self {
+        Self { request_id: receipt.request_id, fingerprint, outcome: StoredOutcome::Committed(receipt) }
+    }
+
+    /// Returns the receipt; `None` if the command was refused.
+    #[must_use]
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match &self.outcome {
+            StoredOutcome::Committed(receipt) => Some(receipt),
+            StoredOutcome::Refused(_) => None,
+        }
+    }
+}
+
+/// Outcome of a stored request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredOutcome {
+    /// The command's events are stored.
+    Committed(Receipt),
+    /// The command was refused, with this encoded refusal. No event of it is stored, and none will be.
+    Refused(Bytes),
+}
+
+/// Largest size of an encoded refusal, in bytes.
+pub const REFUSAL_BYTES_MAX: usize = 4_096;
+
+/// Refusal of a command, to be stored under its request id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalUnit {
+    /// Identifies the command.
+    pub request_id: RequestId,
+    /// Fingerprint of the command's content.
+    pub fingerprint: Fingerprint,
+    /// The streams that the refusal was decided on, at least one, each with the version at which it was decided.
+    pub streams: Vec<(StreamId, Version)>,
+    /// The encoded refusal, at most [`REFUSAL_BYTES_MAX`] bytes. The store does not interpret it.
+    pub refusal: Bytes,
+}
+
+/// Result of a refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RefusalOutcome {
+    /// The refusal is stored durably: no command with this request id will be committed.
+    Stored,
+    /// Not stored, because the request id is stored already, whatever its content.
+    Done(StoredRequest),
+    /// Not stored, because these streams have other versions. At least one.
+    Conflicts(Vec<Conflict>),
 }
 
 /// Stream to load.
@@ -140,7 +195,8 @@ pub struct HeldBackEvent {
 /// Contract, also for several handles in several processes on the same database:
 ///
 /// - **G1, G3**: an append is durable and whole, or has no effect.
-/// - **G2**: a request id is stored at most once, in the transaction of its events, and its receipt never changes.
+/// - **G2**: a request id is stored at most once, in the transaction of its events or as a refusal, and its outcome
+///   never changes.
 /// - **G4**: the versions of a stream are consecutive from 1, and position grows with version along a stream. The
 ///   events of a unit have consecutive positions.
 /// - **G5**: [`EventStore::read_after`] never skips an event that could still appear: everything at or below
@@ -154,8 +210,8 @@ pub trait EventStore: Send + Sync + 'static {
     /// Stores the units of a batch, in order, and the snapshots, in one transaction.
     ///
     /// Repeating a batch whose effect is unknown is safe, and is the way to resolve it. The batch was stored if and
-    /// only if the repeat returns `Rejected` with all of the batch's requests in `done` and the same fingerprints, or
-    /// returns `Committed` now.
+    /// only if the repeat returns `Rejected` with all of the batch's requests in `done`, committed and with the same
+    /// fingerprints, or returns `Committed` now.
     ///
     /// Snapshots are an optimization: one that is older than the stored one is ignored.
     ///
@@ -170,6 +226,16 @@ pub trait EventStore: Send + Sync + 'static {
     /// that the database lost events, and commands must not be accepted on what is left. An append then fails with
     /// `reason`, for an operator. The first reason stays.
     fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
+
+    /// Stores refusals, each by itself: a refusal is stored if its request id is new and its streams have the versions
+    /// at which it was decided, at some moment after the call. Returns one result per refusal, in order.
+    ///
+    /// A refusal claims its request id as an append does. If an append of the same id is in flight, in any process, one
+    /// of the two waits until the other has ended: the same id is never refused and committed. Repeating a call whose
+    /// effect is unknown is safe, and returns `Done` for the refusals that it has stored.
+    ///
+    /// The caller must pass no request id twice.
+    fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send;
 
     /// Loads streams and looks up request ids, as of a single moment after the call. A stream that does not exist is
     /// returned empty.
@@ -207,10 +273,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// are allowed. An append through this handle must end the wait; an append through another handle should.
     fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Forgets requests recorded before a time: from then on their ids count as new. Events are kept. Returns how many
-    /// it forgot, at most `limit`, so that other callers do not wait long; a store that can forget more at once returns
-    /// the rest of their number from the next calls. A store may forget fewer if it does not know that the time has
-    /// really passed: a wrong clock must not make ids new.
+    /// Forgets requests, committed and refused, recorded before a time: from then on their ids count as new. Events are
+    /// kept. Returns how many it forgot, at most `limit`, so that other callers do not wait long; a store that can
+    /// forget more at once returns the rest of their number from the next calls. A store may forget fewer if it does
+    /// not know that the time has really passed: a wrong clock must not make ids new.
     fn forget_requests(
         &self,
         recorded_before: Timestamp,

@@ -47,6 +47,8 @@ pub enum CacheRead {
 ///   is accepted only while its lease is valid, and every refresh or invalidation of the key voids the lease, so that a
 ///   slow reader cannot restore an old row.
 /// - A failure counts as a miss: the caller records it and reads from the read database.
+/// - A caller that drops a read and then reads from the read database invalidates the keys. An invalidation that has
+///   begun takes effect before later reads of the keys through the same handle, even if it fails or is dropped.
 pub trait ViewCache: Send + Sync + 'static {
     /// Reads these keys, and returns one result per key, in order.
     fn read(&self, view: ViewId, keys: &[RowKey]) -> impl Future<Output = PortResult<Vec<CacheRead>>> + Send;

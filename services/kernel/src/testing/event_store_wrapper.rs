@@ -3,7 +3,10 @@
 use std::{future::Future, time::Duration};
 
 use crate::{
-    ports::{AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, Snapshot, StreamLoad},
+    ports::{
+        AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
+        StreamLoad,
+    },
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
 
@@ -28,6 +31,11 @@ pub trait EventStoreWrapper: Send + Sync + 'static {
     /// As [`EventStore::suspend_appends`].
     fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send {
         self.inner().suspend_appends(reason)
+    }
+
+    /// As [`EventStore::refuse`].
+    fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send {
+        self.inner().refuse(refusals)
     }
 
     /// As [`EventStore::load`].
@@ -95,6 +103,10 @@ impl<W: EventStoreWrapper> EventStore for W {
 
     async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
         EventStoreWrapper::suspend_appends(self, reason).await
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        EventStoreWrapper::refuse(self, refusals).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -11,6 +11,7 @@ mod details;
 mod event;
 mod id;
 mod refusal;
+pub(crate) mod refusal_codec;
 mod value_error;
 
 pub use account::{Account, Funds};

@@ -92,11 +92,11 @@ impl CommandReader {
             CommandContext { sequence: self.sequence, request_id, span, tokens: self.service.tokens.clone() };
         let validated = match validate_command(request) {
             Ok(validated) => validated,
-            Err(failure) => return ResponseFuture::Ready(context.error(&failure)),
+            Err(failure) => return ResponseFuture::Ready(context.error(&failure, false)),
         };
         match self.service.commands.submit(validated.into_submission(metadata)).await {
             Ok(pending) => ResponseFuture::Pending(context, pending),
-            Err(error) => ResponseFuture::Ready(context.error(&status::command_failure(error))),
+            Err(error) => ResponseFuture::Ready(context.error(&status::command_failure(error), false)),
         }
     }
 }
@@ -162,13 +162,16 @@ impl CommandContext {
                 self.span.end(Code::Ok);
                 self.response(CommandResult::Receipt(convert::receipt(&receipt, &self.tokens)), repeated)
             }
-            Err(error) => self.error(&status::command_failure(error)),
+            Err(error) => {
+                let repeated = error.is_repeated();
+                self.error(&status::command_failure(error), repeated)
+            }
         }
     }
 
-    fn error(&mut self, failure: &Failure) -> ExecuteCommandsResponse {
+    fn error(&mut self, failure: &Failure, repeated: bool) -> ExecuteCommandsResponse {
         self.span.end(failure.code());
-        self.response(CommandResult::Error(status::rpc_status(failure)), false)
+        self.response(CommandResult::Error(status::rpc_status(failure)), repeated)
     }
 
     fn response(&mut self, result: CommandResult, repeated: bool) -> ExecuteCommandsResponse {

@@ -10,7 +10,10 @@ use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
 
-use crate::domain::{AccountId, Refusal};
+use crate::domain::{
+    AccountId, Refusal,
+    refusal_codec::{metadata_of, reason_of},
+};
 
 /// The domain of the reasons in `ledger.command.v1.ErrorReason`.
 pub(super) const COMMAND_DOMAIN: &str = "ledger.command.v1";
@@ -35,7 +38,7 @@ pub(super) fn refused(refusal: Refusal) -> Failure {
         reason: reason_name(reason.as_str_name()),
         code,
         message: refusal.to_string(),
-        metadata: metadata_of(refusal),
+        metadata: metadata_of(&refusal),
     })
 }
 
@@ -78,51 +81,6 @@ fn account_not_found_id(failure: &Failure) -> Option<&str> {
     metadata.iter().find(|(key, _)| *key == "account_id").map(|(_, account_id)| account_id.as_str())
 }
 
-fn reason_of(refusal: &Refusal) -> command::ErrorReason {
-    match refusal {
-        Refusal::AccountNotFound { .. } => command::ErrorReason::AccountNotFound,
-        Refusal::AccountExists { .. } => command::ErrorReason::AccountExists,
-        Refusal::AccountFrozen { .. } => command::ErrorReason::AccountFrozen,
-        Refusal::AccountNotFrozen { .. } => command::ErrorReason::AccountNotFrozen,
-        Refusal::AccountClosed { .. } => command::ErrorReason::AccountClosed,
-        Refusal::CurrencyMismatch { .. } => command::ErrorReason::CurrencyMismatch,
-        Refusal::InsufficientFunds { .. } => command::ErrorReason::InsufficientFunds,
-        Refusal::SameAccount { .. } => command::ErrorReason::SameAccount,
-        Refusal::BalanceOverflow { .. } => command::ErrorReason::BalanceOverflow,
-        Refusal::BalanceNotZero { .. } => command::ErrorReason::BalanceNotZero,
-    }
-}
-
-fn metadata_of(refusal: Refusal) -> Vec<(&'static str, String)> {
-    match refusal {
-        Refusal::AccountNotFound { account_id }
-        | Refusal::AccountExists { account_id }
-        | Refusal::AccountFrozen { account_id }
-        | Refusal::AccountNotFrozen { account_id }
-        | Refusal::AccountClosed { account_id }
-        | Refusal::SameAccount { account_id } => vec![("account_id", account_id.to_string())],
-        Refusal::CurrencyMismatch { account_id, account_currency, currency } => vec![
-            ("account_id", account_id.to_string()),
-            ("account_currency_code", account_currency.to_string()),
-            ("currency_code", currency.to_string()),
-        ],
-        Refusal::InsufficientFunds { account_id, amount, balance_minor, overdraft_limit } => vec![
-            ("account_id", account_id.to_string()),
-            ("amount_minor", amount.minor().to_string()),
-            ("balance_minor", balance_minor.to_string()),
-            ("overdraft_limit_minor", overdraft_limit.minor().to_string()),
-        ],
-        Refusal::BalanceOverflow { account_id, amount, balance_minor } => vec![
-            ("account_id", account_id.to_string()),
-            ("amount_minor", amount.minor().to_string()),
-            ("balance_minor", balance_minor.to_string()),
-        ],
-        Refusal::BalanceNotZero { account_id, balance_minor } => {
-            vec![("account_id", account_id.to_string()), ("balance_minor", balance_minor.to_string())]
-        }
-    }
-}
-
 /// The name of a reason as in `ErrorInfo.reason`.
 fn reason_name(name: &'static str) -> &'static str {
     name.strip_prefix("ERROR_REASON_").unwrap_or(name)
@@ -135,31 +93,7 @@ mod tests {
     use diptych_runtime::reasons;
 
     use super::*;
-    use crate::domain::{Amount, Currency, OverdraftLimit};
-
-    /// One refusal of each kind.
-    fn refusals() -> Vec<Refusal> {
-        let account_id = AccountId::parse("a").unwrap();
-        let id = || account_id.clone();
-        let code = |text| Currency::parse(text).unwrap();
-        vec![
-            Refusal::AccountNotFound { account_id: id() },
-            Refusal::AccountExists { account_id: id() },
-            Refusal::AccountFrozen { account_id: id() },
-            Refusal::AccountNotFrozen { account_id: id() },
-            Refusal::AccountClosed { account_id: id() },
-            Refusal::CurrencyMismatch { account_id: id(), account_currency: code("CZK"), currency: code("EUR") },
-            Refusal::InsufficientFunds {
-                account_id: id(),
-                amount: Amount::MAX,
-                balance_minor: i64::MIN,
-                overdraft_limit: OverdraftLimit::MAX,
-            },
-            Refusal::SameAccount { account_id: id() },
-            Refusal::BalanceOverflow { account_id: id(), amount: Amount::MAX, balance_minor: i64::MAX },
-            Refusal::BalanceNotZero { account_id: id(), balance_minor: -1 },
-        ]
-    }
+    use crate::domain::refusal_codec::tests::refusals;
 
     /// The reasons of a domain with their codes, from the proto file.
     fn documented(domain: &str) -> BTreeMap<String, String> {

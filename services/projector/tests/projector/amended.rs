@@ -57,6 +57,14 @@ impl<R: Release> Domain for Amended<R> {
         R::decode_event(event_type, payload)
     }
 
+    fn encode_refusal(refusal: &Self::Refusal) -> Bytes {
+        Theatre::encode_refusal(refusal)
+    }
+
+    fn decode_refusal(refusal: &[u8]) -> Result<Self::Refusal, DecodeError> {
+        Theatre::decode_refusal(refusal)
+    }
+
     fn encode_snapshot(state: &Seat) -> Bytes {
         Theatre::encode_snapshot(state)
     }

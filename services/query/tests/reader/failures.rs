@@ -100,6 +100,30 @@ async fn without_the_cache_all_rows_are_answered() {
     assert_eq!(harness.body(&seat, &token(&[(0, 9)])).await, "taken");
 }
 
+/// The call answers the row of the read database, which the cached one must not contradict later.
+#[tokio::test(start_paused = true)]
+async fn a_row_is_invalidated_if_its_lookup_in_the_cache_timed_out() {
+    let harness = QueryHarness::start().await;
+    let seat = seat(0, 0);
+    harness.project(&seat, 5, "free").await;
+    harness.until_seen(0, 5).await;
+    harness.cache.hold(true);
+    assert_eq!(harness.body(&seat, &token(&[(0, 5)])).await, "free");
+    assert_eq!(harness.cache.invalidated(), [key(&seat)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_gone_invalidates_nothing() {
+    let harness = QueryHarness::start().await;
+    let seat = seat(0, 0);
+    harness.project(&seat, 5, "free").await;
+    harness.cache.hold(true);
+    let token = Token::default();
+    assert!(tokio::time::timeout(Duration::from_millis(1), harness.body(&seat, &token)).await.is_err());
+    harness.cache.hold(false);
+    assert_eq!(harness.cache.invalidated(), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn calls_are_unavailable_until_progress_is_loaded() {
     let harness = QueryHarness::set_up(QueryConfig::default()).await;

@@ -181,11 +181,18 @@ pub(crate) struct SwitchedCache {
     held: watch::Sender<bool>,
     /// Resolves when the answer to the next read may be returned.
     next_answer: Mutex<Option<oneshot::Receiver<()>>>,
+    invalidated: Mutex<Vec<RowKey>>,
 }
 
 impl SwitchedCache {
     pub(crate) fn new(inner: Arc<EmbeddedViewCache>) -> Self {
-        Self { inner, down: AtomicBool::new(false), held: watch::Sender::new(false), next_answer: Mutex::default() }
+        Self {
+            inner,
+            down: AtomicBool::new(false),
+            held: watch::Sender::new(false),
+            next_answer: Mutex::default(),
+            invalidated: Mutex::default(),
+        }
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -195,6 +202,11 @@ impl SwitchedCache {
     /// Sets whether requests hang.
     pub(crate) fn hold(&self, held: bool) {
         self.held.send_replace(held);
+    }
+
+    /// Returns the keys for which an invalidation was begun, in order.
+    pub(crate) fn invalidated(&self) -> Vec<RowKey> {
+        self.invalidated.lock().clone()
     }
 
     /// Holds back the answer to the next read until the sender is used or dropped.
@@ -232,6 +244,7 @@ impl ViewCache for SwitchedCache {
     }
 
     async fn invalidate(&self, view: ViewId, keys: &[RowKey]) -> PortResult<()> {
+        self.invalidated.lock().extend_from_slice(keys);
         self.check().await?;
         self.inner.invalidate(view, keys).await
     }

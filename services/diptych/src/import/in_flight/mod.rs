@@ -11,6 +11,8 @@ pub(crate) enum CommandAnswer {
     Committed,
     /// A permanent error.
     Refused,
+    /// A permanent error that an earlier run, or an earlier attempt of this one, got.
+    RefusedBefore,
     /// A temporary error: the command may be sent again.
     Retryable,
 }
@@ -30,7 +32,8 @@ pub(crate) enum Answered {
 ///
 /// After [`CommandAnswer::Retryable`] no command is sent until all in flight are answered. Then the commands to retry
 /// are sent again, in their old order and before new ones. A refusal of a later command of the same account is retried
-/// too: it was decided without the effect of the earlier one.
+/// too, under the next request id: it was decided without the effect of the earlier one. So is a refusal of an earlier
+/// run: its cause may have been removed since.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     limit: usize,
@@ -92,12 +95,15 @@ impl InFlight {
         Some(match answer {
             CommandAnswer::Committed => Answered::Committed(command),
             CommandAnswer::Refused if !follows_retry => Answered::Refused(command),
-            CommandAnswer::Refused | CommandAnswer::Retryable => {
-                self.accounts_to_retry.insert(command.account);
-                self.to_retry.push(command);
-                Answered::WillRetry
-            }
+            CommandAnswer::Refused | CommandAnswer::RefusedBefore => self.retry(command.with_next_request_id()),
+            CommandAnswer::Retryable => self.retry(command),
         })
+    }
+
+    fn retry(&mut self, command: ImportCommand) -> Answered {
+        self.accounts_to_retry.insert(command.account);
+        self.to_retry.push(command);
+        Answered::WillRetry
     }
 
     /// Returns whether commands are to be retried and all in flight are answered. Then, after a pause, call

@@ -215,8 +215,8 @@ impl Sender<'_> {
         }
         let (answer, receipt, error) = match response.result {
             Some(execute_commands_response::Result::Receipt(receipt)) => (CommandAnswer::Committed, receipt, None),
-            Some(execute_commands_response::Result::Error(status)) => error_answer(&status),
-            None => error_answer(&rpc::Status { code: i32::from(Code::Unknown), ..rpc::Status::default() }),
+            Some(execute_commands_response::Result::Error(status)) => error_answer(&status, response.repeated),
+            None => error_answer(&rpc::Status { code: i32::from(Code::Unknown), ..rpc::Status::default() }, false),
         };
         match (self.in_flight.answer_oldest(answer), error) {
             (Some(Answered::Committed(command)), _) => {
@@ -225,7 +225,10 @@ impl Sender<'_> {
             (Some(Answered::Refused(command)), Some(error)) => self.counts.add_refusal(&command, self.file, &error),
             (_, error) => {
                 self.last_error = error.as_ref().map(described).unwrap_or_default();
-                return Ok(());
+                // A refusal of an earlier run is progress: the next request id of its row is tried.
+                if answer != CommandAnswer::RefusedBefore {
+                    return Ok(());
+                }
             }
         }
         self.answered_at = Instant::now();
@@ -270,9 +273,13 @@ impl Sender<'_> {
     }
 }
 
-fn error_answer(status: &rpc::Status) -> (CommandAnswer, Receipt, Option<CallError>) {
+fn error_answer(status: &rpc::Status, repeated: bool) -> (CommandAnswer, Receipt, Option<CallError>) {
     let error = CallError::from(status);
-    let answer = if error.is_retryable() { CommandAnswer::Retryable } else { CommandAnswer::Refused };
+    let answer = match (error.is_retryable(), repeated) {
+        (true, _) => CommandAnswer::Retryable,
+        (false, true) => CommandAnswer::RefusedBefore,
+        (false, false) => CommandAnswer::Refused,
+    };
     (answer, Receipt::default(), Some(error))
 }
 

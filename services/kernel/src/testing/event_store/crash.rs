@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::fixture::{events, stream};
 use crate::{
-    ports::{AppendOutcome, EventStore},
+    ports::{AppendOutcome, EventStore, StoredRequest},
     testing::{
         TestEnv,
         faulty::{FaultInjector, FaultyEventStore},
@@ -51,7 +51,7 @@ pub(super) async fn a_crash_at_any_call_leaves_whole_batches<P: TestEnv<Handle: 
         for batch in &batches {
             let receipts = match run.try_store(&store, batch, &[]).await {
                 Ok(receipts) => receipts,
-                Err(rejection) => rejection.done.into_iter().map(|stored| stored.receipt).collect(),
+                Err(rejection) => rejection.done.iter().filter_map(StoredRequest::receipt).cloned().collect(),
             };
             assert_eq!(receipts.len(), batch.len());
             for receipt in receipts {

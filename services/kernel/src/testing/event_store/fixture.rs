@@ -206,10 +206,9 @@ fn check_receipts<S: EventStore>(store: &S, units: &[AppendUnit], receipts: &[Re
 /// The receipts of a batch, if all of its requests are stored.
 fn receipts_of(units: &[AppendUnit], done: &[StoredRequest]) -> Option<Vec<Receipt>> {
     let find = |unit: &AppendUnit| {
-        let same = |stored: &&StoredRequest| {
-            stored.receipt.request_id == unit.request_id && stored.fingerprint == unit.fingerprint
-        };
-        done.iter().find(same).map(|stored| stored.receipt.clone())
+        let same =
+            |stored: &&StoredRequest| stored.request_id == unit.request_id && stored.fingerprint == unit.fingerprint;
+        done.iter().find(same).and_then(StoredRequest::receipt).cloned()
     };
     units.iter().map(find).collect()
 }

@@ -6,6 +6,7 @@ mod crash;
 mod fixture;
 mod random;
 mod reads;
+mod refusals;
 mod requests;
 mod snapshots;
 
@@ -27,6 +28,12 @@ pub async fn suite<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64) {
     requests::a_stored_request_rejects_its_whole_batch(run).await;
     requests::the_same_request_from_two_handles_is_stored_once(run).await;
     requests::forgotten_requests_count_as_new(run).await;
+    refusals::a_refusal_claims_its_request_id(run).await;
+    refusals::a_stored_request_is_not_refused(run).await;
+    refusals::a_refusal_on_a_changed_stream_is_not_stored(run).await;
+    refusals::each_refusal_of_a_call_is_stored_by_itself(run).await;
+    refusals::a_request_is_refused_or_committed_and_never_both(run).await;
+    refusals::forgotten_refusals_count_as_new(run).await;
     reads::reading_continues_after_the_cursor(run).await;
     reads::a_partition_is_read_like_the_whole_store(run).await;
     reads::a_stream_is_read_in_order(run).await;

@@ -99,7 +99,7 @@ async fn append<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>, store: &A
             assert!(position > newest, "position grows with version");
             assert!(model.events.insert(position, recorded).is_none(), "position {position} was assigned twice");
         }
-        let stored = StoredRequest { fingerprint: unit.fingerprint, receipt };
+        let stored = StoredRequest::committed(unit.fingerprint, receipt);
         model.requests.push((unit, stored));
     }
 }

@@ -109,7 +109,7 @@ pub(super) async fn streams_are_loaded_after_the_known_version<P: TestEnv<Handle
         })
         .collect();
     assert_eq!(received, [(&nowhere, vec![]), (&stream_a, vec![4]), (&stream_b, vec![1]), (&stream_b, vec![])]);
-    let mut found: Vec<_> = loaded.requests.iter().map(|stored| stored.receipt.request_id).collect();
+    let mut found: Vec<_> = loaded.requests.iter().map(|stored| stored.request_id).collect();
     found.sort();
     assert_eq!(found, [units[0].request_id, units[1].request_id], "exactly the stored requests are found");
 }

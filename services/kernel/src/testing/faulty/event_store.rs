@@ -8,7 +8,7 @@ use super::{CallOutcome, FaultInjector};
 use crate::{
     ports::{
         AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
-        RelayCursor, RelayState, Snapshot, StreamLoad,
+        RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad,
     },
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
@@ -70,6 +70,13 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
 
     async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
         self.faults.intercept("suspend_appends", self.store.suspend_appends(reason)).await
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        if self.faults.random_bool(0.5) {
+            self.apply_delayed().await;
+        }
+        self.faults.intercept("refuse", self.store.refuse(refusals)).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     ports::{
-        AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortError, PortResult, Snapshot,
-        StoredRequest, StreamLoad, StreamSlice,
+        AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortError, PortResult, RefusalOutcome,
+        RefusalUnit, Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice,
     },
     testing::{
         FaultyTestEnv, ManualClock, block_on, event_store,
@@ -45,6 +45,18 @@ enum Mutation {
     ForgetsRecentRequests,
     /// Deletes the events of forgotten requests.
     ForgetsEvents,
+    /// Reports a refusal as stored, and does not store it.
+    DropsRefusals,
+    /// Stores a refusal although a stream has changed.
+    IgnoresVersionsOfRefusals,
+    /// Stores a refusal over a committed request.
+    RefusesCommittedRequests,
+    /// Commits a request that was refused.
+    CommitsRefusedRequests,
+    /// Stores none of the refusals of a call if one of them conflicts.
+    RefusesAllOrNone,
+    /// Does not forget refusals.
+    KeepsRefusals,
     /// Reading a partition returns events of all partitions.
     MixesPartitions,
     /// Stores events although appends are suspended.
@@ -58,6 +70,7 @@ struct State {
     last_transaction: u64,
     events: Vec<RecordedEvent>,
     requests: HashMap<RequestId, StoredRequest>,
+    refused_at: HashMap<RequestId, Timestamp>,
     snapshots: HashMap<StreamId, Snapshot>,
     suspended_because: Option<String>,
 }
@@ -136,7 +149,7 @@ impl MutantEventStore {
             }
             let receipt =
                 Receipt { request_id: unit.request_id, streams: streams.into_vec(), committed_at: recorded_at };
-            let stored = StoredRequest { fingerprint: unit.fingerprint, receipt: receipt.clone() };
+            let stored = StoredRequest::committed(unit.fingerprint, receipt.clone());
             state.requests.insert(unit.request_id, stored);
             receipts.push(receipt);
         }
@@ -150,8 +163,13 @@ impl MutantEventStore {
         match self.mutation {
             Mutation::IgnoresRequestIds => done.clear(),
             Mutation::ChangesReceipts => {
-                done.iter_mut().for_each(|stored| stored.receipt.committed_at = self.clock.now());
+                for stored in &mut done {
+                    if let StoredOutcome::Committed(receipt) = &mut stored.outcome {
+                        receipt.committed_at = self.clock.now();
+                    }
+                }
             }
+            Mutation::CommitsRefusedRequests => done.retain(|stored| stored.receipt().is_some()),
             Mutation::ReportsExpectedAsActual => {
                 conflicts.iter_mut().for_each(|conflict| conflict.actual = conflict.expected);
             }
@@ -167,6 +185,30 @@ impl MutantEventStore {
             state.events.extend(events);
         }
         Some(AppendOutcome::Rejected { conflicts, done })
+    }
+}
+
+impl MutantEventStore {
+    fn refusal_outcome(&self, state: &State, refusal: &RefusalUnit) -> RefusalOutcome {
+        let done = state.requests.get(&refusal.request_id);
+        let may_replace = self.mutation == Mutation::RefusesCommittedRequests;
+        if let Some(done) = done.filter(|done| done.receipt().is_none() || !may_replace) {
+            return RefusalOutcome::Done(done.clone());
+        }
+        let conflicts: Vec<_> = refusal
+            .streams
+            .iter()
+            .map(|(stream_id, expected)| Conflict {
+                stream_id: stream_id.clone(),
+                expected: *expected,
+                actual: state.version(stream_id),
+            })
+            .filter(|conflict| conflict.expected != conflict.actual)
+            .collect();
+        if conflicts.is_empty() || self.mutation == Mutation::IgnoresVersionsOfRefusals {
+            return RefusalOutcome::Stored;
+        }
+        RefusalOutcome::Conflicts(conflicts)
     }
 }
 
@@ -210,6 +252,25 @@ impl EventStore for MutantEventStore {
             state.suspended_because = Some(reason.to_owned());
         }
         Ok(())
+    }
+
+    async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
+        let mut state = self.state.lock();
+        let mut outcomes: Vec<_> = refusals.iter().map(|refusal| self.refusal_outcome(&state, refusal)).collect();
+        let some_conflict = outcomes.iter().any(|outcome| matches!(outcome, RefusalOutcome::Conflicts(_)));
+        if some_conflict && self.mutation == Mutation::RefusesAllOrNone {
+            outcomes.retain(|outcome| *outcome != RefusalOutcome::Stored);
+            return Ok(outcomes);
+        }
+        for (refusal, outcome) in refusals.iter().zip(&outcomes) {
+            if *outcome == RefusalOutcome::Stored && self.mutation != Mutation::DropsRefusals {
+                let (request_id, fingerprint) = (refusal.request_id, refusal.fingerprint);
+                let outcome = StoredOutcome::Refused(refusal.refusal.clone());
+                state.requests.insert(request_id, StoredRequest { request_id, fingerprint, outcome });
+                state.refused_at.insert(request_id, self.clock.now());
+            }
+        }
+        Ok(outcomes)
     }
 
     async fn load(&self, streams: &[StreamLoad], format: u32, requests: &[RequestId]) -> PortResult<Loaded> {
@@ -265,10 +326,14 @@ impl EventStore for MutantEventStore {
     async fn forget_requests(&self, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
         let mut state = self.state.lock();
         let is_old = |stored: &&StoredRequest| {
-            stored.receipt.committed_at < recorded_before || self.mutation == Mutation::ForgetsRecentRequests
+            let recorded_at = match stored.receipt() {
+                Some(receipt) => receipt.committed_at,
+                None if self.mutation == Mutation::KeepsRefusals => return false,
+                None => state.refused_at.get(&stored.request_id).copied().unwrap(),
+            };
+            recorded_at < recorded_before || self.mutation == Mutation::ForgetsRecentRequests
         };
-        let old: Vec<_> =
-            state.requests.values().filter(is_old).take(limit).map(|stored| stored.receipt.request_id).collect();
+        let old: Vec<_> = state.requests.values().filter(is_old).take(limit).map(|stored| stored.request_id).collect();
         for request_id in &old {
             state.requests.remove(request_id);
             if self.mutation == Mutation::ForgetsEvents {
@@ -333,6 +398,12 @@ fn every_event_store_mutant_is_caught() {
         Mutation::IgnoresSnapshotFormat,
         Mutation::ForgetsRecentRequests,
         Mutation::ForgetsEvents,
+        Mutation::DropsRefusals,
+        Mutation::IgnoresVersionsOfRefusals,
+        Mutation::RefusesCommittedRequests,
+        Mutation::CommitsRefusedRequests,
+        Mutation::RefusesAllOrNone,
+        Mutation::KeepsRefusals,
         Mutation::MixesPartitions,
         Mutation::IgnoresSuspension,
         Mutation::ReplacesSuspensionReason,

@@ -1,15 +1,16 @@
-//! Encoding of the theatre's events and snapshots. Hand-written, because the kernel does not depend on protobuf.
+//! Encoding of the theatre's events, refusals and snapshots. Hand-written, because the kernel does not depend on protobuf.
 
 use std::{str, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::rules::{Event, Seat};
+use super::rules::{Event, Refusal, Seat};
 use crate::domain::DecodeError;
 
 const RESERVED: &str = "theatre.event.v1.SeatReserved";
 const RELEASED: &str = "theatre.event.v1.SeatReleased";
 const SWAPPED: &str = "theatre.event.v1.SeatSwapped";
+const REFUSAL: &str = "theatre refusal";
 const SNAPSHOT: &str = "theatre snapshot";
 
 pub(super) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
@@ -28,6 +29,25 @@ pub(super) fn decode_event(event_type: &str, payload: &[u8]) -> Result<Event, De
         RELEASED => Ok(Event::SeatReleased { guest: guest()? }),
         SWAPPED => Ok(Event::SeatSwapped { guest: guest()? }),
         _ => Err(DecodeError::new(event_type, "unknown event type")),
+    }
+}
+
+pub(super) fn encode_refusal(refusal: &Refusal) -> Bytes {
+    match refusal {
+        Refusal::SeatTaken(guest) => [b"t", guest.as_bytes()].concat().into(),
+        Refusal::SeatFree => Bytes::from_static(b"f"),
+        Refusal::SameSeat => Bytes::from_static(b"s"),
+        Refusal::GuestName => Bytes::from_static(b"g"),
+    }
+}
+
+pub(super) fn decode_refusal(refusal: &[u8]) -> Result<Refusal, DecodeError> {
+    match refusal {
+        [b't', name @ ..] => guest(REFUSAL, name).map(Refusal::SeatTaken),
+        b"f" => Ok(Refusal::SeatFree),
+        b"s" => Ok(Refusal::SameSeat),
+        b"g" => Ok(Refusal::GuestName),
+        _ => Err(DecodeError::new(REFUSAL, "unknown refusal")),
     }
 }
 

@@ -90,6 +90,14 @@ impl Domain for Theatre {
         codec::decode_event(event_type, payload)
     }
 
+    fn encode_refusal(refusal: &Refusal) -> Bytes {
+        codec::encode_refusal(refusal)
+    }
+
+    fn decode_refusal(refusal: &[u8]) -> Result<Refusal, DecodeError> {
+        codec::decode_refusal(refusal)
+    }
+
     fn encode_snapshot(state: &Seat) -> Bytes {
         codec::encode_snapshot(state)
     }
