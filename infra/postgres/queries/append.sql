@@ -48,12 +48,15 @@ moved_streams AS (
     RETURNING 1
 ),
 stored_snapshots AS (
-    INSERT INTO snapshots (stream_id, version, format, position, state)
-    SELECT snapshot.stream_id, snapshot.version, snapshot.format, first_position, snapshot.state
+    INSERT INTO snapshots (stream_id, version, format, position, state, checksum)
+    SELECT
+        snapshot.stream_id, snapshot.version, snapshot.format, first_position, snapshot.state,
+        snapshot_checksum(snapshot.version, snapshot.format, snapshot.stream_id, snapshot.state)
     FROM accepted CROSS JOIN unnest($15::text[], $16::bigint[], $17::bigint[], $18::bytea[])
         AS snapshot (stream_id, version, format, state)
     ON CONFLICT (stream_id) DO UPDATE
-    SET version = excluded.version, format = excluded.format, position = excluded.position, state = excluded.state
+    SET version = excluded.version, format = excluded.format, position = excluded.position, state = excluded.state,
+        checksum = excluded.checksum
     WHERE (excluded.version, excluded.format) > (snapshots.version, snapshots.format)
 ),
 stored_requests AS (
@@ -66,11 +69,16 @@ stored_requests AS (
 ),
 stored_events AS (
     INSERT INTO events (
-        position, recorded_at, version, request_id, partition, stream_id, event_type, payload, traceparent
+        position, recorded_at, version, request_id, partition, stream_id, event_type, payload, traceparent,
+        checksum
     )
     SELECT
         first_position + event.ordinal, recorded_at, event.version, event.request_id, event.partition, event.stream_id,
-        event.event_type, event.payload, event.traceparent
+        event.event_type, event.payload, event.traceparent,
+        event_checksum(
+            first_position + event.ordinal, event.version, event.request_id, event.stream_id, event.event_type,
+            event.payload
+        )
     FROM accepted CROSS JOIN unnest(
         $1::integer[], $2::text[], $3::bigint[], $4::smallint[], $5::text[], $6::bytea[], $7::uuid[], $8::text[]
     ) AS event (ordinal, stream_id, version, partition, event_type, payload, request_id, traceparent)

@@ -2,7 +2,7 @@
 -- append for OFFSET 0.
 --
 -- $1 streams, $2 the known version of each (0: start at the newest snapshot), $3 the format of snapshots, $4 request
--- ids.
+-- ids. A snapshot that differs from its checksum is not used: a row of kind 3 names it, and all events are loaded.
 WITH wanted AS MATERIALIZED (
     SELECT
         stream.ordinal, stream.stream_id, stream.known_version, snapshots.version AS snapshot_version,
@@ -11,6 +11,10 @@ WITH wanted AS MATERIALIZED (
     LEFT JOIN LATERAL (
         SELECT version, position, state FROM snapshots
         WHERE snapshots.stream_id = stream.stream_id AND snapshots.format = $3 AND stream.known_version = 0
+            AND (
+                checksum IS NULL
+                OR checksum = snapshot_checksum(snapshots.version, snapshots.format, snapshots.stream_id, state)
+            )
         OFFSET 0
     ) AS snapshots ON true
 )
@@ -56,3 +60,13 @@ LEFT JOIN LATERAL (
     WHERE events.position >= requests.position AND events.position < requests.position + requests.events_count
     OFFSET 0
 ) AS events ON true
+UNION ALL
+SELECT
+    3, wanted.ordinal, snapshots.position, NULL, snapshots.version, NULL, NULL, wanted.stream_id, NULL, NULL, NULL, NULL
+FROM wanted
+CROSS JOIN LATERAL (
+    SELECT position, version FROM snapshots
+    WHERE snapshots.stream_id = wanted.stream_id AND snapshots.format = $3 AND wanted.known_version = 0
+    OFFSET 0
+) AS snapshots
+WHERE wanted.snapshot_version IS NULL

@@ -1,5 +1,5 @@
 -- Stores refusals, each if its request id is new and its streams have the versions at which it was decided. Returns one
--- row with the transaction, and the ordinals of the stored refusals, from 1.
+-- row with the transaction, and the ordinals of the stored refusals, from 1; no row if appends are suspended.
 --
 -- A row of an append or a refusal with the same id that is not committed yet is waited for, by the unique index. The
 -- statement's snapshot does not show that row afterwards: the refusal is then not stored, and the caller looks it up.
@@ -16,7 +16,7 @@ claim AS MATERIALIZED (
         (position_base + pg_current_xact_id()::text::bigint) << 20 AS first_position, position_base,
         pg_current_snapshot()::text AS snapshot, statement_timestamp() AS recorded_at, current_request_partition,
         requests_forgotten_before
-    FROM installation
+    FROM installation WHERE suspended_because IS NULL
 ),
 stored AS (
     INSERT INTO requests (request_id, recorded_at, position, events_count, partition_number, fingerprint, refusal)

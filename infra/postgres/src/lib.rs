@@ -17,7 +17,7 @@
 //! which is the `xmin` of its snapshot: every transaction below it has ended, and the same snapshot shows what it
 //! committed. So no event can appear behind a cursor (G5). Any open transaction of the database that has written
 //! holds readers back; a metric, the log and [`PostgresEventStore::oldest_writer`] name it. Those of other databases
-//! do not: see `migrations/V7__read_horizon.sql`.
+//! do not: see `migrations/V8__read_horizon.sql`.
 //!
 //! # Segments
 //!

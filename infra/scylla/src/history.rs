@@ -15,7 +15,7 @@ use crate::{
 };
 
 const READ: &str = include_str!("../queries/schema/installation_history.cql");
-const EMPTY_TABLE: &str = include_str!("../queries/schema/empty_table.cql");
+const EMPTY_TABLE: &str = include_str!("../queries/rebase/empty_table.cql");
 const RECORD: &str = include_str!("../queries/schema/set_installation_history.cql");
 
 /// Tables that a rebase keeps.

@@ -6,8 +6,8 @@ use diptych_runtime::Failure;
 /// Error of a command that has no receipt. `R` is the domain's refusal. Each variant says what the caller can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError<R> {
-    /// A rule of the domain refused it, on a state that was current after the command arrived (G8). No event was stored,
-    /// and none will be by any submission with this request id. To try again, use a new request id.
+    /// A rule of the domain refused it, on a state that was current after the command arrived (G8). No event was
+    /// stored, and none will be by any submission with this request id. To try again, use a new request id.
     #[error("refused by a rule of the domain")]
     Refused(R),
     /// The request id belongs to a command with other content (G2). Use a new id for a new command.
@@ -20,8 +20,8 @@ pub enum CommandError<R> {
     /// that error.
     #[error("an earlier submission was refused: {0}")]
     RefusedBefore(Box<Self>),
-    /// The command's first stream was not at the expected version. As for [`CommandError::Refused`], the command is never
-    /// stored under this request id. Read again, decide again, use a new request id.
+    /// The command's first stream was not at the expected version. As for [`CommandError::Refused`], the command is
+    /// never stored under this request id. Read again, decide again, use a new request id.
     #[error("stream {stream_id} is at version {actual}, not {expected}")]
     VersionMismatch {
         /// The stream.
@@ -31,8 +31,8 @@ pub enum CommandError<R> {
         /// The version of the stream.
         actual: Version,
     },
-    /// Other processes wrote to the stream each time the command was about to be stored. This submission stored nothing;
-    /// an earlier one may have. Send it again, later.
+    /// Other processes wrote to the stream each time the command was about to be stored. This submission stored
+    /// nothing; an earlier one may have. Send it again, later.
     #[error("other processes keep writing to stream {stream_id}: it is at version {actual}, not {expected}")]
     Contention {
         /// The stream.

@@ -94,8 +94,8 @@ impl<D: Domain> CommandHandle<D> {
         }
     }
 
-    /// The receipt of a committed command, or `None` if the store did not have the request at some moment after the call.
-    /// Does not wait behind commands.
+    /// The receipt of a committed command, or `None` if the store did not have the request at some moment after the
+    /// call. Does not wait behind commands.
     ///
     /// # Errors
     /// [`CommandError::RefusedBefore`] if the command was refused,

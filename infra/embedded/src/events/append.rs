@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use diptych_kernel::{
     NewEvent, Partitions, Position, Receipt, ReceiptStreams, StreamId, StreamReceipt, Timestamp, Version,
     ports::{AppendOutcome, AppendUnit, Conflict, PortError, PortResult, Snapshot},
+    vocabulary::Checksum,
 };
 use parking_lot::Mutex;
 use rusqlite::{Transaction, params};
@@ -61,7 +62,7 @@ pub(super) fn suspend(transaction: &Transaction<'_>, reason: &str) -> Result<(),
 }
 
 /// Fails if an operator must act before anything is stored.
-fn check_not_suspended(transaction: &Transaction<'_>) -> Result<(), TransactionError> {
+pub(super) fn check_not_suspended(transaction: &Transaction<'_>) -> Result<(), TransactionError> {
     let mut select = transaction.prepare_cached("SELECT suspended_because FROM installation")?;
     match select.query_row([], |row| row.get::<_, Option<String>>(0))? {
         Some(reason) => Err(PortError::operator(reason).into()),
@@ -144,8 +145,8 @@ impl AppendBatch {
     ) -> Result<Receipt, TransactionError> {
         let mut insert = transaction.prepare_cached(
             "INSERT INTO events (position, partition, stream_id, version, recorded_at, event_type, request_id, payload,
-                                 traceparent, fingerprint)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                 traceparent, fingerprint, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         let mut streams = ReceiptStreams::default();
         let mut fingerprint = Some(unit.fingerprint.as_bytes());
@@ -153,6 +154,7 @@ impl AppendBatch {
             let position = next.take()?;
             let NewEvent { stream_id, version, event_type, payload } = event;
             let (version, partition) = (*version, self.partitions.of(stream_id));
+            let checksum = Checksum::of_event(position, version, unit.request_id, stream_id, event_type, payload);
             insert.execute(params![
                 position.as_i64(),
                 partition.number(),
@@ -164,6 +166,7 @@ impl AppendBatch {
                 &payload[..],
                 unit.metadata.traceparent.as_deref(),
                 fingerprint.take(),
+                checksum.as_bytes(),
             ])?;
             let stream_id = stream_id.clone();
             streams.add_event(StreamReceipt { stream_id: stream_id.clone(), partition, version, position });
@@ -175,18 +178,16 @@ impl AppendBatch {
     /// Stores snapshots. Each replaces an older one, or one of an older format at the same version.
     fn store_snapshots(&self, transaction: &Transaction<'_>) -> Result<(), TransactionError> {
         let mut upsert = transaction.prepare_cached(
-            "INSERT INTO snapshots (stream_id, version, format, state) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO snapshots (stream_id, version, format, state, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (stream_id) DO UPDATE
-             SET version = excluded.version, format = excluded.format, state = excluded.state
+             SET version = excluded.version, format = excluded.format, state = excluded.state,
+                 checksum = excluded.checksum
              WHERE (excluded.version, excluded.format) > (version, format)",
         )?;
         for snapshot in &self.snapshots {
-            upsert.execute(params![
-                snapshot.stream_id.as_str(),
-                snapshot.version.number(),
-                snapshot.format,
-                &snapshot.state[..],
-            ])?;
+            let Snapshot { stream_id, version, format, state } = snapshot;
+            let checksum = Checksum::of_snapshot(*version, *format, stream_id, state);
+            upsert.execute(params![stream_id.as_str(), version.number(), format, &state[..], checksum.as_bytes(),])?;
         }
         Ok(())
     }

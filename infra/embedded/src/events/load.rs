@@ -3,6 +3,7 @@
 use diptych_kernel::{
     RecordedEvent, RequestId, StreamId, Version,
     ports::{Loaded, Snapshot, StreamLoad, StreamSlice},
+    vocabulary::Checksum,
 };
 use parking_lot::Mutex;
 use rusqlite::{Connection, params};
@@ -70,14 +71,20 @@ fn find_snapshot(
     stream_id: &StreamId,
     format: u32,
 ) -> Result<Option<Snapshot>, TransactionError> {
-    let mut select =
-        connection.prepare_cached("SELECT version, state FROM snapshots WHERE stream_id = ?1 AND format = ?2")?;
+    let mut select = connection
+        .prepare_cached("SELECT version, state, checksum FROM snapshots WHERE stream_id = ?1 AND format = ?2")?;
     let mut rows = select.query(params![stream_id.as_str(), format])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(Snapshot {
-        stream_id: stream_id.clone(),
-        version: row::version(row, 0)?,
-        format,
-        state: row::bytes(row, 1)?,
-    }))
+    let (version, state) = (row::version(row, 0)?, row::bytes(row, 1)?);
+    let stored = row.get_ref(2)?.as_blob_or_null().map_err(row::corrupt)?;
+    if stored.is_some_and(|stored| stored != Checksum::of_snapshot(version, format, stream_id, &state).as_bytes()) {
+        tracing::error!(
+            %stream_id,
+            version = version.number(),
+            "a snapshot differs from its checksum: the storage is damaged, or it was edited; the events are loaded \
+             instead. Run `diptych verify`"
+        );
+        return Ok(None);
+    }
+    Ok(Some(Snapshot { stream_id: stream_id.clone(), version, format, state }))
 }

@@ -1,6 +1,7 @@
 //! Write database: events, request ids, snapshots, and the relay's lease and cursor.
 
 mod append;
+mod checksums;
 mod load;
 mod merge;
 mod read;
@@ -43,6 +44,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
         Migration(include_str!("../../migrations/events/0002_file_state.sql")),
         Migration(include_str!("../../migrations/events/0003_histories.sql")),
         Migration(include_str!("../../migrations/events/0004_refusals.sql")),
+        Migration(include_str!("../../migrations/events/0005_checksums.sql")),
     ],
     syncs_commits: true,
     marks_open: true,
@@ -159,15 +161,15 @@ impl EventStore for EmbeddedEventStore {
         Ok(result.into_outcome())
     }
 
-    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
-        let reason = reason.to_owned();
-        self.database.write(move |transaction| append::suspend(transaction, &reason)).await
-    }
-
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         refusals::check(refusals)?;
         let (refusals, recent, now) = (refusals.to_vec(), Arc::clone(&self.recent), self.clock.now());
         self.database.write(move |transaction| refusals::store(transaction, &recent, &refusals, now)).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        let reason = reason.to_owned();
+        self.database.write(move |transaction| append::suspend(transaction, &reason)).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -17,7 +17,8 @@ pub(super) fn check(refusals: &[RefusalUnit]) -> PortResult<()> {
     for RefusalUnit { request_id, streams, refusal, .. } in refusals {
         if streams.is_empty() || refusal.len() > REFUSAL_BYTES_MAX {
             return Err(PortError::operator(format!(
-                "the refusal of request {request_id} names no stream, or has {} bytes: at most {REFUSAL_BYTES_MAX} are stored",
+                "the refusal of request {request_id} names no stream, or has {} bytes: at most {REFUSAL_BYTES_MAX} are \
+                 stored",
                 refusal.len()
             )));
         }
@@ -32,6 +33,7 @@ pub(super) fn store(
     refusals: &[RefusalUnit],
     now: Timestamp,
 ) -> Result<Vec<RefusalOutcome>, TransactionError> {
+    append::check_not_suspended(transaction)?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO refusals (recorded_at, request_id, fingerprint, refusal) VALUES (?1, ?2, ?3, ?4)",
     )?;

@@ -1,6 +1,7 @@
 //! Tests of the assembled adapters.
 
 mod backup;
+mod checksums;
 mod conformance;
 mod fixtures;
 mod history;

@@ -5,10 +5,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use diptych_kafka::WATERMARK_TYPE;
-use diptych_kernel::ports::EventLog;
+use diptych_kafka::{KafkaConfig, KafkaEventLog, WATERMARK_TYPE};
+use diptych_kernel::{
+    ports::{EventLog, Offset, Remedy},
+    vocabulary::{History, HistoryId},
+};
 use rdkafka::{
-    ClientConfig, Message, Offset, TopicPartitionList,
+    ClientConfig, Message, Offset as KafkaOffset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     message::{BorrowedMessage, Headers},
 };
@@ -29,7 +32,7 @@ fn plain_consumer(servers: &str, topic: &str, partition: i32) -> BaseConsumer {
     client.set("bootstrap.servers", servers).set("group.id", "independent").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = client.create().unwrap();
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+    list.add_partition_offset(topic, partition, KafkaOffset::Beginning).unwrap();
     consumer.assign(&list).unwrap();
     consumer
 }
@@ -92,5 +95,38 @@ async fn a_watermark_carries_a_summary_of_the_records_before_it() {
     let consumer = plain_consumer(&servers, &config.topic, 1);
     drop(consumer.poll(harness::WAIT_MAX).unwrap().unwrap());
     let watermark = consumer.poll(harness::WAIT_MAX).unwrap().unwrap();
-    assert_eq!(headers(&watermark)["ce_tail"], "1:0:70", "below offset 1, the last event has offset 0 and position 70");
+    // Below offset 1, the last event has offset 0, position 70 and this request id.
+    assert_eq!(headers(&watermark)["ce_tail"], format!("1:0:70:{}", harness::identity(70).request_id));
+}
+
+#[tokio::test]
+async fn records_name_their_history_and_those_that_a_restore_lost_are_skipped() {
+    let Some(servers) = harness::servers() else { return };
+    let mut history = History::new(HistoryId::random());
+    let before = KafkaConfig { history: Some(history.clone()), ..harness::config(&servers) };
+    let log = harness::open(&before).await;
+    log.append(&[harness::event(1, 70), harness::event(1, 71)]).await.unwrap();
+    let consumer = plain_consumer(&servers, &before.topic, 1);
+    let record = consumer.poll(harness::WAIT_MAX).unwrap().unwrap();
+    assert_eq!(headers(&record)["ce_history"], history.id().to_string());
+
+    // A restore kept the events up to 70, and another event got position 71.
+    history.renew(HistoryId::random(), harness::position(70));
+    let after = KafkaConfig { history: Some(history), ..before.clone() };
+    let restored = KafkaEventLog::open(after.clone()).await.unwrap();
+    assert_eq!(restored.ends().await.unwrap()[1].last_event, Some(harness::identity(70)));
+    restored.append(&[harness::event(1, 71)]).await.unwrap();
+    let mut member = restored.join("group", "member").await.unwrap();
+    let read = harness::read_until(&mut member, Offset(0), |read| read.len() >= 2).await;
+    let offsets: Vec<_> = read.iter().map(|record| record.offset.0).collect();
+    assert_eq!(offsets, [0, 2], "the lost record is skipped");
+
+    // Another installation is refused, whether it reads or looks for the end.
+    let other = KafkaConfig { history: Some(History::new(HistoryId::random())), ..after };
+    let other = KafkaEventLog::open(other).await.unwrap();
+    let error = other.ends().await.unwrap_err();
+    assert_eq!(error.remedy(), Remedy::Operator);
+    for part in ["another installation uses the topic", "kafka.topic, scylla.keyspace, memcached.key_prefix"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }

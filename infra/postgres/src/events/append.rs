@@ -58,7 +58,7 @@ pub(super) async fn suspend(resources: &StoreResources, reason: &str) -> PortRes
 }
 
 /// Fails if an operator must act before anything is stored.
-async fn check_not_suspended(session: &mut Session) -> Result<(), StatementError> {
+pub(super) async fn check_not_suspended(session: &mut Session) -> Result<(), StatementError> {
     let rows = session.query(SUSPENSION, &[]).await?;
     match SqlRow::first(&rows)?.get::<Option<&str>>("suspended_because")? {
         Some(reason) => Err(PortError::operator(reason.to_owned()).into()),

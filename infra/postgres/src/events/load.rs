@@ -54,6 +54,13 @@ async fn try_load(
                 format: snapshot_format,
                 state: row.bytes("payload")?,
             });
+        } else if kind == 3 {
+            tracing::error!(
+                stream_id = %slice.stream_id,
+                version = row.version("version")?.number(),
+                "a snapshot differs from its checksum: the storage is damaged, or it was edited; the events are loaded \
+                 instead. Run `diptych verify`"
+            );
         } else {
             let event = row.event(&mut types)?;
             slice.events.push(event);

@@ -1,6 +1,7 @@
 //! The event store: events, request ids and snapshots.
 
 mod append;
+mod checksums;
 mod durability;
 mod forget;
 mod horizon;

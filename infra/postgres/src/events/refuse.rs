@@ -8,7 +8,7 @@ use diptych_kernel::{
 };
 
 use super::{
-    append::{RejectionReasons, rejection_reasons},
+    append::{RejectionReasons, check_not_suspended, rejection_reasons},
     resources::StoreResources,
 };
 use crate::driver::{Session, SqlRow, StatementError, Uuid};
@@ -34,13 +34,15 @@ pub(super) async fn refuse(resources: &StoreResources, refusals: &[RefusalUnit])
         open.retain(|refusal| !stored.contains(&refusal.request_id));
         outcomes.extend(stored.into_iter().map(|request_id| (request_id, RefusalOutcome::Stored)));
         if !open.is_empty() {
-            // Stored refusals of this call are found by a repeat of it, so a failure of this read has an unknown effect.
+            // Stored refusals of this call are found by a repeat of it, so a failure of this read has an unknown
+            // effect.
             let reasons = reasons(resources, &mut session, &open).await.map_err(StatementError::into_write_error)?;
             outcomes.extend(reasons);
         }
     }
     Err(PortError::unknown(format!(
-        "refusals were not stored in {ATTEMPTS_MAX} attempts, each time for a reason that was gone when it was looked up"
+        "refusals were not stored in {ATTEMPTS_MAX} attempts, each time for a reason that was gone when it was looked \
+         up"
     )))
 }
 
@@ -58,7 +60,11 @@ async fn insert(
     let names: Vec<&str> = streams().map(|(_, (stream_id, _))| stream_id.as_str()).collect();
     let versions: Vec<i64> = streams().map(|(_, (_, version))| i64::from(version.number())).collect();
     let rows = session.write(REFUSE, &[&ids, &fingerprints, &bodies, &ordinals, &names, &versions]).await?;
-    let row = SqlRow::first(&rows)?;
+    let Some(row) = rows.first().map(SqlRow) else {
+        check_not_suspended(session).await?;
+        // No longer suspended: the next attempt may store them.
+        return Ok(HashSet::new());
+    };
     let stored: Vec<i64> = row.get("stored")?;
     if !stored.is_empty() {
         resources.durability.record_commit(row.position("first_position")?, row)?;

@@ -115,7 +115,6 @@ impl PostgresEventStore {
         &self.resources.writers
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) fn readers(&self) -> &Pool {
         &self.resources.readers
     }
@@ -131,13 +130,13 @@ impl EventStore for PostgresEventStore {
         append::append(&self.resources, units, snapshots).await
     }
 
-    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
-        append::suspend(&self.resources, reason).await
-    }
-
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         validate::validate_refusals(refusals)?;
         refuse::refuse(&self.resources, refusals).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        append::suspend(&self.resources, reason).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

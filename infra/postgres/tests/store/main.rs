@@ -8,6 +8,7 @@
 mod support;
 
 mod bare_insert;
+mod checksums;
 mod durability;
 mod event_segments;
 mod failures;
@@ -16,6 +17,7 @@ mod hosts;
 mod notifications;
 mod plans;
 mod positions;
+mod refusals;
 mod request_partitions;
 mod retention;
 mod schema;

@@ -200,7 +200,7 @@ fn a_restored_database_is_refused_until_it_is_rebased() {
 
         let error = PostgresEventStore::open(database.config()).await.err().expect("it is refused");
         assert_eq!(error.remedy(), Remedy::Operator);
-        assert!(error.to_string().contains("`diptych rebase`"), "{error}");
+        assert!(error.to_string().contains("run `diptych rebase`"), "{error}");
         rebase(&database.config(), Position::START).await.unwrap();
 
         let handle = database.open().await;

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// The version of the schema that this program creates.
-const NEWEST_VERSION: usize = 7;
+const NEWEST_VERSION: usize = 8;
 
 /// Runs a test on a database without tables.
 fn with_empty_database<T: Future<Output = ()>>(test: impl FnOnce(Arc<Database>) -> T) {

@@ -87,9 +87,9 @@ impl<S: EventStore> StoreAccess<S> {
         }
     }
 
-    /// Replies to the commands whose outcome is stored already, evicts the streams in conflict so that they are loaded again,
-    /// and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this same append
-    /// stored them.
+    /// Replies to the commands whose outcome is stored already, evicts the streams in conflict so that they are loaded
+    /// again, and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this same
+    /// append stored them.
     fn handle_rejection<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,

@@ -1,5 +1,6 @@
 //! `diptych verify`: audit of an installation, embedded or on real servers.
 
+mod checksums;
 mod report;
 #[cfg(feature = "servers")]
 mod servers;
@@ -18,7 +19,7 @@ use anyhow::{anyhow, bail};
 use diptych_embedded::{EmbeddedEventStore, EmbeddedViewStore, ReadOnlyFolder};
 use diptych_kernel::{
     Partitions,
-    ports::{EventStore, PortError, ProgressStore, ViewStore},
+    ports::{EventStore, PortError, ProgressStore, StoredChecksums, ViewStore},
 };
 use diptych_ledger::Ledger;
 use diptych_runtime::SystemClock;
@@ -29,7 +30,8 @@ use crate::{client::Output, process::EXIT_NOT_STARTED};
 /// Databases of a data folder. Checked before they are opened: opening would create a missing one, empty.
 const FILES: [&str; 2] = ["events.db", "views.db"];
 
-/// Replay every event, compare the result with every stored row of every view, and compare the sums of all balances.
+/// Replay every event, compare the result with every stored row of every view, compare events and snapshots with their
+/// checksums, and compare the sums of all balances.
 ///
 /// Without --data the events are read from Postgres and the rows from ScyllaDB, at the addresses in the settings.
 /// Changes nothing, and reads a folder that is read-only too. It can run while commands are accepted: each row is
@@ -72,7 +74,8 @@ Examples:
   diptych verify --data ./data --output json | jq .differences_count
 
 Differences are: a row that is not the result of its events, or behind its view's progress; a row without events;
-a gap in the versions of a stream; and, per currency, a sum of balances that is not deposits minus withdrawals.
+a gap in the versions of a stream; an event or a snapshot that differs from its checksum; and, per currency, a sum of
+balances that is not deposits minus withdrawals.
 
 Exit status: 0 no differences; 1 differences or parked streams; 2 nothing was verified, see standard error.";
 
@@ -124,7 +127,7 @@ fn open_error(folder: &Path, error: &PortError) -> anyhow::Error {
     anyhow!("cannot open --data {}: {error}{remedy}", folder.display())
 }
 
-async fn verify<S: EventStore, V: ViewStore + ProgressStore>(
+async fn verify<S: EventStore + StoredChecksums, V: ViewStore + ProgressStore>(
     events: &S,
     views: &V,
     differences_max: usize,
@@ -132,6 +135,9 @@ async fn verify<S: EventStore, V: ViewStore + ProgressStore>(
     let audit = diptych_projector::audit::audit::<Ledger, _, _, _>(events, views, views, differences_max)
         .await
         .map_err(|error| anyhow!("cannot read the databases: {error}"))?;
+    let checksums = checksums::compare(events, differences_max)
+        .await
+        .map_err(|error| anyhow!("cannot compare the checksums of the write database: {error}"))?;
     let sums = sums::compare(views, views).await?;
-    Ok(Report::new(&audit, sums))
+    Ok(Report::new(&audit, &checksums, sums))
 }

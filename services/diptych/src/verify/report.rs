@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use diptych_projector::audit::AuditReport;
 use serde::Serialize;
 
-use super::sums::{SumComparison, Sums};
+use super::{
+    checksums::ChecksumComparison,
+    sums::{SumComparison, Sums},
+};
 use crate::client::table::{Table, grouped};
 
 /// The result, printed as a table or as JSON.
@@ -13,6 +16,10 @@ use crate::client::table::{Table, grouped};
 pub(super) struct Report {
     events: u64,
     events_not_yet_projected: u64,
+    /// Events with a checksum, which was compared.
+    events_checksums_compared: u64,
+    /// Snapshots with a checksum, which was compared.
+    snapshots_checksums_compared: u64,
     views: BTreeMap<String, Rows>,
     /// `null` if the sums could not be compared, as the views changed all the time.
     currencies: Option<BTreeMap<String, Currency>>,
@@ -36,8 +43,8 @@ struct Currency {
 }
 
 impl Report {
-    /// Report of the audit and of the comparison of sums.
-    pub(super) fn new(audit: &AuditReport, sums: SumComparison) -> Self {
+    /// Report of the audit and of the comparison of checksums and sums.
+    pub(super) fn new(audit: &AuditReport, checksums: &ChecksumComparison, sums: SumComparison) -> Self {
         let currencies = match sums {
             SumComparison::Compared(sums) => {
                 Some(sums.into_iter().map(|(code, sums)| (code, Currency::new(sums))).collect())
@@ -48,6 +55,7 @@ impl Report {
         let views = audit.views.iter().map(|(view, count)| {
             (view.to_string(), Rows { rows_expected: count.rows_expected, rows_stored: count.rows_stored })
         });
+        let damaged = checksums.damaged.iter().map(ToString::to_string);
         let parked = audit.parked.iter().map(|(view, partition, parked)| {
             let (stream_id, version, reason) = (&parked.stream_id, parked.version, &parked.reason);
             format!("view {view}, partition {partition}: stream {stream_id} is parked at version {version}: {reason}")
@@ -55,12 +63,14 @@ impl Report {
         Self {
             events: audit.events,
             events_not_yet_projected: audit.events_not_yet_projected,
+            events_checksums_compared: checksums.events_compared,
+            snapshots_checksums_compared: checksums.snapshots_compared,
             views: views.collect(),
             currencies,
-            differences_count: audit.differences_count,
-            differences: audit.differences.iter().map(ToString::to_string).collect(),
+            differences_count: audit.differences_count + checksums.damaged_count,
+            differences: audit.differences.iter().map(ToString::to_string).chain(damaged).collect(),
             parked: parked.collect(),
-            clean: audit.is_clean() && !any_unequal,
+            clean: audit.is_clean() && checksums.damaged_count == 0 && !any_unequal,
         }
     }
 
@@ -74,6 +84,8 @@ impl Report {
         let mut table = Table::default();
         table.row(["events replayed", &grouped(self.events)]);
         table.row(["events not yet projected", &grouped(self.events_not_yet_projected)]);
+        table.row(["checksums of events compared", &grouped(self.events_checksums_compared)]);
+        table.row(["checksums of snapshots compared", &grouped(self.snapshots_checksums_compared)]);
         table.row(["view", "rows expected", "rows stored"]);
         for (view, rows) in &self.views {
             table.row([format!("  {view}"), grouped(rows.rows_expected), grouped(rows.rows_stored)]);

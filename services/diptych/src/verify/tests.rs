@@ -5,7 +5,9 @@ use std::sync::Arc;
 use diptych_kernel::{
     EventMetadata, Fingerprint, NewEvent, Partition, Position, RequestId, StreamId, Version,
     domain::{RowKey, ViewId},
-    ports::{AppendUnit, EventStore, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ViewStore},
+    ports::{
+        AppendUnit, Damage, EventStore, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, Snapshot, ViewStore,
+    },
 };
 use diptych_ledger::views::{ACCOUNTS, TOTALS};
 use diptych_proto::ledger::{
@@ -17,6 +19,7 @@ use prost::Message;
 use diptych_embedded::Storage;
 
 use super::*;
+use checksums::ChecksumComparison;
 use sums::{SumComparison, compare};
 
 fn partitions() -> Partitions {
@@ -150,4 +153,50 @@ async fn an_error_of_a_folder_names_the_flag_that_has_the_cause() {
     let error = format!("{:#}", verify_folder(folder.path(), 4, 1).await.unwrap_err());
     assert!(error.contains("events.db") && !error.contains("--partitions"), "{error}");
     assert_eq!(error.matches("not a database").count(), 1, "{error}");
+}
+
+fn opened(version: u32) -> AppendUnit {
+    let opened = AccountOpened { account_id: "a".to_owned(), ..AccountOpened::default() };
+    let event = NewEvent {
+        stream_id: StreamId::new("account-a").unwrap(),
+        version: Version::new(version),
+        event_type: "ledger.event.v1.AccountOpened".into(),
+        payload: opened.encode_to_vec().into(),
+    };
+    AppendUnit {
+        request_id: RequestId::from_bytes(u128::from(version).to_be_bytes()),
+        fingerprint: Fingerprint::of("test", b""),
+        events: vec![event],
+        metadata: EventMetadata::default(),
+    }
+}
+
+#[tokio::test]
+async fn the_checksums_of_all_events_and_snapshots_are_compared() {
+    let events = EmbeddedEventStore::open(&Storage::Memory, partitions(), Arc::new(SystemClock)).unwrap();
+    let snapshot = Snapshot {
+        stream_id: StreamId::new("account-a").unwrap(),
+        version: Version::new(1),
+        format: 1,
+        state: "open".into(),
+    };
+    let units: Vec<_> = (1..=2_500).map(opened).collect();
+    events.append(&units, &[snapshot]).await.unwrap();
+    let compared = checksums::compare(&events, 20).await.unwrap();
+    assert_eq!((compared.events_compared, compared.snapshots_compared), (2_500, 1));
+    assert_eq!((compared.damaged_count, compared.damaged), (0, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_a_difference() {
+    let events = EmbeddedEventStore::open(&Storage::Memory, partitions(), Arc::new(SystemClock)).unwrap();
+    let views = views().await;
+    let audit = diptych_projector::audit::audit::<Ledger, _, _, _>(&events, &views, &views, 20).await.unwrap();
+    let damage = Damage::Snapshot { stream_id: StreamId::new("account-a").unwrap(), version: Version::new(7) };
+    let checksums = ChecksumComparison { damaged_count: 1, damaged: vec![damage], ..ChecksumComparison::default() };
+    let report = Report::new(&audit, &checksums, compare(&views, &views).await.unwrap());
+    assert!(!report.is_clean());
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["differences_count"], 1);
+    assert_eq!(json["differences"][0], "the snapshot of stream account-a, at version 7, differs from its checksum");
 }

@@ -141,7 +141,8 @@ pub struct StreamLoad {
 pub struct StreamSlice {
     /// The stream.
     pub stream_id: StreamId,
-    /// The newest snapshot, if the caller asked from the start and there is one in the requested format.
+    /// The newest snapshot, if the caller asked from the start and there is one in the requested format that does not
+    /// differ from its checksum.
     pub snapshot: Option<Snapshot>,
     /// The events after the snapshot, or after `known_version`, in order and without gaps, up to the stream's current
     /// version.
@@ -222,11 +223,6 @@ pub trait EventStore: Send + Sync + 'static {
         snapshots: &[Snapshot],
     ) -> impl Future<Output = PortResult<AppendOutcome>> + Send;
 
-    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log shows
-    /// that the database lost events, and commands must not be accepted on what is left. An append then fails with
-    /// `reason`, for an operator. The first reason stays.
-    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
-
     /// Stores refusals, each by itself: a refusal is stored if its request id is new and its streams have the versions
     /// at which it was decided, at some moment after the call. Returns one result per refusal, in order.
     ///
@@ -236,6 +232,11 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// The caller must pass no request id twice.
     fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send;
+
+    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log shows
+    /// that the database lost events, and commands must not be decided on what is left. An append or refusal then fails
+    /// with `reason`, for an operator. The first reason stays.
+    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
 
     /// Loads streams and looks up request ids, as of a single moment after the call. A stream that does not exist is
     /// returned empty.

@@ -6,6 +6,7 @@ mod event_log;
 mod event_store;
 mod progress;
 mod relay_state;
+mod stored_checksums;
 mod view_cache;
 mod view_store;
 
@@ -20,5 +21,6 @@ pub use event_store::{
 };
 pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate};
 pub use relay_state::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState};
+pub use stored_checksums::{ChecksumPage, Damage, StoredChecksums};
 pub use view_cache::{CacheRead, CachedRow, FillLease, ViewCache};
 pub use view_store::{Row, RowWrite, ScanPage, ViewStore};

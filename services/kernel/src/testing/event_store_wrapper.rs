@@ -28,14 +28,14 @@ pub trait EventStoreWrapper: Send + Sync + 'static {
         self.inner().append(units, snapshots)
     }
 
-    /// As [`EventStore::suspend_appends`].
-    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send {
-        self.inner().suspend_appends(reason)
-    }
-
     /// As [`EventStore::refuse`].
     fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send {
         self.inner().refuse(refusals)
+    }
+
+    /// As [`EventStore::suspend_appends`].
+    fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send {
+        self.inner().suspend_appends(reason)
     }
 
     /// As [`EventStore::load`].
@@ -101,12 +101,12 @@ impl<W: EventStoreWrapper> EventStore for W {
         EventStoreWrapper::append(self, units, snapshots).await
     }
 
-    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
-        EventStoreWrapper::suspend_appends(self, reason).await
-    }
-
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         EventStoreWrapper::refuse(self, refusals).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        EventStoreWrapper::suspend_appends(self, reason).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

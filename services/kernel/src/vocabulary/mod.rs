@@ -1,5 +1,6 @@
 //! Vocabulary: newtypes for numbers and names, validated on construction.
 
+mod checksum;
 mod event;
 mod history;
 mod partition;
@@ -12,6 +13,7 @@ mod token;
 mod token_codec;
 mod token_issuer;
 
+pub use checksum::Checksum;
 pub use event::{EventIdentity, EventMetadata, EventTypeInterner, NewEvent, RecordedEvent};
 pub use history::{History, HistoryComparison, HistoryError, HistoryId, HistorySpan, Installation};
 pub use partition::{Partition, Partitions, PartitionsError, murmur2};

@@ -104,6 +104,26 @@ async fn a_repeated_command_gets_the_same_receipt() {
 }
 
 #[tokio::test]
+async fn a_refused_command_gets_the_same_refusal_and_so_does_its_receipt() {
+    let mut client = GrpcHarness::with_accounts(&["a"]).await;
+    let request = withdraw("a", 1_000_000);
+    let first = error_parts(&client.commands.withdraw(request.clone()).await.unwrap_err());
+    // The rules would accept it now.
+    client.commands.deposit(deposit("a", 1_000_000)).await.unwrap();
+    assert_eq!(error_parts(&client.commands.withdraw(request.clone()).await.unwrap_err()), first);
+    let asked = GetReceiptRequest { request_id: request.request_id.clone() };
+    assert_eq!(error_parts(&client.commands.get_receipt(asked).await.unwrap_err()), first);
+    let other = WithdrawRequest { amount_minor: 1, ..request.clone() };
+    let reused = error_parts(&client.commands.withdraw(other).await.unwrap_err());
+    assert_eq!(
+        reused,
+        refused(Code::AlreadyExists, "diptych.v1", "REQUEST_ID_REUSED", &[("request_id", &request.request_id)])
+    );
+    assert_eq!(client.stored().await.len(), 2);
+    client.commands.withdraw(withdraw("a", 1_000_000)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_request_id_with_other_content_is_refused() {
     let mut client = GrpcHarness::with_accounts(&["a"]).await;
     let request = deposit("a", 100);

@@ -81,7 +81,7 @@ pub enum Failure {
     },
     /// It is unknown whether the command was stored.
     OutcomeUnknown,
-    /// The write database cannot be reached; nothing was stored.
+    /// The write database cannot be reached; this call stored nothing.
     WriteUnavailable,
     /// A view did not reach the position of the caller's token in time.
     ViewBehind {
@@ -101,12 +101,12 @@ pub enum Failure {
     },
     /// The read database cannot be reached.
     ReadUnavailable,
-    /// A queue or a limit is full; nothing was stored.
+    /// A queue or a limit is full; this call stored nothing.
     Overloaded {
         /// The queue or limit, such as "command queue".
         what: &'static str,
     },
-    /// This process is stopping; nothing was stored.
+    /// This process is stopping; this call stored nothing.
     ShuttingDown,
     /// No command with this request id is known.
     ReceiptNotFound {

@@ -22,7 +22,8 @@ pub(super) fn of(failure: &Failure) -> String {
             "request_id {request_id} was used before for a command with other content: use a new one for a new command"
         ),
         Failure::VersionMismatch { stream_id, expected, actual } => format!(
-            "{stream_id} is at version {actual}, not at expected_version {expected}: read it again and decide again"
+            "{stream_id} is at version {actual}, not at expected_version {expected}: read it again, decide again, and use a new \
+             request_id"
         ),
         Failure::Contention { stream_id, expected, actual } => format!(
             "other writers changed {stream_id} several times in a row (last from version {expected} to {actual}): \
@@ -34,7 +35,7 @@ pub(super) fn of(failure: &Failure) -> String {
                 .into()
         }
         Failure::WriteUnavailable => {
-            "the write database cannot be reached and nothing was stored: retry with the same request_id".into()
+            "the write database cannot be reached, and this call stored nothing: retry with the same request_id".into()
         }
         Failure::ViewBehind { view, partition, required, reached } => format!(
             "view {view} has reached position {reached} of partition {partition}, and the token asks for {required}: \
@@ -46,13 +47,15 @@ pub(super) fn of(failure: &Failure) -> String {
         ),
         Failure::ReadUnavailable => "the read database cannot be reached: retry".into(),
         Failure::Overloaded { what } => {
-            format!("{what} is full and nothing was stored: retry with the same request_id, and fewer calls at a time")
+            format!(
+                "{what} is full, and this call stored nothing: retry with the same request_id, and fewer calls at a time"
+            )
         }
         Failure::ShuttingDown => {
-            "this process is stopping and nothing was stored: retry with the same request_id".into()
+            "this process is stopping, and this call stored nothing: retry with the same request_id".into()
         }
         Failure::ReceiptNotFound { request_id } => format!(
-            "no command with request_id {request_id} is known: if it was sent, send it again with the same request_id"
+            "no command with request_id {request_id} is committed or refused yet: if it was sent, send it again with the same request_id"
         ),
         Failure::Internal => {
             "a component failed: report the time of this call to the operator, who finds the cause in the log".into()

@@ -54,6 +54,9 @@ fn a_later_command_of_the_same_account_is_retried_with_the_earlier_one() {
     assert!(in_flight.is_ready_to_retry());
     in_flight.resend();
     assert_eq!(send(&mut in_flight, &mut new), [1, 3, 5]);
+    let ids: Vec<_> = in_flight.unanswered.iter().map(|command| command.request_id().to_owned()).collect();
+    assert_eq!((ids[0].as_str(), ids[2].as_str()), ("request-1", "request-5"));
+    assert_ne!(ids[1], "request-3", "a refusal has its request id for good");
     let refused = Some(Answered::Refused(command(7, 1)));
     assert_eq!(
         in_flight.answer_oldest(CommandAnswer::Refused),

@@ -29,46 +29,67 @@ enum Reaction {
 struct FakeServer {
     script: VecDeque<Reaction>,
     receipts: HashMap<String, Receipt>,
-    /// Request ids of each account, in the order committed.
+    /// The code and reason of each refused request id.
+    refusals: HashMap<String, (Code, &'static str)>,
+    /// Openings and transactions of each account, in the order committed.
     streams: HashMap<String, Vec<String>>,
     streams_opened: usize,
 }
 
 impl FakeServer {
-    fn command(request: &ExecuteCommandsRequest) -> (String, String, Option<i64>) {
+    /// Request id, account, expected version, and the transaction or "opening".
+    fn command(request: &ExecuteCommandsRequest) -> (String, String, Option<i64>, String) {
         match request.command.clone().unwrap() {
-            Command::OpenAccount(c) => (c.request_id, c.account_id, None),
-            Command::Deposit(c) => (c.request_id, c.account_id, c.expected_version),
-            Command::Withdraw(c) => (c.request_id, c.account_id, c.expected_version),
+            Command::OpenAccount(c) => (c.request_id, c.account_id, None, "opening".to_owned()),
+            Command::Deposit(c) => (c.request_id, c.account_id, c.expected_version, c.details.unwrap().reference),
+            Command::Withdraw(c) => (c.request_id, c.account_id, c.expected_version, c.details.unwrap().reference),
             other => panic!("{other:?}"),
         }
     }
 
     fn answer(&mut self, request: &ExecuteCommandsRequest) -> Result<ExecuteCommandsResponse, Status> {
-        let (request_id, account_id, expected) = Self::command(request);
+        let (request_id, account_id, expected, entry) = Self::command(request);
         let answer = |result, repeated| {
             Ok(ExecuteCommandsResponse { request_id: request_id.clone(), result: Some(result), repeated, sequence: 0 })
         };
-        let error =
-            |code: Code, reason: &str| answer(execute_commands_response::Result::Error(status(code, reason)), false);
-        match self.script.pop_front().unwrap_or(Reaction::Commit) {
-            Reaction::Overloaded => error(Code::ResourceExhausted, "OVERLOADED"),
-            Reaction::Refuse => error(Code::FailedPrecondition, "ACCOUNT_FROZEN"),
+        let error = |(code, reason): (Code, &str), repeated| {
+            answer(execute_commands_response::Result::Error(status(code, reason)), repeated)
+        };
+        let reaction = self.script.pop_front().unwrap_or(Reaction::Commit);
+        if let (Reaction::Commit | Reaction::Refuse, Some(refusal)) = (reaction, self.refusals.get(&request_id)) {
+            return error(*refusal, true);
+        }
+        match reaction {
+            Reaction::Overloaded => error((Code::ResourceExhausted, "OVERLOADED"), false),
+            Reaction::Refuse => error(self.refuse(&request_id, Code::FailedPrecondition, "ACCOUNT_FROZEN"), false),
             Reaction::Break => Err(Status::unavailable("broken")),
             reaction => {
-                let committed = self.commit(&request_id, &account_id, expected);
+                let committed = self.commit(&request_id, &account_id, expected, &entry);
                 match (reaction, committed) {
                     (Reaction::CommitAndBreak, _) => Err(Status::unavailable("broken")),
                     (_, Some((receipt, repeated))) => {
                         answer(execute_commands_response::Result::Receipt(receipt), repeated)
                     }
-                    (_, None) => error(Code::Aborted, "VERSION_MISMATCH"),
+                    (_, None) => error(self.refuse(&request_id, Code::Aborted, "VERSION_MISMATCH"), false),
                 }
             }
         }
     }
 
-    fn commit(&mut self, request_id: &str, account_id: &str, expected: Option<i64>) -> Option<(Receipt, bool)> {
+    /// Stores the refusal under the request id.
+    fn refuse(&mut self, request_id: &str, code: Code, reason: &'static str) -> (Code, &'static str) {
+        self.refusals.insert(request_id.to_owned(), (code, reason));
+        (code, reason)
+    }
+
+    fn commit(
+        &mut self,
+        request_id: &str,
+        account_id: &str,
+        expected: Option<i64>,
+        entry: &str,
+    ) -> Option<(Receipt, bool)> {
+        assert!(!self.refusals.contains_key(request_id), "a refused request id is never committed");
         if let Some(receipt) = self.receipts.get(request_id) {
             return Some((receipt.clone(), true));
         }
@@ -76,7 +97,7 @@ impl FakeServer {
         if expected.is_some_and(|version| version != i64::try_from(stream.len()).unwrap()) {
             return None;
         }
-        stream.push(request_id.to_owned());
+        stream.push(entry.to_owned());
         let written_at = Some(ConsistencyToken { value: format!("{account_id}-{}", stream.len()) });
         let receipt = Receipt { request_id: request_id.to_owned(), written_at, ..Receipt::default() };
         self.receipts.insert(request_id.to_owned(), receipt.clone());
@@ -152,10 +173,9 @@ fn server(script: &[Reaction]) -> SharedServer {
 
 /// Asserts that every account has all of its rows, in the order of the file.
 fn assert_all_in_order(server: &SharedServer) {
-    let ids = RequestIds::new(String::new());
     for account in 0..ACCOUNTS {
-        let mut expected = vec![ids.opening(&format!("a{account}")).to_string()];
-        expected.extend((account..ROWS).step_by(ACCOUNTS).map(|row| ids.posting(&format!("t{row}")).to_string()));
+        let mut expected = vec!["opening".to_owned()];
+        expected.extend((account..ROWS).step_by(ACCOUNTS).map(|row| format!("t{row}")));
         assert_eq!(server.borrow().streams[&format!("a{account}")], expected, "account {account}");
     }
 }
@@ -206,6 +226,20 @@ async fn a_refusal_is_counted_by_reason_and_stops_its_account_only() {
         counts.rows_refused.iter().map(|(reason, refusals)| (reason.as_str(), refusals.count)).collect();
     assert_eq!(refused, [("ACCOUNT_FROZEN", 1), ("VERSION_MISMATCH", 8)]);
     assert_eq!(counts.rows_refused["ACCOUNT_FROZEN"].first, "line 5, account a0: by the script");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_an_earlier_run_was_refused_are_decided_again() {
+    for in_flight_max in [1, 8, 64] {
+        let server = server(&[vec![Reaction::Commit; ACCOUNTS + 3], vec![Reaction::Refuse]].concat());
+        import(&server, in_flight_max).await.0.unwrap();
+        // The cause is removed.
+        let (result, counts) = import(&server, in_flight_max).await;
+        result.unwrap();
+        assert_eq!((counts.rows_accepted, counts.rows_already_imported), (9, 21), "{in_flight_max} in flight");
+        assert!(counts.rows_refused.is_empty(), "{:?}", counts.rows_refused);
+        assert_all_in_order(&server);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,15 +68,15 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
         }
     }
 
-    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
-        self.faults.intercept("suspend_appends", self.store.suspend_appends(reason)).await
-    }
-
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         if self.faults.random_bool(0.5) {
             self.apply_delayed().await;
         }
         self.faults.intercept("refuse", self.store.refuse(refusals)).await
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        self.faults.intercept("suspend_appends", self.store.suspend_appends(reason)).await
     }
 
     async fn load(&self, streams: &[StreamLoad], snapshot_format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -246,14 +246,6 @@ impl EventStore for MutantEventStore {
         Ok(AppendOutcome::Committed(receipts))
     }
 
-    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
-        let mut state = self.state.lock();
-        if state.suspended_because.is_none() || self.mutation == Mutation::ReplacesSuspensionReason {
-            state.suspended_because = Some(reason.to_owned());
-        }
-        Ok(())
-    }
-
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
         let mut state = self.state.lock();
         let mut outcomes: Vec<_> = refusals.iter().map(|refusal| self.refusal_outcome(&state, refusal)).collect();
@@ -271,6 +263,14 @@ impl EventStore for MutantEventStore {
             }
         }
         Ok(outcomes)
+    }
+
+    async fn suspend_appends(&self, reason: &str) -> PortResult<()> {
+        let mut state = self.state.lock();
+        if state.suspended_because.is_none() || self.mutation == Mutation::ReplacesSuspensionReason {
+            state.suspended_because = Some(reason.to_owned());
+        }
+        Ok(())
     }
 
     async fn load(&self, streams: &[StreamLoad], format: u32, requests: &[RequestId]) -> PortResult<Loaded> {

@@ -1,4 +1,5 @@
-//! Encoding of the theatre's events, refusals and snapshots. Hand-written, because the kernel does not depend on protobuf.
+//! Encoding of the theatre's events, refusals and snapshots. Hand-written, because the kernel does not depend on
+//! protobuf.
 
 use std::{str, sync::Arc};
 
