@@ -91,8 +91,9 @@ $$;
 -- Forgets requests that were recorded before a time, in all partitions but the newest, by moving one mark, however many
 -- they are. Returns how many, at most count_max.
 --
--- The mark follows the time that ids have aged to. A step of more than a day beyond what passed since the last one is refused, with
--- NULL: then the retention was made much shorter, or a clock was wrong when the retention time was first stored.
+-- The mark follows the time that ids have aged to. A step of more than a day beyond what passed since the last one is
+-- refused, with NULL: then the retention was made much shorter, or a clock was wrong when the retention time was first
+-- stored.
 CREATE FUNCTION forget_requests(before timestamptz, count_max bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     stored    installation;

@@ -5,6 +5,15 @@ SELECT
         ORDER BY position DESC LIMIT 1
     ) AS position
 FROM (
-    SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS horizon_exclusive
-    FROM installation
+    SELECT
+        CASE
+            WHEN EXISTS (SELECT FROM events WHERE position > $1 AND position >= oldest_exclusive) THEN read_horizon()
+            ELSE oldest_exclusive
+        END AS horizon_exclusive
+    FROM (
+        SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS oldest_exclusive
+        FROM installation
+        OFFSET 0
+    ) AS oldest
+    OFFSET 0
 ) AS bounds

@@ -1,5 +1,5 @@
--- Loads streams and looks up requests, in one snapshot. A refused request has one row, without event columns. See append
--- for OFFSET 0.
+-- Loads streams and looks up requests, in one snapshot. A refused request has one row, without event columns. See
+-- append for OFFSET 0.
 --
 -- $1 streams, $2 the known version of each (0: start at the newest snapshot), $3 the format of snapshots, $4 request
 -- ids. A snapshot that differs from its checksum is not used: a row of kind 3 names it, and all events are loaded.

@@ -9,8 +9,7 @@
 WITH changed AS MATERIALIZED (
     SELECT DISTINCT stream.ordinal
     FROM unnest($4::bigint[], $5::text[], $6::bigint[]) AS stream (ordinal, stream_id, expected)
-    WHERE expected <> coalesce(
-        (SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0)
+    WHERE expected <> coalesce((SELECT version FROM streams WHERE streams.stream_id = stream.stream_id), 0)
 ),
 claim AS MATERIALIZED (
     SELECT
@@ -29,6 +28,7 @@ stored AS (
         SELECT FROM requests WHERE requests.request_id = request.id
             AND requests.partition_number <> current_request_partition
             AND requests.recorded_at >= requests_forgotten_before
+        OFFSET 0
     )
     ORDER BY request.ordinal
     ON CONFLICT DO NOTHING

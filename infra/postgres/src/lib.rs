@@ -15,8 +15,9 @@
 //! did not show the newest version of a stream, the stream's row in the table `streams` cannot be moved, and the
 //! append fails. So position grows with version along a stream. A reader gets no event at or above the horizon,
 //! which is the `xmin` of its snapshot: every transaction below it has ended, and the same snapshot shows what it
-//! committed. So no event can appear behind a cursor (G5). Any open transaction of the server that has written
-//! holds readers back, even in another database; [`PostgresEventStore::oldest_writer`] and the log name it.
+//! committed. So no event can appear behind a cursor (G5). Any open transaction of the database that has written
+//! holds readers back; a metric, the log and [`PostgresEventStore::oldest_writer`] name it. Those of other databases
+//! do not: see `migrations/V8__read_horizon.sql`.
 //!
 //! # Segments
 //!
@@ -54,6 +55,6 @@ pub mod testing;
 
 pub use bare_insert::{BareInsertTables, BareInserter};
 pub use config::PostgresConfig;
-pub use events::{OldestWriter, PostgresEventStore};
+pub use events::{OldestWriter, PostgresEventStore, StoreStatus};
 pub use rebase::{RebaseReport, rebase};
 pub use schema::{MigrationReport, grant, installation, migrate};

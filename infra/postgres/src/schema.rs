@@ -13,8 +13,8 @@ use crate::{
     driver::{ConnectionFactory, KnownHistory, Pool, Session, SqlRow, StatementError, corrupt_data},
 };
 
-/// The migrations by name, in order.
-const MIGRATIONS: [(&str, &str); 7] = [
+/// The migrations by name, in the order of their numbers.
+const MIGRATIONS: [(&str, &str); 8] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
     ("V3__histories", include_str!("../migrations/V3__histories.sql")),
@@ -22,10 +22,11 @@ const MIGRATIONS: [(&str, &str); 7] = [
     ("V5__refusals", include_str!("../migrations/V5__refusals.sql")),
     ("V6__service_role", include_str!("../migrations/V6__service_role.sql")),
     ("V7__checksums", include_str!("../migrations/V7__checksums.sql")),
+    ("V8__read_horizon", include_str!("../migrations/V8__read_horizon.sql")),
 ];
 
-/// The number of the last migration.
-const NEWEST_VERSION: usize = 7;
+/// The number of the newest migration.
+const NEWEST_VERSION: usize = 8;
 
 pub(crate) const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");

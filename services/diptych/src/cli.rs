@@ -12,6 +12,7 @@ use crate::{backup, bench, dev, explain, import, rebase, settings, verify};
 use crate::{
     migrate,
     services::{all, command, projector, query, relay},
+    status,
 };
 
 /// A CQRS backend: takes commands over gRPC, commits their events, projects them into read tables, and answers queries
@@ -38,6 +39,8 @@ pub(crate) enum Subcommand {
     Query(query::Args),
     #[cfg(feature = "servers")]
     Migrate(migrate::Args),
+    #[cfg(feature = "servers")]
+    Status(status::Args),
     Import(import::Args),
     Backup(backup::Args),
     Rebase(rebase::Args),
@@ -74,8 +77,11 @@ Examples:
   diptych completions fish > ~/.config/fish/completions/diptych.fish";
 
 /// The subcommands that this build does not have.
-const SUBCOMMANDS_OF_OTHER_BUILDS: &[&str] =
-    if cfg!(feature = "servers") { &[] } else { &["all", "command", "relay", "projector", "query", "migrate"] };
+const SUBCOMMANDS_OF_OTHER_BUILDS: &[&str] = if cfg!(feature = "servers") {
+    &[]
+} else {
+    &["all", "command", "relay", "projector", "query", "migrate", "status"]
+};
 
 /// Parses the command line. Exits with a message where it is invalid, or asks for help.
 pub(crate) fn parse() -> Cli {

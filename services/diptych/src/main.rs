@@ -21,6 +21,8 @@ mod servers;
 #[cfg(feature = "servers")]
 mod services;
 mod settings;
+#[cfg(feature = "servers")]
+mod status;
 mod verify;
 
 use std::process::ExitCode;
@@ -57,6 +59,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Subcommand::Query(args) => query::main(args),
         #[cfg(feature = "servers")]
         Subcommand::Migrate(args) => migrate::main(args),
+        #[cfg(feature = "servers")]
+        Subcommand::Status(args) => status::main(args),
         Subcommand::Import(args) => run_tool(import::run(args)),
         Subcommand::Backup(args) => run_tool(backup::run(args)),
         Subcommand::Rebase(args) => run_tool(rebase::run(args)),

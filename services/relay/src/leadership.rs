@@ -30,6 +30,8 @@ pub(crate) struct Leadership {
     /// after a restart or a failover of the write database, events may be visible without being durable. Moving the
     /// cursor is that commit.
     pub(crate) reads_unconfirmed: bool,
+    /// The oldest committed event that the write database holds back, as of the last read.
+    pub(crate) held_back: OldestUnpublished,
     idle_partitions: IdlePartitions,
     /// Latest time at which the cursor must be moved, which also extends the lease.
     cursor_due_at: Instant,
@@ -43,6 +45,7 @@ impl Leadership {
         let read = HighWatermark { up_to: start.read_up_to, last_positions: start.on_log.last_positions.clone() };
         Self {
             fence,
+            held_back: OldestUnpublished::none(stored.last_positions.len()),
             stored,
             published: read.clone(),
             read,
@@ -73,6 +76,12 @@ impl Leadership {
             self.read.advance_partition(event.partition, event.position);
             self.idle_partitions.event_published(event.partition, now);
             entries.push(LogEntry::Event(event));
+        }
+        self.held_back = OldestUnpublished::none(self.stored.last_positions.len());
+        if let Some(event) = page.held_back {
+            let age = EventAge { recorded_at: event.recorded_at, read_at: event.seen_at, read_at_local: now };
+            self.held_back.add(event.partition, age);
+            oldest.add(event.partition, age);
         }
         self.read.up_to = page.complete_up_to.max(self.read.up_to);
         let event_count = entries.len();
@@ -114,5 +123,46 @@ impl Leadership {
     /// Returns when an idle relay must act although no event arrives.
     pub(crate) fn wake_at(&self) -> Instant {
         self.idle_partitions.next_due_at().map_or(self.cursor_due_at, |due_at| due_at.min(self.cursor_due_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diptych_kernel::{
+        Partition, Partitions, Position, Timestamp,
+        ports::{HeldBackEvent, RelayCursor},
+    };
+
+    use super::*;
+    use crate::metrics::RelayMetrics;
+
+    /// Otherwise the lag would be 0 while a transaction in the write database holds everything back.
+    #[tokio::test(start_paused = true)]
+    async fn the_age_of_unpublished_events_counts_those_that_cannot_be_read_yet() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _guard = metrics::set_default_local_recorder(&recorder);
+        let partitions = Partitions::new(2).unwrap();
+        let metrics = RelayMetrics::new(partitions);
+        let nothing = HighWatermark { up_to: Position::START, last_positions: vec![Position::START; 2] };
+        let start = ResumePoint { read_up_to: Position::START, on_log: nothing, lost: Vec::new() };
+        let config = RelayConfig::new("relay-0");
+        let mut leadership = Leadership::new(Fence(1), RelayCursor::start(partitions), start, &config);
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let held_back = HeldBackEvent { partition: Partition::new(1), recorded_at: at(100), seen_at: at(107) };
+        let page =
+            |held_back| EventPage { events: Vec::new(), complete_up_to: Position::START, read_at: at(100), held_back };
+        let age = |partition: usize| -> f64 {
+            let name = format!("diptych_relay_oldest_unpublished_age_seconds{{partition=\"{partition}\"}} ");
+            let text = recorder.handle().render();
+            text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+        };
+        let batch = leadership.make_batch(page(Some(held_back)), 10);
+        metrics.report_ages(&leadership.held_back);
+        assert_eq!((age(0), age(1)), (0.0, 7.0));
+        metrics.report_ages(&batch.oldest);
+        assert_eq!((age(0), age(1)), (0.0, 7.0), "while a batch is published too");
+        leadership.make_batch(page(None), 10);
+        metrics.report_ages(&leadership.held_back);
+        assert_eq!(age(1), 0.0);
     }
 }

@@ -46,7 +46,8 @@ impl RelayMetrics {
         describe_gauge!(
             OLDEST_UNPUBLISHED_AGE,
             Unit::Seconds,
-            "age of the oldest event not yet acknowledged by the log, in seconds, by partition; 0 if none"
+            "age of the oldest committed event not yet acknowledged by the log, read or not, in seconds, by partition; \
+             0 if none"
         );
         Self {
             events: counter!("diptych_relay_events_published_total"),

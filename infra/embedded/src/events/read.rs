@@ -72,7 +72,9 @@ pub(super) fn read_page(
         // The last position was read in the same transaction, so the page covers everything up to it.
         horizon.last.max(cursor_exclusive)
     };
-    Ok(EventPage { events: page.events, complete_up_to, read_at: now.max(horizon.recorded_at) })
+    // Writers take turns, so none can be open before a committed event.
+    let read_at = now.max(horizon.recorded_at);
+    Ok(EventPage { events: page.events, complete_up_to, read_at, held_back: None })
 }
 
 /// Adds the indexed events of a partition, and then those among the few that may not be indexed yet.

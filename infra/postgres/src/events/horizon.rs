@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use diptych_kernel::{Position, ports::PortResult};
+use diptych_kernel::{
+    Position,
+    ports::{HeldBackEvent, PortResult},
+};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::driver::{Pool, SqlRow, StatementError};
+use crate::{
+    driver::{Pool, SqlRow, StatementError},
+    metrics::HorizonMetrics,
+};
 
 const OLDEST_WRITER: &str = include_str!("../../queries/oldest_writer.sql");
 
@@ -23,15 +29,19 @@ pub struct OldestWriter {
     pub pid: Option<i32>,
     /// The identifier of a prepared transaction (two-phase commit).
     pub prepared_as: Option<String>,
+    /// The database of its session: that of this store.
+    pub database: Option<String>,
     /// The `application_name` of its session.
     pub application_name: Option<String>,
     /// The state of its session, such as `idle in transaction`; `None` if this user may not see it.
     pub state: Option<String>,
     /// The age of the transaction in seconds; `None` if this user may not see it.
     pub age_seconds: Option<f64>,
+    /// The beginning of its current or last statement; without permission, a text that says so.
+    pub query: Option<String>,
 }
 
-/// Reads the oldest open transaction of the server that has written.
+/// Reads the oldest open transaction of the database that has written.
 pub(super) async fn oldest_writer(readers: &Pool) -> PortResult<Option<OldestWriter>> {
     let read = async {
         let rows = readers.session().await?.query(OLDEST_WRITER, &[]).await?;
@@ -42,14 +52,18 @@ pub(super) async fn oldest_writer(readers: &Pool) -> PortResult<Option<OldestWri
             application_name: row.get("application_name")?,
             state: row.get("state")?,
             age_seconds: row.get("age_seconds")?,
+            database: row.get("database")?,
+            query: row.get("query")?,
         }))
     };
     read.await.map_err(StatementError::into_read_error)
 }
 
 /// Watches the horizon: the position below which events can be read.
-#[derive(Debug, Default)]
-pub(super) struct HorizonMonitor(Mutex<StallDetector>);
+pub(super) struct HorizonMonitor {
+    stalls: Mutex<StallDetector>,
+    metrics: HorizonMetrics,
+}
 
 #[derive(Debug, Default)]
 struct StallDetector {
@@ -59,21 +73,33 @@ struct StallDetector {
 }
 
 impl HorizonMonitor {
-    /// Observes the horizon that a read has seen, and logs a warning if readers are held back for long.
-    pub(super) async fn observe(&self, readers: &Pool, horizon_exclusive: Position, is_held_back: bool) {
-        let stalled_at = is_held_back.then(|| horizon_exclusive.as_i64());
-        if !self.0.lock().should_log(stalled_at, Instant::now()) {
+    pub(super) fn new() -> Self {
+        Self { stalls: Mutex::default(), metrics: HorizonMetrics::new() }
+    }
+
+    /// Observes the horizon that a read has seen and the first event that it holds back. Names the transaction that
+    /// holds readers back for long in a warning and a metric.
+    pub(super) async fn observe(&self, readers: &Pool, horizon_exclusive: Position, held_back: Option<HeldBackEvent>) {
+        let age_seconds = held_back.map_or(0.0, |event| event.seen_at.seconds_since(event.recorded_at));
+        self.metrics.held_back(age_seconds);
+        let stalled_at = held_back.map(|_| horizon_exclusive.as_i64());
+        if !self.stalls.lock().should_log(stalled_at, Instant::now()) {
             return;
         }
         match oldest_writer(readers).await {
-            Ok(Some(writer)) => tracing::warn!(
-                pid = writer.pid,
-                prepared_as = writer.prepared_as,
-                application_name = writer.application_name,
-                state = writer.state,
-                age_seconds = writer.age_seconds,
-                "an open transaction that has written holds all readers back; end it if it does not end soon"
-            ),
+            Ok(Some(writer)) => {
+                self.metrics.writer(&writer);
+                tracing::warn!(
+                    pid = writer.pid,
+                    prepared_as = writer.prepared_as,
+                    database = writer.database,
+                    application_name = writer.application_name,
+                    state = writer.state,
+                    age_seconds = writer.age_seconds,
+                    query = writer.query,
+                    "an open transaction that has written holds all readers back; end it if it does not end soon"
+                );
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "readers are held back, and the open transaction cannot be read"),
         }

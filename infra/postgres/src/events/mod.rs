@@ -11,8 +11,10 @@ mod receipts;
 mod refuse;
 mod resources;
 mod retention;
+mod status;
 mod store;
 mod validate;
 
 pub use horizon::OldestWriter;
+pub use status::StoreStatus;
 pub use store::PostgresEventStore;

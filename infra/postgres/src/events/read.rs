@@ -2,7 +2,7 @@
 
 use diptych_kernel::{
     EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
-    ports::{EventPage, PortResult},
+    ports::{EventPage, HeldBackEvent, PortResult},
 };
 use tokio_postgres::types::ToSql;
 
@@ -29,10 +29,11 @@ pub(super) async fn all_after(
     if let Some(newest) = KnownEvent::newest(&page.events) {
         resources.history.record_unconfirmed(newest);
     }
-    resources.horizon.observe(&resources.readers, page.horizon_exclusive, page.is_held_back(limit)).await;
+    let held_back = page.held_back(limit);
+    resources.horizon.observe(&resources.readers, page.horizon_exclusive, held_back).await;
     let read_at = page.complete_at();
     let complete_up_to = page.events.last().map_or(cursor_exclusive, |event| event.position);
-    Ok(EventPage { events: page.events, complete_up_to, read_at })
+    Ok(EventPage { events: page.events, complete_up_to, read_at, held_back })
 }
 
 /// Reads a page of the events of one partition.
@@ -63,7 +64,8 @@ pub(super) async fn partition_after(
         // Read by the same statement, so the partition has no other event up to the last one below the horizon.
         _ => last_below_horizon.max(cursor_exclusive),
     };
-    Ok(EventPage { events: page.events, complete_up_to, read_at })
+    let held_back = page.held_back(limit);
+    Ok(EventPage { events: page.events, complete_up_to, read_at, held_back })
 }
 
 /// Reads events of one stream after a version.
@@ -110,8 +112,8 @@ struct TailPage {
     events: Vec<RecordedEvent>,
     /// Bound of this snapshot: at and after it, events can still appear between events that are visible already.
     horizon_exclusive: Position,
-    /// Recording time of the first committed event at or after the horizon.
-    held_back_at: Option<Timestamp>,
+    /// Recording time and partition of the first committed event at or after the horizon.
+    held_back: Option<(Timestamp, Partition)>,
     read_at: Timestamp,
 }
 
@@ -122,7 +124,10 @@ impl TailPage {
         let mut page = Self {
             events: Vec::with_capacity(rows.len()),
             horizon_exclusive: first.position("horizon_exclusive")?,
-            held_back_at: first.get::<Option<Time>>("held_back_at")?.map(|time| time.0),
+            held_back: match first.get::<Option<Time>>("held_back_at")? {
+                Some(time) => Some((time.0, first.partition("held_back_partition")?)),
+                None => None,
+            },
             read_at: first.time("read_at")?,
         };
         if first.get::<Option<i64>>("position")?.is_some() {
@@ -136,9 +141,10 @@ impl TailPage {
         Ok(page)
     }
 
-    /// Returns whether committed events are kept from this reader, which would have taken more.
-    fn is_held_back(&self, limit: usize) -> bool {
-        self.held_back_at.is_some() && self.events.len() < limit
+    /// Returns the first committed event that is kept from this reader, which would have taken more.
+    fn held_back(&self, limit: usize) -> Option<HeldBackEvent> {
+        let (recorded_at, partition) = self.held_back.filter(|_| self.events.len() < limit)?;
+        Some(HeldBackEvent { partition, recorded_at, seen_at: self.read_at })
     }
 
     /// The database's time up to which nothing is missing from what can be read.
@@ -147,7 +153,7 @@ impl TailPage {
     /// snapshot. If some of that is held back, only what was recorded before it is complete. The events of the page
     /// were recorded before the snapshot too.
     fn complete_at(&self) -> Timestamp {
-        let before = self.held_back_at.map_or(self.read_at, |time| time.min(self.read_at));
+        let before = self.held_back.map_or(self.read_at, |(time, _)| time.min(self.read_at));
         self.events.iter().map(|event| event.recorded_at).max().map_or(before, |recorded_at| recorded_at.max(before))
     }
 }

@@ -19,6 +19,7 @@ use super::{
     load, read, refuse,
     resources::StoreResources,
     retention::RetentionClock,
+    status::{self, StoreStatus},
     validate,
 };
 use crate::{
@@ -67,7 +68,7 @@ impl PostgresEventStore {
             readers,
             notifications: AppendNotifications::new(&config, connections),
             durability: DurabilityTracker::default(),
-            horizon: HorizonMonitor::default(),
+            horizon: HorizonMonitor::new(),
             retention: RetentionClock::new(clock),
             unreported_forgotten: Default::default(),
         };
@@ -92,14 +93,22 @@ impl PostgresEventStore {
         &self.resources.history
     }
 
-    /// The oldest open transaction of the whole server that has written: readers see nothing that was committed after
-    /// it began to write. For a metric. The same is logged, at most every ten seconds, when a reader is held back for
+    /// The oldest open transaction of this database that has written: readers see nothing that was committed after it
+    /// began to write. Transactions of other databases of the server do not count. The same is a metric and is logged, at most every ten seconds, when a reader is held back for
     /// more than a second.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn oldest_writer(&self) -> PortResult<Option<OldestWriter>> {
         horizon::oldest_writer(&self.resources.readers).await
+    }
+
+    /// Reads the state of the database, for operators.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn status(&self) -> PortResult<StoreStatus> {
+        status::status(&self.resources.readers).await
     }
 
     pub(crate) fn writers(&self) -> &Pool {

@@ -35,7 +35,8 @@ impl EventStoreWrapper for NaiveReader {
             let mut types = EventTypeInterner::default();
             let events = rows.iter().map(|row| SqlRow(row).event(&mut types)).collect::<Result<Vec<_>, _>>()?;
             let complete_up_to = events.last().map_or(cursor_exclusive, |event| event.position);
-            Ok(EventPage { events, complete_up_to, read_at: read_at.map_or_else(Timestamp::default, |time| time.0) })
+            let read_at = read_at.map_or_else(Timestamp::default, |time| time.0);
+            Ok(EventPage { events, complete_up_to, read_at, held_back: None })
         };
         read.await.map_err(StatementError::into_read_error)
     }

@@ -2,8 +2,9 @@
 
 use crate::support::with_database;
 
-const STATEMENTS: [(&str, &str); 6] = [
+const STATEMENTS: [(&str, &str); 7] = [
     ("append", include_str!("../../queries/append.sql")),
+    ("refuse", include_str!("../../queries/refuse.sql")),
     ("load", include_str!("../../queries/load.sql")),
     ("rejection_reasons", include_str!("../../queries/rejection_reasons.sql")),
     ("read_after", include_str!("../../queries/read_after.sql")),

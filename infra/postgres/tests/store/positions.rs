@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
     Position,
-    ports::{EventStore, Remedy},
+    ports::{EventPage, EventStore, Remedy},
 };
 use diptych_postgres::{PostgresEventStore, rebase};
 use futures::future::join;
@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use crate::support::{
     Database, HORIZON,
     appends::{append_one, append_rejected, stream, stream_versions, unit},
-    with_database,
+    test_server_url, with_database,
 };
 
 /// Begins a transaction that stores an event, and keeps it open.
@@ -52,6 +52,9 @@ fn a_reader_does_not_skip_an_uncommitted_event() {
             tail.read_at <= after.committed_at,
             "complete up to a time at which the event that is held back was committed"
         );
+        let held_back = tail.held_back.expect("the event that is committed and not read is counted");
+        assert_eq!((held_back.partition, held_back.recorded_at), (receipt.partition, after.committed_at));
+        assert!(held_back.seen_at >= held_back.recorded_at);
         let tail = handle.read_partition_after(receipt.partition, before, 10).await.unwrap();
         assert_eq!((tail.events.len(), tail.complete_up_to), (0, before));
 
@@ -62,6 +65,48 @@ fn a_reader_does_not_skip_an_uncommitted_event() {
         assert_eq!(read, ["held", "after"], "in the order of their positions");
         assert_eq!(tail.complete_up_to, receipt.position);
         assert!(tail.read_at >= after.committed_at);
+        assert_eq!(tail.held_back, None);
+    });
+}
+
+/// Reads a page until nothing is held back: a transaction of another test may end while its database is looked up, and
+/// an unknown one holds readers back.
+async fn read_all(handle: &PostgresEventStore, cursor_exclusive: Position) -> EventPage {
+    let read = async {
+        loop {
+            let page = handle.read_after(cursor_exclusive, 10).await.unwrap();
+            if page.held_back.is_none() {
+                return page;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), read).await.expect("nothing is held back for ever")
+}
+
+/// It cannot store events here.
+#[test]
+fn a_transaction_of_another_database_does_not_hold_readers_back() {
+    with_database(|database| async move {
+        let _guard = HORIZON.read().await;
+        let other = Database::create(&test_server_url().unwrap()).await;
+        let holder = other.connect().await;
+        holder.batch_execute("CREATE TABLE written (); BEGIN; INSERT INTO written DEFAULT VALUES").await.unwrap();
+        let handle = database.open().await;
+        let receipt = append_one(&handle, &unit("free", 1)).await;
+        let written = &receipt.streams[0];
+        let page = read_all(&handle, Position::START).await;
+        assert_eq!((page.events.len(), page.complete_up_to), (1, written.position));
+        handle.wait_for_events(Position::START, Duration::from_secs(20)).await;
+        assert_eq!(handle.oldest_writer().await.unwrap(), None);
+
+        // One of this database does, also beside it.
+        let own = insert_uncommitted(&database, "held").await;
+        append_one(&handle, &unit("free", 2)).await;
+        let page = handle.read_after(written.position, 10).await.unwrap();
+        assert_eq!((page.events.len(), page.held_back.is_some()), (0, true));
+        own.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(read_all(&handle, written.position).await.events.len(), 2);
+        holder.batch_execute("ROLLBACK").await.unwrap();
     });
 }
 
@@ -84,7 +129,14 @@ fn the_transaction_that_holds_readers_back_is_reported() {
         let writer = tokio::time::timeout(Duration::from_secs(20), reported).await.expect("it is reported");
         assert_eq!(writer.state.as_deref(), Some("idle in transaction"));
         assert!(writer.age_seconds.unwrap() > 0.0);
+        assert_eq!(writer.database.as_deref(), Some(database.name()));
+        assert!(writer.query.unwrap().starts_with("SELECT pg_backend_pid()"));
         assert_eq!(writer.prepared_as, None);
+        let committed_at = append_one(&handle, &unit("behind", 1)).await.committed_at;
+        let status = handle.status().await.unwrap();
+        assert_eq!(status.oldest_writer.unwrap().pid, Some(pid));
+        assert_eq!((status.held_back_since, status.unpublished_since), (Some(committed_at), Some(committed_at)));
+        assert_eq!((status.relay, status.segments_count, status.segments_made_count), (None, 1, 3));
         holder.batch_execute("ROLLBACK").await.unwrap();
         assert!(handle.oldest_writer().await.unwrap().is_none_or(|writer| writer.pid != Some(pid)));
     });

@@ -11,11 +11,7 @@ use diptych_postgres::PostgresEventStore;
 use tokio_postgres::Client;
 
 /// Returns whether every stored event can be read.
-pub(super) const IS_SETTLED: &str = "SELECT NOT EXISTS (SELECT FROM events WHERE position >= horizon_exclusive)
-    FROM (
-        SELECT (position_base + pg_snapshot_xmin(pg_current_snapshot())::text::bigint) << 20 AS horizon_exclusive
-        FROM installation
-    ) AS bounds";
+pub(super) const IS_SETTLED: &str = "SELECT NOT EXISTS (SELECT FROM events WHERE position >= read_horizon())";
 
 /// Every open transaction of the server that has written holds readers back, and other tests run such transactions at
 /// the same time. A suite that expects to read what it has just written must repeat the read until nothing is held

@@ -15,7 +15,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn a_subcommand_that_uses_servers_names_the_build_that_has_it() {
-    for name in ["all", "command", "relay", "projector", "query", "migrate"] {
+    for name in ["all", "command", "relay", "projector", "query", "migrate", "status"] {
         let output = diptych(&[name]);
         let error = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{error}");

@@ -169,6 +169,20 @@ pub struct EventPage {
     pub complete_up_to: Position,
     /// The database's time of the read.
     pub read_at: Timestamp,
+    /// The oldest committed event that readers do not get yet, as an older transaction may still store one before it.
+    /// `None` if there is none, or if the limit cut the page.
+    pub held_back: Option<HeldBackEvent>,
+}
+
+/// Event that is committed and not returned to readers yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldBackEvent {
+    /// The event's partition.
+    pub partition: Partition,
+    /// Time of its commit.
+    pub recorded_at: Timestamp,
+    /// The database's time at which it was held back.
+    pub seen_at: Timestamp,
 }
 
 /// Write database.
@@ -261,9 +275,9 @@ pub trait EventStore: Send + Sync + 'static {
     fn wait_for_events(&self, cursor_exclusive: Position, wait_max: Duration) -> impl Future<Output = ()> + Send;
 
     /// Forgets requests, committed and refused, recorded before a time: from then on their ids count as new. Events are
-    /// kept. Returns how many it forgot, at most `limit`, so that other callers do not wait long; a store that can forget
-    /// more at once returns the rest of their number from the next calls. A store may forget fewer if it does not know
-    /// that the time has really passed: a wrong clock must not make ids new.
+    /// kept. Returns how many it forgot, at most `limit`, so that other callers do not wait long; a store that can
+    /// forget more at once returns the rest of their number from the next calls. A store may forget fewer if it does
+    /// not know that the time has really passed: a wrong clock must not make ids new.
     fn forget_requests(
         &self,
         recorded_before: Timestamp,

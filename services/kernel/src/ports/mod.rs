@@ -16,8 +16,8 @@ pub use event_log::{
     Watermark,
 };
 pub use event_store::{
-    AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit,
-    Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice,
+    AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, HeldBackEvent, Loaded, REFUSAL_BYTES_MAX,
+    RefusalOutcome, RefusalUnit, Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice,
 };
 pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate};
 pub use relay_state::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState};

@@ -248,7 +248,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         if has_more {
             return State::Reading(leadership);
         }
-        self.metrics.clear_ages();
+        // Nothing else that is committed is unpublished.
+        self.metrics.report_ages(&leadership.held_back);
         State::Idle(leadership)
     }
 

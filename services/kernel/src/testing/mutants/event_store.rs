@@ -109,7 +109,7 @@ impl State {
             self.events.iter().filter(|event| event.position > cursor && keep(event)).take(limit).cloned().collect();
         let end = self.events.last().map_or(cursor, |event| event.position.max(cursor));
         let complete_up_to = if events.len() < limit { end } else { events[limit - 1].position };
-        EventPage { events, complete_up_to, read_at }
+        EventPage { events, complete_up_to, read_at, held_back: None }
     }
 }
 
