@@ -17,8 +17,8 @@ use diptych_kernel::{
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::{
-    database::{TransactionError, open_beside, row},
-    folder::files,
+    database::{TransactionError, check_closed, open_beside, row, set_closed},
+    folder::{files, log_path},
 };
 
 const EVENTS: &str = "events.db";
@@ -197,6 +197,24 @@ fn view_ahead(views: &Connection, last: Position) -> Result<Option<(String, i64)
     Ok(ahead)
 }
 
+/// Ends a suspension of appends. Returns the position of the last event.
+fn resume(events: &Connection, folder: &Path) -> Result<Position, TransactionError> {
+    let is_current: bool =
+        events.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'histories')", [], |found| {
+            found.get(0)
+        })?;
+    if !is_current {
+        let folder = folder.display();
+        let message = format!(
+            "events.db in {folder} is of an older version: start `diptych dev --data {folder}` once, which migrates it, and \
+             repeat the rebase"
+        );
+        return Err(PortError::operator(message).into());
+    }
+    events.execute("UPDATE installation SET suspended_because = NULL", [])?;
+    last_position(events)
+}
+
 /// Goes on with the events of a folder's write database, whatever its log and views have: deletes these two, and the
 /// next start makes them anew. No process may use the folder.
 ///
@@ -208,10 +226,15 @@ pub fn rebase(folder: &Path) -> PortResult<RebaseSummary> {
         let message = format!("{} has no {EVENTS}: give the folder of `diptych dev --data DIR`", folder.display());
         return Err(PortError::operator(message));
     }
+    let has_log = log_path(&path).exists();
     let events = open_beside(&path)?;
-    let resumed = events.execute("UPDATE installation SET suspended_because = NULL", []);
-    let last_position = resumed.map_err(TransactionError::from).and_then(|_| last_position(&events));
-    let last_position = last_position.map_err(|error| error.without_effect(&events))?;
+    let last_position = resume(&events, folder).map_err(|error| error.without_effect(&events))?;
+    if !has_log {
+        check_closed(&events)?;
+    }
+    // Closing the connection moves everything from the write-ahead log into the file.
+    set_closed(&events);
+    drop(events);
     for name in FOLLOWERS {
         for suffix in ["", "-wal", "-shm"] {
             files::remove(&folder.join(format!("{name}{suffix}")))?;

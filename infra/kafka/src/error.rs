@@ -107,10 +107,9 @@ pub(crate) fn partition_list(error: KafkaError) -> PortError {
     PortError::operator("an offset is out of Kafka's range").caused_by(error)
 }
 
-/// The error of a Diptych record that cannot be decoded.
+/// The error of a Diptych record that cannot be decoded, or that is of another installation.
 pub(crate) fn unreadable_record(topic: &str, partition: Partition, offset: u64, reason: &str) -> PortError {
     PortError::operator(format!(
-        "cannot decode the record at offset {offset} of partition {partition} of topic {topic}: {reason}; another \
-         program writes to the topic, or the record is damaged"
+        "cannot use the record at offset {offset} of partition {partition} of topic {topic}: {reason}"
     ))
 }

@@ -44,7 +44,7 @@ pub async fn rebase(config: &PostgresConfig, newest_known: Position) -> PortResu
         .map_err(|error: StatementError| error.into_read_error())?;
     if !others.is_empty() {
         return Err(PortError::operator(format!(
-            "processes use the write database: {}; stop them first, as they know the history before",
+            "processes use the write database: {}; stop them, and query services too, and repeat the rebase",
             others.join(", ")
         )));
     }

@@ -72,6 +72,23 @@ async fn record(connection: &Connection, installation: &Installation) -> PortRes
     connection.execute("recording the history of the installation", &insert, values).await.map(|_| ())
 }
 
+/// Checks that [`rebase`] can follow an installation's next history. Returns the newest position that any view has
+/// reached. Changes nothing.
+///
+/// # Errors
+/// When nodes cannot be reached. For an operator: if the keyspace has no schema or is of another installation.
+pub async fn check_rebase(config: &ScyllaConfig, installation: &Installation) -> PortResult<Position> {
+    let connection = Connection::open(config).await?;
+    connection.use_keyspace(config).await?;
+    migration::check(&connection, &config.keyspace).await?;
+    if let Some((stored, _)) = recorded(&connection).await?
+        && installation.history.comparison(stored.id(), Position::START) == HistoryComparison::Unknown
+    {
+        return Err(other_installation(&config.keyspace, &stored, &installation.history));
+    }
+    ProgressTable::newest_position(&connection).await
+}
+
 /// Makes the keyspace follow a history that a restore of the write database began: deletes all rows and all progress if
 /// they are made of events that the restore lost. No other process may use the keyspace.
 ///
@@ -113,8 +130,9 @@ fn ahead(keyspace: &str, newest: Position, kept_up_to: Position) -> PortError {
 fn other_installation(keyspace: &str, stored: &History, own: &History) -> PortError {
     PortError::operator(format!(
         "keyspace {keyspace} is of another installation: it follows the history {}, and the write database has the history \
-         {}. Give each installation its own scylla.keyspace, kafka.topic, memcached.key_prefix and database; or, if \
-         nothing needs the keyspace any more, drop it and run `diptych migrate`",
+         {}. Give each installation its own scylla.keyspace, kafka.topic, memcached.key_prefix and database. If the write \
+         database was restored from a backup that is older than the last `diptych rebase`, or nothing needs the keyspace \
+         any more: drop it, and run `diptych migrate` (see Restore in docs/OPERATIONS.md)",
         stored.id(),
         own.id()
     ))

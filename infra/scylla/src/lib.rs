@@ -25,6 +25,6 @@ mod store;
 mod timestamp;
 
 pub use config::{Consistency, ScyllaConfig};
-pub use history::{RebaseReport, rebase};
+pub use history::{RebaseReport, check_rebase, rebase};
 pub use migration::{MigrationReport, migrate};
 pub use store::ScyllaViewStore;

@@ -32,7 +32,7 @@ pub(super) fn set_open(connection: &Connection) -> PortResult<()> {
 }
 
 /// Marks the file as closed. If that fails, the write-ahead log is kept, as after a crash.
-pub(super) fn set_closed(connection: &Connection) {
+pub(crate) fn set_closed(connection: &Connection) {
     if let Err(error) = connection.execute("UPDATE file_state SET is_open = 0", []) {
         tracing::warn!(%error, path = name(connection), "cannot mark the database as closed, keeping its write-ahead log");
         // Failing to keep it leaves a file that the next start refuses, with its data complete.

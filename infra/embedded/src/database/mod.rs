@@ -29,7 +29,7 @@ use crate::{
 use error::failed_commit;
 pub(crate) use error::{TransactionError, failed_copy, failed_open};
 use file::FileDatabase;
-pub(crate) use marker::check_closed;
+pub(crate) use marker::{check_closed, set_closed};
 pub(crate) use migration::Migration;
 pub(crate) use signal::Signals;
 use worker::ConnectionThreads;

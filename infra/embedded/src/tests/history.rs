@@ -141,6 +141,22 @@ async fn a_rebase_ends_a_suspension() {
     append(&open(folder.path()).events, 2, 1).await;
 }
 
+#[tokio::test]
+async fn a_rebase_keeps_the_events_of_a_write_ahead_log() {
+    let parent = tempfile::tempdir().unwrap();
+    let (data, killed, bare) = (parent.path().join("data"), parent.path().join("killed"), parent.path().join("bare"));
+    let databases = open(&data);
+    append(&databases.events, 1, 1).await;
+    append(&databases.events, 2, 1).await;
+    copy(&data, &killed, |name| is_database(name) || name.ends_with("-wal"));
+    copy(&data, &bare, is_database);
+    rebase(&killed).unwrap();
+    assert_eq!(count(&open(&killed).events).await, 2);
+    let error = rebase(&bare).unwrap_err().to_string();
+    assert!(error.contains("events.db-wal is missing"), "{error}");
+    assert!(bare.join("log.db").exists(), "nothing is deleted");
+}
+
 #[test]
 fn a_folder_without_a_write_database_is_not_rebased() {
     let folder = tempfile::tempdir().unwrap();

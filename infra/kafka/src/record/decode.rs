@@ -84,7 +84,7 @@ pub(crate) fn decode(
     };
     match read() {
         Ok(entry) => Decoded::Entry(entry),
-        Err(reason) => Decoded::Unreadable(reason),
+        Err(reason) => Decoded::Unreadable(damaged(&reason)),
     }
 }
 
@@ -95,20 +95,26 @@ pub(crate) fn summarize(record: &impl Message, history: Option<&History>) -> Rec
     match position_of(header::POSITION, position).map(|at| record_history::compare(fields.history, at, history)) {
         Ok(RecordHistory::Shared) => {}
         Ok(RecordHistory::Lost) => return RecordSummary::Foreign,
-        Ok(RecordHistory::Unknown(reason)) | Err(reason) => return RecordSummary::Unreadable(reason),
+        Ok(RecordHistory::Unknown(reason)) => return RecordSummary::Unreadable(reason),
+        Err(reason) => return RecordSummary::Unreadable(damaged(&reason)),
     }
     if fields.event_type == Some(WATERMARK_TYPE.as_bytes()) {
         let tail = fields.tail.and_then(|tail| std::str::from_utf8(tail).ok()).and_then(TailSummary::parse);
         return RecordSummary::Watermark(tail);
     }
-    let identity = || {
+    let identity = || -> Result<EventIdentity, String> {
         let position = position_of(header::POSITION, position)?;
         Ok(EventIdentity { position, request_id: request_id_of(fields.request_id)? })
     };
     match identity() {
         Ok(event) => RecordSummary::Event(event),
-        Err(reason) => RecordSummary::Unreadable(reason),
+        Err(reason) => RecordSummary::Unreadable(damaged(&reason)),
     }
+}
+
+/// Adds the causes of a record that cannot be decoded.
+fn damaged(reason: &str) -> String {
+    format!("it cannot be decoded, as {reason}; another program writes to the topic, or the record is damaged")
 }
 
 /// Partition and offset of a record; `None` if they are out of range.

@@ -134,7 +134,7 @@ fn raise(newest: &mut Option<KnownEvent>, event: KnownEvent) {
 fn other_history(expected: HistoryId, found: Option<HistoryId>) -> PortError {
     let found = found.map_or_else(|| "no history".to_owned(), |id| format!("the history {id}"));
     PortError::operator(format!(
-        "the write database has {found}, but this process works on the history {expected}: another database answers at \
+        "the write database has {found}, but this process began with the history {expected}: another database answers at \
          its address, or `diptych rebase` was run; if the address is right, restart this process"
     ))
 }

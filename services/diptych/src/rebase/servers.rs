@@ -7,7 +7,7 @@ use diptych_kernel::{
     Position,
     ports::{EventLog, PortResult},
 };
-use diptych_scylla::{RebaseReport, ScyllaViewStore};
+use diptych_scylla::RebaseReport;
 
 use super::Report;
 use crate::{
@@ -50,8 +50,13 @@ impl ServerArgs {
 /// When a server cannot be used. It can be repeated.
 pub(super) async fn rebase_servers(config: &Config) -> anyhow::Result<Report> {
     let newest_on_log = newest_on_log(config).await.map_err(|error| Server::Kafka.failure(config, &error))?;
-    let newest_in_views = newest_in_views(config).await.map_err(|error| Server::Scylla.failure(config, &error))?;
-    let rebased = diptych_postgres::rebase(&postgres_config(config, NAME), newest_on_log.max(newest_in_views)).await;
+    let postgres = postgres_config(config, NAME);
+    let before = diptych_postgres::installation(&postgres).await;
+    let before = before.map_err(|error| Server::Postgres.failure(config, &error))?;
+    // Before anything is changed: fails if the keyspace is of another installation.
+    let newest_in_views = diptych_scylla::check_rebase(&config.scylla.adapter(), &before).await;
+    let newest_in_views = newest_in_views.map_err(|error| Server::Scylla.failure(config, &error))?;
+    let rebased = diptych_postgres::rebase(&postgres, newest_on_log.max(newest_in_views)).await;
     let rebased = rebased.map_err(|error| Server::Postgres.failure(config, &error))?;
     let views = diptych_scylla::rebase(&config.scylla.adapter(), &rebased.installation).await;
     let views = views.map_err(|error| Server::Scylla.failure(config, &error))?;
@@ -67,8 +72,4 @@ async fn newest_on_log(config: &Config) -> PortResult<Position> {
     let ends = KafkaEventLog::open(config.kafka.adapter()).await?.ends().await?;
     let positions = ends.into_iter().filter_map(|end| Some(end.last_event?.position));
     Ok(positions.max().unwrap_or(Position::START))
-}
-
-async fn newest_in_views(config: &Config) -> PortResult<Position> {
-    ScyllaViewStore::open_with_stored_installation(config.scylla.adapter()).await?.newest_position().await
 }
