@@ -1,12 +1,9 @@
 //! Identity of a consumer-group member.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use diptych_kernel::ports::{PortError, PortResult};
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::rebalance_callback::RebalanceContext;
@@ -44,7 +41,7 @@ impl MemberIdentity {
     /// Raises the session timeout after the broker has refused it. Returns false if it is not below the broker's
     /// default minimum, so that an operator has to act.
     pub(super) fn raise_session_timeout(&self) -> bool {
-        let mut session_timeout = self.session_timeout.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut session_timeout = self.session_timeout.lock();
         if *session_timeout >= BROKER_SESSION_TIMEOUT_MIN {
             return false;
         }
@@ -62,7 +59,7 @@ impl MemberIdentity {
 
     /// Creates a consumer and subscribes it to the topic. A member with the same name is fenced.
     pub(super) fn subscribe(&self) -> PortResult<BaseConsumer<RebalanceContext>> {
-        let session_timeout = *self.session_timeout.lock().unwrap_or_else(PoisonError::into_inner);
+        let session_timeout = *self.session_timeout.lock();
         let properties = client_config::group_member(&self.config, &self.group, &self.member, session_timeout);
         let consumer: BaseConsumer<RebalanceContext> =
             properties.create_with_context(RebalanceContext::default()).map_err(error::client_creation)?;
