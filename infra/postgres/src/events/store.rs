@@ -94,8 +94,8 @@ impl PostgresEventStore {
     }
 
     /// The oldest open transaction of this database that has written: readers see nothing that was committed after it
-    /// began to write. Transactions of other databases of the server do not count. The same is a metric and is logged, at most every ten seconds, when a reader is held back for
-    /// more than a second.
+    /// began to write. Transactions of other databases of the server do not count. The same is a metric and is logged,
+    /// at most every ten seconds, when a reader is held back for more than a second.
     ///
     /// # Errors
     /// When the database does not answer.

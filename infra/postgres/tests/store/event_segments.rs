@@ -109,6 +109,29 @@ fn a_version_is_stored_once_while_segments_rotate() {
     });
 }
 
+/// No index covers all segments: the row of the stream is enough.
+#[test]
+fn a_concurrent_append_conflicts_by_the_row_of_its_stream_alone() {
+    with_database(|database| async move {
+        let handle = database.open().await;
+        append_one(&handle, &unit("raced", 1)).await;
+        database.execute("DROP INDEX events_1_by_stream").await;
+        let holder = database.connect().await;
+        let append = "BEGIN; UPDATE streams SET version = 2, version_before = 1 WHERE stream_id = 'raced'";
+        holder.batch_execute(append).await.unwrap();
+        let commit = async {
+            let waits = "SELECT count(*) > 0 FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event = 'transactionid'";
+            database.wait_until(waits).await;
+            holder.batch_execute("COMMIT").await.unwrap();
+        };
+        let next = unit("raced", 2);
+        let ((conflicts, _), ()) = join(append_rejected(&handle, &next), commit).await;
+        assert_eq!((conflicts[0].expected.number(), conflicts[0].actual.number()), (1, 2));
+        append_one(&handle, &unit("raced", 3)).await;
+    });
+}
+
 /// An append that does not end must not block others behind a lock.
 #[test]
 fn a_new_segment_does_not_wait_long_for_its_lock() {

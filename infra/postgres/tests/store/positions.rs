@@ -97,7 +97,9 @@ fn a_transaction_of_another_database_does_not_hold_readers_back() {
         let page = read_all(&handle, Position::START).await;
         assert_eq!((page.events.len(), page.complete_up_to), (1, written.position));
         handle.wait_for_events(Position::START, Duration::from_secs(20)).await;
-        assert_eq!(handle.oldest_writer().await.unwrap(), None);
+        // A new connection of this handle may be committing.
+        let writer = handle.oldest_writer().await.unwrap();
+        assert!(writer.is_none_or(|writer| writer.database.as_deref() == Some(database.name())));
 
         // One of this database does, also beside it.
         let own = insert_uncommitted(&database, "held").await;
