@@ -111,7 +111,11 @@ mod tests {
     #[tokio::test]
     async fn a_lost_end_fails_the_append_that_finds_it_and_is_reported_until_records_follow_it_again() {
         let cluster = MockCluster::new(1).unwrap();
-        let config = KafkaConfig::new(cluster.bootstrap_servers(), "events");
+        let config = KafkaConfig {
+            replication_factor: 1,
+            min_insync_replicas: 1,
+            ..KafkaConfig::new(cluster.bootstrap_servers(), "events")
+        };
         cluster.create_topic(&config.topic, 1, 1).unwrap();
         let log = KafkaEventLog::open(config).await.unwrap();
         log.append(&[event(1), event(2)]).await.unwrap();
