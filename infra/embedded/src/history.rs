@@ -112,18 +112,17 @@ fn problem(
 }
 
 fn last_position(events: &Connection) -> Result<Position, TransactionError> {
-    Ok(events.query_row("SELECT COALESCE(MAX(position), 0) FROM events", [], |found| Ok(row::position(found, 0)))??)
+    events.query_row("SELECT COALESCE(MAX(position), 0) FROM events", [], |found| Ok(row::position(found, 0)))?
 }
 
 fn newest_on_log(log: &Connection) -> Result<Position, TransactionError> {
     let newest = "SELECT COALESCE(MAX(position), 0) FROM partition_ends
                   JOIN records ON records.partition = partition_ends.partition AND record_offset = last_event_offset";
-    Ok(log.query_row(newest, [], |found| Ok(row::position(found, 0)))??)
+    log.query_row(newest, [], |found| Ok(row::position(found, 0)))?
 }
 
 fn newest_in_views(views: &Connection) -> Result<Position, TransactionError> {
-    Ok(views
-        .query_row("SELECT COALESCE(MAX(position), 0) FROM progress", [], |found| Ok(row::position(found, 0)))??)
+    views.query_row("SELECT COALESCE(MAX(position), 0) FROM progress", [], |found| Ok(row::position(found, 0)))?
 }
 
 /// Returns the history that a file follows; `None` in a file of an older version, or a new one.

@@ -22,6 +22,9 @@ const RECORD: &str = include_str!("../queries/schema/set_installation_history.cq
 const KEPT_TABLES: [&str; 5] =
     ["installation", "installation_datacenter", "installation_history", "schema_lock", "schema_migrations"];
 
+/// The columns of the recorded history: all histories, and the key of tokens.
+type HistoryColumns = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Result of a rebase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RebaseReport {
@@ -38,8 +41,7 @@ pub enum RebaseReport {
 /// Returns the history that is recorded, and the key of tokens.
 pub(crate) async fn recorded(connection: &Connection) -> PortResult<Option<(History, TokenKey)>> {
     let select = connection.prepare(READ).await?;
-    let rows: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> =
-        connection.read("reading the history of the installation", &select, ()).await?;
+    let rows: Vec<HistoryColumns> = connection.read("reading the history of the installation", &select, ()).await?;
     let Some((Some(histories), Some(key))) = rows.into_iter().next() else { return Ok(None) };
     let history = History::from_bytes(&histories).map_err(error::corrupt_data)?;
     let key: [u8; 32] =

@@ -247,8 +247,9 @@ mod tests {
     #[test]
     fn a_summary_distinguishes_events_from_watermarks() {
         let tail = TailSummary { end_exclusive: 9, last_event: None };
-        let LogEntry::Event(recorded) = event() else { unreachable!() };
-        assert_eq!(summarize(&record(&event(), None), None), RecordSummary::Event(recorded.identity()));
+        let identity =
+            EventIdentity { position: Position::from_i64(77).unwrap(), request_id: RequestId::from_bytes([0; 16]) };
+        assert_eq!(summarize(&record(&event(), None), None), RecordSummary::Event(identity));
         assert_eq!(summarize(&record(&watermark(), Some(tail)), None), RecordSummary::Watermark(Some(tail)));
         assert_eq!(summarize(&record(&watermark(), None), None), RecordSummary::Watermark(None));
         assert_eq!(summarize(&message(None, Some(b"x"), None), None), RecordSummary::Foreign);

@@ -23,12 +23,12 @@ pub(super) const QUERY_DOMAIN: &str = "ledger.query.v1";
 
 /// Converts the error of a command.
 pub(super) fn command_failure(error: CommandError<Refusal>) -> Failure {
-    error.into_failure(refused)
+    error.into_failure(|refusal| refused(&refusal))
 }
 
 /// Converts a refusal, with the metadata that the comments of the reasons name.
-pub(super) fn refused(refusal: Refusal) -> Failure {
-    let reason = reason_of(&refusal);
+pub(super) fn refused(refusal: &Refusal) -> Failure {
+    let reason = reason_of(refusal);
     let code = match reason {
         command::ErrorReason::AccountNotFound => Code::NotFound,
         _ => Code::FailedPrecondition,
@@ -38,7 +38,7 @@ pub(super) fn refused(refusal: Refusal) -> Failure {
         reason: reason_name(reason.as_str_name()),
         code,
         message: refusal.to_string(),
-        metadata: metadata_of(&refusal),
+        metadata: metadata_of(refusal),
     })
 }
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_reason_is_sent_with_its_documented_code() {
-        let of_commands: BTreeMap<_, _> = refusals().into_iter().map(|refusal| sent(&refused(refusal))).collect();
+        let of_commands: BTreeMap<_, _> = refusals().into_iter().map(|refusal| sent(&refused(&refusal))).collect();
         assert_eq!(of_commands, documented(COMMAND_DOMAIN));
         let not_found = account_not_found(&AccountId::parse("a").unwrap());
         assert_eq!(BTreeMap::from([sent(&not_found)]), documented(QUERY_DOMAIN));
@@ -122,7 +122,7 @@ mod tests {
     fn only_a_missing_account_is_named_as_a_resource() {
         for refusal in refusals() {
             let is_missing = matches!(refusal, Refusal::AccountNotFound { .. });
-            let status = rpc_status(&refused(refusal));
+            let status = rpc_status(&refused(&refusal));
             let named = status.details.iter().any(|detail| detail.type_url.ends_with("google.rpc.ResourceInfo"));
             assert_eq!(named, is_missing, "{}", status.message);
         }
