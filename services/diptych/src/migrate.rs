@@ -186,12 +186,12 @@ async fn run(config: Config, timeout: Duration, grant_to: Option<String>) -> any
             Ok(done) => println!("{:<22}{done}", step.to_string()),
             Err(error) => return Ok(failed(&step.to_string(), step.server(), &config, &error)),
         }
-    }
-    if let Some(role) = grant_to {
-        const WHAT: &str = "rights in Postgres";
-        match diptych_postgres::grant(&servers::postgres_config(&config, "migrate"), &role).await {
-            Ok(()) => println!("{WHAT:<22}granted to {role}"),
-            Err(error) => return Ok(failed(WHAT, Server::Postgres, &config, &error)),
+        if let (MigrationStep::Postgres, Some(role)) = (step, &grant_to) {
+            const WHAT: &str = "rights in Postgres";
+            match diptych_postgres::grant(&servers::postgres_config(&config, "migrate"), role).await {
+                Ok(()) => println!("{WHAT:<22}granted to {role}"),
+                Err(error) => return Ok(failed(WHAT, Server::Postgres, &config, &error)),
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
