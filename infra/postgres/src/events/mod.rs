@@ -10,6 +10,7 @@ mod receipts;
 mod refuse;
 mod resources;
 mod store;
+mod turns;
 mod validate;
 
 pub use horizon::OldestWriter;

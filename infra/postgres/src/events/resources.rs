@@ -18,6 +18,8 @@ pub(super) struct StoreResources {
     pub(super) request_partition_interval: Duration,
     pub(super) writers: Pool,
     pub(super) readers: Pool,
+    /// A connection for the locks of a turn: not one of the writers, which are needed to append within it.
+    pub(super) turns: Pool,
     pub(super) notifications: AppendNotifications,
     pub(super) durability: DurabilityTracker,
     pub(super) horizon: HorizonMonitor,

@@ -17,3 +17,4 @@ mod positions;
 mod refusals;
 mod request_partitions;
 mod schema;
+mod turns;
