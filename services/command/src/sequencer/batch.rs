@@ -121,8 +121,8 @@ impl<D: Domain> CommandBatch<D> {
         !self.entries.is_empty()
     }
 
-    /// Defers the commands on contended streams, and those after them on any of their streams, so that the commands of a
-    /// stream keep their order. Returns the streams of the deferred commands.
+    /// Defers the commands on contended streams, and those after them on any of their streams, so that the commands of
+    /// a stream keep their order. Returns the streams of the deferred commands.
     pub(super) fn defer_contended(&mut self, contended: &ContendedStreams) -> HashSet<SlotId> {
         let mut blocked = HashSet::new();
         for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
@@ -251,7 +251,7 @@ impl<D: Domain> BatchEntry<D> {
                 }
                 Err(error) => {
                     let request_id = self.request_id;
-                    error!(%request_id, %error, "a stored refusal cannot be read, its command fails with an internal error");
+                    error!(%request_id, %error, "a stored refusal cannot be read, its command fails");
                     self.reply(caller, CommandOutcome::Internal, Err(CommandError::Internal));
                 }
             }

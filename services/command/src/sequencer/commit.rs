@@ -88,8 +88,8 @@ impl<S: EventStore> StoreAccess<S> {
     }
 
     /// Replies to the commands whose outcome is stored already, marks the streams in conflict so that their new events
-    /// are loaded, and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this same
-    /// append stored them.
+    /// are loaded, and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this
+    /// same append stored them.
     fn handle_rejection<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,

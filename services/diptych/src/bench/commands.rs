@@ -49,8 +49,8 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["hot", "compare_hot", "until_visible"])]
     transfers: bool,
 
-    /// Exponent of Zipf's law by which the accounts of transfers are drawn, 0 to 10: 0 draws all alike, 1.5 the first in
-    /// 38% of the cases.
+    /// Exponent of Zipf's law by which the accounts of transfers are drawn, 0 to 10: 0 draws all alike, 1.5 the first
+    /// in 38% of the cases.
     #[arg(long, value_name = "EXPONENT", requires = "transfers", default_value_t = 0.0, value_parser = parse_exponent)]
     zipf: f64,
 
