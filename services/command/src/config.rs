@@ -13,8 +13,9 @@ const QUEUE_COMMANDS_MAX: usize = 1 << 20;
 /// Settings of a sequencer. Values outside the range of a field are moved to the nearest end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequencerConfig {
-    /// Capacity of the command queue, 1 to 2^20; further commands are rejected as overloaded. Multiplied by the size of
-    /// a command it is memory; divided by the commands per second it is the longest time a command waits.
+    /// Capacity of the command queue, 1 to 2^20; further single calls are rejected as overloaded, and streams of
+    /// commands wait. Streams fill three quarters of it at most; the rest is for single calls. Multiplied by the size
+    /// of a command it is memory; divided by the commands per second it is the longest time a command waits.
     pub queue_commands_max: usize,
     /// Largest number of commands decided and committed together, from 1. A larger batch shares one commit among more
     /// commands, which wait for each other.
@@ -27,7 +28,8 @@ pub struct SequencerConfig {
     /// Number of events after which the state of a stream is stored as a snapshot, from 1. It bounds the events that
     /// are loaded for a stream, give or take a batch.
     pub snapshot_every_events: usize,
-    /// Largest number of times in a row that a batch is decided again because another process wrote to its streams.
+    /// Largest number of times in a row that commands are decided again because another process wrote to their streams.
+    /// After the first time they are decided in turn with the other process, so that further conflicts are rare.
     /// After that, the commands on those streams fail with
     /// [`CommandError::Contention`](crate::CommandError::Contention).
     pub conflict_retries_max: usize,
@@ -48,7 +50,7 @@ impl Default for SequencerConfig {
             // At a few hundred bytes each, about 10 MB.
             cached_states_max: 32_768,
             snapshot_every_events: 256,
-            conflict_retries_max: 8,
+            conflict_retries_max: 100,
             commit_timeout: Duration::from_secs(10),
         }
     }

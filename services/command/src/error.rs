@@ -42,6 +42,17 @@ pub enum CommandError<R> {
         /// The version of the stream at that commit.
         actual: Version,
     },
+    /// The command would store events that are too large for the log. This submission stored nothing. Send less data in
+    /// one command.
+    #[error("the command would store {what} of {bytes} bytes: the maximum is {bytes_max}")]
+    TooLarge {
+        /// "an event" or "events".
+        what: &'static str,
+        /// The size, in bytes.
+        bytes: usize,
+        /// The maximum, in bytes.
+        bytes_max: usize,
+    },
     /// The write database did not confirm in time whether the command was stored. Send it again with the same request
     /// id, or ask for its receipt.
     #[error("the outcome is unknown: the write database did not answer in time")]
@@ -79,6 +90,9 @@ impl<R> CommandError<R> {
                 Failure::VersionMismatch { stream_id, expected, actual }
             }
             Self::Contention { stream_id, expected, actual } => Failure::Contention { stream_id, expected, actual },
+            Self::TooLarge { what, bytes, bytes_max } => {
+                Failure::too_long("command", format!("would store {what} of {bytes} bytes: the maximum is {bytes_max}"))
+            }
             Self::OutcomeUnknown => Failure::OutcomeUnknown,
             Self::Unavailable => Failure::WriteUnavailable,
             Self::Overloaded => Failure::Overloaded { what: "command queue" },

@@ -15,7 +15,7 @@ use diptych_kernel::{
 };
 use diptych_runtime::{Shutdown, Tasks};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time::Instant,
 };
 use tracing::error;
@@ -36,18 +36,27 @@ pub fn start<D: Domain, S: EventStore>(store: Arc<S>, config: SequencerConfig, t
     let shutdown = tasks.shutdown();
     let metrics = Arc::new(Metrics::new());
     let (queue, pending) = mpsc::channel(config.queue_commands_max);
+    let stream_share = Arc::new(Semaphore::new(stream_share(config.queue_commands_max)));
     let (lookups, requested) = mpsc::channel(receipts::LOOKUP_QUEUE_MAX);
 
     let lookup = receipts::run::<D, S>(store.clone(), requested, config.commit_timeout, shutdown.clone());
     tasks.spawn("receipt lookup", lookup);
     let sequencer = Sequencer::<D, S>::new(store, config, pending, shutdown.clone(), metrics.clone());
     tasks.spawn("sequencer", sequencer.run());
-    CommandHandle { queue, lookups, shutdown, metrics }
+    CommandHandle { queue, stream_share, lookups, shutdown, metrics }
+}
+
+/// The part of the queue that streams of commands may fill: three quarters, at least one. The rest is for single calls,
+/// so that a few streams, which wait for room, do not keep single calls, which do not wait, out of the queue.
+fn stream_share(queue_commands_max: usize) -> usize {
+    (queue_commands_max - queue_commands_max / 4).max(1)
 }
 
 /// A handle to a sequencer, independent of its store. Cheap to clone.
 pub struct CommandHandle<D: Domain> {
     queue: mpsc::Sender<PendingCommand<D>>,
+    /// One permit for each command that streams may have in the queue.
+    stream_share: Arc<Semaphore>,
     lookups: mpsc::Sender<ReceiptLookup>,
     shutdown: Shutdown,
     metrics: Arc<Metrics>,
@@ -74,22 +83,23 @@ impl<D: Domain> CommandHandle<D> {
         }
     }
 
-    /// Queues a command, waiting for room in the queue: backpressure for a stream of commands. Dropping the future
-    /// queues nothing.
+    /// Queues a command, waiting for room in the part of the queue that streams may fill: backpressure for a stream of
+    /// commands. Dropping the future queues nothing.
     ///
     /// # Errors
     /// As [`CommandHandle::try_submit`], but never [`CommandError::Overloaded`].
     pub async fn submit(&self, submission: Submission<D>) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
-        let (pending, result) = self.prepare(submission)?;
+        let (mut pending, result) = self.prepare(submission)?;
+        let queued = async {
+            let share = Arc::clone(&self.stream_share).acquire_owned().await.ok()?;
+            let room = self.queue.reserve().await.ok()?;
+            pending.stream_share = Some(share);
+            room.send(pending);
+            Some(())
+        };
         tokio::select! {
-            permit = self.queue.reserve() => match permit {
-                Ok(permit) => {
-                    permit.send(pending);
-                    Ok(result)
-                }
-                Err(_closed) => Err(self.stopping()),
-            },
+            queued = queued => queued.map(|()| result).ok_or_else(|| self.stopping()),
             () = self.shutdown.begun() => Err(self.stopping()),
         }
     }
@@ -125,7 +135,7 @@ impl<D: Domain> CommandHandle<D> {
             return Err(self.reject(CommandOutcome::Internal, CommandError::Internal));
         }
         let (reply, result) = oneshot::channel();
-        let pending = PendingCommand { submission, streams, reply, queued_at: Instant::now() };
+        let pending = PendingCommand { submission, streams, reply, queued_at: Instant::now(), stream_share: None };
         Ok((pending, CommandFuture { result }))
     }
 
@@ -160,6 +170,7 @@ impl<D: Domain> Clone for CommandHandle<D> {
     fn clone(&self) -> Self {
         Self {
             queue: self.queue.clone(),
+            stream_share: Arc::clone(&self.stream_share),
             lookups: self.lookups.clone(),
             shutdown: self.shutdown.clone(),
             metrics: self.metrics.clone(),

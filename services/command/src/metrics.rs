@@ -54,11 +54,12 @@ pub(crate) enum CommandOutcome {
     ShuttingDown,
     Internal,
     CallerGone,
+    TooLarge,
 }
 
 impl CommandOutcome {
     /// The labels, in the order of the discriminants.
-    const LABELS: [&'static str; 12] = [
+    const LABELS: [&'static str; 13] = [
         "committed",
         "repeated",
         "refused",
@@ -71,6 +72,7 @@ impl CommandOutcome {
         "shutting_down",
         "internal",
         "caller_gone",
+        "too_large",
     ];
 }
 

@@ -55,6 +55,7 @@ impl RetryError {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryUntil {
     deadline: Instant,
+    time_max: Duration,
     /// Spreads the delays of many callers that retry at the same time.
     seed: u64,
 }
@@ -65,7 +66,12 @@ impl RetryUntil {
     pub(crate) fn new(time_max: Duration, request_id: Option<RequestId>) -> Self {
         let seed = request_id
             .map_or(0, |id| id.as_bytes().iter().fold(0_u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte)));
-        Self { deadline: Instant::now() + time_max, seed }
+        Self { deadline: Instant::now() + time_max, time_max, seed }
+    }
+
+    /// The same with a new deadline: the call before succeeded, and another one follows.
+    pub(crate) fn renewed(self) -> Self {
+        Self { deadline: Instant::now() + self.time_max, ..self }
     }
 
     /// Repeats `call` until it succeeds. Does not call at all if the deadline has passed. An attempt that is cut off by

@@ -1,7 +1,10 @@
 //! Commands on their way to the sequencer, and their results.
 
 use diptych_kernel::{EventMetadata, Fingerprint, Receipt, RequestId, StreamId, Version, domain::Domain};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 
 use crate::CommandError;
 
@@ -40,4 +43,6 @@ pub(crate) struct PendingCommand<D: Domain> {
     pub(crate) streams: Vec<StreamId>,
     pub(crate) reply: oneshot::Sender<CommandResult<D>>,
     pub(crate) queued_at: Instant,
+    /// Released when the command leaves the queue. `None` for a single call.
+    pub(crate) stream_share: Option<OwnedSemaphorePermit>,
 }

@@ -21,6 +21,7 @@ pub(super) fn check(units: &[AppendUnit]) -> PortResult<()> {
     if units.is_empty() {
         return Err(PortError::operator("the batch has no units"));
     }
+    AppendUnit::check_sizes(units)?;
     let (mut requests, mut versions) = (HashSet::new(), HashMap::new());
     for unit in units {
         if unit.events.is_empty() || !requests.insert(unit.request_id) {

@@ -18,7 +18,7 @@ use diptych_kernel::{
     Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
         AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
-        RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad,
+        RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad, Turn,
     },
 };
 use parking_lot::Mutex;
@@ -159,6 +159,11 @@ impl EventStore for EmbeddedEventStore {
             .await?;
         self.merge(units.iter().map(|unit| unit.events.len()).sum());
         Ok(result.into_outcome())
+    }
+
+    /// Write transactions are exclusive and short, so writers need not wait for each other.
+    async fn take_turn(&self, _: &[Partition]) -> PortResult<Turn> {
+        Ok(Turn::unrestricted())
     }
 
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {

@@ -115,3 +115,32 @@ fn common(source: &str, event_type: &str, id: &str, at: &str, position: &str) ->
 fn with(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
     headers.insert(Header { key, value: Some(value) })
 }
+
+#[cfg(test)]
+mod tests {
+    use diptych_kernel::{
+        EventMetadata, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+        ports::EVENT_BYTES_MAX,
+    };
+
+    use super::*;
+    use crate::KafkaConfig;
+
+    #[test]
+    fn the_largest_event_that_is_committed_fits_into_a_record() {
+        let config = KafkaConfig::new("127.0.0.1:1", "events");
+        let event = RecordedEvent {
+            position: Position::START,
+            partition: Partition::new(0),
+            stream_id: StreamId::new(&"s".repeat(StreamId::BYTES_MAX)).unwrap(),
+            version: Version::new(1),
+            event_type: "t".into(),
+            payload: vec![0; EVENT_BYTES_MAX - 1].into(),
+            metadata: EventMetadata { traceparent: Some("0".repeat(55).into()) },
+            request_id: RequestId::from_bytes([7; 16]),
+            recorded_at: Timestamp::from_micros(0),
+        };
+        let bytes = encoded_bytes_max(&LogEntry::Event(event), &config.ce_source);
+        assert!(bytes <= usize::try_from(config.record_bytes_max).unwrap(), "{bytes}");
+    }
+}

@@ -13,6 +13,7 @@ mod resources;
 mod retention;
 mod status;
 mod store;
+mod turns;
 mod validate;
 
 pub use horizon::OldestWriter;

@@ -20,6 +20,8 @@ pub(super) struct StoreResources {
     pub(super) event_segment_bytes: usize,
     pub(super) writers: Pool,
     pub(super) readers: Pool,
+    /// A connection for the locks of a turn: not one of the writers, which are needed to append within it.
+    pub(super) turns: Pool,
     pub(super) notifications: AppendNotifications,
     pub(super) durability: DurabilityTracker,
     pub(super) horizon: HorizonMonitor,

@@ -6,7 +6,7 @@ use diptych_kernel::{
     Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
         AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
-        StreamLoad,
+        StreamLoad, Turn,
     },
     vocabulary::Installation,
 };
@@ -20,7 +20,7 @@ use super::{
     resources::StoreResources,
     retention::RetentionClock,
     status::{self, StoreStatus},
-    validate,
+    turns, validate,
 };
 use crate::{
     clock::SystemClock,
@@ -29,6 +29,9 @@ use crate::{
     notifications::AppendNotifications,
     schema,
 };
+
+/// Maximum number of connections for turns: one that is held, and one whose locks are being released.
+const TURN_CONNECTIONS_MAX: usize = 2;
 
 /// The write database on Postgres. Clones are handles that share their connections; every call of [`open`](Self::open)
 /// makes new ones.
@@ -57,6 +60,7 @@ impl PostgresEventStore {
         let history = KnownHistory::new(config.synchronous_standby_required);
         let pool = |connections_max| Pool::new(&config, connections.clone(), history.clone(), connections_max);
         let (writers, readers) = (pool(config.write_connections_max)?, pool(config.read_connections_max)?);
+        let turns = pool(TURN_CONNECTIONS_MAX)?;
         let installation = schema::check(&readers, &history).await?;
         let resources = StoreResources {
             partitions: installation.partitions,
@@ -66,6 +70,7 @@ impl PostgresEventStore {
             event_segment_bytes: config.event_segment_bytes,
             writers,
             readers,
+            turns,
             notifications: AppendNotifications::new(&config, connections),
             durability: DurabilityTracker::default(),
             horizon: HorizonMonitor::new(),
@@ -128,6 +133,10 @@ impl EventStore for PostgresEventStore {
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         validate::validate(units)?;
         append::append(&self.resources, units, snapshots).await
+    }
+
+    async fn take_turn(&self, partitions: &[Partition]) -> PortResult<Turn> {
+        turns::take_turn(&self.resources, partitions).await
     }
 
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {

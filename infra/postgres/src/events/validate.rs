@@ -13,6 +13,7 @@ pub(super) fn validate(units: &[AppendUnit]) -> PortResult<()> {
     if units.is_empty() {
         return Err(PortError::operator("a batch has no units"));
     }
+    AppendUnit::check_sizes(units)?;
     let (mut requests, mut versions, mut events_count) = (HashSet::new(), HashMap::new(), 0_usize);
     for unit in units {
         if unit.events.is_empty() || !requests.insert(unit.request_id) {

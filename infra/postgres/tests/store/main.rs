@@ -22,3 +22,4 @@ mod request_partitions;
 mod retention;
 mod schema;
 mod service_role;
+mod turns;

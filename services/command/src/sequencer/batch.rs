@@ -1,10 +1,14 @@
 //! The commands of one batch and their callers.
 
-use std::{collections::HashMap, mem, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use diptych_kernel::{
-    EventMetadata, Fingerprint, Receipt, RequestId, Version,
+    EventMetadata, Fingerprint, Receipt, RequestId, StreamId, Version,
     domain::Domain,
     ports::{Conflict, StoredOutcome, StoredRequest},
 };
@@ -12,6 +16,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::{
+    contended::ContendedStreams,
     states::StateCache,
     working_set::{SlotId, WorkingSet},
 };
@@ -38,6 +43,8 @@ pub(super) struct BatchEntry<D: Domain> {
     pub(super) command: D::Command,
     pub(super) metadata: EventMetadata,
     pub(super) slots: Vec<SlotId>,
+    /// True if it waits for a turn, because one of its streams is contended or is written by a command that waits.
+    is_deferred: bool,
     /// The encoded refusal, which is not sent yet: it depends on states that may be stale, or on events that are not
     /// stored.
     pub(super) refusal: Option<Bytes>,
@@ -51,6 +58,12 @@ pub(super) struct CommandBatch<D: Domain> {
     pub(super) working_set: WorkingSet<D>,
     /// Number of times in a row that it was decided again because of writes by other processes.
     pub(super) conflicts_in_a_row: usize,
+    /// Streams on which its appends have conflicted, to be added to the contended ones.
+    pub(super) conflicted: Vec<StreamId>,
+    /// True while it is decided and stored within a turn.
+    pub(super) in_turn: bool,
+    /// The streams loaded within the turn, and whether other processes had written to each.
+    pub(super) loaded_in_turn: Vec<(StreamId, bool)>,
 }
 
 impl<D: Domain> CommandBatch<D> {
@@ -76,6 +89,7 @@ impl<D: Domain> CommandBatch<D> {
             }
             by_request.insert(submission.request_id, entries.len());
             entries.push(BatchEntry {
+                is_deferred: false,
                 request_id: submission.request_id,
                 fingerprint: submission.fingerprint,
                 expected_version: submission.expected_version,
@@ -87,7 +101,14 @@ impl<D: Domain> CommandBatch<D> {
                 metrics: Arc::clone(metrics),
             });
         }
-        Self { entries, working_set, conflicts_in_a_row: 0 }
+        Self {
+            entries,
+            working_set,
+            conflicts_in_a_row: 0,
+            conflicted: Vec::new(),
+            in_turn: false,
+            loaded_in_turn: Vec::new(),
+        }
     }
 
     /// Returns whether commands are left without a result, and removes the others. Commands whose callers have all gone
@@ -98,6 +119,36 @@ impl<D: Domain> CommandBatch<D> {
             entry.is_open() && !entry.drop_gone_callers()
         });
         !self.entries.is_empty()
+    }
+
+    /// Defers the commands on contended streams, and those after them on any of their streams, so that the commands of
+    /// a stream keep their order. Returns the streams of the deferred commands.
+    pub(super) fn defer_contended(&mut self, contended: &ContendedStreams) -> HashSet<SlotId> {
+        let mut blocked = HashSet::new();
+        for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
+            let is_contended = |slot: &SlotId| contended.contains(self.working_set.stream_id(*slot));
+            entry.is_deferred = entry.slots.iter().any(|slot| blocked.contains(slot) || is_contended(slot));
+            if entry.is_deferred {
+                blocked.extend(entry.slots.iter().copied());
+            }
+        }
+        blocked
+    }
+
+    /// Ends the deferral of all commands: their turn has come. Marks their streams as changed by other processes.
+    pub(super) fn resume_deferred(&mut self, streams: &HashSet<SlotId>) {
+        for entry in &mut self.entries {
+            entry.is_deferred = false;
+        }
+        for slot in streams {
+            let stream_id = self.working_set.stream_id(*slot).clone();
+            self.working_set.mark_stale(&stream_id);
+        }
+    }
+
+    /// Returns whether a command can be decided without a turn.
+    pub(super) fn has_active_commands(&self) -> bool {
+        self.entries.iter().any(BatchEntry::is_active)
     }
 
     /// Replies to every open command whose outcome the store has already. Returns their number.
@@ -149,6 +200,11 @@ impl<D: Domain> CommandBatch<D> {
 }
 
 impl<D: Domain> BatchEntry<D> {
+    /// Returns whether the command is open and does not wait for a turn.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_open() && !self.is_deferred
+    }
+
     /// Returns whether a caller still waits for a result.
     pub(super) fn is_open(&self) -> bool {
         !self.callers.is_empty()
@@ -195,7 +251,7 @@ impl<D: Domain> BatchEntry<D> {
                 }
                 Err(error) => {
                     let request_id = self.request_id;
-                    error!(%request_id, %error, "a stored refusal cannot be read, its command fails with an internal error");
+                    error!(%request_id, %error, "a stored refusal cannot be read, its command fails");
                     self.reply(caller, CommandOutcome::Internal, Err(CommandError::Internal));
                 }
             }

@@ -87,9 +87,9 @@ impl<S: EventStore> StoreAccess<S> {
         }
     }
 
-    /// Replies to the commands whose outcome is stored already, evicts the streams in conflict so that they are loaded
-    /// again, and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this same
-    /// append stored them.
+    /// Replies to the commands whose outcome is stored already, marks the streams in conflict so that their new events
+    /// are loaded, and after too many conflicts in a row fails the commands on them. `own`: an earlier attempt of this
+    /// same append stored them.
     fn handle_rejection<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
@@ -104,7 +104,8 @@ impl<S: EventStore> StoreAccess<S> {
         for Conflict { stream_id, expected, actual } in conflicts {
             let (expected, actual) = (expected.number(), actual.number());
             debug!(%stream_id, expected, actual, "another process wrote first, deciding again");
-            batch.working_set.evict(stream_id);
+            batch.working_set.mark_stale(stream_id);
+            batch.conflicted.push(stream_id.clone());
         }
         if conflicts.is_empty() {
             batch.conflicts_in_a_row = 0;

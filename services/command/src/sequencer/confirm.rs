@@ -18,7 +18,7 @@ use crate::retry_until::{RetryError, RetryUntil};
 
 impl<S: EventStore> StoreAccess<S> {
     /// Stores and sends every refusal whose streams have not changed, replies to commands whose outcome is stored
-    /// already, and leaves the others open, with the changed streams evicted, to be decided again.
+    /// already, and leaves the others open, to be decided again on the changed streams.
     pub(super) async fn confirm_refusals<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
@@ -34,7 +34,7 @@ impl<S: EventStore> StoreAccess<S> {
             error!(outcomes, refusals, "the write database returned a wrong number of outcomes of refusals");
             return Err(RetryError::OutcomeUnknown);
         }
-        let CommandBatch { entries, working_set, .. } = batch;
+        let CommandBatch { entries, working_set, conflicted, .. } = batch;
         let refused = entries.iter_mut().filter(|entry| entry.refusal.is_some());
         for ((entry, unit), outcome) in iter::zip(iter::zip(refused, &units), answered.value) {
             match outcome {
@@ -46,7 +46,8 @@ impl<S: EventStore> StoreAccess<S> {
                 }
                 RefusalOutcome::Conflicts(conflicts) => {
                     for Conflict { stream_id, .. } in &conflicts {
-                        working_set.evict(stream_id);
+                        working_set.mark_stale(stream_id);
+                        conflicted.push(stream_id.clone());
                     }
                 }
             }

@@ -1,10 +1,12 @@
 //! Decision of a batch, in memory.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use diptych_kernel::{
     NewEvent,
     domain::{Domain, EVENTS_PER_COMMAND_MAX},
-    ports::{AppendUnit, Snapshot},
+    ports::{APPEND_BYTES_MAX, AppendUnit, EVENT_BYTES_MAX, Snapshot},
 };
 use tracing::error;
 
@@ -25,12 +27,55 @@ pub(super) struct PlannedAppend {
 
 /// The decision on a command.
 enum Decision<D: Domain> {
-    /// Its events, each with the index of its stream.
-    Accepted(Vec<(usize, D::Event)>),
+    /// Its events.
+    Accepted(Vec<EncodedEvent<D::Event>>),
     /// An encoded refusal, to be sent once it is stored.
     Refused(Bytes),
+    /// Its events are too large for the log.
+    TooLarge(EventsTooLarge),
     /// A contract is broken; the cause is in the log.
     Invalid,
+}
+
+/// Events of a command that are too large: one of them, or all together.
+struct EventsTooLarge {
+    what: &'static str,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// An event of a command, encoded: the index of its stream, its type and its payload.
+struct EncodedEvent<E> {
+    stream: usize,
+    event: E,
+    event_type: Arc<str>,
+    payload: Bytes,
+}
+
+impl<E> EncodedEvent<E> {
+    fn bytes(&self) -> usize {
+        self.event_type.len() + self.payload.len()
+    }
+}
+
+/// Encodes the events of a command, and checks that the log can take them.
+fn encode_events<D: Domain>(events: Vec<(usize, D::Event)>) -> Result<Vec<EncodedEvent<D::Event>>, EventsTooLarge> {
+    let encoded: Vec<_> = events
+        .into_iter()
+        .map(|(stream, event)| {
+            let (event_type, payload) = D::encode_event(&event);
+            EncodedEvent { stream, event, event_type, payload }
+        })
+        .collect();
+    let largest = encoded.iter().map(EncodedEvent::bytes).max().unwrap_or_default();
+    if largest > EVENT_BYTES_MAX {
+        return Err(EventsTooLarge { what: "an event", bytes: largest, bytes_max: EVENT_BYTES_MAX });
+    }
+    let sum = encoded.iter().map(EncodedEvent::bytes).sum();
+    if sum > APPEND_BYTES_MAX {
+        return Err(EventsTooLarge { what: "events", bytes: sum, bytes_max: APPEND_BYTES_MAX });
+    }
+    Ok(encoded)
 }
 
 impl<D: Domain> CommandBatch<D> {
@@ -38,12 +83,16 @@ impl<D: Domain> CommandBatch<D> {
     /// full. The rest stays open for the next round.
     pub(super) fn decide(&mut self, config: &SequencerConfig) -> PlannedAppend {
         let mut planned = PlannedAppend { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };
-        let mut events = 0;
-        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_open()) {
+        let (mut events, mut bytes) = (0, 0);
+        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_active()) {
             let decided = match entry.decide(&mut self.working_set) {
                 Decision::Accepted(decided) => decided,
                 Decision::Refused(refusal) => {
                     entry.refusal = Some(refusal);
+                    continue;
+                }
+                Decision::TooLarge(EventsTooLarge { what, bytes, bytes_max }) => {
+                    entry.fail(CommandOutcome::TooLarge, || CommandError::TooLarge { what, bytes, bytes_max });
                     continue;
                 }
                 Decision::Invalid => {
@@ -51,11 +100,13 @@ impl<D: Domain> CommandBatch<D> {
                     continue;
                 }
             };
-            if events + decided.len() > config.batch_events_max {
+            let decided_bytes: usize = decided.iter().map(EncodedEvent::bytes).sum();
+            if events + decided.len() > config.batch_events_max || bytes + decided_bytes > APPEND_BYTES_MAX {
                 break;
             }
             events += decided.len();
-            planned.units.push(entry.accept(&decided, &mut self.working_set));
+            bytes += decided_bytes;
+            planned.units.push(entry.accept(decided, &mut self.working_set));
             planned.entries.push(index);
         }
         planned.snapshots = self.working_set.snapshots(config.snapshot_every_events);
@@ -72,7 +123,9 @@ impl<D: Domain> BatchEntry<D> {
             return Decision::Refused(refusal);
         }
         match working_set.decide(&self.slots, &self.command) {
-            Ok(events) if self.keeps_contract(&events, working_set) => Decision::Accepted(events),
+            Ok(events) if self.keeps_contract(&events, working_set) => {
+                encode_events::<D>(events).map_or_else(Decision::TooLarge, Decision::Accepted)
+            }
             Ok(_) => Decision::Invalid,
             Err(refused) => refusal::encode_rule::<D>(&refused).map_or_else(
                 || {
@@ -113,13 +166,12 @@ impl<D: Domain> BatchEntry<D> {
     }
 
     /// Applies the events to the states and prepares them for the append.
-    fn accept(&self, decided: &[(usize, D::Event)], working_set: &mut WorkingSet<D>) -> AppendUnit {
+    fn accept(&self, decided: Vec<EncodedEvent<D::Event>>, working_set: &mut WorkingSet<D>) -> AppendUnit {
         let events = decided
-            .iter()
-            .filter_map(|(stream, event)| {
-                let slot = *self.slots.get(*stream)?;
-                let (event_type, payload) = D::encode_event(event);
-                let version = working_set.apply_uncommitted(slot, event);
+            .into_iter()
+            .filter_map(|EncodedEvent { stream, event, event_type, payload }| {
+                let slot = *self.slots.get(stream)?;
+                let version = working_set.apply_uncommitted(slot, &event);
                 Some(NewEvent { stream_id: working_set.stream_id(slot).clone(), version, event_type, payload })
             })
             .collect();

@@ -20,6 +20,10 @@ use crate::retry_until::{RetryError, RetryUntil};
 /// The number of events in one read of a stream whose snapshot cannot be read.
 const EVENTS_PER_READ_MAX: usize = 1_024;
 
+/// The number of streams in one load: with up to 256 events each since their snapshots, a load takes a fraction of the
+/// statement timeout of the write database, also from a cold disk.
+const STREAMS_PER_LOAD_MAX: usize = 128;
+
 /// The streams and request ids of one load. Its result shows one moment.
 struct LoadRequest {
     slots: Vec<SlotId>,
@@ -32,6 +36,23 @@ impl LoadRequest {
     /// An empty request.
     fn new() -> Self {
         Self { slots: Vec::new(), streams: Vec::new(), request_ids: Vec::new(), requested: HashSet::new() }
+    }
+
+    /// The request of the next piece: of the active commands from `next_entry` on that need a load, as many as name
+    /// [`STREAMS_PER_LOAD_MAX`] streams, give or take a command.
+    fn next_piece<D: Domain>(batch: &CommandBatch<D>, next_entry: &mut usize) -> Self {
+        let mut request = Self::new();
+        let needs_load = |slot| batch.working_set.needs_load(slot);
+        while let Some(entry) = batch.entries.get(*next_entry) {
+            if request.streams.len() >= STREAMS_PER_LOAD_MAX {
+                break;
+            }
+            *next_entry += 1;
+            if entry.is_active() && entry.slots.iter().copied().any(needs_load) {
+                request.add(entry, &batch.working_set, needs_load);
+            }
+        }
+        request
     }
 
     /// Returns whether the request has no entry.
@@ -59,26 +80,40 @@ impl LoadRequest {
 }
 
 impl<S: EventStore> StoreAccess<S> {
-    /// Loads every missing stream of an open command, and looks up the request ids of the commands on them in the same
-    /// call: commands whose outcome is stored already get their reply at once.
+    /// Loads the streams that the active commands need, and looks up the request ids of the commands on them in the
+    /// same calls: commands whose outcome is stored already get their reply at once.
+    ///
+    /// Many streams, as after a cold start, are loaded in pieces, each with a deadline of its own. What was loaded
+    /// before a piece fails is kept. Returns the deadline for the next step.
     pub(super) async fn load_missing<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
         retry: RetryUntil,
-    ) -> Result<(), RetryError> {
-        let mut request = LoadRequest::new();
-        let is_missing = |slot| batch.working_set.is_missing(slot);
-        for entry in batch.entries.iter().filter(|entry| entry.is_open()) {
-            if entry.slots.iter().copied().any(is_missing) {
-                request.add(entry, &batch.working_set, is_missing);
+    ) -> Result<RetryUntil, RetryError> {
+        let (mut retry, mut next_entry) = (retry, 0);
+        loop {
+            let request = LoadRequest::next_piece(batch, &mut next_entry);
+            if request.is_empty() {
+                return Ok(retry);
             }
+            self.load_piece(batch, &request, retry).await?;
+            retry = retry.renewed();
         }
-        if request.is_empty() {
-            return Ok(());
-        }
-        let loaded = self.load::<D>(&request, retry).await?;
+    }
+
+    async fn load_piece<D: Domain>(
+        &self,
+        batch: &mut CommandBatch<D>,
+        request: &LoadRequest,
+        retry: RetryUntil,
+    ) -> Result<(), RetryError> {
+        let loaded = self.load::<D>(request, retry).await?;
         for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
-            let state = self.rebuild::<D>(slice, retry).await?;
+            let known = batch.working_set.take_stale(*slot);
+            if batch.in_turn {
+                batch.loaded_in_turn.push((slice.stream_id.clone(), is_changed(slice)));
+            }
+            let state = self.rebuild::<D>(known, slice, retry).await?;
             batch.working_set.set(*slot, state);
         }
         batch.reply_stored(loaded.requests, true);
@@ -98,11 +133,16 @@ impl<S: EventStore> StoreAccess<S> {
         Ok(loaded)
     }
 
-    /// Rebuilds the state of a stream from its newest snapshot and the events after it.
-    async fn rebuild<D: Domain>(&self, slice: &StreamSlice, retry: RetryUntil) -> Result<SlotState<D>, RetryError> {
-        let start = match &slice.snapshot {
-            None => Ok(CachedState::empty()),
-            Some(snapshot) => CachedState::from_snapshot(snapshot),
+    /// Rebuilds the state of a stream from its known state or its newest snapshot, and the events after it.
+    async fn rebuild<D: Domain>(
+        &self,
+        known: Option<CachedState<D>>,
+        slice: &StreamSlice,
+        retry: RetryUntil,
+    ) -> Result<SlotState<D>, RetryError> {
+        let start = match (&slice.snapshot, known) {
+            (None, known) => Ok(known.unwrap_or_else(CachedState::empty)),
+            (Some(snapshot), _) => CachedState::from_snapshot(snapshot),
         };
         match start {
             Ok(mut state) => {
@@ -136,6 +176,11 @@ impl<S: EventStore> StoreAccess<S> {
             }
         }
     }
+}
+
+/// Returns whether a load found events. A stream that was empty may have grown so much that it is loaded as a snapshot.
+fn is_changed(slice: &StreamSlice) -> bool {
+    slice.snapshot.is_some() || !slice.events.is_empty()
 }
 
 /// Applies stored events to a state. Returns `false`, and logs why, if one cannot be read.

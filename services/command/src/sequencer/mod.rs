@@ -5,24 +5,33 @@
 //!             ^                  |                            |
 //!             +---- rejected ----+       +---- a stream of a refusal has changed ----+ (decide those again)
 //! ```
+//!
+//! After a conflict with another process the stream counts as contended. The commands of a batch that no contended
+//! stream concerns are stored first. Then the others take a turn: they are loaded, decided and stored while the other
+//! processes wait, each with as many commands as have arrived meanwhile.
 
 mod batch;
 mod commit;
 mod confirm;
+mod contended;
 mod decide;
 mod load;
 mod states;
 mod store_access;
 mod trace;
+mod turn;
 mod working_set;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use diptych_kernel::{domain::Domain, ports::EventStore};
 use diptych_runtime::Shutdown;
 use tokio::{sync::mpsc, time::Instant};
 
-use self::{batch::CommandBatch, commit::BatchOutcome, states::StateCache, store_access::StoreAccess};
+use self::{
+    batch::CommandBatch, commit::BatchOutcome, contended::ContendedStreams, states::StateCache,
+    store_access::StoreAccess,
+};
 use crate::{
     CommandError, SequencerConfig,
     metrics::{CommandOutcome, Metrics},
@@ -36,6 +45,7 @@ pub(crate) struct Sequencer<D: Domain, S> {
     config: SequencerConfig,
     queue: mpsc::Receiver<PendingCommand<D>>,
     states: StateCache<D>,
+    contended: ContendedStreams,
     shutdown: Shutdown,
     /// The end of the time for queued commands, once shutdown has begun.
     drain_until: Option<Instant>,
@@ -52,7 +62,8 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     ) -> Self {
         let states = StateCache::new(config.cached_states_max);
         let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(&metrics));
-        Self { store, config, queue, states, shutdown, drain_until: None, metrics }
+        let contended = ContendedStreams::default();
+        Self { store, config, queue, states, contended, shutdown, drain_until: None, metrics }
     }
 
     /// Runs until shutdown has begun and the queue is empty, or until the last handle is dropped.
@@ -108,7 +119,11 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     async fn process(&mut self, batch: &mut CommandBatch<D>) {
         let mut retry = self.new_retry(batch);
         while batch.has_open_commands() {
-            match self.run_round(batch, retry).await {
+            let outcome = self.run_next_round(batch, retry).await;
+            for stream_id in batch.conflicted.drain(..) {
+                self.contended.add(&stream_id);
+            }
+            match outcome {
                 Ok(BatchOutcome::Committed) => retry = self.new_retry(batch),
                 Ok(BatchOutcome::Rejected) => {}
                 Err(error) => batch.fail_open(error),
@@ -116,8 +131,39 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
         }
     }
 
+    /// Runs a round of the commands that no other process is in the way of, or, if there are none, of the others in
+    /// turn with other processes.
+    async fn run_next_round(
+        &mut self,
+        batch: &mut CommandBatch<D>,
+        retry: RetryUntil,
+    ) -> Result<BatchOutcome, RetryError> {
+        if self.contended.is_empty() {
+            batch.resume_deferred(&HashSet::new());
+            return self.run_round(batch, retry).await;
+        }
+        let streams = batch.defer_contended(&self.contended);
+        if batch.has_active_commands() {
+            return self.run_round(batch, retry).await;
+        }
+        let turn = self.store.take_turn(batch, &streams).await;
+        batch.resume_deferred(&streams);
+        batch.in_turn = true;
+        let outcome = self.run_round(batch, retry).await;
+        batch.in_turn = false;
+        drop(turn);
+        for (stream_id, is_changed) in batch.loaded_in_turn.drain(..) {
+            if !is_changed {
+                self.contended.record_quiet_turn(&stream_id);
+            } else if self.contended.contains(&stream_id) {
+                self.contended.add(&stream_id);
+            }
+        }
+        outcome
+    }
+
     async fn run_round(&self, batch: &mut CommandBatch<D>, retry: RetryUntil) -> Result<BatchOutcome, RetryError> {
-        self.store.load_missing(batch, retry).await?;
+        let retry = self.store.load_missing(batch, retry).await?;
         let planned = batch.decide(&self.config);
         if self.store.commit(batch, planned, retry).await? == BatchOutcome::Rejected {
             return Ok(BatchOutcome::Rejected);

@@ -34,6 +34,8 @@ struct Slot<D: Domain> {
     committed: Option<CommittedState<D>>,
     /// True if the append under way stores a snapshot of it.
     snapshot_pending: bool,
+    /// True if events of other processes are to be loaded before the next decision.
+    is_stale: bool,
 }
 
 /// The streams of one batch.
@@ -58,6 +60,7 @@ impl<D: Domain> WorkingSet<D> {
             state: cache.take(stream_id).map_or(SlotState::Missing, SlotState::Loaded),
             committed: None,
             snapshot_pending: false,
+            is_stale: false,
         });
         self.by_stream.insert(stream_id.clone(), id);
         id
@@ -78,8 +81,10 @@ impl<D: Domain> WorkingSet<D> {
         &self.slots[id.0].stream_id
     }
 
-    pub(super) fn is_missing(&self, id: SlotId) -> bool {
-        matches!(self.slots[id.0].state, SlotState::Missing)
+    /// Returns whether the stream is to be loaded: the whole of it, or the events after its version.
+    pub(super) fn needs_load(&self, id: SlotId) -> bool {
+        let slot = &self.slots[id.0];
+        slot.is_stale || matches!(slot.state, SlotState::Missing)
     }
 
     pub(super) fn is_readable(&self, id: SlotId) -> bool {
@@ -98,6 +103,7 @@ impl<D: Domain> WorkingSet<D> {
     pub(super) fn set(&mut self, id: SlotId, state: SlotState<D>) {
         let slot = &mut self.slots[id.0];
         slot.state = state;
+        slot.is_stale = false;
         slot.committed = None;
     }
 
@@ -196,10 +202,22 @@ impl<D: Domain> WorkingSet<D> {
         }
     }
 
-    /// Evicts a stream. It is to be loaded again.
-    pub(super) fn evict(&mut self, stream_id: &StreamId) {
+    /// Marks a stream as changed by another process: its new events are to be loaded.
+    pub(super) fn mark_stale(&mut self, stream_id: &StreamId) {
         if let Some(id) = self.by_stream.get(stream_id) {
-            self.set(*id, SlotState::Missing);
+            self.slots[id.0].is_stale = true;
+        }
+    }
+
+    /// Takes the state of a stale stream, to apply the events after its version.
+    pub(super) fn take_stale(&mut self, id: SlotId) -> Option<CachedState<D>> {
+        let slot = &mut self.slots[id.0];
+        if !mem::take(&mut slot.is_stale) || slot.committed.is_some() {
+            return None;
+        }
+        match mem::replace(&mut slot.state, SlotState::Missing) {
+            SlotState::Loaded(cached) => Some(cached),
+            SlotState::Missing | SlotState::Unreadable => None,
         }
     }
 }

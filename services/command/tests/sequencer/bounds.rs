@@ -10,7 +10,10 @@ use diptych_kernel::{
     ports::{EventStore, Snapshot},
     testing::theatre::{Command, Event, Refusal, Theatre, seat, unknown_event},
 };
-use futures::{FutureExt, future::join_all};
+use futures::{
+    FutureExt,
+    future::{join, join_all},
+};
 
 use crate::{
     probe::CallScript,
@@ -37,6 +40,45 @@ async fn a_full_queue_rejects_commands() {
     assert!(join_all(pending).await.iter().all(Result::is_ok));
     assert_eq!(events_of_request(&*store, 4).await, 0);
     assert!(process.handle.try_submit(reserve(4)).unwrap().await.is_ok());
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn streams_leave_room_in_the_queue_for_single_calls() {
+    let store = store();
+    let config = SequencerConfig { queue_commands_max: 16, batch_commands_max: 4, ..SequencerConfig::default() };
+    let process = Process::with(&store, config);
+    let reserve = |id: u128| submission(id, Command::reserve(&format!("A{id}"), "ada"));
+    store.block_appends();
+    let first = process.handle.try_submit(reserve(0)).unwrap();
+    store.appends_begun(1).await;
+    // 16 streams with more commands than the queue takes.
+    let streams = (1..=16).map(|stream: u128| {
+        let handle = &process.handle;
+        async move {
+            let mut answers = Vec::new();
+            for number in 0..32 {
+                answers.push(handle.submit(reserve(stream * 1_000 + number)).await.unwrap());
+            }
+            join_all(answers).await
+        }
+    });
+    let mut streams = Box::pin(join_all(streams));
+    assert!((&mut streams).now_or_never().is_none(), "the streams wait for room");
+    let calls: Vec<_> = (100..104).map(|id| process.handle.try_submit(reserve(id)).unwrap()).collect();
+    assert_eq!(process.handle.try_submit(reserve(104)).map(drop), Err(CommandError::Overloaded), "all of it is full");
+    store.unblock_appends();
+    // Single calls while the streams are saturated: none is refused.
+    let single = async {
+        let mut answers = join_all(calls).await;
+        for id in 200..230 {
+            answers.push(process.handle.try_submit(reserve(id)).unwrap().await);
+        }
+        answers
+    };
+    let (streams, single) = join(streams, single).await;
+    assert!(first.await.is_ok());
+    assert!(streams.iter().flatten().chain(&single).all(Result::is_ok));
     process.stop().await;
 }
 

@@ -127,6 +127,27 @@ async fn loads_are_retried_until_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cold_start_loads_in_pieces_and_keeps_what_it_has_loaded() {
+    let store = store();
+    let process = Process::with(&store, config());
+    let reserve = |id: u128| process.submit(id, Command::reserve(&format!("A{id}"), "ada"));
+    // Three pieces of 128 streams. Each takes most of the deadline; the last one fails.
+    store.next_loads([NotDone, Succeed, NotDone, Succeed, Hangs]);
+    let started = Instant::now();
+    let pending: Vec<_> = (0..384).map(reserve).collect();
+    let answers = join_all(pending).await;
+    assert!(answers.iter().all(|answer| *answer == Err(CommandError::Unavailable)));
+    assert!(started.elapsed() >= COMMIT_TIMEOUT, "the last piece has a deadline of its own");
+    assert_eq!(store.loads(), 5);
+    // Only the last piece is loaded again.
+    let pending: Vec<_> =
+        (1_000..1_256).map(|id| process.submit(id, Command::reserve(&format!("A{}", id - 1_000), "ada"))).collect();
+    assert!(join_all(pending).await.iter().all(Result::is_ok));
+    assert_eq!(store.loads(), 5, "the streams of the first two pieces are cached");
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_that_cannot_be_confirmed_is_not_sent() {
     let store = store();
     let process = Process::with(&store, config());

@@ -5,15 +5,15 @@ use std::{
     future::pending,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use diptych_kernel::{
-    RequestId,
+    Partition, RequestId,
     ports::{
         AppendOutcome, AppendUnit, EventStore, Loaded, PortError, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
-        StreamLoad,
+        StreamLoad, Turn,
     },
     testing::EventStoreWrapper,
 };
@@ -49,6 +49,8 @@ pub(crate) struct Probe<S> {
     appends_begun: watch::Sender<usize>,
     loads: AtomicUsize,
     refusals: AtomicUsize,
+    turns: AtomicUsize,
+    grants_turns: AtomicBool,
     events_loaded: AtomicUsize,
     units_per_append: Mutex<Vec<usize>>,
     snapshots: AtomicUsize,
@@ -67,6 +69,8 @@ impl<S: EventStore> Probe<S> {
             appends_begun: watch::Sender::new(0),
             loads: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
+            turns: AtomicUsize::new(0),
+            grants_turns: AtomicBool::new(true),
             events_loaded: AtomicUsize::new(0),
             units_per_append: Mutex::default(),
             snapshots: AtomicUsize::new(0),
@@ -126,6 +130,16 @@ impl<S: EventStore> Probe<S> {
         self.refusals.load(Relaxed)
     }
 
+    /// The number of turns that were asked for.
+    pub(crate) fn turns(&self) -> usize {
+        self.turns.load(Relaxed)
+    }
+
+    /// Lets every wait for a turn hang, as if another process hung within its turn.
+    pub(crate) fn never_grant_turns(&self) {
+        self.grants_turns.store(false, Relaxed);
+    }
+
     pub(crate) fn events_loaded(&self) -> usize {
         self.events_loaded.load(Relaxed)
     }
@@ -166,6 +180,14 @@ impl<S: EventStore> EventStoreWrapper for Probe<S> {
             CallScript::Operator => Err(PortError::operator("the disk is full")),
             CallScript::Hangs => pending().await,
         }
+    }
+
+    async fn take_turn(&self, partitions: &[Partition]) -> PortResult<Turn> {
+        self.turns.fetch_add(1, Relaxed);
+        if !self.grants_turns.load(Relaxed) {
+            return pending().await;
+        }
+        self.inner.take_turn(partitions).await
     }
 
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {

@@ -151,25 +151,73 @@ async fn a_stream_that_is_returned_as_a_snapshot_has_changed() {
 }
 
 #[tokio::test]
+async fn after_a_conflict_the_commands_of_contended_streams_are_stored_in_turn_and_in_order() {
+    let store = store();
+    let process = Process::new(&store);
+    for (id, name) in [(1, "A1"), (2, "B2")] {
+        process.run(id, Command::reserve(name, "ada")).await.unwrap();
+    }
+    let events = [(seat("A1"), 2, Event::released("ada")), (seat("A1"), 3, Event::reserved("eve"))];
+    store.next_appends([CallScript::AfterOthers(vec![unit(10, &Command::release("A1"), &events)])]);
+    // The swap and the release depend on the contended A1, the second one by B2 only. C3 does not.
+    let swap = process.submit(3, Command::swap("A1", "B2"));
+    let reserve = process.submit(4, Command::reserve("C3", "bob"));
+    let release = process.submit(5, Command::release("B2"));
+    assert_eq!((version_of(&swap.await, 0), version_of(&release.await, 0)), (5, 4));
+    assert!(reserve.await.is_ok());
+    assert_eq!(store.units_per_append(), [1, 1, 3, 1, 2]);
+    assert_eq!(store.turns(), 1);
+    // As long as other processes write to it, its commands take turns from the start.
+    process.run(6, Command::release("A1")).await.unwrap();
+    assert_eq!((store.units_per_append().len(), store.turns()), (6, 2));
+    for id in 100..120 {
+        let command = if id % 2 == 0 { Command::reserve("A1", "ada") } else { Command::release("A1") };
+        process.run(id, command).await.unwrap();
+    }
+    assert!(store.turns() < 12, "{} turns, although no other process writes any more", store.turns());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_turn_contended_commands_are_stored_all_the_same() {
+    let store = store();
+    let process = Process::new(&store);
+    process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+    store.never_grant_turns();
+    let events = [(seat("A1"), 2, Event::released("ada")), (seat("A1"), 3, Event::reserved("eve"))];
+    store.next_appends([CallScript::AfterOthers(vec![unit(10, &Command::release("A1"), &events)])]);
+    assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 4);
+    process.stop().await;
+}
+
+#[tokio::test]
 async fn contention_fails_only_the_commands_on_the_stream() {
     let store = store();
     let config = SequencerConfig { conflict_retries_max: 2, ..SequencerConfig::default() };
     let process = Process::with(&store, config);
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
-    // Before each attempt another process releases the seat and reserves it again.
-    store.next_appends([2, 4, 6].map(|version| {
+    // Before each attempt another process releases the seat and reserves it again. The second append is that of the
+    // command that no other process is in the way of.
+    store.next_appends([2, 0, 4, 6, 8].map(|version| {
+        if version == 0 {
+            return CallScript::Succeed;
+        }
         let events = [(seat("A1"), version, Event::released("ada")), (seat("A1"), version + 1, Event::reserved("ada"))];
         CallScript::AfterOthers(vec![unit(u128::from(version) + 100, &Command::release("A1"), &events)])
     }));
     let release = process.submit(2, Command::release("A1"));
     let reserve = process.submit(3, Command::reserve("B2", "bob"));
-    let (expected, actual) = (Version::new(5), Version::new(7));
+    let (expected, actual) = (Version::new(7), Version::new(9));
     assert_eq!(release.await, Err(CommandError::Contention { stream_id: seat("A1"), expected, actual }));
     assert!(reserve.await.is_ok());
-    assert_eq!(store.units_per_append(), [1, 2, 2, 2, 1]);
+    assert_eq!(
+        store.units_per_append(),
+        [1, 2, 1, 1, 1, 1],
+        "after the first conflict, the other command is stored alone"
+    );
     assert_eq!(events_of_request(&*store, 2).await, 0);
     // No other process writes any more.
-    assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 8);
+    assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 10);
     process.stop().await;
 }
 

@@ -5,8 +5,7 @@ use std::{cell::RefCell, collections::VecDeque};
 use diptych_proto::{
     diptych::v1::Receipt,
     ledger::command::v1::{
-        ExecuteCommandsRequest, command_service_client::CommandServiceClient, execute_commands_request::Command,
-        execute_commands_response,
+        ExecuteCommandsRequest, command_service_client::CommandServiceClient, execute_commands_response,
     },
 };
 use diptych_runtime::{Backoff, pause};
@@ -31,7 +30,7 @@ use crate::client::{Connection, call_error::CallError};
 /// commands are sent together.
 const ANSWERS_BATCH_MAX: usize = 256;
 
-/// Sends deposits over one stream per connection until the pacer ends, with `in_flight` unanswered commands over all
+/// Sends commands over one stream per connection until the pacer ends, with `in_flight` unanswered commands over all
 /// streams, and passes on every receipt. A stream that breaks is replaced by a new one; its unanswered commands count
 /// as failed.
 pub(crate) async fn run(
@@ -122,10 +121,10 @@ impl CommandStream<'_> {
                 NextCall::At(due_at) => return Some(due_at),
                 NextCall::Finished => return None,
             };
-            let deposit = self.workload.deposit(self.workload.account_id(call));
+            let command = self.workload.command(call);
             // The channel has room for all unanswered commands. It is closed only if the call has ended, and then the
             // call's error follows.
-            let _ = commands.try_send(ExecuteCommandsRequest { command: Some(Command::Deposit(deposit)) });
+            let _ = commands.try_send(ExecuteCommandsRequest { command: Some(command) });
             self.sent_at.push_back(now);
         }
         None

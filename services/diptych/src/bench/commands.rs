@@ -13,7 +13,7 @@ use super::{
     own_write_client::Query,
     own_write_measurement::{OwnWriteMeasurement, run_pairs},
     pacer::Pacer,
-    unary_calls::deposits,
+    unary_calls,
     workload::Workload,
 };
 use crate::client::RequiredServices;
@@ -23,7 +23,7 @@ pub(super) const TURNS: u32 = 5;
 /// The largest number of queries in flight that wait until all commands are visible.
 const VISIBLE_QUERIES_IN_FLIGHT_MAX: u64 = 64;
 
-/// Send deposits of one minor unit, and measure the time from sending to the receipt.
+/// Send deposits or transfers of one minor unit, and measure the time from sending to the receipt.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -40,6 +40,19 @@ pub(super) struct Args {
     /// Accounts that the commands are spread over, 1 to 100,000.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     accounts: u64,
+
+    /// Further command services, such as a second process. The connections are spread over all of them.
+    #[arg(long, value_name = "URL", conflicts_with = "until_visible")]
+    also_to: Vec<String>,
+
+    /// Send transfers between two of the accounts, in the place of deposits.
+    #[arg(long, conflicts_with_all = ["hot", "compare_hot", "until_visible"])]
+    transfers: bool,
+
+    /// Exponent of Zipf's law by which the accounts of transfers are drawn, 0 to 10: 0 draws all alike, 1.5 the first
+    /// in 38% of the cases.
+    #[arg(long, value_name = "EXPONENT", requires = "transfers", default_value_t = 0.0, value_parser = parse_exponent)]
+    zipf: f64,
 
     /// Send all commands to one account.
     #[arg(long, conflicts_with = "accounts")]
@@ -105,7 +118,9 @@ impl Args {
 pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
     let connection = &args.common.connection;
     let required = if args.until_visible { RequiredServices::CommandsAndQueries } else { RequiredServices::Commands };
-    let pool = ConnectionPool::open(&connection.target, connection.connections, required).await?;
+    let also = args.also_to.iter().map(|to| connection.target.with_address(to));
+    let targets: Vec<_> = std::iter::once(connection.target.clone()).chain(also).collect();
+    let pool = ConnectionPool::open_all(&targets, connection.connections, required).await?;
     let mut result = BenchmarkResult::new(args.parameters());
     if args.compare_hot {
         let (many, one) = (prepare(&args, &pool, args.accounts).await?, prepare(&args, &pool, 1).await?);
@@ -134,10 +149,18 @@ pub(super) async fn measure(args: Args) -> anyhow::Result<BenchmarkResult> {
 
 /// Opens the accounts and warms up.
 async fn prepare(args: &Args, pool: &ConnectionPool, accounts: u64) -> anyhow::Result<Workload> {
-    let workload = Workload::new(accounts);
+    let mut workload = Workload::new(accounts);
+    if args.transfers {
+        workload = workload.with_transfers(args.zipf);
+    }
     open_accounts(pool, &workload).await?;
     send(args, pool, &workload, &args.pacer_for(args.common.connection.warm_up())).await?;
     Ok(workload)
+}
+
+fn parse_exponent(text: &str) -> Result<f64, String> {
+    let exponent: f64 = text.parse().map_err(|_| format!("{text:?} is not a number such as 1.5"))?;
+    if (0.0..=10.0).contains(&exponent) { Ok(exponent) } else { Err(format!("{exponent} is not in the range 0 to 10")) }
 }
 
 fn series_name(workload: &Workload) -> &'static str {
@@ -154,7 +177,7 @@ async fn measure_until_visible(pool: &ConnectionPool, workload: &Workload) -> an
 
 async fn send(args: &Args, pool: &ConnectionPool, workload: &Workload, pacer: &Pacer) -> anyhow::Result<Measurement> {
     match args.mode {
-        Mode::Unary => deposits(pool, workload, args.in_flight, pacer, &drop).await,
+        Mode::Unary => unary_calls::commands(pool, workload, args.in_flight, pacer, &drop).await,
         Mode::Stream => command_stream::run(pool, workload, args.in_flight, pacer, &drop).await,
     }
 }

@@ -19,6 +19,22 @@ impl ConnectionPool {
         Ok(Self { connections: target.connect_many(count, required).await? })
     }
 
+    /// As [`ConnectionPool::open`], with this number of connections to each of several servers, in turns.
+    ///
+    /// # Errors
+    /// Those of [`ConnectionPool::open`].
+    pub(crate) async fn open_all(targets: &[Target], count: u64, required: RequiredServices) -> anyhow::Result<Self> {
+        let mut all = Vec::new();
+        for target in targets {
+            all.push(target.connect_many(count, required).await?.into_iter());
+        }
+        let mut connections = Vec::new();
+        for _ in 0..count {
+            connections.extend(all.iter_mut().filter_map(Iterator::next));
+        }
+        Ok(Self { connections })
+    }
+
     /// Creates this number of clients, spread over the connections.
     ///
     /// # Errors

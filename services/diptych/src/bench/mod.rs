@@ -25,6 +25,7 @@ mod report;
 mod schedule;
 mod unary_calls;
 mod workload;
+mod zipf;
 
 use std::process::ExitCode;
 

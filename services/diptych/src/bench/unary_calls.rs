@@ -3,7 +3,7 @@
 use diptych_proto::{
     diptych::v1::Receipt,
     ledger::{
-        command::v1::command_service_client::CommandServiceClient,
+        command::v1::{command_service_client::CommandServiceClient, execute_commands_request::Command},
         query::v1::{GetAccountRequest, query_service_client::QueryServiceClient},
     },
 };
@@ -18,8 +18,8 @@ use super::{
 };
 use crate::client::Connection;
 
-/// Calls Deposit until the pacer ends, and passes on every receipt.
-pub(super) async fn deposits(
+/// Calls Deposit, or Transfer, until the pacer ends, and passes on every receipt.
+pub(super) async fn commands(
     pool: &ConnectionPool,
     workload: &Workload,
     in_flight: u64,
@@ -29,9 +29,16 @@ pub(super) async fn deposits(
     let clients = pool.clients(in_flight, |connections| CommandServiceClient::new(connections.commands.clone()))?;
     concurrent_callers::run(clients, pacer, |mut client| {
         async move |call| {
-            let deposit = workload.deposit(workload.account_id(call));
-            let answer = client.deposit(with_deadline(deposit)).await.map_err(|status| failure_reason(&status))?;
-            answer.into_inner().receipt.into_iter().for_each(on_receipt);
+            let receipt = match workload.command(call) {
+                Command::Transfer(transfer) => {
+                    client.transfer(with_deadline(transfer)).await.map(|answer| answer.into_inner().receipt)
+                }
+                Command::Deposit(deposit) => {
+                    client.deposit(with_deadline(deposit)).await.map(|answer| answer.into_inner().receipt)
+                }
+                _ => Ok(None),
+            };
+            receipt.map_err(|status| failure_reason(&status))?.into_iter().for_each(on_receipt);
             Ok(())
         }
     })

@@ -70,6 +70,11 @@ impl Target {
         Ok(all)
     }
 
+    /// The same flags with another URL of the services.
+    pub(crate) fn with_address(&self, to: &str) -> Self {
+        Self { to: to.to_owned(), queries: None, token: self.token.clone() }
+    }
+
     /// Checks the URLs, without connecting.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
 //! Write database: events, request ids and snapshots.
 
-use std::{future::Future, time::Duration};
+use std::{fmt, future::Future, time::Duration};
 
 use bytes::Bytes;
 
-use super::PortResult;
+use super::{PortError, PortResult};
 use crate::vocabulary::{
     EventMetadata, Fingerprint, NewEvent, Partition, Partitions, Position, Receipt, RecordedEvent, RequestId, StreamId,
     Timestamp, Version,
@@ -22,6 +22,40 @@ pub struct AppendUnit {
     pub events: Vec<NewEvent>,
     /// Metadata of each of the events.
     pub metadata: EventMetadata,
+}
+
+/// Largest size of an event, in bytes of its type and payload. Every log takes events of this size, so what is
+/// committed can be published. The rest up to the limit of a record (1,000,000 bytes by default in Kafka) is for key
+/// and headers.
+pub const EVENT_BYTES_MAX: usize = 900_000;
+
+/// Largest size of the events of an append, in bytes of their types and payloads.
+pub const APPEND_BYTES_MAX: usize = 16 << 20;
+
+impl AppendUnit {
+    /// Checks the sizes of the events and of the whole append.
+    ///
+    /// # Errors
+    /// For an operator, if one is too large. The command service refuses a command before.
+    pub fn check_sizes(units: &[Self]) -> PortResult<()> {
+        let mut sum = 0_usize;
+        for event in units.iter().flat_map(|unit| &unit.events) {
+            let bytes = event.bytes();
+            sum = sum.saturating_add(bytes);
+            if bytes > EVENT_BYTES_MAX {
+                return Err(PortError::operator(format!(
+                    "version {} of stream {} has {bytes} bytes: an event has at most {EVENT_BYTES_MAX}",
+                    event.version, event.stream_id
+                )));
+            }
+        }
+        if sum > APPEND_BYTES_MAX {
+            return Err(PortError::operator(format!(
+                "the events of a batch have {sum} bytes: a batch has at most {APPEND_BYTES_MAX}"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// State of a stream, stored beside its events so that loading the stream stays fast.
@@ -185,6 +219,36 @@ pub struct HeldBackEvent {
     pub seen_at: Timestamp,
 }
 
+/// Turn to write to contended partitions. It ends when it is dropped.
+#[must_use = "the turn ends when it is dropped"]
+pub struct Turn(Option<Box<dyn FnOnce() + Send>>);
+
+impl Turn {
+    /// Creates a turn that calls `end` when it is dropped.
+    pub fn new(end: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(end)))
+    }
+
+    /// Creates a turn for a store in which writers need not wait for each other.
+    pub fn unrestricted() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take() {
+            end();
+        }
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
 /// Write database.
 ///
 /// ```text
@@ -216,12 +280,19 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// Snapshots are an optimization: one that is older than the stored one is ignored.
     ///
-    /// The caller must pass at least one unit, at least one event in each unit, and no request id twice.
+    /// The caller must pass at least one unit, at least one event in each unit, and no request id twice. An append with
+    /// an event above [`EVENT_BYTES_MAX`], or above [`APPEND_BYTES_MAX`] in all, fails and stores nothing.
     fn append(
         &self,
         units: &[AppendUnit],
         snapshots: &[Snapshot],
     ) -> impl Future<Output = PortResult<AppendOutcome>> + Send;
+
+    /// Waits for a turn to write to these partitions, in the order of the calls of all processes. For writers whose
+    /// appends conflict: those that load, decide and append within a turn seldom do. An append needs no turn, and a
+    /// store may grant turns at once; only the check of the versions in [`EventStore::append`] excludes lost updates. A
+    /// turn ends with its process.
+    fn take_turn(&self, partitions: &[Partition]) -> impl Future<Output = PortResult<Turn>> + Send;
 
     /// Stores refusals, each by itself: a refusal is stored if its request id is new and its streams have the versions
     /// at which it was decided, at some moment after the call. Returns one result per refusal, in order.
@@ -233,9 +304,9 @@ pub trait EventStore: Send + Sync + 'static {
     /// The caller must pass no request id twice.
     fn refuse(&self, refusals: &[RefusalUnit]) -> impl Future<Output = PortResult<Vec<RefusalOutcome>>> + Send;
 
-    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log shows
-    /// that the database lost events, and commands must not be decided on what is left. An append or refusal then fails
-    /// with `reason`, for an operator. The first reason stays.
+    /// Stops all appends to the write database, by every process, until an operator acts (`diptych rebase`): the log
+    /// shows that the database lost events, and commands must not be decided on what is left. An append or refusal then
+    /// fails with `reason`, for an operator. The first reason stays.
     fn suspend_appends(&self, reason: &str) -> impl Future<Output = PortResult<()>> + Send;
 
     /// Loads streams and looks up request ids, as of a single moment after the call. A stream that does not exist is

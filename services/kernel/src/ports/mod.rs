@@ -16,8 +16,9 @@ pub use event_log::{
     Watermark,
 };
 pub use event_store::{
-    AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, HeldBackEvent, Loaded, REFUSAL_BYTES_MAX,
-    RefusalOutcome, RefusalUnit, Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice,
+    APPEND_BYTES_MAX, AppendOutcome, AppendUnit, Conflict, EVENT_BYTES_MAX, EventPage, EventStore, HeldBackEvent,
+    Loaded, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit, Snapshot, StoredOutcome, StoredRequest, StreamLoad,
+    StreamSlice, Turn,
 };
 pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate};
 pub use relay_state::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState};

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use crate::{
     ports::{
         AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
-        StreamLoad,
+        StreamLoad, Turn,
     },
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
@@ -26,6 +26,11 @@ pub trait EventStoreWrapper: Send + Sync + 'static {
         snapshots: &[Snapshot],
     ) -> impl Future<Output = PortResult<AppendOutcome>> + Send {
         self.inner().append(units, snapshots)
+    }
+
+    /// As [`EventStore::take_turn`].
+    fn take_turn(&self, partitions: &[Partition]) -> impl Future<Output = PortResult<Turn>> + Send {
+        self.inner().take_turn(partitions)
     }
 
     /// As [`EventStore::refuse`].
@@ -99,6 +104,10 @@ impl<W: EventStoreWrapper> EventStore for W {
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
         EventStoreWrapper::append(self, units, snapshots).await
+    }
+
+    async fn take_turn(&self, partitions: &[Partition]) -> PortResult<Turn> {
+        EventStoreWrapper::take_turn(self, partitions).await
     }
 
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {

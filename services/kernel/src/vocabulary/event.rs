@@ -27,6 +27,14 @@ pub struct NewEvent {
     pub payload: Bytes,
 }
 
+impl NewEvent {
+    /// Returns the size of type and payload, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.event_type.len() + self.payload.len()
+    }
+}
+
 /// Event as it is stored and published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {

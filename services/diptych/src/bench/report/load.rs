@@ -13,7 +13,7 @@ use crate::{
         measurement::Measurement,
         open_accounts::{open_accounts, wait_until_readable},
         pacer::Pacer,
-        unary_calls::deposits,
+        unary_calls::commands,
         workload::Workload,
     },
     client::RequiredServices,
@@ -77,7 +77,7 @@ impl Load {
         let receipts = LatestReceipts::default();
         let pacer = Pacer::for_duration(duration);
         let measurement =
-            deposits(&self.pool, workload, self.in_flight, &pacer, &|receipt| receipts.record(receipt)).await?;
+            commands(&self.pool, workload, self.in_flight, &pacer, &|receipt| receipts.record(receipt)).await?;
         self.wait_until_visible(&receipts).await?;
         Ok(measurement)
     }

@@ -2,9 +2,9 @@
 
 use super::fixture::{event, events, stream};
 use crate::{
-    ports::{EventStore, Remedy},
+    ports::{EVENT_BYTES_MAX, Effect, EventStore, Remedy},
     testing::{TestEnv, support::SuiteRun},
-    vocabulary::{EventMetadata, Version},
+    vocabulary::{EventMetadata, NewEvent, Version},
 };
 
 pub(super) async fn stored_events_are_read_back_through_every_handle<P: TestEnv<Handle: EventStore>>(
@@ -146,4 +146,47 @@ pub(super) async fn conflicts_carry_both_versions<P: TestEnv<Handle: EventStore>
     assert_eq!(run.load_events(&mine, &stream_a).await.last().map(|event| event.version), Some(Version::new(2)));
     assert_eq!(run.load_events(&mine, &stream_b).await.last().map(|event| event.version), Some(Version::new(5)));
     assert_eq!(run.load_events(&mine, &stream_c).await.len(), 0);
+}
+
+pub(super) async fn turns_are_granted_again_after_they_end<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>) {
+    let handles = [run.env.handle().await, run.env.handle().await];
+    let stream_id = stream("take-turns");
+    for (round, store) in (1..).zip([0, 1, 1, 0]) {
+        let store = &handles[store];
+        let partitions = [store.partitions().of(&stream_id)];
+        let turn = run.retry("take_turn", async || store.take_turn(&partitions).await).await;
+        run.store(store, &[run.unit(events(&stream_id, round..=round))]).await;
+        drop(turn);
+    }
+    // An append needs no turn.
+    let partitions = [handles[0].partitions().of(&stream_id)];
+    let turn = run.retry("take_turn", async || handles[0].take_turn(&partitions).await).await;
+    run.store(&handles[1], &[run.unit(events(&stream_id, 5..=5))]).await;
+    drop(turn);
+}
+
+pub(super) async fn events_that_the_log_cannot_take_are_not_stored<P: TestEnv<Handle: EventStore>>(
+    run: &SuiteRun<'_, P>,
+) {
+    let store = run.env.handle().await;
+    let stream_id = stream("large");
+    let mut largest = event(&stream_id, 1);
+    largest.payload = vec![7; EVENT_BYTES_MAX - largest.event_type.len()].into();
+    let mut too_large = largest.clone();
+    too_large.payload = vec![7; too_large.payload.len() + 1].into();
+    let too_large = [run.unit(vec![too_large])];
+    let many = (1..=20).map(|version| NewEvent { version: Version::new(version), ..largest.clone() }).collect();
+    let too_many = [run.unit(many)];
+    for units in [&too_large, &too_many] {
+        let error = loop {
+            match store.append(units, &[]).await {
+                Err(error) if error.remedy() == Remedy::Operator => break error,
+                Err(_) if !run.is_fault_free() => {}
+                answer => panic!("events that are too large are not refused: {answer:?}"),
+            }
+        };
+        assert_eq!(error.effect(), Effect::None, "{error}");
+    }
+    assert!(run.load_events(&store, &stream_id).await.is_empty());
+    run.store(&store, &[run.unit(vec![largest])]).await;
 }

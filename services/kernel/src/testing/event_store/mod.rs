@@ -24,6 +24,7 @@ pub async fn suite<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64) {
     appends::a_batch_is_stored_atomically(run).await;
     appends::a_command_over_two_streams_is_stored_atomically(run).await;
     appends::conflicts_carry_both_versions(run).await;
+    appends::events_that_the_log_cannot_take_are_not_stored(run).await;
     requests::a_request_is_stored_once(run).await;
     requests::a_stored_request_rejects_its_whole_batch(run).await;
     requests::the_same_request_from_two_handles_is_stored_once(run).await;
@@ -34,6 +35,7 @@ pub async fn suite<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64) {
     refusals::each_refusal_of_a_call_is_stored_by_itself(run).await;
     refusals::a_request_is_refused_or_committed_and_never_both(run).await;
     refusals::forgotten_refusals_count_as_new(run).await;
+    appends::turns_are_granted_again_after_they_end(run).await;
     reads::reading_continues_after_the_cursor(run).await;
     reads::a_partition_is_read_like_the_whole_store(run).await;
     reads::a_stream_is_read_in_order(run).await;

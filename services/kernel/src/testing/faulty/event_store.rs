@@ -8,7 +8,7 @@ use super::{CallOutcome, FaultInjector};
 use crate::{
     ports::{
         AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
-        RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad,
+        RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad, Turn,
     },
     vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
 };
@@ -66,6 +66,10 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
                 Err(self.faults.unknown("append"))
             }
         }
+    }
+
+    async fn take_turn(&self, partitions: &[Partition]) -> PortResult<Turn> {
+        self.faults.intercept("take_turn", self.store.take_turn(partitions)).await
     }
 
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {

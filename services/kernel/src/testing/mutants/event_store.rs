@@ -8,7 +8,7 @@ use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     ports::{
         AppendOutcome, AppendUnit, Conflict, EventPage, EventStore, Loaded, PortError, PortResult, RefusalOutcome,
-        RefusalUnit, Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice,
+        RefusalUnit, Snapshot, StoredOutcome, StoredRequest, StreamLoad, StreamSlice, Turn,
     },
     testing::{
         FaultyTestEnv, ManualClock, block_on, event_store,
@@ -57,6 +57,8 @@ enum Mutation {
     RefusesAllOrNone,
     /// Does not forget refusals.
     KeepsRefusals,
+    /// Stores events that are too large for the log.
+    StoresLargeEvents,
     /// Reading a partition returns events of all partitions.
     MixesPartitions,
     /// Stores events although appends are suspended.
@@ -218,6 +220,9 @@ impl EventStore for MutantEventStore {
     }
 
     async fn append(&self, units: &[AppendUnit], snapshots: &[Snapshot]) -> PortResult<AppendOutcome> {
+        if self.mutation != Mutation::StoresLargeEvents {
+            AppendUnit::check_sizes(units)?;
+        }
         let transaction = {
             let mut state = self.state.lock();
             state.last_transaction += 1;
@@ -244,6 +249,10 @@ impl EventStore for MutantEventStore {
             }
         }
         Ok(AppendOutcome::Committed(receipts))
+    }
+
+    async fn take_turn(&self, _: &[Partition]) -> PortResult<Turn> {
+        Ok(Turn::unrestricted())
     }
 
     async fn refuse(&self, refusals: &[RefusalUnit]) -> PortResult<Vec<RefusalOutcome>> {
@@ -404,6 +413,7 @@ fn every_event_store_mutant_is_caught() {
         Mutation::CommitsRefusedRequests,
         Mutation::RefusesAllOrNone,
         Mutation::KeepsRefusals,
+        Mutation::StoresLargeEvents,
         Mutation::MixesPartitions,
         Mutation::IgnoresSuspension,
         Mutation::ReplacesSuspensionReason,
