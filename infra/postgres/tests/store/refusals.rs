@@ -144,7 +144,7 @@ fn request_ids_in_an_older_partition_are_refused_and_committed_once() {
         let handle = PostgresEventStore::open(config).await.unwrap();
         let (refused, committed) = (unit("refused", 1), unit("committed", 1));
         let refusal = refusal_of(&refused);
-        assert_eq!(handle.refuse(&[refusal.clone()]).await.unwrap(), [RefusalOutcome::Stored]);
+        assert_eq!(handle.refuse(std::slice::from_ref(&refusal)).await.unwrap(), [RefusalOutcome::Stored]);
         let receipt = append_one(&handle, &committed).await;
         handle.forget_requests(Timestamp::from_micros(0), 100).await.unwrap();
 

@@ -111,7 +111,7 @@ impl FaultyRun {
                 assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}");
             }
             (Err(CommandError::Contention { .. } | CommandError::Unavailable), None) => {
-                assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}")
+                assert_eq!(events_of_request(&*self.stored, *id).await, 0, "request {id} {command:?}: {result:?}");
             }
             (result, stored) => panic!("request {id} {command:?}: {result:?}, but {stored:?}"),
         }

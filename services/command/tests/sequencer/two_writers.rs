@@ -225,7 +225,7 @@ async fn contention_fails_only_the_commands_on_the_stream() {
 async fn a_refused_command_is_not_committed_later_by_an_append_in_flight() {
     let inner = embedded();
     let stores = [(); 2].map(|()| Arc::new(Probe::new(Arc::clone(&inner))));
-    let processes = stores.each_ref().map(|store| Process::new(store));
+    let processes = stores.each_ref().map(Process::new);
     // One process has decided both commands, and its append is under way.
     stores[0].block_appends();
     let reserve = processes[0].submit(1, Command::reserve("A1", "ada"));
