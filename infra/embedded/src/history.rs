@@ -1,9 +1,9 @@
 //! Histories of a data folder: which events its files have, and whether they are those of the write database.
 //!
 //! Every start begins a new history, which shares the events up to the last one with the history before. `log.db` and
-//! `views.db` name the history that they follow, and so does every consistency token. So an older `events.db`, or one of
-//! another folder, is noticed however many events it has: it does not know the newest history of the files beside it.
-//! And of two copies of a folder that were both started, each refuses the tokens that the other one issued.
+//! `views.db` name the history that they follow, and so does every consistency token. So an older `events.db`, or one
+//! of another folder, is noticed however many events it has: it does not know the newest history of the files beside
+//! it. And of two copies of a folder that were both started, each refuses the tokens that the other one issued.
 //!
 //! Not detectable: an older `events.db` from which `log.db` and `views.db` were deleted. That is a restore.
 
@@ -55,9 +55,9 @@ pub(crate) fn begin(folder: &Path) -> PortResult<TokenIssuer> {
 fn not_of_one_history(folder: &Path, problem: &str) -> PortError {
     let folder = folder.display();
     PortError::operator(format!(
-        "{problem}: events.db in {folder} is older than the files beside it, or of another folder. Put back the events.db \
-         that belongs to them, with its events.db-wal. To go on with the events of this events.db, without the commands \
-         that were acknowledged after them: `diptych rebase --data {folder}`, and start again"
+        "{problem}: events.db in {folder} is older than the files beside it, or of another folder. Put back the \
+         events.db that belongs to them, with its events.db-wal. To go on with the events of this events.db, without \
+         the commands that were acknowledged after them: `diptych rebase --data {folder}`, and start again"
     ))
 }
 
@@ -205,8 +205,8 @@ fn resume(events: &Connection, folder: &Path) -> Result<Position, TransactionErr
     if !is_current {
         let folder = folder.display();
         let message = format!(
-            "events.db in {folder} is of an older version: start `diptych dev --data {folder}` once, which migrates it, and \
-             repeat the rebase"
+            "events.db in {folder} is of an older version: start `diptych dev --data {folder}` once, which migrates \
+             it, and repeat the rebase"
         );
         return Err(PortError::operator(message).into());
     }

@@ -47,8 +47,8 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens all databases of a storage, creates them if they do not exist, and begins a new history. All databases take
-    /// their time from `clock`. Only one process may do so at a time: see [`FolderLock`].
+    /// Opens all databases of a storage, creates them if they do not exist, and begins a new history. All databases
+    /// take their time from `clock`. Only one process may do so at a time: see [`FolderLock`].
     ///
     /// # Errors
     /// If the directory cannot be used, or was created with another number of partitions or by a newer version of this

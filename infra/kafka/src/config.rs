@@ -100,8 +100,8 @@ pub struct KafkaConfig {
     pub prefetch_kib_max: u32,
     /// CloudEvents source of the records (`ce_source`): a URI reference without spaces. Default: `/diptych`.
     pub ce_source: String,
-    /// History of the installation: each record is marked with it, records that a restore lost are skipped, and those of
-    /// another installation are refused. `None` does none of this. Default: `None`.
+    /// History of the installation: each record is marked with it, records that a restore lost are skipped, and those
+    /// of another installation are refused. `None` does none of this. Default: `None`.
     pub history: Option<History>,
     /// Further librdkafka properties for every client, such as `security.protocol` and `sasl.*`. Their values are never
     /// printed.

@@ -4,9 +4,9 @@
 //! bytes. A key that fits stays readable:
 //!
 //! ```text
-//! prefix@history:view_g1:partition-key:sort-key   each part with %XX for every byte that is not visible ASCII, and for % and :
-//! prefix@history:view_g1:#hash            if longer than 250 bytes; SHA-256 of all parts and their lengths, base64url
-//! prefix@history:~                        the probe item, see `connection::socket`
+//! prefix@history:view_g1:partition-key:sort-key   each part with %XX for every byte that is not visible ASCII, and for
+//! % and : prefix@history:view_g1:#hash            if longer than 250 bytes; SHA-256 of all parts and their lengths,
+//! base64url prefix@history:~                        the probe item, see `connection::socket`
 //! ```
 //!
 //! Different row keys never share a key: `:` occurs only between the parts, so the number of parts tells the forms

@@ -1,6 +1,6 @@
--- Histories of this installation, from the oldest to the current one. A restore begins a new one, which shares the events
--- up to begins_after with the one before it: `diptych rebase` adds a row. Positions above that are assigned again, to
--- other events, so whatever names a position also names its history.
+-- Histories of this installation, from the oldest to the current one. A restore begins a new one, which shares the
+-- events up to begins_after with the one before it: `diptych rebase` adds a row. Positions above that are assigned
+-- again, to other events, so whatever names a position also names its history.
 CREATE TABLE histories (
     history_number bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     history_id     uuid        NOT NULL UNIQUE DEFAULT gen_random_uuid(),

@@ -123,18 +123,18 @@ pub async fn rebase(config: &ScyllaConfig, installation: &Installation) -> PortR
 
 fn ahead(keyspace: &str, newest: Position, kept_up_to: Position) -> PortError {
     PortError::operator(format!(
-        "the views in keyspace {keyspace} have the events up to position {newest}, and the write database lost those after \
-         {kept_up_to} in a restore: stop all processes, run `diptych rebase`, which makes the views anew, and start them \
-         again"
+        "the views in keyspace {keyspace} have the events up to position {newest}, and the write database lost those \
+         after {kept_up_to} in a restore: stop all processes, run `diptych rebase`, which makes the views anew, and \
+         start them again"
     ))
 }
 
 fn other_installation(keyspace: &str, stored: &History, own: &History) -> PortError {
     PortError::operator(format!(
-        "keyspace {keyspace} is of another installation: it follows the history {}, and the write database has the history \
-         {}. Give each installation its own scylla.keyspace, kafka.topic, memcached.key_prefix and database. If the write \
-         database was restored from a backup that is older than the last `diptych rebase`, or nothing needs the keyspace \
-         any more: drop it, and run `diptych migrate` (see Restore in docs/OPERATIONS.md)",
+        "keyspace {keyspace} is of another installation: it follows the history {}, and the write database has the \
+         history {}. Give each installation its own scylla.keyspace, kafka.topic, memcached.key_prefix and database. \
+         If the write database was restored from a backup that is older than the last `diptych rebase`, or nothing \
+         needs the keyspace any more: drop it, and run `diptych migrate` (see Restore in docs/OPERATIONS.md)",
         stored.id(),
         own.id()
     ))

@@ -16,17 +16,17 @@
 //! # Guarantees
 //!
 //! - **G2 once.** The store accepts a request id once. A repeated command gets the outcome of the first, a receipt or a
-//!   refusal, within a batch, across batches and across processes; with other content it is refused. An append with an unknown outcome is
-//!   repeated until the outcome is known; if that takes longer than [`SequencerConfig::commit_timeout`], the caller
-//!   gets [`CommandError::OutcomeUnknown`], never a guess.
+//!   refusal, within a batch, across batches and across processes; with other content it is refused. An append with an
+//!   unknown outcome is repeated until the outcome is known; if that takes longer than
+//!   [`SequencerConfig::commit_timeout`], the caller gets [`CommandError::OutcomeUnknown`], never a guess.
 //! - **G3 whole.** A command's events are one unit of an append, and an append is all or none.
 //! - **G8 refusals are true.** A state in memory may be stale, as other processes write too. So a refusal (by a rule,
 //!   or by an expected version) is sent only once it is stored under its request id: the store does so, after the
 //!   command arrived, if the streams have the versions on which it was decided and the request id is new. A stored
 //!   refusal claims the request id, so that what was refused is not committed later by an append that was in flight. A
-//!   refusal that depends on events of the same batch is stored after these. An acceptance needs no confirmation, as the
-//!   append itself rejects what was decided on a stale state: a command writes to every stream that it names, and the
-//!   append checks each of them.
+//!   refusal that depends on events of the same batch is stored after these. An acceptance needs no confirmation, as
+//!   the append itself rejects what was decided on a stale state: a command writes to every stream that it names, and
+//!   the append checks each of them.
 //!
 //! Nothing here depends on a domain; it is a type parameter.
 

@@ -121,8 +121,8 @@ pub(crate) async fn open_views(process: &ProcessContext, events: Option<&Postgre
     Arc::new(open_with_retries(&Server::Scylla.described(&process.config), open).await)
 }
 
-/// Fails if a view has events that the write database lost, and suspends all commands: they would get positions that the
-/// views have already.
+/// Fails if a view has events that the write database lost, and suspends all commands: they would get positions that
+/// the views have already.
 async fn check_not_ahead(views: &ScyllaViewStore, events: &PostgresEventStore) -> PortResult<()> {
     // In this order: positions grow meanwhile.
     let newest = views.newest_position().await?;
@@ -131,10 +131,10 @@ async fn check_not_ahead(views: &ScyllaViewStore, events: &PostgresEventStore) -
         return Ok(());
     }
     let problem = format!(
-        "the write database went back: the views have the events up to position {newest}, and the next event would get \
-         position {next}. It was restored from a backup, or a standby without the newest commits took over. Commands are \
-         refused until an operator acts: bring back a database that has the events; or stop all processes, run `diptych \
-         rebase` to go on without what is lost, and start them again"
+        "the write database went back: the views have the events up to position {newest}, and the next event would \
+         get position {next}. It was restored from a backup, or a standby without the newest commits took over. \
+         Commands are refused until an operator acts: bring back a database that has the events; or stop all \
+         processes, run `diptych rebase` to go on without what is lost, and start them again"
     );
     events.suspend_appends(&problem).await?;
     Err(PortError::operator(problem))

@@ -209,8 +209,8 @@ where
     }
 
     /// Removes the announcements of partitions that this member takes over. The former owner has saved its progress, or
-    /// this member repeats its work. But an announcement may also be left from before the read database was put back to an
-    /// older state, and then promises rows that are not there.
+    /// this member repeats its work. But an announcement may also be left from before the read database was put back to
+    /// an older state, and then promises rows that are not there.
     pub(crate) async fn withdraw_announcements(&self, partitions: &[Partition]) {
         if self.config.progress_interval.is_zero() || partitions.is_empty() {
             return;

@@ -73,8 +73,8 @@ pub(crate) fn compare_again(
     start
 }
 
-/// Looks up the last event of each partition of the log in the write database. Returns the first that is missing, or whose
-/// position belongs to another request.
+/// Looks up the last event of each partition of the log in the write database. Returns the first that is missing, or
+/// whose position belongs to another request.
 pub(crate) async fn find_unknown_end<S: EventStore>(
     store: &S,
     partitions: Partitions,

@@ -30,9 +30,9 @@ pub(super) fn compare(value: Option<&[u8]>, position: Position, history: Option<
         HistoryComparison::Lost { .. } => RecordHistory::Lost,
         HistoryComparison::Unknown => RecordHistory::Unknown(format!(
             "it is of the history {id}, and this installation has the history {}: another installation uses the topic \
-             (give each its own kafka.topic, scylla.keyspace, memcached.key_prefix and database); or the write database \
-             was restored from a backup that is older than the last `diptych rebase`, and the topic must be made anew \
-             (see Restore in docs/OPERATIONS.md)",
+             (give each its own kafka.topic, scylla.keyspace, memcached.key_prefix and database); or the write \
+             database was restored from a backup that is older than the last `diptych rebase`, and the topic must be \
+             made anew (see Restore in docs/OPERATIONS.md)",
             history.id()
         )),
     }

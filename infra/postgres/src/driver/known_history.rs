@@ -16,8 +16,8 @@ pub(crate) const HISTORY_CHECK: &str = include_str!("../../queries/history_check
 /// History of the write database, and the newest event of it that this process knows to be committed. Clones share it.
 ///
 /// A server may lose events: it is restored from a backup under running processes, or a standby without the newest
-/// commits takes over. Positions would then be assigned a second time, and states that the process holds in memory would
-/// pass the version check by accident.
+/// commits takes over. Positions would then be assigned a second time, and states that the process holds in memory
+/// would pass the version check by accident.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KnownHistory {
     state: Arc<Mutex<State>>,
@@ -106,9 +106,9 @@ impl KnownHistory {
         let commit: &str = row.get("synchronous_commit")?;
         if matches!(commit, "off" | "local") {
             return Err(PortError::operator(format!(
-                "the write database set synchronous_commit to {commit:?} although this session asked for \"on\": commits \
-                 would be acknowledged before they are durable; check the proxy between diptych and Postgres, which must \
-                 keep a session's settings"
+                "the write database set synchronous_commit to {commit:?} although this session asked for \"on\": \
+                 commits would be acknowledged before they are durable; check the proxy between diptych and Postgres, \
+                 which must keep a session's settings"
             ))
             .into());
         }
@@ -116,8 +116,8 @@ impl KnownHistory {
         if self.synchronous_standby_required && standbys.is_empty() {
             return Err(PortError::operator(
                 "the write database has no synchronous standby (its synchronous_standby_names is empty), and \
-                 postgres.synchronous_standby_required is true: name a standby on the server, or set the setting to false, \
-                 which means that a lost server loses acknowledged commands",
+                 postgres.synchronous_standby_required is true: name a standby on the server, or set the setting to \
+                 false, which means that a lost server loses acknowledged commands",
             )
             .into());
         }
@@ -134,16 +134,16 @@ fn raise(newest: &mut Option<KnownEvent>, event: KnownEvent) {
 fn other_history(expected: HistoryId, found: Option<HistoryId>) -> PortError {
     let found = found.map_or_else(|| "no history".to_owned(), |id| format!("the history {id}"));
     PortError::operator(format!(
-        "the write database has {found}, but this process began with the history {expected}: another database answers at \
-         its address, or `diptych rebase` was run; if the address is right, restart this process"
+        "the write database has {found}, but this process began with the history {expected}: another database answers \
+         at its address, or `diptych rebase` was run; if the address is right, restart this process"
     ))
 }
 
 fn went_back(known: KnownEvent) -> PortError {
     PortError::operator(format!(
         "the write database went back: it lacks the event of request {} at position {}, which was committed. It was \
-         restored from a backup, or a standby without the newest commits took over. Bring back the server that has it; or \
-         stop all processes, run `diptych rebase` to go on without what is lost, and start them again",
+         restored from a backup, or a standby without the newest commits took over. Bring back the server that has \
+         it; or stop all processes, run `diptych rebase` to go on without what is lost, and start them again",
         known.request_id, known.position
     ))
 }

@@ -49,8 +49,8 @@ settings! {
         poll_interval: TimeSpan<1, MINUTE>,
         /// Size of a segment of the table of events, without indexes, after which new events go to the next one.
         event_segment_size: ByteSize<{ 16 * MIB }, { 1_024 * GIB }> as event_segment_bytes,
-        /// True if a server without a synchronous standby is refused: only with one does an acknowledged command survive
-        /// the loss of the server.
+        /// True if a server without a synchronous standby is refused: only with one does an acknowledged command
+        /// survive the loss of the server.
         synchronous_standby_required: Switch,
     }
 }

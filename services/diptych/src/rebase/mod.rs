@@ -13,11 +13,11 @@ use crate::client::{Output, table::Table};
 
 /// Go on with a write database that was restored from a backup, without the commands that it lost.
 ///
-/// Begins a new history: positions, tokens, records of the log, rows and cached values of lost commands are told from new
-/// ones, and are not used any more. Rows that were made of lost events are deleted, and made anew from the events that are
-/// left. All other processes of the installation, query services too, must be stopped; start them again afterwards.
-/// Needed after a restore of Postgres or of events.db, and after a failover that lost commits; the messages of `diptych
-/// relay` and `diptych dev` say so.
+/// Begins a new history: positions, tokens, records of the log, rows and cached values of lost commands are told from
+/// new ones, and are not used any more. Rows that were made of lost events are deleted, and made anew from the events
+/// that are left. All other processes of the installation, query services too, must be stopped; start them again
+/// afterwards. Needed after a restore of Postgres or of events.db, and after a failover that lost commits; the messages
+/// of `diptych relay` and `diptych dev` say so.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {

@@ -4,8 +4,8 @@ use super::{Partition, Partitions, Position};
 
 /// Consistency token: for some partitions, the position up to which an answer must include every event.
 ///
-/// The encoded text is opaque to clients; [`TokenIssuer`](super::TokenIssuer) makes it and reads it. Several texts joined
-/// by commas decode to one token that requires the maximum of each partition.
+/// The encoded text is opaque to clients; [`TokenIssuer`](super::TokenIssuer) makes it and reads it. Several texts
+/// joined by commas decode to one token that requires the maximum of each partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Token {
     /// Sorted by partition, one entry each.

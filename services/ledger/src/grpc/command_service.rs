@@ -25,8 +25,8 @@ pub struct LedgerCommandService {
 }
 
 impl LedgerCommandService {
-    /// Creates a service that submits to `commands`, and issues receipts with `tokens`. When `shutdown` begins, `ExecuteCommands` streams answer the
-    /// commands that they have read and end; unary calls end on their own.
+    /// Creates a service that submits to `commands`, and issues receipts with `tokens`. When `shutdown` begins,
+    /// `ExecuteCommands` streams answer the commands that they have read and end; unary calls end on their own.
     #[must_use]
     pub fn new(commands: CommandHandle<Ledger>, tokens: TokenIssuer, shutdown: Shutdown) -> Self {
         Self { commands, tokens, shutdown }

@@ -73,7 +73,9 @@ impl CommandReader {
         let request = tokio::select! {
             // Shutdown first: a caller that sends without pause would delay it for ever.
             biased;
-            () = self.service.shutdown.begun() => return Some(ResponseFuture::End(status::status(&Failure::ShuttingDown))),
+            () = self.service.shutdown.begun() => {
+                return Some(ResponseFuture::End(status::status(&Failure::ShuttingDown)));
+            }
             request = self.requests.next() => request?,
         };
         Some(match request {

@@ -95,8 +95,8 @@ async fn a_member_that_leaves_saves_its_announced_progress() {
     assert_eq!(harness.progress(SEATS, partition(1)).await.position, events[0].position);
 }
 
-/// The read database was put back to an older copy, and the cache was not emptied: a query must not take the rows that the
-/// projector has not made again for rows up to the old announcement.
+/// The read database was put back to an older copy, and the cache was not emptied: a query must not take the rows that
+/// the projector has not made again for rows up to the old announcement.
 #[tokio::test(start_paused = true)]
 async fn an_announcement_from_before_a_restore_of_the_read_database_is_withdrawn() {
     let harness = ProjectorHarness::new();

@@ -76,8 +76,8 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         Ok(State::Reading(Leadership::new(fence, cursor, start, &self.config)))
     }
 
-    /// Suspends all appends, as the log has an event that the write database lost: commands that were accepted now would
-    /// get its position. Then stops the relay.
+    /// Suspends all appends, as the log has an event that the write database lost: commands that were accepted now
+    /// would get its position. Then stops the relay.
     async fn refuse_to_lead(&self, partition: Partition, event: EventIdentity) -> StepResult {
         let error = RelayError::DatabaseWentBack { partition, event };
         match self.store.suspend_appends(&error.to_string()).await {
