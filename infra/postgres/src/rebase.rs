@@ -36,18 +36,6 @@ pub async fn rebase(config: &PostgresConfig, newest_known: Position) -> PortResu
     let mut connection = ConnectionFactory::new(config)?.connect_once(config).await?;
     let read_error = |error| StatementError::Failed(error).into_read_error();
     connection.client.batch_execute(schema::LOCK).await.map_err(read_error)?;
-    let others = connection.client.query(OTHER_PROCESSES, &[]).await.map_err(read_error)?;
-    let others: Vec<&str> = others
-        .iter()
-        .map(|row| SqlRow(row).get("application_name"))
-        .collect::<Result<_, _>>()
-        .map_err(|error: StatementError| error.into_read_error())?;
-    if !others.is_empty() {
-        return Err(PortError::operator(format!(
-            "processes use the write database: {}; stop them, and query services too, and repeat the rebase",
-            others.join(", ")
-        )));
-    }
     let last_position =
         begin_history(&mut connection.client, newest_known).await.map_err(StatementError::into_write_error)?;
     let installation = schema::installation_of(&connection.client).await?;
@@ -60,8 +48,18 @@ async fn begin_history(
 ) -> Result<Position, StatementError> {
     let transaction = client.transaction().await.map_err(StatementError::Failed)?;
     transaction.batch_execute(LOCK_EVENTS).await.map_err(StatementError::Failed)?;
+    // After the lock: a process that connects later reads the new history, or finds it when it connects again.
+    let others = transaction.query(OTHER_PROCESSES, &[]).await.map_err(StatementError::Failed)?;
+    let others: Vec<&str> = others.iter().map(|row| SqlRow(row).get("application_name")).collect::<Result<_, _>>()?;
+    if !others.is_empty() {
+        return Err(PortError::operator(format!(
+            "processes use the write database: {}; stop them, and query services too, and repeat the rebase",
+            others.join(", ")
+        ))
+        .into());
+    }
     let row = transaction.query_one(BEGIN_HISTORY, &[]).await.map_err(StatementError::Failed)?;
-    let last_position = SqlRow(&row).position("begins_after")?;
+    let last_position = SqlRow(&row).position("last_position")?;
     let newest = last_position.max(newest_known).transaction_id();
     let newest = i64::try_from(newest).unwrap_or(i64::MAX);
     transaction.execute(RAISE_POSITION_BASE, &[&newest]).await.map_err(StatementError::Failed)?;

@@ -10,7 +10,7 @@ use diptych_kernel::{
 use tokio_postgres::types::ToSql;
 
 use crate::{
-    driver::{SqlRow, StatementError, corrupt_data},
+    driver::{SqlRow, StatementError, Uuid, corrupt_data},
     events::PostgresEventStore,
 };
 
@@ -48,13 +48,22 @@ impl RelayState for PostgresEventStore {
             let mut session = self.writers().session().await?;
             let published_up_to = cursor.published_up_to.as_i64();
             let confirmed = self.known_history().unconfirmed();
-            let params: [&(dyn ToSql + Sync); 4] = [&fence, &published_up_to, &last_positions, &duration.as_secs_f64()];
+            let read = confirmed.map(|event| (event.position.as_i64(), Uuid(event.request_id)));
+            let (read_position, read_request) = read.unzip();
+            let params: [&(dyn ToSql + Sync); 6] =
+                [&fence, &published_up_to, &last_positions, &duration.as_secs_f64(), &read_position, &read_request];
             let rows = session.write(MOVE_CURSOR, &params).await?;
+            let row = SqlRow::first(&rows)?;
+            if !row.get::<bool>("has_read_event")? {
+                self.known_history().forget_unconfirmed();
+                let message = "the write database lacks an event that was read from it: another server answers now";
+                return Err(PortError::not_done(message).into());
+            }
             self.known_history().record_all(confirmed);
-            Ok::<_, StatementError>(rows)
+            row.get::<bool>("is_moved")
         };
-        let rows = moved.await.map_err(StatementError::into_write_error)?;
-        Ok(if rows.is_empty() { CursorOutcome::Fenced } else { CursorOutcome::Moved })
+        let is_moved = moved.await.map_err(StatementError::into_write_error)?;
+        Ok(if is_moved { CursorOutcome::Moved } else { CursorOutcome::Fenced })
     }
 
     async fn release_lease(&self, fence: Fence) -> PortResult<()> {

@@ -22,6 +22,9 @@ const RECORD: &str = include_str!("../queries/schema/set_installation_history.cq
 const KEPT_TABLES: [&str; 5] =
     ["installation", "installation_datacenter", "installation_history", "schema_lock", "schema_migrations"];
 
+/// The table of progress.
+const PROGRESS: &str = "progress";
+
 /// The columns of the recorded history: all histories, and the key of tokens.
 type HistoryColumns = (Option<Vec<u8>>, Option<Vec<u8>>);
 
@@ -92,22 +95,32 @@ pub async fn check_rebase(config: &ScyllaConfig, installation: &Installation) ->
 }
 
 /// Makes the keyspace follow a history that a restore of the write database began: deletes all rows and all progress if
-/// they are made of events that the restore lost. No other process may use the keyspace.
+/// they are made of events that the restore lost. `newest_known` is the newest position on the log: rows are stored before
+/// the progress that covers them. No other process may use the keyspace.
 ///
 /// # Errors
 /// When nodes cannot be reached. For an operator: if the keyspace has no schema or is of another installation.
-pub async fn rebase(config: &ScyllaConfig, installation: &Installation) -> PortResult<RebaseReport> {
+pub async fn rebase(
+    config: &ScyllaConfig,
+    installation: &Installation,
+    newest_known: Position,
+) -> PortResult<RebaseReport> {
     let connection = Connection::open(config).await?;
     connection.use_keyspace(config).await?;
     migration::check(&connection, &config.keyspace).await?;
     let schema = Schema::new(&connection, &config.keyspace);
     let mut report = RebaseReport::Kept;
     if let Some((stored, _)) = recorded(&connection).await? {
-        let newest = ProgressTable::newest_position(&connection).await?;
+        let newest = ProgressTable::newest_position(&connection).await?.max(newest_known);
         match installation.history.comparison(stored.id(), newest) {
             HistoryComparison::Shared => {}
             HistoryComparison::Lost { .. } => {
-                for table in schema.tables().await?.iter().filter(|table| !KEPT_TABLES.contains(&table.as_str())) {
+                let tables = schema.tables().await?;
+                let mut tables: Vec<&String> =
+                    tables.iter().filter(|table| !KEPT_TABLES.contains(&table.as_str())).collect();
+                // Progress last: while it is there, a repeat after a failure sees that the rows have lost events.
+                tables.sort_by_key(|table| table.as_str() == PROGRESS);
+                for table in tables {
                     schema.change(&EMPTY_TABLE.replace("{table}", table)).await?;
                 }
                 report = RebaseReport::Emptied { newest };

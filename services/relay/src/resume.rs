@@ -85,7 +85,7 @@ pub(crate) async fn find_unknown_end<S: EventStore>(
         partitions.iter().zip(ends).filter_map(|(partition, end)| Some((partition, end.last_event?))).collect();
     let unknown = stream::iter(last_events)
         .map(|(partition, event)| async move {
-            let known = has_event(store, partition, event).await?;
+            let known = has_event(store, event).await?;
             Ok::<_, PortError>((!known).then_some((partition, event)))
         })
         .buffered(LOOKUPS_IN_FLIGHT_MAX)
@@ -93,12 +93,9 @@ pub(crate) async fn find_unknown_end<S: EventStore>(
     std::pin::pin!(unknown).try_next().await
 }
 
-async fn has_event<S: EventStore>(store: &S, partition: Partition, event: EventIdentity) -> Result<bool, PortError> {
-    let Ok(before) = Position::from_i64(event.position.as_i64() - 1) else {
-        return Ok(false);
-    };
-    let tail = store.read_partition_after(partition, before, 1).await?;
-    Ok(tail.events.first().is_some_and(|found| found.identity() == event))
+/// Looks up an event by itself: a read that waits for open transactions would miss it for a moment.
+async fn has_event<S: EventStore>(store: &S, event: EventIdentity) -> Result<bool, PortError> {
+    Ok(store.find_event(event.position).await? == Some(event))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod segment;
 use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
-    Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    Clock, EventIdentity, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
         AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
         RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad, Turn,
@@ -199,6 +199,10 @@ impl EventStore for EmbeddedEventStore {
         self.database
             .read(move |connection| read::read_page(connection, Some(partition), cursor_exclusive, limit, now))
             .await
+    }
+
+    async fn find_event(&self, position: Position) -> PortResult<Option<EventIdentity>> {
+        self.database.read(move |connection| read::find_event(connection, position)).await
     }
 
     async fn read_stream_after(

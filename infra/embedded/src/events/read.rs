@@ -1,7 +1,8 @@
 //! Reads of events.
 
 use diptych_kernel::{
-    EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version, ports::EventPage,
+    EventIdentity, EventTypeInterner, Partition, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    ports::EventPage,
 };
 use rusqlite::{CachedStatement, Connection, Params, params};
 
@@ -134,4 +135,15 @@ pub(super) fn stream(
         page.add(select, [event.position.as_i64()])?;
     }
     Ok(page.events)
+}
+
+/// Looks up the event at a position.
+pub(super) fn find_event(
+    connection: &Connection,
+    position: Position,
+) -> Result<Option<EventIdentity>, TransactionError> {
+    let mut select = connection.prepare_cached("SELECT request_id FROM events WHERE position = ?1")?;
+    let mut rows = select.query([position.as_i64()])?;
+    let Some(found) = rows.next()? else { return Ok(None) };
+    Ok(Some(EventIdentity { position, request_id: RequestId::from_bytes(found.get(0)?) }))
 }

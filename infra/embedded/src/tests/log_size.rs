@@ -9,7 +9,7 @@ use crate::Embedded;
 
 /// Size that a log keeps, as `LOG_BYTES_KEPT_MAX`, and one that it has only while a reader keeps an old snapshot.
 const USUAL_BYTES: u64 = 8 * 1024 * 1024;
-const PAYLOAD_BYTES: usize = 1024 * 1024;
+const PAYLOAD_BYTES: usize = 512 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// More than enough commits for a checkpoint to begin and to end.
 const COMMITS_MAX: u32 = 20_000;

@@ -1,4 +1,9 @@
--- Begins a history that shares all stored events, and returns the position of the last one.
+-- Begins a history that shares the events up to the relay's cursor, and returns where it begins and the position of the
+-- last event. Every event up to the cursor is on the log. What the log has after it may be lost events, whose positions
+-- were assigned again before the loss was noticed; so events after the cursor are published again, in the new history.
 INSERT INTO histories (begins_after)
-SELECT coalesce((SELECT position FROM events ORDER BY position DESC LIMIT 1), 0)
-RETURNING begins_after
+SELECT greatest(
+    (SELECT max(begins_after) FROM histories),
+    least(published_up_to, coalesce((SELECT position FROM events ORDER BY position DESC LIMIT 1), 0))
+) FROM relay
+RETURNING begins_after, coalesce((SELECT position FROM events ORDER BY position DESC LIMIT 1), 0) AS last_position

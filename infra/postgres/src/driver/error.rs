@@ -18,6 +18,8 @@ pub(crate) enum StatementError {
     CorruptData(String),
     /// The transaction is committed on the primary, and its wait for the standby was cancelled.
     CommitUnconfirmed,
+    /// The server lacks an event that was committed.
+    WentBack(PortError),
     /// The work around the statement failed.
     Port(PortError),
 }
@@ -32,7 +34,7 @@ impl StatementError {
     /// The port's error for a statement that only reads.
     pub(crate) fn into_read_error(self) -> PortError {
         match self {
-            Self::NotSent(error) | Self::Port(error) => error,
+            Self::NotSent(error) | Self::Port(error) | Self::WentBack(error) => error,
             Self::Failed(error) => no_effect_error("a query of the write database failed", error),
             Self::TimedOut(after) => PortError::not_done(timeout_message(after)),
             Self::CorruptData(what) => PortError::operator(corruption_message(&what)),
@@ -43,7 +45,7 @@ impl StatementError {
     /// The port's error for a statement that writes.
     pub(crate) fn into_write_error(self) -> PortError {
         match self {
-            Self::NotSent(error) | Self::Port(error) => error,
+            Self::NotSent(error) | Self::Port(error) | Self::WentBack(error) => error,
             Self::Failed(error) if is_known_rolled_back(&error) => {
                 no_effect_error("a write to the write database failed", error)
             }

@@ -10,7 +10,7 @@ use super::{
     error::StatementError,
 };
 
-/// The statement whose row [`KnownHistory::check`] compares. Its parameter is [`KnownHistory::newest_position`].
+/// The statement whose row [`KnownHistory::check`] compares. Its parameter is that of [`KnownHistory::newest`].
 pub(crate) const HISTORY_CHECK: &str = include_str!("../../queries/history_check.sql");
 
 /// History of the write database, and the newest event of it that this process knows to be committed. Clones share it.
@@ -77,16 +77,21 @@ impl KnownHistory {
         self.state.lock().unconfirmed
     }
 
-    /// Returns the position of the newest known event, or the start.
-    pub(crate) fn newest_position(&self) -> Position {
-        self.state.lock().newest.map_or(Position::START, |event| event.position)
+    /// Forgets what was only read: it was read on a connection to another server, perhaps.
+    pub(crate) fn forget_unconfirmed(&self) {
+        self.state.lock().unconfirmed = None;
     }
 
-    /// Checks the row of [`HISTORY_CHECK`] on a new connection. `asked_for` is the position that it was executed with.
+    /// Returns the newest known event.
+    pub(crate) fn newest(&self) -> Option<KnownEvent> {
+        self.state.lock().newest
+    }
+
+    /// Checks the row of [`HISTORY_CHECK`] on a new connection, which was executed with the position of `known`.
     ///
     /// # Errors
     /// For an operator: if the server has another history, or lacks the event, or commits are not durable enough.
-    pub(crate) fn check(&self, asked_for: Position, row: SqlRow<'_>) -> Result<(), StatementError> {
+    pub(crate) fn check(&self, known: Option<KnownEvent>, row: SqlRow<'_>) -> Result<(), StatementError> {
         self.check_durability(row)?;
         let state = *self.state.lock();
         let found: Option<[u8; 16]> = row.get::<Option<Uuid>>("history_id")?.map(|id| *id.0.as_bytes());
@@ -94,11 +99,10 @@ impl KnownHistory {
         if let Some(id) = state.id.filter(|id| found != Some(*id)) {
             return Err(other_history(id, found).into());
         }
-        // Another call may have recorded a newer event meanwhile; then the next connection is compared with that.
-        let Some(known) = state.newest.filter(|event| event.position == asked_for) else { return Ok(()) };
+        let Some(known) = known else { return Ok(()) };
         match row.get::<Option<Uuid>>("request_id")? {
             Some(request_id) if request_id.0 == known.request_id => Ok(()),
-            _ => Err(went_back(known).into()),
+            _ => Err(StatementError::WentBack(went_back(known))),
         }
     }
 
@@ -167,10 +171,10 @@ mod tests {
     #[test]
     fn the_newest_event_stays_known() {
         let known = KnownHistory::new(false);
-        assert_eq!(known.newest_position(), Position::START);
+        assert_eq!(known.newest(), None);
         known.record(event(5));
         known.record(event(3));
-        assert_eq!(known.newest_position(), event(5).position);
+        assert_eq!(known.newest(), Some(event(5)));
     }
 
     #[test]
@@ -179,8 +183,8 @@ mod tests {
         known.record_unconfirmed(event(5));
         let confirmed = known.unconfirmed();
         known.record_unconfirmed(event(9));
-        assert_eq!(known.newest_position(), Position::START);
+        assert_eq!(known.newest(), None);
         known.record_all(confirmed);
-        assert_eq!(known.newest_position(), event(5).position);
+        assert_eq!(known.newest(), Some(event(5)));
     }
 }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts};
-use diptych_kernel::ports::{PortError, PortResult};
+use diptych_kernel::{
+    Position,
+    ports::{PortError, PortResult},
+};
 use tokio::time::Instant;
 use tokio_postgres::{Row, types::ToSql};
 
@@ -23,6 +26,8 @@ use super::{
     target::ConnectionTarget,
 };
 use crate::config::PostgresConfig;
+
+const SUSPEND_APPENDS: &str = include_str!("../../queries/suspend_appends.sql");
 
 /// A pool of connections, opened on demand. Clones share the same pool.
 #[derive(Clone)]
@@ -136,9 +141,16 @@ impl Session {
 
     /// Checks that the server has the history and the newest event that this process knows.
     pub(crate) async fn check_history(&mut self, known: &KnownHistory) -> Result<(), StatementError> {
-        let asked_for = known.newest_position();
+        known.forget_unconfirmed();
+        let newest = known.newest();
+        let asked_for = newest.map_or(Position::START, |event| event.position);
         let rows = self.query(HISTORY_CHECK, &[&asked_for.as_i64()]).await?;
-        let checked = known.check(asked_for, SqlRow::first(&rows)?);
+        let checked = known.check(newest, SqlRow::first(&rows)?);
+        if let Err(StatementError::WentBack(error)) = &checked {
+            // For the processes that do not know the event. A server that does not store it refuses them itself, or is
+            // asked again by the next connection.
+            let _ = self.query(SUSPEND_APPENDS, &[&error.to_string()]).await;
+        }
         self.is_usable &= checked.is_ok();
         // A failed check concerns the server, and nothing was sent to it for the caller.
         checked.map_err(|error| StatementError::NotSent(error.into_read_error()))

@@ -1,7 +1,7 @@
 //! Reads events in the order of their positions or versions.
 
 use diptych_kernel::{
-    EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
+    EventIdentity, EventTypeInterner, Partition, Position, RecordedEvent, StreamId, Timestamp, Version,
     ports::{EventPage, HeldBackEvent, PortResult},
 };
 use tokio_postgres::types::ToSql;
@@ -12,6 +12,7 @@ use crate::driver::{KnownEvent, SqlRow, StatementError, Time, corrupt_data};
 const READ_AFTER: &str = include_str!("../../queries/read_after.sql");
 const READ_PARTITION_AFTER: &str = include_str!("../../queries/read_partition_after.sql");
 const READ_STREAM_AFTER: &str = include_str!("../../queries/read_stream_after.sql");
+const EVENT_AT: &str = include_str!("../../queries/event_at.sql");
 const LAST_READABLE_POSITION: &str = include_str!("../../queries/last_readable_position.sql");
 
 /// Reads a page of all events.
@@ -87,6 +88,17 @@ pub(super) async fn stream_after(
         Ok(events)
     };
     events.await.map_err(StatementError::into_read_error)
+}
+
+/// Looks up the event at a position.
+pub(super) async fn find_event(resources: &StoreResources, position: Position) -> PortResult<Option<EventIdentity>> {
+    let find = async {
+        let mut session = resources.readers.session().await?;
+        let rows = session.query(EVENT_AT, &[&position.as_i64()]).await?;
+        let identity = |row: SqlRow<'_>| Ok(EventIdentity { position, request_id: row.request_id("request_id")? });
+        rows.first().map(SqlRow).map(identity).transpose()
+    };
+    find.await.map_err(StatementError::into_read_error)
 }
 
 /// Reads the position of the last event after a cursor and below the horizon, or the cursor if there is none.

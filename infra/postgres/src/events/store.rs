@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
-    Clock, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    Clock, EventIdentity, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
         AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
         StreamLoad, Turn,
@@ -163,6 +163,10 @@ impl EventStore for PostgresEventStore {
         limit: usize,
     ) -> PortResult<EventPage> {
         read::partition_after(&self.resources, partition, cursor_exclusive, limit).await
+    }
+
+    async fn find_event(&self, position: Position) -> PortResult<Option<EventIdentity>> {
+        read::find_event(&self.resources, position).await
     }
 
     async fn read_stream_after(

@@ -48,7 +48,7 @@ async fn a_keyspace_of_another_installation_is_refused() {
         assert!(error.contains(part), "{error}");
     }
     assert!(error.contains(&installation().history.id().to_string()), "{error}");
-    assert!(rebase(&config, &other).await.unwrap_err().to_string().contains("another installation"));
+    assert!(rebase(&config, &other, Position::START).await.unwrap_err().to_string().contains("another installation"));
     let stored = ScyllaViewStore::open_with_stored_installation(config.clone()).await.unwrap();
     assert_eq!(stored.installation(), installation(), "nothing is changed");
     remove(&config).await;
@@ -65,7 +65,7 @@ async fn views_that_have_lost_events_are_refused_until_a_rebase_makes_them_anew(
     let restored = restored(9);
     let error = open_error(&config, &restored).await;
     assert!(error.contains("up to position 10") && error.contains("run `diptych rebase`"), "{error}");
-    assert_eq!(rebase(&config, &restored).await.unwrap(), RebaseReport::Emptied { newest: at(10) });
+    assert_eq!(rebase(&config, &restored, Position::START).await.unwrap(), RebaseReport::Emptied { newest: at(10) });
     let store = ScyllaViewStore::open(config.clone(), &restored).await.unwrap();
     assert_eq!(store.read(view("things"), &[RowKey::single("key")]).await.unwrap(), [None]);
     assert_eq!(store.newest_position().await.unwrap(), Position::START);
@@ -78,7 +78,7 @@ async fn views_without_lost_events_follow_the_restored_database() {
     migrate(&config, installation()).await.unwrap();
     project(&ScyllaViewStore::open(config.clone(), installation()).await.unwrap()).await;
     let restored = restored(10);
-    assert_eq!(rebase(&config, &restored).await.unwrap(), RebaseReport::Kept);
+    assert_eq!(rebase(&config, &restored, Position::START).await.unwrap(), RebaseReport::Kept);
     let store = ScyllaViewStore::open_with_stored_installation(config.clone()).await.unwrap();
     assert_eq!(store.installation(), &restored);
     assert!(store.read(view("things"), &[RowKey::single("key")]).await.unwrap()[0].is_some());

@@ -56,9 +56,10 @@ pub(super) async fn rebase_servers(config: &Config) -> anyhow::Result<Report> {
     // Before anything is changed: fails if the keyspace is of another installation.
     let newest_in_views = diptych_scylla::check_rebase(&config.scylla.adapter(), &before).await;
     let newest_in_views = newest_in_views.map_err(|error| Server::Scylla.failure(config, &error))?;
-    let rebased = diptych_postgres::rebase(&postgres, newest_on_log.max(newest_in_views)).await;
+    let newest_known = newest_on_log.max(newest_in_views);
+    let rebased = diptych_postgres::rebase(&postgres, newest_known).await;
     let rebased = rebased.map_err(|error| Server::Postgres.failure(config, &error))?;
-    let views = diptych_scylla::rebase(&config.scylla.adapter(), &rebased.installation).await;
+    let views = diptych_scylla::rebase(&config.scylla.adapter(), &rebased.installation, newest_known).await;
     let views = views.map_err(|error| Server::Scylla.failure(config, &error))?;
     Ok(Report {
         last_position: rebased.last_position.as_i64(),

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{PortError, PortResult};
 use crate::vocabulary::{
-    EventMetadata, Fingerprint, NewEvent, Partition, Partitions, Position, Receipt, RecordedEvent, RequestId, StreamId,
-    Timestamp, Version,
+    EventIdentity, EventMetadata, Fingerprint, NewEvent, Partition, Partitions, Position, Receipt, RecordedEvent,
+    RequestId, StreamId, Timestamp, Version,
 };
 
 /// One command's part of an append.
@@ -332,6 +332,9 @@ pub trait EventStore: Send + Sync + 'static {
         cursor_exclusive: Position,
         limit: usize,
     ) -> impl Future<Output = PortResult<EventPage>> + Send;
+
+    /// Looks up the event at a position, whether or not readers get it yet. `None` if there is none.
+    fn find_event(&self, position: Position) -> impl Future<Output = PortResult<Option<EventIdentity>>> + Send;
 
     /// Reads up to `limit` events of a stream after a version, in order.
     fn read_stream_after(

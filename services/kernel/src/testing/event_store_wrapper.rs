@@ -7,7 +7,9 @@ use crate::{
         AppendOutcome, AppendUnit, EventPage, EventStore, Loaded, PortResult, RefusalOutcome, RefusalUnit, Snapshot,
         StreamLoad, Turn,
     },
-    vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
+    vocabulary::{
+        EventIdentity, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    },
 };
 
 /// Wraps an event store. Every method passes the call on, unless the wrapper overrides it. A wrapper is an
@@ -72,6 +74,11 @@ pub trait EventStoreWrapper: Send + Sync + 'static {
         self.inner().read_partition_after(partition, cursor_exclusive, limit)
     }
 
+    /// As [`EventStore::find_event`].
+    fn find_event(&self, position: Position) -> impl Future<Output = PortResult<Option<EventIdentity>>> + Send {
+        self.inner().find_event(position)
+    }
+
     /// As [`EventStore::read_stream_after`].
     fn read_stream_after(
         &self,
@@ -133,6 +140,10 @@ impl<W: EventStoreWrapper> EventStore for W {
         limit: usize,
     ) -> PortResult<EventPage> {
         EventStoreWrapper::read_partition_after(self, partition, cursor_exclusive, limit).await
+    }
+
+    async fn find_event(&self, position: Position) -> PortResult<Option<EventIdentity>> {
+        EventStoreWrapper::find_event(self, position).await
     }
 
     async fn read_stream_after(

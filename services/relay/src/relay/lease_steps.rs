@@ -6,7 +6,7 @@ use diptych_kernel::{
 };
 use tokio::time::Instant;
 
-use super::{Relay, Resumption, State, StepResult, retry_in};
+use super::{LEAD_WITHOUT_LOG_MAX, Relay, Resumption, State, StepResult, retry_in};
 use crate::{
     error::RelayError,
     leadership::Leadership,
@@ -50,11 +50,15 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     }
 
     /// Compares the log with the cursor and determines where to continue.
-    pub(super) async fn resume(&self, resumption: Resumption) -> StepResult {
+    pub(super) async fn resume(&mut self, resumption: Resumption) -> StepResult {
         let ends = match self.log.ends().await {
             Ok(ends) => ends,
             Err(error) => {
                 self.report_age_of_first_unpublished(&resumption.cursor).await;
+                let failing_since = *self.log_failing_since.get_or_insert_with(Instant::now);
+                if failing_since.elapsed() >= LEAD_WITHOUT_LOG_MAX {
+                    return Ok(self.leave_to_others(resumption, error).await);
+                }
                 return resume_later(resumption, error);
             }
         };
@@ -74,6 +78,27 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             tracing::warn!(?partitions, from_exclusive, "the log lost acknowledged records; publishing them again");
         }
         Ok(State::Reading(Leadership::new(fence, cursor, start, &self.config)))
+    }
+
+    /// Releases the lease, as this relay does not reach the log, and waits so that another one can take it.
+    async fn leave_to_others(&mut self, resumption: Resumption, error: PortError) -> State {
+        let failing_s = LEAD_WITHOUT_LOG_MAX.as_secs();
+        tracing::warn!(%error, failing_s, "this relay does not reach the log, leaving the lease to another one");
+        self.lease_renewal.lease_ended();
+        self.metrics.lease_held.set(0.0);
+        let Resumption { fence, cursor, published } = resumption;
+        // What this leader has published must not be forgotten: the log may lose it.
+        if let Some(cursor) = published.map(|published| published.cursor_after(&cursor))
+            && let Err(error) = self.store.move_cursor(fence, &cursor, self.config.lease_duration).await
+        {
+            tracing::warn!(%error, "failed to store the cursor; the next leader reads the log instead");
+        }
+        if let Err(error) = self.store.release_lease(fence).await {
+            tracing::warn!(%error, "failed to release the lease; it expires by itself");
+        }
+        self.log_failing_since = None;
+        self.sleep(2 * self.config.lease_duration).await;
+        State::Standby
     }
 
     /// Suspends all appends, as the log has an event that the write database lost: commands that were accepted now

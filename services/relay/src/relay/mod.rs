@@ -10,6 +10,7 @@ use diptych_kernel::{
     ports::{EventLog, EventStore, Fence, PortError, RelayCursor, RelayState, Remedy},
 };
 use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
+use tokio::time::Instant;
 
 use crate::{
     batch::RelayBatch,
@@ -26,6 +27,10 @@ use crate::{
 /// loop.
 const EMPTY_READ_DELAY_MIN: Duration = Duration::from_millis(1);
 const EMPTY_READ_DELAY_MAX: Duration = Duration::from_millis(20);
+
+/// Longest time that a relay leads without reaching the log. Then another one may: the fault can be in this process or
+/// its network.
+const LEAD_WITHOUT_LOG_MAX: Duration = Duration::from_secs(30);
 
 /// Runs a relay until shutdown: leads while it holds the lease, stands by while another relay leads.
 ///
@@ -137,6 +142,8 @@ struct Relay<S, L> {
     publish_backoff: Backoff,
     retry_log: LogLimiter,
     empty_read_backoff: Backoff,
+    /// Time of the first failure of the log since it last took records.
+    log_failing_since: Option<Instant>,
     /// Number of reads in a row that returned no event and made no watermark due.
     empty_reads: u32,
 }
@@ -148,6 +155,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             publish_backoff: Backoff::new(config.retry_delay_min, config.retry_delay_max),
             retry_log: LogLimiter::default(),
             empty_read_backoff: Backoff::new(EMPTY_READ_DELAY_MIN, EMPTY_READ_DELAY_MAX),
+            log_failing_since: None,
             empty_reads: 0,
             metrics: RelayMetrics::new(partitions),
             owner: LeaseOwner::new(&config.instance),

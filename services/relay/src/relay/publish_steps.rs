@@ -1,6 +1,8 @@
 //! Steps of a leader: reading events, publishing batches, moving the cursor, and waiting for events.
 
-use diptych_kernel::ports::{CursorOutcome, Effect, EventLog, EventPage, EventStore, PortResult, RelayState};
+use diptych_kernel::ports::{
+    CursorOutcome, Effect, EventLog, EventPage, EventStore, PortError, PortResult, RelayState,
+};
 use tokio::time::Instant;
 
 use super::{Relay, Resumption, State, StepResult, retry_in};
@@ -8,18 +10,14 @@ use crate::{batch::RelayBatch, leadership::Leadership};
 
 impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     /// Reads the next events.
-    pub(super) async fn read(&mut self, mut leadership: Leadership) -> StepResult {
+    pub(super) async fn read(&mut self, leadership: Leadership) -> StepResult {
         match self.read_page(&leadership).await {
             Ok(page) => {
+                let mut leadership = leadership;
                 let batch = leadership.make_batch(page, self.config.read_events_max);
                 Ok(self.after_reading(leadership, batch))
             }
-            Err(error) => {
-                leadership.reads_unconfirmed = true;
-                let due = leadership.cursor_is_due();
-                let state = if due { State::MovingCursor(leadership, None) } else { State::Reading(leadership) };
-                retry_in(state, error)
-            }
+            Err(error) => compare_again_after(leadership, error),
         }
     }
 
@@ -51,6 +49,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
             self.append(&batch).await
         };
         if let Err(error) = appended {
+            self.log_failing_since.get_or_insert_with(Instant::now);
             self.metrics.report_ages(&batch.oldest);
             if error.effect() == Effect::Unknown {
                 batch.mark_failed("outcome_unknown");
@@ -63,6 +62,7 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 error,
             );
         }
+        self.log_failing_since = None;
         leadership.batch_acknowledged(&batch, &self.config);
         self.count_published(&batch);
         Ok(self.after_publishing(leadership, batch.has_more))
@@ -105,7 +105,12 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 }
                 Ok(State::Standby)
             }
-            Err(error) => retry_in(State::MovingCursor(leadership, batch), error),
+            Err(error) => {
+                if let Some(batch) = batch {
+                    batch.mark_failed("cursor_not_stored");
+                }
+                compare_again_after(leadership, error)
+            }
         }
     }
 
@@ -125,4 +130,11 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         }
         State::Reading(leadership)
     }
+}
+
+/// Compares the log with the write database again after an error of the write database. Another server may answer next,
+/// which lacks events that were read from this one, and perhaps published. What was read is read again.
+fn compare_again_after(leadership: Leadership, error: PortError) -> StepResult {
+    let Leadership { fence, stored: cursor, published, .. } = leadership;
+    retry_in(State::Resuming(Resumption { fence, cursor, published: Some(published) }), error)
 }

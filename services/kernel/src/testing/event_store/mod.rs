@@ -39,6 +39,7 @@ pub async fn suite<P: TestEnv<Handle: EventStore>>(env: &P, seed: u64) {
     reads::reading_continues_after_the_cursor(run).await;
     reads::a_partition_is_read_like_the_whole_store(run).await;
     reads::a_stream_is_read_in_order(run).await;
+    reads::an_event_is_found_by_its_position(run).await;
     reads::streams_are_loaded_after_the_known_version(run).await;
     reads::an_append_ends_the_wait(run).await;
     snapshots::a_snapshot_shortens_the_load(run).await;

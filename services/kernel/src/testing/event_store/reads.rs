@@ -90,6 +90,20 @@ pub(super) async fn a_stream_is_read_in_order<P: TestEnv<Handle: EventStore>>(ru
     assert!(read.is_empty());
 }
 
+pub(super) async fn an_event_is_found_by_its_position<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>) {
+    let store = run.env.handle().await;
+    let stream_id = stream("found");
+    run.store(&store, &[run.unit(events(&stream_id, 1..=3))]).await;
+    let all = run.load_events(&store, &stream_id).await;
+    let find = async |position| run.retry("find_event", async || store.find_event(position).await).await;
+    for event in &all {
+        assert_eq!(find(event.position).await, Some(event.identity()));
+    }
+    let before = Position::new(all[0].position.transaction_id() - 1, 0xf_ffff).unwrap();
+    assert_eq!(find(before).await, None, "there is no event at {before}");
+    assert_eq!(find(Position::new(1 << 40, 0).unwrap()).await, None);
+}
+
 pub(super) async fn streams_are_loaded_after_the_known_version<P: TestEnv<Handle: EventStore>>(run: &SuiteRun<'_, P>) {
     let store = run.env.handle().await;
     let (stream_a, stream_b, nowhere) = (stream("load-a"), stream("load-b"), stream("load-nowhere"));

@@ -10,7 +10,9 @@ use crate::{
         AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
         RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad, Turn,
     },
-    vocabulary::{Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version},
+    vocabulary::{
+        EventIdentity, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
+    },
 };
 
 /// Wraps an event store, and its relay state if it has one, and injects faults.
@@ -99,6 +101,10 @@ impl<S: EventStore> EventStore for FaultyEventStore<S> {
     ) -> PortResult<EventPage> {
         let call = self.store.read_partition_after(partition, cursor_exclusive, limit);
         self.faults.intercept("read_partition_after", call).await
+    }
+
+    async fn find_event(&self, position: Position) -> PortResult<Option<EventIdentity>> {
+        self.faults.intercept("find_event", self.store.find_event(position)).await
     }
 
     async fn read_stream_after(

@@ -16,8 +16,8 @@ use crate::{
         theatre, with_seed, yield_now,
     },
     vocabulary::{
-        Clock, EventMetadata, Fingerprint, Partition, Partitions, Position, Receipt, ReceiptStreams, RecordedEvent,
-        RequestId, StreamId, StreamReceipt, Timestamp, Version,
+        Clock, EventIdentity, EventMetadata, Fingerprint, Partition, Partitions, Position, Receipt, ReceiptStreams,
+        RecordedEvent, RequestId, StreamId, StreamReceipt, Timestamp, Version,
     },
 };
 
@@ -61,6 +61,8 @@ enum Mutation {
     StoresLargeEvents,
     /// Reading a partition returns events of all partitions.
     MixesPartitions,
+    /// Finds the next event where there is none at a position.
+    FindsNearestEvent,
     /// Stores events although appends are suspended.
     IgnoresSuspension,
     /// A later reason of a suspension replaces the first one.
@@ -320,6 +322,15 @@ impl EventStore for MutantEventStore {
         Ok(self.state.lock().tail(keep, cursor_exclusive, limit, self.clock.now()))
     }
 
+    async fn find_event(&self, position: Position) -> PortResult<Option<EventIdentity>> {
+        let state = self.state.lock();
+        let found = state.events.iter().find(|event| match self.mutation {
+            Mutation::FindsNearestEvent => event.position >= position,
+            _ => event.position == position,
+        });
+        Ok(found.map(RecordedEvent::identity))
+    }
+
     async fn read_stream_after(
         &self,
         stream_id: &StreamId,
@@ -415,6 +426,7 @@ fn every_event_store_mutant_is_caught() {
         Mutation::KeepsRefusals,
         Mutation::StoresLargeEvents,
         Mutation::MixesPartitions,
+        Mutation::FindsNearestEvent,
         Mutation::IgnoresSuspension,
         Mutation::ReplacesSuspensionReason,
     ];
