@@ -56,14 +56,12 @@ impl RelayState for PostgresEventStore {
             let row = SqlRow::first(&rows)?;
             if !row.get::<bool>("has_read_event")? {
                 self.known_history().forget_unconfirmed();
-                let message = "the write database lacks an event that was read from it: another server answers now";
-                return Err(PortError::not_done(message).into());
+                return Ok(CursorOutcome::EventsLost);
             }
             self.known_history().record_all(confirmed);
-            row.get::<bool>("is_moved")
+            Ok(if row.get("is_moved")? { CursorOutcome::Moved } else { CursorOutcome::Fenced })
         };
-        let is_moved = moved.await.map_err(StatementError::into_write_error)?;
-        Ok(if is_moved { CursorOutcome::Moved } else { CursorOutcome::Fenced })
+        moved.await.map_err(StatementError::into_write_error)
     }
 
     async fn release_lease(&self, fence: Fence) -> PortResult<()> {

@@ -70,6 +70,8 @@ impl<S: RelayState> LeaseRenewal<S> {
         let extended_at = match self.store.move_cursor(lease.fence, &lease.cursor, self.duration).await {
             Ok(CursorOutcome::Moved) => Some(began_at),
             Ok(CursorOutcome::Fenced) => None,
+            // The leader learns it from its next move of the cursor.
+            Ok(CursorOutcome::EventsLost) => return pause(self.retry_delay).await,
             Err(error) => {
                 if log.allow().is_some() {
                     tracing::warn!(%error, "failed to extend the lease; it is retried until another relay leads");

@@ -77,7 +77,7 @@ impl KnownHistory {
         self.state.lock().unconfirmed
     }
 
-    /// Forgets what was only read: it was read on a connection to another server, perhaps.
+    /// Forgets what was only read: another server, which has lost it, answers now.
     pub(crate) fn forget_unconfirmed(&self) {
         self.state.lock().unconfirmed = None;
     }

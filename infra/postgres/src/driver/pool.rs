@@ -141,7 +141,6 @@ impl Session {
 
     /// Checks that the server has the history and the newest event that this process knows.
     pub(crate) async fn check_history(&mut self, known: &KnownHistory) -> Result<(), StatementError> {
-        known.forget_unconfirmed();
         let newest = known.newest();
         let asked_for = newest.map_or(Position::START, |event| event.position);
         let rows = self.query(HISTORY_CHECK, &[&asked_for.as_i64()]).await?;

@@ -56,6 +56,9 @@ pub enum CursorOutcome {
     Moved,
     /// The caller is no longer the leader; nothing changed, and it must stop.
     Fenced,
+    /// The database lacks an event that was read through this handle: another server answers now, on which events were
+    /// lost. Nothing changed; the caller compares the log with the database again.
+    EventsLost,
 }
 
 /// The relay's lease and cursor, stored in the write database.

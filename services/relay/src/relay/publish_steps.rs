@@ -1,8 +1,6 @@
 //! Steps of a leader: reading events, publishing batches, moving the cursor, and waiting for events.
 
-use diptych_kernel::ports::{
-    CursorOutcome, Effect, EventLog, EventPage, EventStore, PortError, PortResult, RelayState,
-};
+use diptych_kernel::ports::{CursorOutcome, Effect, EventLog, EventPage, EventStore, PortResult, RelayState};
 use tokio::time::Instant;
 
 use super::{Relay, Resumption, State, StepResult, retry_in};
@@ -10,14 +8,18 @@ use crate::{batch::RelayBatch, leadership::Leadership};
 
 impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
     /// Reads the next events.
-    pub(super) async fn read(&mut self, leadership: Leadership) -> StepResult {
+    pub(super) async fn read(&mut self, mut leadership: Leadership) -> StepResult {
         match self.read_page(&leadership).await {
             Ok(page) => {
-                let mut leadership = leadership;
                 let batch = leadership.make_batch(page, self.config.read_events_max);
                 Ok(self.after_reading(leadership, batch))
             }
-            Err(error) => compare_again_after(leadership, error),
+            Err(error) => {
+                leadership.reads_unconfirmed = true;
+                let due = leadership.cursor_is_due();
+                let state = if due { State::MovingCursor(leadership, None) } else { State::Reading(leadership) };
+                retry_in(state, error)
+            }
         }
     }
 
@@ -105,12 +107,18 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
                 }
                 Ok(State::Standby)
             }
-            Err(error) => {
+            Ok(CursorOutcome::EventsLost) => {
+                tracing::warn!(
+                    "the write database lacks an event that was read from it; comparing the log with it again"
+                );
                 if let Some(batch) = batch {
-                    batch.mark_failed("cursor_not_stored");
+                    batch.mark_failed("events_lost");
                 }
-                compare_again_after(leadership, error)
+                // What was read is read again.
+                let Leadership { fence, stored: cursor, published, .. } = leadership;
+                Ok(State::Resuming(Resumption { fence, cursor, published: Some(published) }))
             }
+            Err(error) => retry_in(State::MovingCursor(leadership, batch), error),
         }
     }
 
@@ -130,11 +138,4 @@ impl<S: EventStore + RelayState, L: EventLog> Relay<S, L> {
         }
         State::Reading(leadership)
     }
-}
-
-/// Compares the log with the write database again after an error of the write database. Another server may answer next,
-/// which lacks events that were read from this one, and perhaps published. What was read is read again.
-fn compare_again_after(leadership: Leadership, error: PortError) -> StepResult {
-    let Leadership { fence, stored: cursor, published, .. } = leadership;
-    retry_in(State::Resuming(Resumption { fence, cursor, published: Some(published) }), error)
 }

@@ -90,6 +90,7 @@ async fn move_cursor<P: TestEnv<Handle: RelayState>>(
     let cursor =
         if run.random_bool(0.8) { cursor_at(partitions, model.next_number) } else { RelayCursor::start(partitions) };
     match run.move_to(state, fence, &cursor).await {
+        CursorOutcome::EventsLost => panic!("no event was read"),
         CursorOutcome::Fenced => {
             assert!(!is_newest || model.leader.is_none() || model.left.is_zero(), "the leader is fenced");
         }
