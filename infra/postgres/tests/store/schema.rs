@@ -105,6 +105,23 @@ fn an_append_that_ends_during_an_upgrade_counts_for_the_version_of_its_stream() 
     });
 }
 
+/// Appends wait behind a migration that waits, so it gives up early.
+#[test]
+fn an_upgrade_that_waits_too_long_for_a_lock_can_be_tried_again() {
+    with_empty_database(|database| async move {
+        let first = Migration::unapplied("V1__events", include_str!("../../migrations/V1__events.sql")).unwrap();
+        let mut client = database.connect().await;
+        Runner::new(&[first]).run_async(&mut client).await.unwrap();
+        client.batch_execute("BEGIN; LOCK TABLE events IN ACCESS SHARE MODE").await.unwrap();
+        let error = migrate(&database.config(), partitions()).await.unwrap_err();
+        assert_ne!(error.remedy(), Remedy::Operator, "{error}");
+        assert_eq!(error.effect(), Effect::None);
+        assert!(error.to_string().contains("waited too long"), "{error}");
+        client.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(migrate(&database.config(), partitions()).await.unwrap().version, NEWEST_VERSION);
+    });
+}
+
 #[test]
 fn a_newer_schema_is_refused() {
     with_database(|database| async move {
