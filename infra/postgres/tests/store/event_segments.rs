@@ -254,6 +254,20 @@ fn segments_are_made_ahead_and_only_read_ones_are_opened() {
     });
 }
 
+#[test]
+fn request_ids_are_forgotten_also_if_segments_cannot_be_made() {
+    with_database(|database| async move {
+        let config = PostgresConfig { request_partition_interval: Duration::ZERO, ..database.config() };
+        let handle = PostgresEventStore::open(config).await.unwrap();
+        append_one(&handle, &unit("old", 1)).await;
+        rotate(&handle).await;
+        database.advance(Duration::from_secs(60)).await;
+        let cutoff = append_one(&handle, &unit("old", 2)).await.committed_at;
+        database.execute("ALTER TABLE event_segments RENAME TO hidden").await;
+        assert_eq!(handle.forget_requests(cutoff, 100).await.unwrap(), 1);
+    });
+}
+
 /// A program that was started before the migration does not update the table of streams.
 #[test]
 fn events_from_a_session_of_an_older_program_are_refused() {
