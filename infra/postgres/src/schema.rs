@@ -59,10 +59,7 @@ pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortRes
     let read_error = |error| StatementError::Failed(error).into_read_error();
     // Held until the connection is closed.
     connection.client.batch_execute(LOCK).await.map_err(read_error)?;
-    let report = runner()?
-        .run_async(&mut connection.client)
-        .await
-        .map_err(migration_error)?;
+    let report = runner()?.run_async(&mut connection.client).await.map_err(migration_error)?;
     let configured = partitions.count();
     let column = i16::try_from(configured).unwrap_or(i16::MAX);
     let row = connection.client.query_one(CREATE_INSTALLATION, &[&column]).await.map_err(read_error)?;
