@@ -19,6 +19,12 @@
 -- the fence is the row of the stream in the table streams: an append moves it from the version that it builds on, or
 -- fails; see queries/append.sql. In a segment it is a unique index too.
 
+-- Until this transaction ends no append runs, also none that began before: what is read below, by a statement with a
+-- snapshot of its own, is all that is stored, so the versions in streams are those of events. Readers wait too: an append
+-- that waits for this lock holds the weaker lock of its own reads, so a lock that lets readers in could not be raised
+-- for the ALTER TABLE below without a deadlock.
+LOCK TABLE events IN ACCESS EXCLUSIVE MODE;
+
 CREATE TABLE streams (
     stream_id      text COLLATE "C" PRIMARY KEY,
     version        bigint           NOT NULL CHECK (version > version_before),
@@ -102,28 +108,51 @@ BEGIN
 END
 $$;
 
--- Begins the next segment if the newest one has at least size_min bytes, without its indexes, and another one was made
--- ahead. Returns whether it did.
---
--- The lock waits until no append runs, and blocks appends until this transaction ends. An append that does not end,
--- because a standby is down, must not block the others behind this lock: hence the short lock timeout.
-CREATE FUNCTION begin_event_segment(size_min bigint) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+-- The position at which the next segment begins; NULL if the newest one has less than size_min bytes, or is the last
+-- one that was made. VOLATILE, so that it takes a snapshot of its own.
+CREATE FUNCTION next_segment_begin(size_min bigint) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     next_position bigint;
     newest        integer;
-    next_begin    bigint;
 BEGIN
     SELECT (position_base + pg_snapshot_xmax(pg_current_snapshot())::text::bigint) << 20
-    INTO STRICT next_position FROM installation FOR UPDATE;
+    INTO STRICT next_position FROM installation;
     SELECT segment_number INTO newest FROM event_segments
     WHERE next_position >= begins_at AND next_position < ends_before;
-    SELECT begins_at INTO next_begin FROM event_segments WHERE begins_at > next_position ORDER BY begins_at LIMIT 1;
-    IF newest IS NULL OR next_begin IS NULL OR pg_relation_size(format('events_%s', newest)) < size_min THEN
+    IF newest IS NULL OR pg_relation_size(format('events_%s', newest)) < size_min THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT begins_at FROM event_segments WHERE begins_at > next_position ORDER BY begins_at LIMIT 1);
+END
+$$;
+
+-- Begins the next segment if the newest one has at least size_min bytes, without its indexes, and another one was made
+-- ahead. Returns whether it did.
+--
+-- The locks wait until neither an append nor a refusal runs, and block them until this transaction ends. One that does
+-- not end, because a standby is down, must not block the others behind these locks: hence the short lock timeout. They
+-- are taken in the order in which an append takes them.
+--
+-- Each statement has a snapshot of its own, and what is computed must come from one taken after the lock: a row that is
+-- read again after a wait is combined with the old snapshot of its statement. So a statement that waits computes
+-- nothing.
+CREATE FUNCTION begin_event_segment(size_min bigint) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+DECLARE
+    next_begin bigint;
+BEGIN
+    -- One caller at a time.
+    PERFORM FROM installation FOR UPDATE;
+    IF next_segment_begin(size_min) IS NULL THEN
         RETURN false;
     END IF;
-    LOCK TABLE ONLY events IN SHARE MODE;
+    LOCK TABLE ONLY requests, ONLY events IN SHARE MODE;
+    next_begin := next_segment_begin(size_min);
+    IF next_begin IS NULL THEN
+        RETURN false;
+    END IF;
     -- Every later append gets a transaction id from xmax on.
-    UPDATE installation SET position_base = (next_begin >> 20) - pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+    UPDATE installation SET position_base
+        = greatest(position_base, (next_begin >> 20) - pg_snapshot_xmax(pg_current_snapshot())::text::bigint);
     RETURN true;
 END
 $$;

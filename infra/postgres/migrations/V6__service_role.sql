@@ -79,10 +79,14 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM add_request_partition(old_partition + 1, server_time);
-    LOCK TABLE requests IN SHARE MODE;
+    -- ONLY: appends lock the table before its partitions, and a vacuum of a partition is not waited for.
+    LOCK TABLE ONLY requests IN SHARE MODE;
     UPDATE installation SET current_request_partition = old_partition + 1;
-    -- Every append to the old partition has ended, so its requests were recorded before now.
-    UPDATE request_partitions SET ended_at = server_time + (clock_timestamp() - statement_timestamp())
+    -- Every append to the old partition has ended, so its requests were recorded before now, or, if the clock of the
+    -- server is behind, at the retention time.
+    UPDATE request_partitions SET ended_at = greatest(
+        server_time + (clock_timestamp() - statement_timestamp()), (SELECT retention_time FROM installation)
+    )
     WHERE partition_number = old_partition;
     RETURN true;
 END

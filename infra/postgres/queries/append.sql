@@ -21,6 +21,8 @@ WITH accepted AS MATERIALIZED (
         position_base,
         pg_current_snapshot()::text AS snapshot,
         statement_timestamp() AS recorded_at,
+        -- Ids age by the retention time, so no id is recorded before it, also while the clock of the server is behind.
+        greatest(statement_timestamp(), retention_time) AS request_recorded_at,
         current_request_partition
     FROM installation
     WHERE suspended_because IS NULL AND NOT EXISTS (
@@ -62,8 +64,8 @@ stored_snapshots AS (
 stored_requests AS (
     INSERT INTO requests (request_id, recorded_at, position, events_count, partition_number, fingerprint)
     SELECT
-        request.id, recorded_at, first_position + request.ordinal, request.events_count, current_request_partition,
-        request.fingerprint
+        request.id, request_recorded_at, first_position + request.ordinal, request.events_count,
+        current_request_partition, request.fingerprint
     FROM accepted CROSS JOIN unnest($11::uuid[], $12::bytea[], $13::integer[], $14::integer[])
         AS request (id, fingerprint, ordinal, events_count)
 ),

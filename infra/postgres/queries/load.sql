@@ -43,8 +43,9 @@ CROSS JOIN LATERAL (
 ) AS events
 UNION ALL
 SELECT
-    2, request.ordinal, coalesce(events.position, requests.position), requests.recorded_at, events.version,
-    requests.request_id, events.partition, events.stream_id, requests.fingerprint, NULL, NULL, requests.refusal
+    2, request.ordinal, coalesce(events.position, requests.position),
+    coalesce(events.recorded_at, requests.recorded_at), events.version, requests.request_id, events.partition,
+    events.stream_id, requests.fingerprint, NULL, NULL, requests.refusal
 FROM installation
 CROSS JOIN unnest($4::uuid[]) WITH ORDINALITY AS request (id, ordinal)
 CROSS JOIN LATERAL (

@@ -14,8 +14,9 @@ WITH changed AS MATERIALIZED (
 claim AS MATERIALIZED (
     SELECT
         (position_base + pg_current_xact_id()::text::bigint) << 20 AS first_position, position_base,
-        pg_current_snapshot()::text AS snapshot, statement_timestamp() AS recorded_at, current_request_partition,
-        requests_forgotten_before
+        pg_current_snapshot()::text AS snapshot, current_request_partition, requests_forgotten_before,
+        -- As in append.
+        greatest(statement_timestamp(), retention_time) AS recorded_at
     FROM installation WHERE suspended_because IS NULL
 ),
 stored AS (

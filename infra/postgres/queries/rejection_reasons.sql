@@ -8,8 +8,9 @@ SELECT
 FROM unnest($1::text[]) WITH ORDINALITY AS stream (stream_id, ordinal)
 UNION ALL
 SELECT
-    2, request.ordinal, coalesce(events.position, requests.position), requests.recorded_at, events.version,
-    requests.request_id, events.partition, events.stream_id, requests.fingerprint, requests.refusal
+    2, request.ordinal, coalesce(events.position, requests.position),
+    coalesce(events.recorded_at, requests.recorded_at), events.version, requests.request_id, events.partition,
+    events.stream_id, requests.fingerprint, requests.refusal
 FROM installation
 CROSS JOIN unnest($2::uuid[]) WITH ORDINALITY AS request (id, ordinal)
 CROSS JOIN LATERAL (

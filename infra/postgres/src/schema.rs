@@ -6,7 +6,7 @@ use diptych_kernel::{
     vocabulary::{History, HistoryId, HistorySpan, Installation, ORDINAL_BITS, TokenKey},
 };
 use refinery::{Migration, Runner};
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, error::SqlState};
 
 use crate::{
     config::PostgresConfig,
@@ -52,17 +52,14 @@ pub struct MigrationReport {
 /// of partitions is fixed by the first call, and checked by every later one.
 ///
 /// # Errors
-/// When the database cannot be reached. For an operator: when the database does not exist or does not let its user
-/// create tables, or was created with another number of partitions or migrated by a newer version of this program.
+/// When the database cannot be reached, or a table stays locked by a transaction that is open; a repeat goes on with the
+/// migrations that are left. For an operator: when the database does not exist or does not let its user create tables, or was created with another number of partitions or migrated by a newer version of this program.
 pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortResult<MigrationReport> {
     let mut connection = ConnectionFactory::new(config)?.connect_once(config).await?;
     let read_error = |error| StatementError::Failed(error).into_read_error();
     // Held until the connection is closed.
     connection.client.batch_execute(LOCK).await.map_err(read_error)?;
-    let report = runner()?
-        .run_async(&mut connection.client)
-        .await
-        .map_err(|error| PortError::operator("cannot migrate the schema of the write database").caused_by(error))?;
+    let report = runner()?.run_async(&mut connection.client).await.map_err(migration_error)?;
     let configured = partitions.count();
     let column = i16::try_from(configured).unwrap_or(i16::MAX);
     let row = connection.client.query_one(CREATE_INSTALLATION, &[&column]).await.map_err(read_error)?;
@@ -122,6 +119,22 @@ fn runner() -> PortResult<Runner> {
     let migrations =
         migrations.map_err(|error| PortError::operator("a migration has an invalid name").caused_by(error))?;
     Ok(Runner::new(&migrations))
+}
+
+/// The port's error for a failed migration: one that did not get a lock is rolled back, and can be tried again.
+fn migration_error(error: refinery::Error) -> PortError {
+    let code = match error.kind() {
+        refinery::error::Kind::Connection(_, cause) => cause.downcast_ref().and_then(tokio_postgres::Error::code),
+        _ => None,
+    };
+    match code {
+        Some(&(SqlState::LOCK_NOT_AVAILABLE | SqlState::T_R_DEADLOCK_DETECTED)) => PortError::not_done(
+            "a migration of the write database waited too long for transactions that are open: if this repeats, look \
+             for old ones in pg_stat_activity",
+        ),
+        _ => PortError::operator("cannot migrate the schema of the write database"),
+    }
+    .caused_by(error)
 }
 
 /// Checks that this program can use the database, and sets the history that further connections must have.

@@ -7,7 +7,7 @@ use diptych_kernel::{
     },
 };
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::{append, recent::RecentIndex, requests};
 use crate::database::{TransactionError, row};
@@ -95,22 +95,17 @@ pub(super) fn find(connection: &Connection, request_id: RequestId) -> Result<Opt
     Ok(Some(StoredRequest { request_id, fingerprint, outcome }))
 }
 
-/// Forgets up to `limit` refusals recorded before a time, the oldest first. Returns their number.
+/// Forgets those of the first `limit` refusals that were recorded before a time. Returns their number.
 pub(super) fn forget(
     transaction: &Transaction<'_>,
     recorded_before: Timestamp,
     limit: usize,
 ) -> Result<usize, TransactionError> {
-    // The first refusal that is young enough ends the scan.
-    let mut first_kept = transaction.prepare_cached(
-        "SELECT number FROM (SELECT number, recorded_at FROM refusals ORDER BY number LIMIT ?2)
-         WHERE recorded_at >= ?1 ORDER BY number LIMIT 1",
+    // One that was recorded while the clock was far ahead does not keep those after it.
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM refusals
+         WHERE number IN (SELECT number FROM refusals ORDER BY number LIMIT ?1) AND recorded_at < ?2",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let first_kept: Option<i64> =
-        first_kept.query_row(params![recorded_before.as_micros(), limit], |row| row.get(0)).optional()?;
-    let mut delete = transaction.prepare_cached(
-        "DELETE FROM refusals WHERE number IN (SELECT number FROM refusals ORDER BY number LIMIT ?1) AND number < ?2",
-    )?;
-    Ok(delete.execute(params![limit, first_kept.unwrap_or(i64::MAX)])?)
+    Ok(delete.execute(params![limit, recorded_before.as_micros()])?)
 }

@@ -15,6 +15,8 @@ const DROP_PARTITION: &str = include_str!("../../queries/requests/drop_partition
 const PREPARE_SEGMENTS: &str = include_str!("../../queries/segments/prepare.sql");
 const BEGIN_SEGMENT: &str = include_str!("../../queries/segments/begin.sql");
 
+/// Number of segments that the positions of all events are divided into; see migrations/V4__event_segments.sql.
+const SEGMENTS_MAX: i64 = 8_192;
 /// Maximum number of requests that are counted when they are forgotten.
 const COUNT_MAX: i64 = 100_000;
 
@@ -25,9 +27,17 @@ const COUNT_MAX: i64 = 100_000;
 /// dropped when all of it is below the mark. More than `limit` may be forgotten at once; the next calls return the rest
 /// of their number, up to a maximum.
 pub(super) async fn forget(resources: &StoreResources, recorded_before: Timestamp, limit: usize) -> PortResult<usize> {
+    if let Err(error) = rotate_event_segments(resources).await {
+        let error = error.into_write_error();
+        tracing::warn!(
+            %error,
+            "the segments of the table of events were not rotated: this is tried again with the next forgetting of \
+             request ids, and the newest segment grows until then"
+        );
+    }
     let forgotten = async {
+        // Not the session of the rotation, whose connection may be broken.
         let mut session = resources.writers.session().await?;
-        rotate_event_segments(resources, &mut session).await?;
         let before = resources.retention.advance(&mut session, recorded_before).await?;
         let before = before.unwrap_or_default();
         forget_requests(resources, &mut session, before, limit).await
@@ -60,14 +70,31 @@ async fn forget_requests(
 }
 
 /// Makes segments of the table of events ahead, and begins the next one if the newest is large enough.
-async fn rotate_event_segments(resources: &StoreResources, session: &mut Session) -> Result<(), StatementError> {
+async fn rotate_event_segments(resources: &StoreResources) -> Result<(), StatementError> {
+    let mut session = resources.writers.session().await?;
     let size_min = i64::try_from(resources.event_segment_bytes).unwrap_or(i64::MAX);
-    let prepared = is_done(session.write(PREPARE_SEGMENTS, &[]).await)?;
+    let prepared = session.write(PREPARE_SEGMENTS, &[]).await;
+    if let Some(row) = prepared.as_ref().ok().and_then(|rows| rows.first()) {
+        warn_of_last_segments(SqlRow(row).get("used_count")?);
+    }
+    let prepared = is_done(prepared)?;
     let begun = is_done(session.write(BEGIN_SEGMENT, &[&size_min]).await)?;
     if begun || prepared {
         tracing::info!(begun, prepared, "rotated the segments of the table of events");
     }
     Ok(())
+}
+
+/// Warns when few ranges of positions are left for segments.
+fn warn_of_last_segments(used_count: i64) {
+    if used_count >= SEGMENTS_MAX / 10 * 9 {
+        tracing::warn!(
+            used_count,
+            max = SEGMENTS_MAX,
+            "few segments of the table of events are left, and no event can be stored after the last: plan a move to a \
+             new installation"
+        );
+    }
 }
 
 /// Returns whether the function did something; `false` if another transaction held the lock.

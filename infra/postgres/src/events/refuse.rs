@@ -25,9 +25,6 @@ pub(super) async fn refuse(resources: &StoreResources, refusals: &[RefusalUnit])
     for _ in 0..ATTEMPTS_MAX {
         let mut open: Vec<&RefusalUnit> =
             refusals.iter().filter(|refusal| !outcomes.contains_key(&refusal.request_id)).collect();
-        if open.is_empty() {
-            return Ok(refusals.iter().filter_map(|refusal| outcomes.remove(&refusal.request_id)).collect());
-        }
         open.sort_by_key(|refusal| refusal.request_id);
         let mut session = resources.writers.session().await.map_err(StatementError::into_write_error)?;
         let stored = insert(resources, &mut session, &open).await.map_err(StatementError::into_write_error)?;
@@ -38,6 +35,9 @@ pub(super) async fn refuse(resources: &StoreResources, refusals: &[RefusalUnit])
             // effect.
             let reasons = reasons(resources, &mut session, &open).await.map_err(StatementError::into_write_error)?;
             outcomes.extend(reasons);
+        }
+        if refusals.iter().all(|refusal| outcomes.contains_key(&refusal.request_id)) {
+            return Ok(refusals.iter().filter_map(|refusal| outcomes.remove(&refusal.request_id)).collect());
         }
     }
     Err(PortError::unknown(format!(

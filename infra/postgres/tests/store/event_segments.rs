@@ -109,6 +109,74 @@ fn a_version_is_stored_once_while_segments_rotate() {
     });
 }
 
+/// The second call waits for the first, and reads what the first has written: it does not lower the base of positions.
+#[test]
+fn two_processes_that_begin_a_segment_at_the_same_time_keep_positions_growing() {
+    with_database(|database| async move {
+        let _guard = HORIZON.write().await;
+        let handle = open_with_small_segments(&database).await;
+        append_one(&handle, &unit("before", 1)).await;
+        database.execute("SELECT prepare_event_segments(3)").await;
+        database.execute("ALTER FUNCTION begin_event_segment(bigint) SET lock_timeout = 0").await;
+        let lock = "BEGIN; LOCK TABLE events IN ROW EXCLUSIVE MODE";
+        let [holder, one, other, between] =
+            [database.connect().await, database.connect().await, database.connect().await, database.connect().await];
+        holder.batch_execute(lock).await.unwrap();
+
+        let waiting = async |count: usize| {
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            database.wait_until(&format!("SELECT ({waiting}) = {count}")).await;
+        };
+        let begin = "SELECT begin_event_segment(1)";
+        let first = async { one.batch_execute(begin).await.unwrap() };
+        let second = async {
+            waiting(1).await;
+            other.batch_execute(begin).await.unwrap();
+        };
+        let use_transaction_ids = async || {
+            for _ in 0..500 {
+                database.execute("SELECT pg_current_xact_id()").await;
+            }
+        };
+        // An append between the two, whose transaction id is much larger than that of the first.
+        let append = async {
+            waiting(2).await;
+            between.batch_execute(lock).await.unwrap();
+            use_transaction_ids().await;
+            let append = "SET LOCAL diptych.keeps_streams = on;
+                INSERT INTO streams VALUES ('raced', 1, 0);
+                INSERT INTO events (
+                    position, recorded_at, version, request_id, partition, stream_id, event_type, payload
+                )
+                SELECT (position_base + pg_current_xact_id()::text::bigint) << 20, statement_timestamp(), 1,
+                    gen_random_uuid(), 0, 'raced', 'test.Happened', ''
+                FROM installation;
+                COMMIT";
+            between.batch_execute(append).await.unwrap();
+        };
+        let commit = async {
+            waiting(3).await;
+            use_transaction_ids().await;
+            holder.batch_execute("COMMIT").await.unwrap();
+        };
+        join(join(first, second), join(append, commit)).await;
+        assert_eq!(segments_with_events(&database).await, 2, "a segment was begun");
+
+        database.wait_until_settled().await;
+        let page = handle.read_after(Position::START, 100).await.unwrap();
+        assert_eq!(page.events.len(), 2);
+        for version in 2..=4 {
+            append_one(&handle, &unit("raced", version)).await;
+        }
+        let read = handle.read_stream_after(&stream("raced"), Default::default(), 100).await.unwrap();
+        assert!(read.len() == 4 && read.is_sorted_by_key(|event| event.position));
+        database.wait_until_settled().await;
+        let later = handle.read_after(page.complete_up_to, 100).await.unwrap();
+        assert_eq!(later.events.len(), 3, "an event is behind the cursor of a reader");
+    });
+}
+
 /// No index covers all segments: the row of the stream is enough.
 #[test]
 fn a_concurrent_append_conflicts_by_the_row_of_its_stream_alone() {
@@ -183,6 +251,20 @@ fn segments_are_made_ahead_and_only_read_ones_are_opened() {
             assert!(plan.contains("Subplans Removed: 3"), "{plan}");
             assert!(!plan.contains(" on events_3 ") && !plan.contains("Sort"), "{plan}");
         }
+    });
+}
+
+#[test]
+fn request_ids_are_forgotten_also_if_segments_cannot_be_made() {
+    with_database(|database| async move {
+        let config = PostgresConfig { request_partition_interval: Duration::ZERO, ..database.config() };
+        let handle = PostgresEventStore::open(config).await.unwrap();
+        append_one(&handle, &unit("old", 1)).await;
+        rotate(&handle).await;
+        database.advance(Duration::from_secs(60)).await;
+        let cutoff = append_one(&handle, &unit("old", 2)).await.committed_at;
+        database.execute("ALTER TABLE event_segments RENAME TO hidden").await;
+        assert_eq!(handle.forget_requests(cutoff, 100).await.unwrap(), 1);
     });
 }
 

@@ -181,3 +181,14 @@ fn a_new_partition_does_not_wait_long_for_its_lock() {
         assert_eq!(partition_numbers(&database).await, [1, 2]);
     });
 }
+
+#[test]
+fn a_new_partition_does_not_wait_for_a_vacuum_of_an_old_one() {
+    with_database(|database| async move {
+        let handle = open_with_short_partitions(&database).await;
+        let vacuum = database.connect().await;
+        vacuum.batch_execute("BEGIN; LOCK TABLE requests_1 IN SHARE UPDATE EXCLUSIVE MODE").await.unwrap();
+        assert_eq!(handle.forget_requests(Timestamp::from_micros(0), LIMIT).await.unwrap(), 0);
+        assert_eq!(partition_numbers(&database).await, [1, 2]);
+    });
+}

@@ -2,12 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use diptych_kernel::{Clock, Timestamp, ports::EventStore, testing::ManualClock};
-use diptych_postgres::PostgresEventStore;
+use diptych_kernel::{
+    Clock, Timestamp, Version,
+    ports::{AppendUnit, EventStore, RefusalOutcome, RefusalUnit},
+    testing::ManualClock,
+};
+use diptych_postgres::{PostgresConfig, PostgresEventStore};
 
 use crate::support::{
     Database,
-    appends::{append_one, find_request, unit},
+    appends::{append_one, find_request, stream, unit},
     with_database,
 };
 
@@ -107,6 +111,43 @@ fn request_ids_are_forgotten_after_the_time_that_really_passed() {
         assert_eq!(find_request(&handles[0], &units[0]).await, None);
         assert!(find_request(&handles[0], &units[1]).await.is_some());
     });
+}
+
+#[test]
+fn a_request_id_stored_while_the_clock_of_the_server_was_behind_is_kept_as_long_as_others() {
+    with_database(|database| async move {
+        let clock = clock_of(&database).await;
+        let config = PostgresConfig { request_partition_interval: Duration::ZERO, ..database.config() };
+        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
+        let events = PostgresEventStore::open_with_clock(config, shared).await.unwrap();
+        append_one(&events, &unit("kept", 1)).await;
+        assert_eq!(forget(&events, &clock).await, 0);
+
+        database.execute("UPDATE test.clock SET ahead = - interval '40 days'").await;
+        let (kept, refused) = (unit("kept", 2), refusal("kept", 2));
+        let receipt = append_one(&events, &kept).await;
+        assert_eq!(events.refuse(std::slice::from_ref(&refused)).await.unwrap(), [RefusalOutcome::Stored]);
+        assert_eq!(forget(&events, &clock).await, 0);
+        database.execute("UPDATE test.clock SET ahead = interval '0'").await;
+        append_one(&events, &unit("kept", 3)).await;
+        for _ in 0..3 {
+            assert_eq!(forget(&events, &clock).await, 0);
+        }
+        assert_eq!(find_request(&events, &kept).await.unwrap().receipt(), Some(&receipt));
+        assert_eq!(events.load(&[], 1, &[refused.request_id]).await.unwrap().requests.len(), 1);
+
+        database.advance(31 * DAY).await;
+        clock.advance(31 * DAY);
+        append_one(&events, &unit("kept", 4)).await;
+        assert_eq!(forget(&events, &clock).await, 4, "all ids of the time before");
+        assert_eq!(find_request(&events, &kept).await, None);
+    });
+}
+
+fn refusal(stream_id: &str, version: u32) -> RefusalUnit {
+    let AppendUnit { request_id, fingerprint, .. } = unit(stream_id, version);
+    let streams = vec![(stream(stream_id), Version::new(version))];
+    RefusalUnit { request_id, fingerprint, streams, refusal: b"refused".as_slice().into() }
 }
 
 /// A clock that is wrong when the retention time is first stored cannot be told from a right one.

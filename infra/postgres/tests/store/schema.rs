@@ -7,7 +7,7 @@ use diptych_kernel::{
     ports::{Effect, EventStore, PortError, Remedy},
 };
 use diptych_postgres::{PostgresEventStore, migrate};
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use refinery::{Migration, Runner};
 
 use crate::support::{
@@ -68,6 +68,57 @@ fn an_older_schema_is_refused_until_it_is_upgraded() {
         assert_eq!(conflicts[0].actual.number(), 1);
         append_one(&handle, &unit("old", 2)).await;
         assert_eq!(stream_versions(&handle, "old").await, [1, 2], "existing events are kept");
+    });
+}
+
+/// An append of a program of an earlier version ends while the migration waits for it.
+#[test]
+fn an_append_that_ends_during_an_upgrade_counts_for_the_version_of_its_stream() {
+    with_empty_database(|database| async move {
+        let mut client = database.connect().await;
+        let before: Vec<Migration> = [
+            ("V1__events", include_str!("../../migrations/V1__events.sql")),
+            ("V2__relay", include_str!("../../migrations/V2__relay.sql")),
+            ("V3__histories", include_str!("../../migrations/V3__histories.sql")),
+        ]
+        .map(|(name, sql)| Migration::unapplied(name, sql).unwrap())
+        .into();
+        Runner::new(&before).run_async(&mut client).await.unwrap();
+        database.execute(&format!("INSERT INTO installation (partitions) VALUES ({PARTITIONS})")).await;
+        let append = "BEGIN; INSERT INTO events (
+                position, recorded_at, version, request_id, partition, stream_id, event_type, payload
+            ) VALUES (1, now(), 1, gen_random_uuid(), 0, 'running', 'test.Happened', '')";
+        client.batch_execute(append).await.unwrap();
+        let commit = async {
+            let waits = "SELECT count(*) > 0 FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event = 'relation'";
+            database.wait_until(waits).await;
+            client.batch_execute("COMMIT").await.unwrap();
+        };
+        let config = database.config();
+        let (migrated, ()) = join(migrate(&config, partitions()), commit).await;
+        migrated.unwrap();
+        let handle = database.open().await;
+        let (conflicts, _) = append_rejected(&handle, &unit("running", 1)).await;
+        assert_eq!(conflicts[0].actual.number(), 1);
+        append_one(&handle, &unit("running", 2)).await;
+    });
+}
+
+/// Appends wait behind a migration that waits, so it gives up early.
+#[test]
+fn an_upgrade_that_waits_too_long_for_a_lock_can_be_tried_again() {
+    with_empty_database(|database| async move {
+        let first = Migration::unapplied("V1__events", include_str!("../../migrations/V1__events.sql")).unwrap();
+        let mut client = database.connect().await;
+        Runner::new(&[first]).run_async(&mut client).await.unwrap();
+        client.batch_execute("BEGIN; LOCK TABLE events IN ACCESS SHARE MODE").await.unwrap();
+        let error = migrate(&database.config(), partitions()).await.unwrap_err();
+        assert_ne!(error.remedy(), Remedy::Operator, "{error}");
+        assert_eq!(error.effect(), Effect::None);
+        assert!(error.to_string().contains("waited too long"), "{error}");
+        client.batch_execute("COMMIT").await.unwrap();
+        assert_eq!(migrate(&database.config(), partitions()).await.unwrap().version, NEWEST_VERSION);
     });
 }
 

@@ -18,15 +18,16 @@ use crate::retry_until::{RetryError, RetryUntil};
 
 impl<S: EventStore> StoreAccess<S> {
     /// Stores and sends every refusal whose streams have not changed, replies to commands whose outcome is stored
-    /// already, and leaves the others open, to be decided again on the changed streams.
+    /// already, and leaves the others open, to be decided again on the changed streams. Returns false if all are left
+    /// open; after too many conflicts in a row it fails them.
     pub(super) async fn confirm_refusals<D: Domain>(
         &self,
         batch: &mut CommandBatch<D>,
         retry: RetryUntil,
-    ) -> Result<(), RetryError> {
+    ) -> Result<bool, RetryError> {
         let units = refusal_units(batch);
         if units.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let answered = retry.run("refuse", || self.store.refuse(&units)).await?;
         if answered.value.len() != units.len() {
@@ -35,24 +36,36 @@ impl<S: EventStore> StoreAccess<S> {
             return Err(RetryError::OutcomeUnknown);
         }
         let CommandBatch { entries, working_set, conflicted, .. } = batch;
+        let (mut replied, mut all_conflicts) = (0, Vec::new());
         let refused = entries.iter_mut().filter(|entry| entry.refusal.is_some());
         for ((entry, unit), outcome) in iter::zip(iter::zip(refused, &units), answered.value) {
             match outcome {
-                RefusalOutcome::Stored => entry.reply_refused(unit.fingerprint, &unit.refusal, false),
+                RefusalOutcome::Stored => {
+                    entry.reply_refused(unit.fingerprint, &unit.refusal, false);
+                    replied += 1;
+                }
                 RefusalOutcome::Done(stored) => {
                     // An earlier attempt of this call may have stored it.
                     let own = answered.earlier_unknown && stored.fingerprint == unit.fingerprint;
                     entry.reply_stored(&stored, !own || stored.receipt().is_some());
+                    replied += 1;
                 }
                 RefusalOutcome::Conflicts(conflicts) => {
                     for Conflict { stream_id, .. } in &conflicts {
                         working_set.mark_stale(stream_id);
                         conflicted.push(stream_id.clone());
                     }
+                    all_conflicts.extend(conflicts);
                 }
             }
         }
-        Ok(())
+        if replied == 0 {
+            batch.conflicts_in_a_row += 1;
+            if batch.conflicts_in_a_row > self.conflict_retries_max {
+                batch.fail_contended(&all_conflicts);
+            }
+        }
+        Ok(replied > 0)
     }
 }
 

@@ -165,11 +165,13 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     async fn run_round(&self, batch: &mut CommandBatch<D>, retry: RetryUntil) -> Result<BatchOutcome, RetryError> {
         let retry = self.store.load_missing(batch, retry).await?;
         let planned = batch.decide(&self.config);
+        let is_stored = !planned.units.is_empty();
         if self.store.commit(batch, planned, retry).await? == BatchOutcome::Rejected {
             return Ok(BatchOutcome::Rejected);
         }
-        self.store.confirm_refusals(batch, retry).await?;
-        Ok(BatchOutcome::Committed)
+        // Without progress the deadline stays.
+        let is_replied = self.store.confirm_refusals(batch, retry).await?;
+        Ok(if is_replied || is_stored { BatchOutcome::Committed } else { BatchOutcome::Rejected })
     }
 
     fn new_retry(&self, batch: &CommandBatch<D>) -> RetryUntil {
