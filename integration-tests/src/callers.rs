@@ -47,8 +47,16 @@ async fn send_once(
     };
     match process.commands.try_submit(submission)?.await {
         Ok(done) => Ok(CommandAnswer::Stored(done.receipt)),
-        Err(CommandError::Refused(refusal)) => Ok(CommandAnswer::Refused(refusal)),
-        Err(error) => Err(error),
+        Err(error) => refusal_of(error).map(CommandAnswer::Refused),
+    }
+}
+
+/// The refusal of this submission, or of an earlier one whose answer was lost.
+fn refusal_of(error: CommandError<Refusal>) -> Result<Refusal, CommandError<Refusal>> {
+    match error {
+        CommandError::Refused(refusal) => Ok(refusal),
+        CommandError::RefusedBefore(earlier) => refusal_of(*earlier),
+        other => Err(other),
     }
 }
 

@@ -20,9 +20,9 @@
 -- fails; see queries/append.sql. In a segment it is a unique index too.
 
 -- Until this transaction ends no append runs, also none that began before: what is read below, by a statement with a
--- snapshot of its own, is all that is stored, so the versions in streams are those of events. Readers wait too: an append
--- that waits for this lock holds the weaker lock of its own reads, so a lock that lets readers in could not be raised
--- for the ALTER TABLE below without a deadlock.
+-- snapshot of its own, is all that is stored, so the versions in streams are those of events. Readers wait too: an
+-- append that waits for this lock holds the weaker lock of its own reads, so a lock that lets readers in could not be
+-- raised for the ALTER TABLE below without a deadlock.
 LOCK TABLE events IN ACCESS EXCLUSIVE MODE;
 
 CREATE TABLE streams (

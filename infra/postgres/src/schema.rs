@@ -52,8 +52,9 @@ pub struct MigrationReport {
 /// of partitions is fixed by the first call, and checked by every later one.
 ///
 /// # Errors
-/// When the database cannot be reached, or a table stays locked by a transaction that is open; a repeat goes on with the
-/// migrations that are left. For an operator: when the database does not exist or does not let its user create tables, or was created with another number of partitions or migrated by a newer version of this program.
+/// When the database cannot be reached, or a table stays locked by a transaction that is open; a repeat goes on with
+/// the migrations that are left. For an operator: when the database does not exist or does not let its user create
+/// tables, or was created with another number of partitions or migrated by a newer version of this program.
 pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortResult<MigrationReport> {
     let mut connection = ConnectionFactory::new(config)?.connect_once(config).await?;
     let read_error = |error| StatementError::Failed(error).into_read_error();

@@ -95,8 +95,8 @@ pub async fn check_rebase(config: &ScyllaConfig, installation: &Installation) ->
 }
 
 /// Makes the keyspace follow a history that a restore of the write database began: deletes all rows and all progress if
-/// they are made of events that the restore lost. `newest_known` is the newest position on the log: rows are stored before
-/// the progress that covers them. No other process may use the keyspace.
+/// they are made of events that the restore lost. `newest_known` is the newest position on the log: rows are stored
+/// before the progress that covers them. No other process may use the keyspace.
 ///
 /// # Errors
 /// When nodes cannot be reached. For an operator: if the keyspace has no schema or is of another installation.
