@@ -170,6 +170,13 @@ impl History {
         &self.spans
     }
 
+    /// Returns the history in which a position was assigned: it stays the same in all later ones.
+    #[must_use]
+    pub fn id_at(&self, position: Position) -> HistoryId {
+        let found = self.spans.iter().rev().find(|span| span.begins_after < position);
+        found.or(self.spans.first()).map_or_else(|| self.id(), |span| span.id)
+    }
+
     /// Begins a new history, which shares the events up to a position.
     pub fn renew(&mut self, id: HistoryId, shared_up_to: Position) {
         let begins_after = shared_up_to.max(self.current().begins_after);
@@ -259,6 +266,14 @@ mod tests {
         for (number, position, comparison) in expected {
             assert_eq!(history.comparison(id(number), at(position)), comparison, "{number} at {position}");
             assert_eq!(history.comparison_by_tag(id(number).tag(), at(position)), comparison);
+        }
+    }
+
+    #[test]
+    fn a_position_belongs_to_the_history_that_assigned_it() {
+        let history = history();
+        for (position, number) in [(0, 1), (1, 1), (10, 1), (11, 2), (20, 2), (21, 3), (i64::MAX, 3)] {
+            assert_eq!(history.id_at(at(position)), id(number), "{position}");
         }
     }
 

@@ -52,7 +52,7 @@ impl fmt::Debug for TokenKey {
 /// Encodes and decodes the consistency tokens of an installation. A clone is cheap.
 ///
 /// A text is base64url (without padding) of a format byte, the [tag](super::HistoryId::tag) of the history in which
-/// the token was issued, the payload of the token, and the first eight bytes of HMAC-SHA-256 (RFC 2104) over them. So
+/// its newest position was assigned, the payload of the token, and the first eight bytes of HMAC-SHA-256 (RFC 2104) over them. So
 /// no client can make one, and a token of another installation, or of commands that a restore has lost, is refused.
 #[derive(Clone)]
 pub struct TokenIssuer(Arc<IssuerState>);
@@ -72,14 +72,15 @@ impl TokenIssuer {
         Self(Arc::new(IssuerState { history, hmac }))
     }
 
-    /// Encodes a token as text. An empty token is an empty text.
+    /// Encodes a token as text, which is the same after a restart or a restore that kept its events. An empty token is an
+    /// empty text.
     #[must_use]
     pub fn encode(&self, token: &Token) -> String {
         if token.is_empty() {
             return String::new();
         }
         let mut bytes = vec![FORMAT];
-        bytes.extend(self.0.history.id().tag());
+        bytes.extend(self.0.history.id_at(newest(token)).tag());
         token.write_payload(&mut bytes);
         let code = self.code(&bytes);
         bytes.extend(code);
@@ -100,8 +101,7 @@ impl TokenIssuer {
             hmac.update(body);
             hmac.verify_truncated_left(code).map_err(|_| TokenError::Invalid)?;
             let token = Token::read_payload(payload, partitions)?;
-            let newest = token.iter().map(|(_, position)| position).max().unwrap_or(Position::START);
-            match self.0.history.comparison_by_tag(tag, newest) {
+            match self.0.history.comparison_by_tag(tag, newest(&token)) {
                 HistoryComparison::Shared => decoded.extend(token.iter()),
                 HistoryComparison::Lost { .. } | HistoryComparison::Unknown => return Err(TokenError::OtherHistory),
             }
@@ -137,6 +137,11 @@ impl Token {
         }
         Ok(decoded)
     }
+}
+
+/// Returns the newest position of a token.
+fn newest(token: &Token) -> Position {
+    token.iter().map(|(_, position)| position).max().unwrap_or(Position::START)
 }
 
 /// Splits joined tokens; none if the text is empty.
@@ -236,6 +241,8 @@ mod tests {
         let mut restored = before.clone();
         restored.renew(id(2), at(77));
         let (before, restored) = (issuer(before), issuer(restored));
+        let same = token(&[(1, 5), (3, 77)]);
+        assert_eq!(before.encode(&same), restored.encode(&same), "a repeated receipt has the same token");
         let [kept, lost] = [77, 78].map(|position| before.encode(&token(&[(1, 5), (3, position)])));
         assert_eq!(restored.decode(&kept, sixteen()), Ok(token(&[(1, 5), (3, 77)])));
         assert_eq!(restored.decode(&lost, sixteen()), Err(TokenError::OtherHistory));
