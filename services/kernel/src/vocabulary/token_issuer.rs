@@ -51,9 +51,10 @@ impl fmt::Debug for TokenKey {
 
 /// Encodes and decodes the consistency tokens of an installation. A clone is cheap.
 ///
-/// A text is base64url (without padding) of a format byte, the [tag](super::HistoryId::tag) of the history in which
-/// its newest position was assigned, the payload of the token, and the first eight bytes of HMAC-SHA-256 (RFC 2104) over them. So
-/// no client can make one, and a token of another installation, or of commands that a restore has lost, is refused.
+/// A text is base64url (without padding) of a format byte, the [tag](super::HistoryId::tag) of the history in which its
+/// newest position was assigned, the payload of the token, and the first eight bytes of HMAC-SHA-256 (RFC 2104) over
+/// them. So no client can make one, and a token of another installation, or of commands that a restore has lost, is
+/// refused.
 #[derive(Clone)]
 pub struct TokenIssuer(Arc<IssuerState>);
 
