@@ -73,8 +73,8 @@ impl TokenIssuer {
         Self(Arc::new(IssuerState { history, hmac }))
     }
 
-    /// Encodes a token as text, which is the same after a restart or a restore that kept its events. An empty token is an
-    /// empty text.
+    /// Encodes a token as text, which is the same after a restart or a restore that kept its events. An empty token is
+    /// an empty text.
     #[must_use]
     pub fn encode(&self, token: &Token) -> String {
         if token.is_empty() {
