@@ -38,7 +38,7 @@ async fn one_process_migrates_and_serves_all_parts() {
     // Neither does `migrate` take the keyspace of another one.
     let mut migrate = installation.diptych(&["migrate", "--partitions", PARTITIONS]);
     migrate.env("DIPTYCH_POSTGRES__URL", other.setting("DIPTYCH_POSTGRES__URL"));
-    let (status, _, errors) = ended(migrate);
+    let (status, _, errors) = installation::ended(migrate).await;
     assert_eq!(status, 3, "{errors}");
     assert!(errors.contains("another installation uses the topic"), "{errors}");
 }
