@@ -52,6 +52,24 @@ pub(crate) async fn recorded(connection: &Connection) -> PortResult<Option<(Hist
     Ok(Some((history, TokenKey::from_bytes(key))))
 }
 
+/// Checks that the recorded history is this one.
+///
+/// # Errors
+/// For an operator: if it is not.
+pub(crate) async fn check_unchanged(connection: &Connection, keyspace: &str, own: &History) -> PortResult<()> {
+    match recorded(connection).await? {
+        Some((stored, _)) if stored == *own => Ok(()),
+        stored => {
+            let stored = stored.map_or("none".to_owned(), |(stored, _)| stored.id().to_string());
+            let own = own.id();
+            Err(PortError::operator(format!(
+                "the views in keyspace {keyspace} follow the history {stored} now, and this process began with the \
+                 history {own}: `diptych rebase` ran, or the keyspace was made anew. Restart this process"
+            )))
+        }
+    }
+}
+
 /// Checks that the rows are made of events of this installation only, and records its history.
 ///
 /// # Errors

@@ -83,6 +83,16 @@ impl ScyllaViewStore {
         &self.resources.installation
     }
 
+    /// Checks that the rows still follow the history that this store was opened with: for processes without a write
+    /// database, whose connections prove it for the others.
+    ///
+    /// # Errors
+    /// For an operator: if a rebase gave the keyspace another history, or it was made anew. Else when it cannot be read.
+    pub async fn check_history(&self) -> PortResult<()> {
+        let StoreResources { connection, config, installation, .. } = &*self.resources;
+        history::check_unchanged(connection, &config.keyspace, &installation.history).await
+    }
+
     /// The newest position that any view has reached in any partition, or the start.
     ///
     /// # Errors

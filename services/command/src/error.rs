@@ -61,6 +61,10 @@ pub enum CommandError<R> {
     /// later.
     #[error("the write database cannot be reached")]
     Unavailable,
+    /// The write database stores nothing until an operator acts. This submission stored nothing; an earlier one may have.
+    /// The cause is in the log. Send it again, later.
+    #[error("the write database stores nothing until an operator acts")]
+    Suspended,
     /// The queue is full. This submission stored nothing; an earlier one may have. Send it again, later.
     #[error("the command queue is full")]
     Overloaded,
@@ -68,8 +72,8 @@ pub enum CommandError<R> {
     /// process.
     #[error("the process is stopping")]
     ShuttingDown,
-    /// A component failed: a stored event cannot be read, the domain broke its contract, or the write database needs an
-    /// operator. This submission stored nothing; the cause is in the log.
+    /// A component failed: a stored event cannot be read, or the domain broke its contract. This submission stored
+    /// nothing; the cause is in the log.
     #[error("a component failed; see the log")]
     Internal,
 }
@@ -95,6 +99,7 @@ impl<R> CommandError<R> {
             }
             Self::OutcomeUnknown => Failure::OutcomeUnknown,
             Self::Unavailable => Failure::WriteUnavailable,
+            Self::Suspended => Failure::WriteSuspended,
             Self::Overloaded => Failure::Overloaded { what: "command queue" },
             Self::ShuttingDown => Failure::ShuttingDown,
             Self::Internal => Failure::Internal,

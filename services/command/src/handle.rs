@@ -109,7 +109,7 @@ impl<D: Domain> CommandHandle<D> {
     ///
     /// # Errors
     /// [`CommandError::RefusedBefore`] if the command was refused,
-    /// [`CommandError::Unavailable`] and [`CommandError::Internal`] if the store does not answer,
+    /// [`CommandError::Unavailable`] and [`CommandError::Suspended`] if the store does not answer,
     /// [`CommandError::Overloaded`] and [`CommandError::ShuttingDown`] as for commands.
     pub async fn receipt(&self, request_id: RequestId) -> Result<Option<Receipt>, CommandError<D::Refusal>> {
         let (reply, result) = oneshot::channel();
@@ -121,6 +121,7 @@ impl<D: Domain> CommandHandle<D> {
         match result.await {
             Ok(Ok(stored)) => stored.map(receipt_of::<D>).transpose(),
             Ok(Err(LookupError::Unavailable)) => Err(CommandError::Unavailable),
+            Ok(Err(LookupError::Suspended)) => Err(CommandError::Suspended),
             Ok(Err(LookupError::Internal)) => Err(CommandError::Internal),
             Err(_ended) => Err(CommandError::ShuttingDown),
         }

@@ -55,11 +55,12 @@ pub(crate) enum CommandOutcome {
     Internal,
     CallerGone,
     TooLarge,
+    Suspended,
 }
 
 impl CommandOutcome {
     /// The labels, in the order of the discriminants.
-    const LABELS: [&'static str; 13] = [
+    const LABELS: [&'static str; 14] = [
         "committed",
         "repeated",
         "refused",
@@ -73,6 +74,7 @@ impl CommandOutcome {
         "internal",
         "caller_gone",
         "too_large",
+        "suspended",
     ];
 }
 
@@ -173,6 +175,8 @@ mod tests {
         assert_eq!(label(CommandOutcome::ShuttingDown), "shutting_down");
         assert_eq!(label(CommandOutcome::Internal), "internal");
         assert_eq!(label(CommandOutcome::CallerGone), "caller_gone");
+        assert_eq!(label(CommandOutcome::TooLarge), "too_large");
+        assert_eq!(label(CommandOutcome::Suspended), "suspended");
     }
 
     #[tokio::test(start_paused = true)]

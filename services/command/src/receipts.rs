@@ -28,6 +28,7 @@ pub(crate) struct ReceiptLookup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LookupError {
     Unavailable,
+    Suspended,
     Internal,
 }
 
@@ -59,6 +60,7 @@ async fn answer_all<D: Domain, S: EventStore>(store: &S, lookups: &mut Vec<Recei
     let loaded = retry.run("receipts", || store.load(&[], D::SNAPSHOT_FORMAT, &ids)).await;
     let found: Result<HashMap<RequestId, StoredRequest>, LookupError> = match loaded {
         Ok(answered) => Ok(answered.value.requests.into_iter().map(|stored| (stored.request_id, stored)).collect()),
+        Err(RetryError::Suspended) => Err(LookupError::Suspended),
         Err(RetryError::Internal) => Err(LookupError::Internal),
         Err(RetryError::Unavailable | RetryError::OutcomeUnknown) => Err(LookupError::Unavailable),
     };

@@ -31,7 +31,9 @@ pub(crate) enum RetryError {
     Unavailable,
     /// The deadline passed. It may have been done, or may still be.
     OutcomeUnknown,
-    /// An operator is needed. Nothing was done.
+    /// Nothing is done until an operator acts. Nothing was done.
+    Suspended,
+    /// The write database broke its contract. Nothing was done.
     Internal,
 }
 
@@ -41,6 +43,7 @@ impl RetryError {
         match self {
             Self::Unavailable => "unavailable",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Suspended => "suspended",
             Self::Internal => "internal",
         }
     }
@@ -94,7 +97,7 @@ impl RetryUntil {
             earlier_unknown |= failure.effect() == Effect::Unknown;
             if failure.remedy() == Remedy::Operator {
                 error!(call = name, error = %failure, "the write database failed and needs an operator");
-                return Err(if earlier_unknown { RetryError::OutcomeUnknown } else { RetryError::Internal });
+                return Err(if earlier_unknown { RetryError::OutcomeUnknown } else { RetryError::Suspended });
             }
             warn!(call = name, error = %failure, "the write database failed, retrying");
             let left = self.deadline.saturating_duration_since(Instant::now());

@@ -157,6 +157,8 @@ pub(crate) async fn open_all(process: &ProcessContext) -> ServerStores {
         open_views(process, Some(&events)),
         open_cache(process, installation)
     );
+    let what = Server::Kafka.described(&process.config);
+    open_with_retries(&what, async || diptych_relay::check_log_is_not_ahead(&*events, &*log).await).await;
     let (group, tokens) = (format!("{}.projector", process.config.kafka.topic), installation.tokens());
     Stores { events, log, views, cache, group, tokens }
 }

@@ -57,3 +57,4 @@ mod trace;
 pub use config::RelayConfig;
 pub use error::RelayError;
 pub use relay::run;
+pub use resume::check_log_is_not_ahead;

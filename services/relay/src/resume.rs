@@ -2,11 +2,11 @@
 
 use diptych_kernel::{
     EventIdentity, Partition, Partitions, Position,
-    ports::{EventStore, PartitionEnd, PortError, RelayCursor},
+    ports::{EventLog, EventStore, PartitionEnd, PortError, PortResult, RelayCursor},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::high_watermark::HighWatermark;
+use crate::{error::RelayError, high_watermark::HighWatermark};
 
 /// Maximum number of ends of the log that are looked up in the write database concurrently.
 const LOOKUPS_IN_FLIGHT_MAX: usize = 16;
@@ -71,6 +71,24 @@ pub(crate) fn compare_again(
     start.read_up_to = start.read_up_to.min(published.up_to);
     start.on_log.up_to = start.read_up_to;
     start
+}
+
+/// Fails if the log has an event that the write database lost, and suspends all appends, as a relay does when it begins
+/// to lead. For a process that has both and takes commands: it compares them before it takes the first one.
+///
+/// # Errors
+///
+/// An error that needs an operator if the log has such an event; else the errors of the ports.
+pub async fn check_log_is_not_ahead<S: EventStore, L: EventLog>(store: &S, log: &L) -> PortResult<()> {
+    let ends = log.ends().await?;
+    match find_unknown_end(store, store.partitions(), &ends).await? {
+        None => Ok(()),
+        Some((partition, event)) => {
+            let problem = RelayError::DatabaseWentBack { partition, event }.to_string();
+            store.suspend_appends(&problem).await?;
+            Err(PortError::operator(problem))
+        }
+    }
 }
 
 /// Looks up the last event of each partition of the log in the write database. Returns the first that is missing, or

@@ -77,8 +77,14 @@ async fn views_without_lost_events_follow_the_restored_database() {
     let Some(config) = fresh_config() else { return };
     migrate(&config, installation()).await.unwrap();
     project(&ScyllaViewStore::open(config.clone(), installation()).await.unwrap()).await;
+    let before = ScyllaViewStore::open_with_stored_installation(config.clone()).await.unwrap();
+    before.check_history().await.unwrap();
     let restored = restored(10);
     assert_eq!(rebase(&config, &restored, Position::START).await.unwrap(), RebaseReport::Kept);
+    let error = before.check_history().await.unwrap_err().to_string();
+    for history in [&installation().history, &restored.history] {
+        assert!(error.contains(&history.id().to_string()) && error.ends_with("Restart this process"), "{error}");
+    }
     let store = ScyllaViewStore::open_with_stored_installation(config.clone()).await.unwrap();
     assert_eq!(store.installation(), &restored);
     assert!(store.read(view("things"), &[RowKey::single("key")]).await.unwrap()[0].is_some());

@@ -193,6 +193,7 @@ impl<D: Domain> CommandBatch<D> {
             match error {
                 RetryError::Unavailable => entry.fail(CommandOutcome::Unavailable, || CommandError::Unavailable),
                 RetryError::OutcomeUnknown => entry.fail(CommandOutcome::Unknown, || CommandError::OutcomeUnknown),
+                RetryError::Suspended => entry.fail(CommandOutcome::Suspended, || CommandError::Suspended),
                 RetryError::Internal => entry.fail(CommandOutcome::Internal, || CommandError::Internal),
             }
         }

@@ -97,7 +97,7 @@ async fn an_error_that_needs_an_operator_is_not_retried() {
     let store = store();
     store.next_appends([Operator, NotDoneButUnknown, Operator]);
     let process = Process::with(&store, config());
-    assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::Internal));
+    assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::Suspended));
     assert_eq!(store.appends(), 1);
     // An outcome that was unknown before stays unknown.
     assert_eq!(process.run(1, Command::reserve("A1", "ada")).await, Err(CommandError::OutcomeUnknown));
@@ -117,9 +117,9 @@ async fn loads_are_retried_until_the_timeout() {
     assert_eq!(process.run(2, Command::reserve("B2", "bob")).await, Err(CommandError::Unavailable));
     assert_eq!(started.elapsed(), COMMIT_TIMEOUT);
     store.next_loads([Operator]);
-    assert_eq!(process.run(2, Command::reserve("B2", "bob")).await, Err(CommandError::Internal));
+    assert_eq!(process.run(2, Command::reserve("B2", "bob")).await, Err(CommandError::Suspended));
     store.next_loads([NotDone, Operator]);
-    assert_eq!(process.handle.receipt(request_id(1)).await, Err(CommandError::Internal));
+    assert_eq!(process.handle.receipt(request_id(1)).await, Err(CommandError::Suspended));
     store.next_loads([Hangs]);
     assert_eq!(process.handle.receipt(request_id(1)).await, Err(CommandError::Unavailable));
     assert!(process.handle.receipt(request_id(1)).await.unwrap().is_some());
@@ -157,7 +157,7 @@ async fn a_refusal_that_cannot_be_confirmed_is_not_sent() {
     store.next_refusals([NotDone, Hangs]);
     assert_eq!(reserve(2).await, Err(CommandError::OutcomeUnknown), "it may be stored");
     store.next_refusals([Operator]);
-    assert_eq!(reserve(3).await, Err(CommandError::Internal));
+    assert_eq!(reserve(3).await, Err(CommandError::Suspended));
     store.other_refusals(|| NotDone);
     assert_eq!(reserve(4).await, Err(CommandError::Unavailable));
     store.other_refusals(|| Succeed);

@@ -1,7 +1,10 @@
 //! `diptych query`: answers queries from Memcached and ScyllaDB.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use diptych_kernel::ports::{PortResult, Remedy};
+use diptych_runtime::{Shutdown, pause};
+use diptych_scylla::ScyllaViewStore;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -9,6 +12,9 @@ use crate::{
     process::{MemcachedFlag, ProcessContext, Role, Running, ScyllaFlag, ServiceFlags, after_help},
     servers,
 };
+
+/// Time between two looks at the history that the rows follow.
+const HISTORY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Answer queries over gRPC from Memcached and ScyllaDB, never older than the caller's consistency token.
 ///
@@ -48,6 +54,24 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     let of_installation = (installation.partitions, installation.tokens());
     let (reader, queries) = parts::start_queries(process, &views, &cache, of_installation, process.config.query.part());
     deferred.set(queries);
+    let watched = watch_history(views, process.phases.query.shutdown());
+    process.phases.query.tasks().spawn_fallible("watch the history", watched);
     reader.ready().await;
     Ok(Running::ready(health).await)
+}
+
+/// Ends the process with an error once the rows follow another history: its tokens, keys of the cache and known progress
+/// are those of the history before.
+async fn watch_history(views: Arc<ScyllaViewStore>, shutdown: Shutdown) -> PortResult<()> {
+    loop {
+        tokio::select! {
+            () = shutdown.begun() => return Ok(()),
+            () = pause(HISTORY_INTERVAL) => {}
+        }
+        match views.check_history().await {
+            Err(error) if error.remedy() == Remedy::Operator => return Err(error),
+            // While the read database does not answer, nothing changes there.
+            Ok(()) | Err(_) => {}
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Creating a database for a test, by a few messages of the Postgres protocol: only the adapter may use a driver.
+//! Creating and copying databases for a test, by a few messages of the Postgres protocol: only the adapter may use a driver.
 
 use std::{
     io::{Read, Write},
@@ -10,6 +10,19 @@ const PROTOCOL: u32 = 3 << 16;
 
 /// Creates a database on the server of this URL, whose user must need no password; returns the URL of the new database.
 pub(crate) fn create(url: &str, name: &str) -> String {
+    execute(url, &format!("CREATE DATABASE {name}"));
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+/// Replaces a database by a copy of another one, of the same server. Nobody may be connected to either.
+pub(crate) fn replace(url: &str, name: &str, by: &str) {
+    execute(url, &format!("DROP DATABASE IF EXISTS {name}"));
+    execute(url, &format!("CREATE DATABASE {name} TEMPLATE {by}"));
+}
+
+/// Executes a statement, connected to the database of this URL, whose user must need no password.
+fn execute(url: &str, statement: &str) {
     let (server, database) = url.rsplit_once('/').unwrap_or_else(|| panic!("{url} names no database"));
     let (user, address) = server.split_once("://").unwrap().1.split_once('@').expect("the URL names a user");
     let user = user.split(':').next().unwrap();
@@ -18,9 +31,8 @@ pub(crate) fn create(url: &str, name: &str) -> String {
     send(&mut stream, &[&PROTOCOL.to_be_bytes()[..], startup.as_bytes()].concat());
     until_ready(&mut stream);
     stream.write_all(b"Q").unwrap();
-    send(&mut stream, format!("CREATE DATABASE {name}\0").as_bytes());
+    send(&mut stream, format!("{statement}\0").as_bytes());
     until_ready(&mut stream);
-    format!("{server}/{name}")
 }
 
 /// Sends a message: its length, itself included, and its content.

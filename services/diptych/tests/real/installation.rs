@@ -19,6 +19,8 @@ pub(crate) const PARTITIONS: &str = "4";
 
 /// Names on the shared servers that no other test uses.
 pub(crate) struct TestInstallation {
+    /// The URL of another database on the same server.
+    pub(crate) postgres_server: String,
     settings: Vec<(&'static str, String)>,
 }
 
@@ -27,7 +29,7 @@ impl TestInstallation {
     pub(crate) fn new() -> Option<Self> {
         let [postgres, kafka, scylla, memcached] = servers()?;
         let name = format!("diptych_{}", Uuid::new_v4().simple());
-        let postgres = database::create(&postgres, &name);
+        let (postgres_server, postgres) = (postgres.clone(), database::create(&postgres, &name));
         let settings = vec![
             ("DIPTYCH_POSTGRES__URL", postgres),
             ("DIPTYCH_KAFKA__BOOTSTRAP_SERVERS", kafka),
@@ -39,7 +41,7 @@ impl TestInstallation {
             ("DIPTYCH_MEMCACHED__SERVERS", memcached),
             ("DIPTYCH_MEMCACHED__KEY_PREFIX", name),
         ];
-        Some(Self { settings })
+        Some(Self { postgres_server, settings })
     }
 
     /// The environment variables for its processes.

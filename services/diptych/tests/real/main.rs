@@ -14,6 +14,7 @@ mod migrate;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "shared with the tests of `dev`, which use more of it")]
 mod process;
+mod restore;
 #[path = "../support/service.rs"]
 #[allow(dead_code, reason = "shared with the tests without servers, which use more of it")]
 mod service;

@@ -7,7 +7,7 @@ use diptych_kernel::{
     ports::{EventLog, LogEntry, Remedy},
     testing::faulty::{FaultInjector, FaultyEventLog},
 };
-use diptych_relay::{RelayError, run};
+use diptych_relay::{RelayError, check_log_is_not_ahead, run};
 use diptych_runtime::Shutdown;
 
 use crate::{
@@ -106,6 +106,22 @@ async fn another_event_at_the_position_of_a_record_is_refused() {
         Err(RelayError::DatabaseWentBack { event, .. }) => assert_eq!(event, lost),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_takes_commands_compares_the_log_first() {
+    let harness = RelayHarness::new();
+    harness.store_commands(3).await;
+    harness.run_relay("one", harness.until_published()).await;
+    check_log_is_not_ahead(&*harness.events, &*harness.log).await.unwrap();
+    harness.try_store_command(&[1]).await.unwrap();
+    let mut event = harness.all_events().await.pop().unwrap();
+    event.request_id = RequestId::from_bytes([9; 16]);
+    harness.log.append(&[LogEntry::Event(event)]).await.unwrap();
+    let ahead = check_log_is_not_ahead(&*harness.events, &*harness.log).await.unwrap_err();
+    assert_eq!(ahead.remedy(), Remedy::Operator, "{ahead}");
+    let refused = harness.try_store_command(&[1]).await.unwrap_err();
+    assert!(refused.to_string().contains(&ahead.to_string()), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]

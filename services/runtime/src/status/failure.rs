@@ -83,6 +83,8 @@ pub enum Failure {
     OutcomeUnknown,
     /// The write database cannot be reached; this call stored nothing.
     WriteUnavailable,
+    /// The write database stores nothing until an operator acts; this call stored nothing.
+    WriteSuspended,
     /// A view did not reach the position of the caller's token in time.
     ViewBehind {
         /// The view.

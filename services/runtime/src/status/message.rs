@@ -37,6 +37,11 @@ pub(super) fn of(failure: &Failure) -> String {
         Failure::WriteUnavailable => {
             "the write database cannot be reached, and this call stored nothing: retry with the same request_id".into()
         }
+        Failure::WriteSuspended => {
+            "the write database stores nothing until an operator acts, and this call stored nothing: retry later with \
+             the same request_id"
+                .into()
+        }
         Failure::ViewBehind { view, partition, required, reached } => format!(
             "view {view} has reached position {reached} of partition {partition}, and the token asks for {required}: \
              retry, or omit the token if an older answer is acceptable"

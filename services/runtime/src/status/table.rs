@@ -41,6 +41,7 @@ pub(super) fn row_of(failure: &Failure) -> Row {
         Failure::Contention { .. } => row(Reason::Contention, Code::Aborted, NEVER),
         Failure::OutcomeUnknown => row(Reason::OutcomeUnknown, Code::Unavailable, 500),
         Failure::WriteUnavailable => row(Reason::WriteUnavailable, Code::Unavailable, 1_000),
+        Failure::WriteSuspended => row(Reason::WriteSuspended, Code::Unavailable, 30_000),
         Failure::ViewBehind { .. } => row(Reason::ViewBehind, Code::Unavailable, 100),
         Failure::ViewParked { .. } => row(Reason::ViewParked, Code::Unavailable, 30_000),
         Failure::ReadUnavailable => row(Reason::ReadUnavailable, Code::Unavailable, 1_000),

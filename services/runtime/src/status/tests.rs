@@ -41,6 +41,7 @@ fn one_of_each() -> Vec<Failure> {
         Failure::Contention { stream_id: stream_id(), expected, actual },
         Failure::OutcomeUnknown,
         Failure::WriteUnavailable,
+        Failure::WriteSuspended,
         Failure::ViewBehind { view, partition: Partition::new(4), required: position(9), reached: position(8) },
         Failure::ViewParked { stream_id: stream_id() },
         Failure::ReadUnavailable,
