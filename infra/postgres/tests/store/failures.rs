@@ -54,7 +54,7 @@ fn an_append_whose_session_is_terminated_has_an_unknown_outcome() {
         let killed = unit("killed", 1);
         let kill = async {
             database.wait_until(COMMIT_IS_DELAYED).await;
-            let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            let statement = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
                 WHERE datname = current_database() AND wait_event = 'PgSleep'";
             database.execute(statement).await;
         };

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 async fn disconnect(database: &Database) {
     database
         .execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'diptych%'",
         )
         .await;

@@ -91,7 +91,7 @@ fn a_refusal_waits_for_an_append_of_the_same_request_and_is_stored_if_that_fails
         };
         let kill = async {
             database.wait_until(&waits_for("transactionid")).await;
-            let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            let statement = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
                 WHERE datname = current_database() AND wait_event = 'advisory'";
             database.execute(statement).await;
         };

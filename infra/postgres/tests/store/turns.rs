@@ -25,7 +25,7 @@ fn a_turn_waits_for_that_of_another_process_on_a_common_partition_only() {
         let contended = partitions([1, 1]);
         let third = mine.take_turn(&contended);
         let kill = async {
-            let kill = "SELECT pg_terminate_backend(pid) FROM pg_locks
+            let kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks
                 WHERE locktype = 'advisory' AND granted AND classid = 1953854062
                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1";
             database.execute(kill).await;
