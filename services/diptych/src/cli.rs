@@ -7,7 +7,7 @@ use clap::{
 use clap_complete::Shell;
 use strsim::damerau_levenshtein;
 
-use crate::{backup, bench, dev, explain, import, rebase, settings, verify};
+use crate::{backup, bench, dev, explain, health, import, rebase, settings, verify};
 #[cfg(feature = "servers")]
 use crate::{
     envoy, migrate,
@@ -43,6 +43,7 @@ pub(crate) enum Subcommand {
     Status(status::Args),
     #[cfg(feature = "servers")]
     Envoy(envoy::Args),
+    Health(health::Args),
     Import(import::Args),
     Backup(backup::Args),
     Rebase(rebase::Args),

@@ -12,6 +12,7 @@ mod dev;
 #[cfg(feature = "servers")]
 mod envoy;
 mod explain;
+mod health;
 mod import;
 #[cfg(feature = "servers")]
 mod migrate;
@@ -65,6 +66,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Subcommand::Status(args) => status::main(args),
         #[cfg(feature = "servers")]
         Subcommand::Envoy(args) => envoy::run(&args),
+        Subcommand::Health(args) => run_tool(health::run(args)),
         Subcommand::Import(args) => run_tool(import::run(args)),
         Subcommand::Backup(args) => run_tool(backup::run(args)),
         Subcommand::Rebase(args) => run_tool(rebase::run(args)),
