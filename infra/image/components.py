@@ -28,8 +28,8 @@ GLIBC = """The GNU C Library is linked statically into this program, under the G
 version 2.1 or later. Whoever has this program may relink it with a changed glibc: its source and the script that builds
 it (infra/image/compile) are published with it, and the source of this version of glibc is that of the Debian package
 named above."""
-LIBGCC = """The runtime library of GCC (unwinding) is under the GPL, version 3 or later, with the GCC Runtime Library Exception,
-version 3.1, which lets a program that contains it be under any licence."""
+LIBGCC = """The runtime library of GCC (unwinding) is under the GPL, version 3 or later, with the GCC Runtime Library
+Exception, version 3.1, which lets a program that contains it be under any licence."""
 
 
 @dataclasses.dataclass
