@@ -7,10 +7,10 @@ use clap::{
 use clap_complete::Shell;
 use strsim::damerau_levenshtein;
 
-use crate::{backup, bench, dev, explain, import, rebase, settings, verify};
+use crate::{backup, bench, dev, explain, health, import, rebase, settings, verify};
 #[cfg(feature = "servers")]
 use crate::{
-    migrate,
+    envoy, migrate,
     services::{all, command, projector, query, relay},
     status,
 };
@@ -41,6 +41,9 @@ pub(crate) enum Subcommand {
     Migrate(migrate::Args),
     #[cfg(feature = "servers")]
     Status(status::Args),
+    #[cfg(feature = "servers")]
+    Envoy(envoy::Args),
+    Health(health::Args),
     Import(import::Args),
     Backup(backup::Args),
     Rebase(rebase::Args),
@@ -80,7 +83,7 @@ Examples:
 const SUBCOMMANDS_OF_OTHER_BUILDS: &[&str] = if cfg!(feature = "servers") {
     &[]
 } else {
-    &["all", "command", "relay", "projector", "query", "migrate", "status"]
+    &["all", "command", "relay", "projector", "query", "migrate", "status", "envoy"]
 };
 
 /// Parses the command line. Exits with a message where it is invalid, or asks for help.

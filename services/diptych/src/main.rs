@@ -9,7 +9,10 @@ mod cli;
 mod client;
 mod config;
 mod dev;
+#[cfg(feature = "servers")]
+mod envoy;
 mod explain;
+mod health;
 mod import;
 #[cfg(feature = "servers")]
 mod migrate;
@@ -61,6 +64,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Subcommand::Migrate(args) => migrate::main(args),
         #[cfg(feature = "servers")]
         Subcommand::Status(args) => status::main(args),
+        #[cfg(feature = "servers")]
+        Subcommand::Envoy(args) => envoy::run(&args),
+        Subcommand::Health(args) => run_tool(health::run(args)),
         Subcommand::Import(args) => run_tool(import::run(args)),
         Subcommand::Backup(args) => run_tool(backup::run(args)),
         Subcommand::Rebase(args) => run_tool(rebase::run(args)),

@@ -103,6 +103,21 @@ async fn all_services_in_one_process_wait_for_postgres() {
     assert_stops(start_waiting("all", "Postgres", &served).await).await;
 }
 
+#[tokio::test]
+async fn the_exit_status_of_health_is_that_of_the_process() {
+    let service = start_waiting("relay", "Postgres", &[]).await;
+    let health = |to: &str, name| ended(diptych(&["health", "--to", to, "--service", name]).output().unwrap());
+    assert_eq!(health(&service.url(), "liveness"), (0, "SERVING\n".to_owned(), String::new()));
+    assert_eq!(health(&service.url(), "readiness"), (1, "NOT_SERVING\n".to_owned(), String::new()));
+    let (status, out, errors) = health(&service.url(), "readines");
+    assert_eq!((status, out.as_str()), (1, ""), "{errors}");
+    assert!(errors.contains("does not tell its readines"), "{errors}");
+    let url = service.url();
+    assert_stops(service).await;
+    let (status, _, errors) = health(&url, "readiness");
+    assert!(status == 1 && errors.contains("cannot connect to"), "{errors}");
+}
+
 /// Other tests set a longer timeout.
 #[test]
 fn a_process_stops_within_the_default_shutdown_timeout() {
