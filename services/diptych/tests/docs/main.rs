@@ -7,6 +7,7 @@ mod console;
 mod generated;
 mod lines;
 mod metrics;
+mod monitoring;
 mod names;
 mod pages;
 #[path = "../support/process.rs"]
