@@ -138,11 +138,12 @@ the servers that it uses.
 {{/* Probes of a process of Diptych, by the names of its health service. No server is behind liveness. */}}
 {{- define "diptych.probes" -}}
 startupProbe:
-  # Answers once the process listens. It may be long until it is ready, as it waits for its servers: that is readiness.
+  # Of `liveness`, as `startup` waits for the servers, and a pod must not be killed because they are away. An old folder
+  # or a large one may take long to open.
   grpc: {port: 7400, service: liveness}
   periodSeconds: 1
   timeoutSeconds: 2
-  failureThreshold: 60
+  failureThreshold: 600
 livenessProbe:
   grpc: {port: 7400, service: liveness}
   periodSeconds: 10

@@ -1,10 +1,11 @@
 {{/* What the schema cannot check. All problems are reported together. */}}
 
 {{/*
-Fails if the cluster lacks a custom resource definition. Call with (dict "root" $ "api" "kafka.strimzi.io/v1/Kafka" "for"
+Fails if a value is wrong, or the cluster lacks a custom resource definition. Call with (dict "root" $ "api" "kafka.strimzi.io/v1/Kafka" "for"
 "kafka.mode=operator" "install" "the Strimzi operator").
 */}}
 {{- define "diptych.requireApi" -}}
+{{- include "diptych.validate" .root -}}
 {{- if and .root.Values.checkCustomResources (not (.root.Capabilities.APIVersions.Has .api)) -}}
 {{- printf "%s needs %s, which this cluster does not have: install %s first (with `helm template`, give --api-versions %s, or set checkCustomResources=false)" .for .api .install .api | fail -}}
 {{- end -}}
@@ -57,6 +58,19 @@ Fails if the cluster lacks a custom resource definition. Call with (dict "root" 
     {{- $problems = append $problems "migrations.grantTo: only with postgres.mode=external; the operator's database has one role, its owner" -}}
   {{- end -}}
   {{- $postgres := $values.postgres.operator -}}
+  {{- if eq $values.postgres.mode "operator" -}}
+    {{- /* Command, relay and projector; one more of each while they are replaced. */ -}}
+    {{- $roles := $values.roles -}}
+    {{- $pods := add 3 $roles.relay.replicas -}}
+    {{- $pods = add $pods (ternary $roles.command.autoscaling.maxReplicas $roles.command.replicas $roles.command.autoscaling.enabled) -}}
+    {{- $pods = add $pods (ternary $roles.projector.keda.maxReplicas $roles.projector.replicas $roles.projector.keda.enabled) -}}
+    {{- $settings := dig "postgres" (dict) $values.config -}}
+    {{- $each := add 2 (dig "write_connections_max" 4 $settings) (dig "read_connections_max" 8 $settings) -}}
+    {{- $max := int (default "100" (get $postgres.parameters "max_connections")) -}}
+    {{- if gt (int (mul $pods $each)) (int (sub $max 10)) -}}
+      {{- $problems = append $problems (printf "postgres.operator.parameters.max_connections is %d, and up to %d pods may have %d connections each, besides 10 of the operator: raise it, or lower the most pods of command, relay and projector" $max (int $pods) (int $each)) -}}
+    {{- end -}}
+  {{- end -}}
   {{- if and (eq $values.postgres.mode "operator") (ge (int $postgres.synchronousStandbys) (int $postgres.instances)) -}}
     {{- $problems = append $problems (printf "postgres.operator.synchronousStandbys is %d, and there are %d instances, one of them the primary: nothing would be committed" (int $postgres.synchronousStandbys) (int $postgres.instances)) -}}
   {{- end -}}
