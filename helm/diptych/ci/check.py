@@ -5,6 +5,7 @@
     target/chart-tools/bin/pip install helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml
     target/chart-tools/bin/python helm/diptych/ci/check.py            # exit status 0: all right
     target/chart-tools/bin/python helm/diptych/ci/check.py --update   # writes ci/golden; look at the difference
+    target/chart-tools/bin/python helm/diptych/ci/check.py --definitions FOLDER   # custom resources too, by their definitions
 
 For each `ci/*-values.yaml` and `examples/values-*.yaml`: schema, rendering, golden file, objects against the schemas of the
 oldest and the newest Kubernetes, and what `rules.py` demands. Values of `ci/refused.yaml` must be refused with their message.
@@ -23,6 +24,7 @@ import tempfile
 import helm_python
 import yaml
 
+import custom_resources
 import rules
 
 CHART = pathlib.Path(__file__).resolve().parent.parent
@@ -145,6 +147,9 @@ def main():
     if linted["errors"]:
         report(f"lint: {linted['errors']}")
     names = []
+    schemas = None
+    if "--definitions" in sys.argv:
+        schemas = custom_resources.definitions(sys.argv[sys.argv.index("--definitions") + 1])
     with helm_python.Chart.load(str(CHART)) as chart:
         for name, values in cases():
             names.append(name)
@@ -155,6 +160,9 @@ def main():
             check_kubernetes(name, all_objects)
             for problem in rules.problems(all_objects, values, ROOT):
                 report(f"{name}: {problem}")
+            if schemas is not None:
+                for problem in custom_resources.problems(all_objects, schemas):
+                    report(f"{name}: {problem}")
             if name == "embedded":
                 # Several, as each has another key.
                 for _ in range(20):
