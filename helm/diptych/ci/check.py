@@ -2,7 +2,7 @@
 """Checks the chart without a cluster. In CI, and after each change:
 
     python3 -m venv target/chart-tools
-    target/chart-tools/bin/pip install helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml
+    target/chart-tools/bin/pip install helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml==6.0.4
     target/chart-tools/bin/python helm/diptych/ci/check.py            # exit status 0: all right
     target/chart-tools/bin/python helm/diptych/ci/check.py --update   # writes ci/golden; look at the difference
     target/chart-tools/bin/python helm/diptych/ci/check.py --definitions FOLDER   # custom resources too, by their definitions
@@ -24,8 +24,9 @@ import tempfile
 import helm_python
 import yaml
 
-import custom_resources
-import rules
+sys.dont_write_bytecode = True
+import custom_resources  # noqa: E402
+import rules  # noqa: E402
 
 CHART = pathlib.Path(__file__).resolve().parent.parent
 ROOT = CHART.parent.parent
