@@ -3,12 +3,14 @@
 
     python3 -m venv target/chart-tools
     target/chart-tools/bin/pip install helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 pyyaml==6.0.4
-    target/chart-tools/bin/python helm/diptych/ci/check.py            # exit status 0: all right
-    target/chart-tools/bin/python helm/diptych/ci/check.py --update   # writes ci/golden; look at the difference
-    target/chart-tools/bin/python helm/diptych/ci/check.py --definitions FOLDER   # custom resources too, by their definitions
+    target/chart-tools/bin/python helm/diptych/ci/check.py
 
-For each `ci/*-values.yaml` and `examples/values-*.yaml`: schema, rendering, golden file, objects against the schemas of the
-oldest and the newest Kubernetes, and what `rules.py` demands. Values of `ci/refused.yaml` must be refused with their message.
+Exit status 0: all right. `--update` writes ci/golden; look at the difference. `--definitions FOLDER` checks custom
+resources too, by the CustomResourceDefinitions in the YAML files of that folder.
+
+For each `ci/*-values.yaml` and `examples/values-*.yaml`: schema, rendering, golden file, objects against the schemas of
+the oldest and the newest Kubernetes, and what `rules.py` demands. Values of `ci/refused.yaml` must be refused with their
+message.
 """
 
 import base64

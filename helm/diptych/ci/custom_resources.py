@@ -33,7 +33,8 @@ def definitions(folder):
             for version in each["spec"]["versions"]:
                 schema = strict(version["schema"]["openAPIV3Schema"])
                 # Of every object.
-                schema.get("properties", {}).update(metadata={"type": "object"}, apiVersion={"type": "string"}, kind={"type": "string"})
+                common = {"metadata": {"type": "object"}, "apiVersion": {"type": "string"}, "kind": {"type": "string"}}
+                schema.get("properties", {}).update(common)
                 schemas[f"{each['spec']['group']}/{version['name']}", each["spec"]["names"]["kind"]] = schema
     return schemas
 
@@ -43,8 +44,8 @@ def problems(objects, schemas):
     groups = {version.split("/")[0] for version, _ in schemas}
     for each in objects:
         version, kind = each["apiVersion"], each["kind"]
-        is_custom = "." in version.split("/")[0] and not version.split("/")[0].endswith("k8s.io") or version.split("/")[0] in groups
-        if not is_custom:
+        group = version.split("/")[0]
+        if group not in groups and ("." not in group or group.endswith("k8s.io")):
             continue
         name = f"{kind} {each['metadata']['name']}"
         if (version, kind) not in schemas:

@@ -4,8 +4,9 @@
     generate.py            writes both
     generate.py --check    fails if one of them is not up to date
 
-A comment directly above a value is its description. Lines in it that begin with `@schema` add to the value's schema, and
-`@moved {key: words}` refuses keys beside the value with words. Settings of Diptych are taken from docs/OPERATIONS.md.
+A comment directly above a value is its description. Lines in it that begin with `@schema` add to the value's schema,
+and `@moved {key: words}` refuses keys beside the value with words. Settings of Diptych are taken from
+docs/OPERATIONS.md.
 Needs PyYAML.
 """
 
@@ -121,6 +122,8 @@ def setting_schema(allowed, meaning):
         schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}
     elif re.fullmatch(r"\d+(KiB|MiB|GiB|B) to \d+(KiB|MiB|GiB|B)", allowed):
         schema = {"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$"}
+    elif allowed == "http://host:port, or empty":
+        schema = {"type": "string", "pattern": "^(http://[^/]+:[0-9]{1,5})?$"}
     elif allowed in ("auto, text, json", "LOCAL_QUORUM, QUORUM"):
         schema = {"type": "string", "enum": allowed.split(", ")}
     else:
@@ -141,8 +144,8 @@ def config_schema():
         section, _, name = key.rpartition(".")
         properties = config["properties"]
         if section:
-            empty = {"type": "object", "additionalProperties": False, "description": sections[section], "properties": {}}
-            properties = properties.setdefault(section, empty)["properties"]
+            new = {"type": "object", "additionalProperties": False, "description": sections[section], "properties": {}}
+            properties = properties.setdefault(section, new)["properties"]
         words = OWN_SETTINGS.get(key)
         properties[name] = refusal(words) if words else setting_schema(allowed, meaning)
     return config
@@ -200,6 +203,11 @@ def reference(values, found):
     return "\n".join(lines)
 
 
+def is_current(path, content):
+    """Whether a file has this content."""
+    return path.exists() and path.read_text() == content
+
+
 def main():
     text = (CHART / "values.yaml").read_text()
     values, found = yaml.safe_load(text), comments(text)
@@ -210,7 +218,7 @@ def main():
         "values.schema.json": json.dumps(schema(values, found), indent=2) + "\n",
         "README.md": f"{before}{BEGIN}\n\n{reference(values, found)}\n\n{END}{after}",
     }
-    stale = [name for name, content in outputs.items() if not (CHART / name).exists() or (CHART / name).read_text() != content]
+    stale = [name for name, content in outputs.items() if not is_current(CHART / name, content)]
     if "--check" in sys.argv:
         sys.exit(f"not up to date: {', '.join(stale)}; run ci/generate.py" if stale else 0)
     for name in stale:

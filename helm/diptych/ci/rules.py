@@ -60,6 +60,8 @@ def identities(objects):
 def restricted(spec):
     """The Pod Security Standard "restricted", and what goes beyond it."""
     context = spec.get("securityContext", {})
+    if spec.get("enableServiceLinks") is not False:
+        yield "variables of Services may be read as settings"
     if spec.get("automountServiceAccountToken") is not False:
         yield "a token of the service account is mounted"
     if not context.get("runAsNonRoot") or context.get("seccompProfile", {}).get("type") != "RuntimeDefault":
@@ -103,9 +105,10 @@ def known_names(root):
     page = (root / "docs/OPERATIONS.md").read_text()
     keys = dict(re.findall(r"^\| `([a-z_.]+)` \| `(DIPTYCH_\w+)` \|", page, re.M))
     subcommands = set(re.findall(r"^\| .*?`diptych (\w+)`", page, re.M)) | set(re.findall(r"`diptych (\w+)`", page))
-    health = set(re.findall(r'set_service_status\("(\w+)"', (root / "services/runtime/src/grpc/health.rs").read_text()))
-    health |= set(re.findall(r'\["", "(\w+)"\]', (root / "services/runtime/src/grpc/health.rs").read_text()))
-    return {"keys": set(keys), "variables": set(keys.values()) | {"DIPTYCH_TOKEN"}, "subcommands": subcommands, "health": health}
+    source = (root / "services/runtime/src/grpc/health.rs").read_text()
+    health = set(re.findall(r'set_service_status\("(\w+)"', source)) | set(re.findall(r'\["", "(\w+)"\]', source))
+    variables = set(keys.values()) | {"DIPTYCH_TOKEN"}
+    return {"keys": set(keys), "variables": variables, "subcommands": subcommands, "health": health}
 
 
 def program(spec, known):
@@ -157,8 +160,11 @@ def references(objects, values):
     def walk(node):
         if isinstance(node, dict):
             for kind, key, field in [
-                ("ConfigMap", "configMap", "name"), ("Secret", "secret", "secretName"), ("Secret", "secretKeyRef", "name"),
-                ("ConfigMap", "configMapKeyRef", "name"), ("PersistentVolumeClaim", "persistentVolumeClaim", "claimName"),
+                ("ConfigMap", "configMap", "name"),
+                ("ConfigMap", "configMapKeyRef", "name"),
+                ("Secret", "secret", "secretName"),
+                ("Secret", "secretKeyRef", "name"),
+                ("PersistentVolumeClaim", "persistentVolumeClaim", "claimName"),
             ]:
                 if isinstance(node.get(key), dict) and field in node[key]:
                     yield kind, node[key][field]

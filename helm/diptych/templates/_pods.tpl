@@ -26,7 +26,7 @@ Fields of a pod's spec that do not depend on its containers. Call with (dict "ro
 serviceAccountName: {{ include "diptych.serviceAccountName" .root }}
 {{- end }}
 automountServiceAccountToken: false
-# Services of the namespace as variables are of no use, and there may be thousands.
+# Variables of Services, such as DIPTYCH_COMMAND_PORT of a Service diptych-command, would be read as settings.
 enableServiceLinks: false
 securityContext:
   {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
