@@ -138,8 +138,8 @@ the servers that it uses.
 {{/* Probes of a process of Diptych, by the names of its health service. No server is behind liveness. */}}
 {{- define "diptych.probes" -}}
 startupProbe:
-  # Of `liveness`, as `startup` waits for the servers, and a pod must not be killed because they are away. An old folder
-  # or a large one may take long to open.
+  # Of `liveness`, as `startup` waits for the servers, and a pod must not be killed because they are away. To open a
+  # large folder may take long.
   grpc: {port: 7400, service: liveness}
   periodSeconds: 1
   timeoutSeconds: 2
