@@ -113,7 +113,7 @@ def known_names(root):
 
 def program(spec, known):
     for container in spec["containers"]:
-        if "command" in container:
+        if "command" in container or container["args"][0].startswith("-"):
             continue
         if container["args"][0] not in known["subcommands"]:
             yield f"{container['args'][0]} is no subcommand"
