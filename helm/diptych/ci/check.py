@@ -6,7 +6,9 @@
     target/chart-tools/bin/python helm/diptych/ci/check.py
 
 Exit status 0: all right. `--update` writes ci/golden; look at the difference. `--definitions FOLDER` checks custom
-resources too, by the CustomResourceDefinitions in the YAML files of that folder.
+resources too, by the CustomResourceDefinitions in the YAML files of that folder. `--program FILE` loads every settings
+file with that diptych; with `--envoy FILE` too, every configuration of Envoy is validated, and the chart's test is run on
+this machine, through both Envoys, with the token that the chart made.
 
 For each `ci/*-values.yaml` and `examples/values-*.yaml`: schema, rendering, golden file, objects against the schemas of
 the oldest and the newest Kubernetes, and what `rules.py` demands. Values of `ci/refused.yaml` must be refused with their
@@ -28,6 +30,7 @@ import yaml
 
 sys.dont_write_bytecode = True
 import custom_resources  # noqa: E402
+import programs  # noqa: E402
 import rules  # noqa: E402
 
 CHART = pathlib.Path(__file__).resolve().parent.parent
@@ -37,7 +40,15 @@ VERSIONS = ["1.30", "1.37"]
 # Cases whose golden file has the whole configuration of Envoy, in place of its checksum.
 WITH_ENVOY = {"embedded", "embedded-options"}
 
+# For cases whose keys are not in the release; Envoy wants one key at least.
+OTHER_KEY_SET = b'{"keys": [{"kty": "oct", "alg": "HS256", "kid": "none", "k": "AAAA"}]}'
+
 problems = []
+
+
+def option(name):
+    """The value after an option, or None."""
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else None
 
 
 def report(problem):
@@ -150,9 +161,8 @@ def main():
     if linted["errors"]:
         report(f"lint: {linted['errors']}")
     names = []
-    schemas = None
-    if "--definitions" in sys.argv:
-        schemas = custom_resources.definitions(sys.argv[sys.argv.index("--definitions") + 1])
+    schemas = option("--definitions") and custom_resources.definitions(option("--definitions"))
+    program, envoy = option("--program"), option("--envoy")
     with helm_python.Chart.load(str(CHART)) as chart:
         for name, values in cases():
             names.append(name)
@@ -163,7 +173,13 @@ def main():
             check_kubernetes(name, all_objects)
             for problem in rules.problems(all_objects, values, ROOT):
                 report(f"{name}: {problem}")
-            if schemas is not None:
+            found = [*programs.load(program, all_objects)] if program else []
+            found += programs.validate(envoy, all_objects, OTHER_KEY_SET) if envoy else []
+            if program and envoy and name == "embedded":
+                found += programs.run_test(program, envoy, all_objects)
+            for problem in found:
+                report(f"{name}: {problem}")
+            if schemas:
                 for problem in custom_resources.problems(all_objects, schemas):
                     report(f"{name}: {problem}")
             if name == "embedded":
