@@ -1,6 +1,6 @@
 //! Checks of the template files themselves. Tests with Envoy are in `tests/`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, env, fs, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use diptych_proto::google::rpc::{BadRequest, ErrorInfo, RetryInfo, Status, bad_request::FieldViolation};
@@ -96,6 +96,29 @@ fn an_error_does_not_show_the_key_set() {
     settings.jwt.jwks = Jwks::Inline("hunter2".into());
     let message = settings.render().unwrap_err().to_string();
     assert_eq!(message, "jwks is `***`: it must be a JSON Web Key Set with at least one key");
+}
+
+/// With this variable a test writes the files of the chart instead of comparing them.
+const UPDATE: &str = "DIPTYCH_UPDATE_DOCS";
+
+/// Helm reads only files of its chart, so the chart has copies.
+#[test]
+fn the_chart_has_copies_of_the_templates_and_the_descriptors() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../helm/diptych/files/envoy");
+    let originals =
+        [("edge.yaml", EDGE.as_bytes()), ("gateway.yaml", GATEWAY.as_bytes()), ("descriptor_set.bin", DESCRIPTOR_SET)];
+    for (name, original) in originals {
+        let path = folder.join(name);
+        if env::var_os(UPDATE).is_some_and(|value| !value.is_empty()) {
+            fs::write(&path, original).unwrap();
+        }
+        let is_current = fs::read(&path).unwrap_or_default() == original;
+        assert!(
+            is_current,
+            "helm/diptych/files/envoy/{name} is not current. Update it with\n    \
+             {UPDATE}=1 cargo test --package diptych-envoy copies"
+        );
+    }
 }
 
 /// The gateway must know every command that names a stream, and the field that names it.
