@@ -73,16 +73,21 @@ def objects(texts):
     return [each for path, text in texts.items() if path.endswith(".yaml") for each in yaml.safe_load_all(text) if each]
 
 
+def checksum(match):
+    """The first group of a match, and a checksum in place of the second."""
+    return f"{match[1]}    (sha256 {hashlib.sha256(match[2].encode()).hexdigest()[:16]})\n"
+
+
 def stable(name, path, text):
     """A rendered template without what differs from run to run, or is only long."""
     text = re.sub(r"^(  descriptor_set\.bin: ).*$", r"\1(left out)", text, flags=re.M)
     if path.endswith("edge/token.yaml"):
         text = re.sub(r"^(  (signing-key|jwks\.json|token): ).*$", r"\1(random)", text, flags=re.M)
     if path.endswith("edge/envoy.yaml") and name not in WITH_ENVOY:
-        def checksum(match):
-            digest = hashlib.sha256(match[2].encode()).hexdigest()[:16]
-            return f"{match[1]}    (sha256 {digest})\n"
         text = re.sub(r"^(  (?:edge|gateway)\.yaml: \|\n)((?:    .*\n|\s*\n)+)", checksum, text, flags=re.M)
+    # These are files of the chart.
+    text = re.sub(r"^(  diptych\.json: \|\n)((?:    .*(?:\n|$)|\s*\n)+)", checksum, text, flags=re.M)
+    text = re.sub(r"^(  groups:\n)((?:    .*(?:\n|$)|\s*\n)+)", checksum, text, flags=re.M)
     return text
 
 

@@ -87,7 +87,8 @@ impl ScyllaViewStore {
     /// database, whose connections prove it for the others.
     ///
     /// # Errors
-    /// For an operator: if a rebase gave the keyspace another history, or it was made anew. Else when it cannot be read.
+    /// For an operator: if a rebase gave the keyspace another history, or it was made anew. Else when it cannot be
+    /// read.
     pub async fn check_history(&self) -> PortResult<()> {
         let StoreResources { connection, config, installation, .. } = &*self.resources;
         history::check_unchanged(connection, &config.keyspace, &installation.history).await

@@ -61,8 +61,8 @@ pub enum CommandError<R> {
     /// later.
     #[error("the write database cannot be reached")]
     Unavailable,
-    /// The write database stores nothing until an operator acts. This submission stored nothing; an earlier one may have.
-    /// The cause is in the log. Send it again, later.
+    /// The write database stores nothing until an operator acts. This submission stored nothing; an earlier one may
+    /// have. The cause is in the log. Send it again, later.
     #[error("the write database stores nothing until an operator acts")]
     Suspended,
     /// The queue is full. This submission stored nothing; an earlier one may have. Send it again, later.

@@ -60,8 +60,8 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     Ok(Running::ready(health).await)
 }
 
-/// Ends the process with an error once the rows follow another history: its tokens, keys of the cache and known progress
-/// are those of the history before.
+/// Ends the process with an error once the rows follow another history: its tokens, keys of the cache and known
+/// progress are those of the history before.
 async fn watch_history(views: Arc<ScyllaViewStore>, shutdown: Shutdown) -> PortResult<()> {
     loop {
         tokio::select! {

@@ -1,4 +1,5 @@
-//! Creating and copying databases for a test, by a few messages of the Postgres protocol: only the adapter may use a driver.
+//! Creating and copying databases for a test, by a few messages of the Postgres protocol: only the adapter may use a
+//! driver.
 
 use std::{
     io::{Read, Write},

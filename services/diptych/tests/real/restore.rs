@@ -52,8 +52,7 @@ async fn an_older_write_database_is_refused_until_a_rebase() {
     command.signal("TERM");
     command.ended().await;
 
-    let (status, report, errors) =
-        installation::ended(installation.diptych(&["rebase", "--output", "json"])).await;
+    let (status, report, errors) = installation::ended(installation.diptych(&["rebase", "--output", "json"])).await;
     assert_eq!((status, &report["deletes_rows"]), (0, &true.into()), "{report:#} {errors}");
     // A process that began with the history before does not go on.
     let (status, log) = query.ended().await;
