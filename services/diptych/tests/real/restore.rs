@@ -32,7 +32,9 @@ async fn an_older_write_database_is_refused_until_a_rebase() {
     database::replace(server, name, &backup);
 
     // Nothing is taken and nothing is answered on the database that lost commands.
-    let mut refused = Service::start("all", &installation.settings());
+    let mut settings = installation.settings();
+    settings.push(("DIPTYCH_PARTITIONS", PARTITIONS));
+    let mut refused = Service::start("all", &settings);
     let reason = refused.until_logged(|line| line["message"] == "operator action needed, retrying");
     assert!(reason["reason"].as_str().unwrap().contains("the write database went back"), "{reason:#}");
     refused.signal("KILL");
