@@ -40,10 +40,16 @@ pub(super) async fn append(
             Err(error) => return Err(error.into_write_error()),
         }
         // Nothing is stored, and what follows only reads.
-        if let Some(rejected) = batch.rejection_reasons(&mut session).await.map_err(StatementError::into_read_error)? {
+        let rejected = batch.rejection_reasons(&mut session).await.map_err(StatementError::into_read_error)?;
+        // What is stored is told while appends are suspended too. A conflict is not: the caller would decide again, on
+        // what is left in a database that went back.
+        let is_stored = matches!(&rejected, Some(AppendOutcome::Rejected { conflicts, .. }) if conflicts.is_empty());
+        if !is_stored {
+            check_not_suspended(&mut session).await.map_err(StatementError::into_read_error)?;
+        }
+        if let Some(rejected) = rejected {
             return Ok(rejected);
         }
-        check_not_suspended(&mut session).await.map_err(StatementError::into_read_error)?;
     }
     Err(PortError::not_done(format!(
         "a batch was rejected {ATTEMPTS_MAX} times, each time for a reason that was gone when it was looked up"
