@@ -24,9 +24,8 @@ use crate::{
     CommandError, SequencerConfig, StoredCommand, Submission,
     metrics::{CommandOutcome, Metrics},
     receipts::{self, LookupError, ReceiptLookup},
-    refusal,
-    sequencer::Sequencer,
-    submission::{CommandResult, PendingCommand},
+    refusal, sequencer,
+    submission::{Caller, CommandResult, PendingCommand},
 };
 
 /// Starts the sequencer and the task that looks up receipts. They end when shutdown begins, after answering the queued
@@ -41,8 +40,9 @@ pub fn start<D: Domain, S: EventStore>(store: Arc<S>, config: SequencerConfig, t
 
     let lookup = receipts::run::<D, S>(store.clone(), requested, config.commit_timeout, shutdown.clone());
     tasks.spawn("receipt lookup", lookup);
-    let sequencer = Sequencer::<D, S>::new(store, config, pending, shutdown.clone(), metrics.clone());
+    let (sequencer, contended_lane) = sequencer::new::<D, S>(store, config, pending, &shutdown, &metrics);
     tasks.spawn("sequencer", sequencer.run());
+    tasks.spawn("sequencer of contended streams", contended_lane.run());
     CommandHandle { queue, stream_share, lookups, shutdown, metrics }
 }
 
@@ -136,7 +136,8 @@ impl<D: Domain> CommandHandle<D> {
             return Err(self.reject(CommandOutcome::Internal, CommandError::Internal));
         }
         let (reply, result) = oneshot::channel();
-        let pending = PendingCommand { submission, streams, reply, queued_at: Instant::now(), stream_share: None };
+        let callers = vec![Caller { fingerprint: submission.fingerprint, reply }];
+        let pending = PendingCommand { submission, streams, callers, queued_at: Instant::now(), stream_share: None };
         Ok((pending, CommandFuture { result }))
     }
 

@@ -36,12 +36,20 @@ pub struct StoredCommand {
 /// The result of a submission.
 pub(crate) type CommandResult<D> = Result<StoredCommand, CommandError<<D as Domain>::Refusal>>;
 
-/// A command in the queue of the sequencer.
+/// A caller that waits for a command.
+pub(crate) struct Caller<D: Domain> {
+    /// The hash of the content that it submitted.
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) reply: oneshot::Sender<CommandResult<D>>,
+}
+
+/// A command in a queue of the sequencer.
 pub(crate) struct PendingCommand<D: Domain> {
     pub(crate) submission: Submission<D>,
     /// The streams of the command: at least one, each once.
     pub(crate) streams: Vec<StreamId>,
-    pub(crate) reply: oneshot::Sender<CommandResult<D>>,
+    /// Usually one. More if the same request id was submitted several times.
+    pub(crate) callers: Vec<Caller<D>>,
     pub(crate) queued_at: Instant,
     /// Released when the command leaves the queue. `None` for a single call.
     pub(crate) stream_share: Option<OwnedSemaphorePermit>,

@@ -1,10 +1,6 @@
 //! The commands of one batch and their callers.
 
-use std::{
-    collections::{HashMap, HashSet},
-    mem,
-    sync::Arc,
-};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use bytes::Bytes;
 use diptych_kernel::{
@@ -12,7 +8,7 @@ use diptych_kernel::{
     domain::Domain,
     ports::{Conflict, StoredOutcome, StoredRequest},
 };
-use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::error;
 
 use super::{
@@ -25,15 +21,8 @@ use crate::{
     metrics::{CommandOutcome, Metrics},
     refusal,
     retry_until::RetryError,
-    submission::{CommandResult, PendingCommand},
+    submission::{Caller, CommandResult, PendingCommand, Submission},
 };
-
-/// A caller that waits for a command. A request id that occurs several times in a batch is one command with several
-/// callers.
-struct Caller<D: Domain> {
-    fingerprint: Fingerprint,
-    reply: oneshot::Sender<CommandResult<D>>,
-}
 
 /// A command of the batch.
 pub(super) struct BatchEntry<D: Domain> {
@@ -43,12 +32,12 @@ pub(super) struct BatchEntry<D: Domain> {
     pub(super) command: D::Command,
     pub(super) metadata: EventMetadata,
     pub(super) slots: Vec<SlotId>,
-    /// True if it waits for a turn, because one of its streams is contended or is written by a command that waits.
-    is_deferred: bool,
     /// The encoded refusal, which is not sent yet: it depends on states that may be stale, or on events that are not
     /// stored.
     pub(super) refusal: Option<Bytes>,
+    /// Those without a result. A request id that occurs several times in a batch is one command with several callers.
     callers: Vec<Caller<D>>,
+    queued_at: Instant,
     metrics: Arc<Metrics>,
 }
 
@@ -60,10 +49,8 @@ pub(super) struct CommandBatch<D: Domain> {
     pub(super) conflicts_in_a_row: usize,
     /// Streams on which its appends have conflicted, to be added to the contended ones.
     pub(super) conflicted: Vec<StreamId>,
-    /// True while it is decided and stored within a turn.
-    pub(super) in_turn: bool,
-    /// The streams loaded within the turn, and whether other processes had written to each.
-    pub(super) loaded_in_turn: Vec<(StreamId, bool)>,
+    /// The streams that were loaded, and whether other processes had written to each.
+    pub(super) loaded: Vec<(StreamId, bool)>,
 }
 
 impl<D: Domain> CommandBatch<D> {
@@ -76,20 +63,17 @@ impl<D: Domain> CommandBatch<D> {
         let mut working_set = WorkingSet::new();
         let mut entries: Vec<BatchEntry<D>> = Vec::with_capacity(taken.len());
         let mut by_request: HashMap<RequestId, usize> = HashMap::with_capacity(taken.len());
-        for PendingCommand { submission, streams, reply, .. } in taken.drain(..) {
-            if reply.is_closed() {
-                metrics.record_outcome(CommandOutcome::CallerGone);
+        for PendingCommand { submission, streams, mut callers, queued_at, .. } in taken.drain(..) {
+            if drop_gone(&mut callers, metrics) {
                 continue;
             }
-            let caller = Caller { fingerprint: submission.fingerprint, reply };
             let earlier = by_request.get(&submission.request_id).and_then(|index| entries.get_mut(*index));
             if let Some(entry) = earlier {
-                entry.callers.push(caller);
+                entry.callers.append(&mut callers);
                 continue;
             }
             by_request.insert(submission.request_id, entries.len());
             entries.push(BatchEntry {
-                is_deferred: false,
                 request_id: submission.request_id,
                 fingerprint: submission.fingerprint,
                 expected_version: submission.expected_version,
@@ -97,18 +81,13 @@ impl<D: Domain> CommandBatch<D> {
                 metadata: submission.metadata,
                 slots: streams.iter().map(|stream| working_set.slot_of(stream, cache)).collect(),
                 refusal: None,
-                callers: vec![caller],
+                callers,
+                queued_at,
                 metrics: Arc::clone(metrics),
             });
         }
-        Self {
-            entries,
-            working_set,
-            conflicts_in_a_row: 0,
-            conflicted: Vec::new(),
-            in_turn: false,
-            loaded_in_turn: Vec::new(),
-        }
+        let (conflicted, loaded) = (Vec::new(), Vec::new());
+        Self { entries, working_set, conflicts_in_a_row: 0, conflicted, loaded }
     }
 
     /// Returns whether commands are left without a result, and removes the others. Commands whose callers have all gone
@@ -116,39 +95,25 @@ impl<D: Domain> CommandBatch<D> {
     pub(super) fn has_open_commands(&mut self) -> bool {
         self.entries.retain_mut(|entry| {
             entry.refusal = None;
-            entry.is_open() && !entry.drop_gone_callers()
+            entry.is_open() && !drop_gone(&mut entry.callers, &entry.metrics)
         });
         !self.entries.is_empty()
     }
 
-    /// Defers the commands on contended streams, and those after them on any of their streams, so that the commands of
-    /// a stream keep their order. Returns the streams of the deferred commands.
-    pub(super) fn defer_contended(&mut self, contended: &ContendedStreams) -> HashSet<SlotId> {
-        let mut blocked = HashSet::new();
-        for entry in self.entries.iter_mut().filter(|entry| entry.is_open()) {
-            let is_contended = |slot: &SlotId| contended.contains(self.working_set.stream_id(*slot));
-            entry.is_deferred = entry.slots.iter().any(|slot| blocked.contains(slot) || is_contended(slot));
-            if entry.is_deferred {
-                blocked.extend(entry.slots.iter().copied());
+    /// Takes out the open commands on contended streams, and those after them on any of their streams, so that the
+    /// commands of a stream keep their order.
+    pub(super) fn take_contended(&mut self, contended: &ContendedStreams, into: &mut Vec<PendingCommand<D>>) {
+        let mut kept = Vec::with_capacity(self.entries.len());
+        for entry in mem::take(&mut self.entries) {
+            let streams: Vec<StreamId> =
+                entry.slots.iter().map(|slot| self.working_set.stream_id(*slot).clone()).collect();
+            if entry.is_open() && contended.claim(&streams) {
+                into.push(entry.into_pending(streams));
+            } else {
+                kept.push(entry);
             }
         }
-        blocked
-    }
-
-    /// Ends the deferral of all commands: their turn has come. Marks their streams as changed by other processes.
-    pub(super) fn resume_deferred(&mut self, streams: &HashSet<SlotId>) {
-        for entry in &mut self.entries {
-            entry.is_deferred = false;
-        }
-        for slot in streams {
-            let stream_id = self.working_set.stream_id(*slot).clone();
-            self.working_set.mark_stale(&stream_id);
-        }
-    }
-
-    /// Returns whether a command can be decided without a turn.
-    pub(super) fn has_active_commands(&self) -> bool {
-        self.entries.iter().any(BatchEntry::is_active)
+        self.entries = kept;
     }
 
     /// Replies to every open command whose outcome the store has already. Returns their number.
@@ -201,9 +166,11 @@ impl<D: Domain> CommandBatch<D> {
 }
 
 impl<D: Domain> BatchEntry<D> {
-    /// Returns whether the command is open and does not wait for a turn.
-    pub(super) fn is_active(&self) -> bool {
-        self.is_open() && !self.is_deferred
+    /// The command as it was queued, for another sequencer.
+    fn into_pending(self, streams: Vec<StreamId>) -> PendingCommand<D> {
+        let Self { request_id, fingerprint, expected_version, command, metadata, callers, queued_at, .. } = self;
+        let submission = Submission { request_id, fingerprint, expected_version, command, metadata };
+        PendingCommand { submission, streams, callers, queued_at, stream_share: None }
     }
 
     /// Returns whether a caller still waits for a result.
@@ -266,18 +233,6 @@ impl<D: Domain> BatchEntry<D> {
         }
     }
 
-    /// Drops callers that have gone. Returns whether none is left.
-    fn drop_gone_callers(&mut self) -> bool {
-        self.callers.retain(|caller| {
-            let gone = caller.reply.is_closed();
-            if gone {
-                self.metrics.record_outcome(CommandOutcome::CallerGone);
-            }
-            !gone
-        });
-        self.callers.is_empty()
-    }
-
     fn reply_reused(&self, caller: Caller<D>) {
         let error = CommandError::RequestIdReused { request_id: self.request_id };
         self.reply(caller, CommandOutcome::RequestIdReused, Err(error));
@@ -288,4 +243,16 @@ impl<D: Domain> BatchEntry<D> {
         // The caller may have gone.
         let _ = caller.reply.send(result);
     }
+}
+
+/// Drops callers that have gone. Returns whether none is left.
+fn drop_gone<D: Domain>(callers: &mut Vec<Caller<D>>, metrics: &Metrics) -> bool {
+    callers.retain(|caller| {
+        let gone = caller.reply.is_closed();
+        if gone {
+            metrics.record_outcome(CommandOutcome::CallerGone);
+        }
+        !gone
+    });
+    callers.is_empty()
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use diptych_kernel::StreamId;
+use diptych_kernel::{StreamId, domain::Domain};
+use parking_lot::Mutex;
+
+use crate::submission::PendingCommand;
 
 /// Number of turns in a row without an event of another process after which a stream is not contended any more.
 const QUIET_TURNS_MAX: u32 = 8;
@@ -11,38 +14,83 @@ const QUIET_TURNS_MAX: u32 = 8;
 const STREAMS_MAX: usize = 65_536;
 
 /// The contended streams: an append to one of them has conflicted, and other processes have written to it since.
-/// Commands on them are decided in turn with other processes.
+///
+/// Commands on them are **claimed** for the sequencer of contended streams. Until these have their results, all commands
+/// on any of their streams are claimed too. So the two sequencers of a process never write to the same stream, and the
+/// commands of a stream keep their order.
 #[derive(Debug, Default)]
 pub(super) struct ContendedStreams {
-    /// For each stream, the number of turns in a row without an event of another process.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// For each contended stream, the number of turns in a row without an event of another process.
     quiet_turns: HashMap<StreamId, u32>,
+    /// For each stream of the claimed commands, their number.
+    claimed: HashMap<StreamId, usize>,
 }
 
 impl ContendedStreams {
-    pub(super) fn contains(&self, stream_id: &StreamId) -> bool {
-        self.quiet_turns.contains_key(stream_id)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.quiet_turns.is_empty()
-    }
-
-    /// Records a conflict, or an event of another process that was loaded in a turn.
-    pub(super) fn add(&mut self, stream_id: &StreamId) {
-        if self.quiet_turns.len() >= STREAMS_MAX {
-            self.quiet_turns.clear();
+    /// Records a conflict.
+    pub(super) fn add(&self, stream_id: &StreamId) {
+        let quiet_turns = &mut self.state.lock().quiet_turns;
+        if quiet_turns.len() >= STREAMS_MAX {
+            quiet_turns.clear();
         }
-        self.quiet_turns.insert(stream_id.clone(), 0);
+        quiet_turns.insert(stream_id.clone(), 0);
     }
 
-    /// Records a turn in which no event of another process was loaded.
-    pub(super) fn record_quiet_turn(&mut self, stream_id: &StreamId) {
-        if let Some(quiet) = self.quiet_turns.get_mut(stream_id) {
-            *quiet += 1;
+    /// Records what a turn has loaded: for each stream, whether other processes had written to it.
+    pub(super) fn record_turn(&self, loaded: impl IntoIterator<Item = (StreamId, bool)>) {
+        let quiet_turns = &mut self.state.lock().quiet_turns;
+        for (stream_id, is_changed) in loaded {
+            let Some(quiet) = quiet_turns.get_mut(&stream_id) else { continue };
+            *quiet = if is_changed { 0 } else { *quiet + 1 };
             if *quiet >= QUIET_TURNS_MAX {
-                self.quiet_turns.remove(stream_id);
+                quiet_turns.remove(&stream_id);
             }
         }
+    }
+
+    /// Claims a command if one of its streams is contended, or belongs to a claimed command.
+    pub(super) fn claim(&self, streams: &[StreamId]) -> bool {
+        self.state.lock().claim(streams)
+    }
+
+    /// Takes the commands out that are to be claimed.
+    pub(super) fn claim_all<D: Domain>(&self, commands: &mut Vec<PendingCommand<D>>) -> Vec<PendingCommand<D>> {
+        let mut state = self.state.lock();
+        if state.quiet_turns.is_empty() && state.claimed.is_empty() {
+            return Vec::new();
+        }
+        commands.extract_if(.., |command| state.claim(&command.streams)).collect()
+    }
+
+    /// Records that commands on these streams have their results: each stream as often as it was claimed.
+    pub(super) fn release<'a>(&self, streams: impl IntoIterator<Item = &'a StreamId>) {
+        let claimed = &mut self.state.lock().claimed;
+        for stream_id in streams {
+            if let Some(commands) = claimed.get_mut(stream_id) {
+                *commands -= 1;
+                if *commands == 0 {
+                    claimed.remove(stream_id);
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn claim(&mut self, streams: &[StreamId]) -> bool {
+        let is_taken = |stream_id| self.quiet_turns.contains_key(stream_id) || self.claimed.contains_key(stream_id);
+        if !streams.iter().any(is_taken) {
+            return false;
+        }
+        for stream_id in streams {
+            *self.claimed.entry(stream_id.clone()).or_default() += 1;
+        }
+        true
     }
 }
 
@@ -54,18 +102,38 @@ mod tests {
 
     #[test]
     fn a_stream_is_contended_until_others_have_written_nothing_for_some_turns() {
-        let mut contended = ContendedStreams::default();
-        contended.record_quiet_turn(&seat("A1"));
-        assert!(contended.is_empty());
+        let contended = ContendedStreams::default();
+        let is_contended = || {
+            let claimed = contended.claim(&[seat("A1")]);
+            if claimed {
+                contended.release(&[seat("A1")]);
+            }
+            claimed
+        };
+        contended.record_turn([(seat("A1"), true)]);
+        assert!(!is_contended(), "only a conflict begins it");
         contended.add(&seat("A1"));
         for _ in 1..QUIET_TURNS_MAX {
-            contended.record_quiet_turn(&seat("A1"));
+            contended.record_turn([(seat("A1"), false)]);
         }
-        contended.add(&seat("A1"));
+        contended.record_turn([(seat("A1"), true)]);
         for _ in 0..QUIET_TURNS_MAX {
-            assert!(contended.contains(&seat("A1")));
-            contended.record_quiet_turn(&seat("A1"));
+            assert!(is_contended());
+            contended.record_turn([(seat("A1"), false)]);
         }
-        assert!(contended.is_empty());
+        assert!(!is_contended());
+    }
+
+    #[test]
+    fn the_other_streams_of_a_claimed_command_are_claimed_until_it_has_its_result() {
+        let contended = ContendedStreams::default();
+        contended.add(&seat("A1"));
+        assert!(!contended.claim(&[seat("B2")]));
+        let swap = [seat("A1"), seat("B2")];
+        assert!(contended.claim(&swap) && contended.claim(&[seat("B2"), seat("C3")]));
+        contended.release(&swap);
+        assert!(contended.claim(&[seat("C3")]), "the second command has no result");
+        contended.release(&[seat("B2"), seat("C3"), seat("C3")]);
+        assert!(!contended.claim(&[seat("B2"), seat("C3")]));
     }
 }

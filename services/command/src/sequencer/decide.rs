@@ -84,7 +84,7 @@ impl<D: Domain> CommandBatch<D> {
     pub(super) fn decide(&mut self, config: &SequencerConfig) -> PlannedAppend {
         let mut planned = PlannedAppend { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };
         let (mut events, mut bytes) = (0, 0);
-        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_active()) {
+        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_open()) {
             let decided = match entry.decide(&mut self.working_set) {
                 Decision::Accepted(decided) => decided,
                 Decision::Refused(refusal) => {

@@ -48,7 +48,7 @@ impl LoadRequest {
                 break;
             }
             *next_entry += 1;
-            if entry.is_active() && entry.slots.iter().copied().any(needs_load) {
+            if entry.is_open() && entry.slots.iter().copied().any(needs_load) {
                 request.add(entry, &batch.working_set, needs_load);
             }
         }
@@ -110,9 +110,7 @@ impl<S: EventStore> StoreAccess<S> {
         let loaded = self.load::<D>(request, retry).await?;
         for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
             let known = batch.working_set.take_stale(*slot);
-            if batch.in_turn {
-                batch.loaded_in_turn.push((slice.stream_id.clone(), is_changed(slice)));
-            }
+            batch.loaded.push((slice.stream_id.clone(), is_changed(slice)));
             let state = self.rebuild::<D>(known, slice, retry).await?;
             batch.working_set.set(*slot, state);
         }

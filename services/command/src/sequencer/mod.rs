@@ -6,14 +6,14 @@
 //!             +---- rejected ----+       +---- a stream of a refusal has changed ----+ (decide those again)
 //! ```
 //!
-//! After a conflict with another process the stream counts as contended. The commands of a batch that no contended
-//! stream concerns are stored first. Then the others take a turn: they are loaded, decided and stored while the other
-//! processes wait, each with as many commands as have arrived meanwhile.
+//! After a conflict with another process the stream counts as contended. Commands on it are handed over to a second
+//! sequencer, the [`ContendedLane`], which decides them in turn with the other processes. The others go on meanwhile.
 
 mod batch;
 mod commit;
 mod confirm;
 mod contended;
+mod contended_lane;
 mod decide;
 mod load;
 mod states;
@@ -22,15 +22,20 @@ mod trace;
 mod turn;
 mod working_set;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    mem,
+    sync::Arc,
+};
 
-use diptych_kernel::{domain::Domain, ports::EventStore};
+use diptych_kernel::{StreamId, domain::Domain, ports::EventStore};
 use diptych_runtime::Shutdown;
 use tokio::{sync::mpsc, time::Instant};
 
+pub(crate) use self::contended_lane::ContendedLane;
 use self::{
-    batch::CommandBatch, commit::BatchOutcome, contended::ContendedStreams, states::StateCache,
-    store_access::StoreAccess,
+    batch::CommandBatch, commit::BatchOutcome, contended::ContendedStreams, contended_lane::ContendedQueue,
+    states::StateCache, store_access::StoreAccess,
 };
 use crate::{
     CommandError, SequencerConfig,
@@ -39,48 +44,86 @@ use crate::{
     submission::PendingCommand,
 };
 
-/// The one task that decides commands. It owns the states on which it decides, so there are no locks.
+/// The task that decides commands. It owns the states on which it decides, so there are no locks.
 pub(crate) struct Sequencer<D: Domain, S> {
     store: StoreAccess<S>,
     config: SequencerConfig,
     queue: mpsc::Receiver<PendingCommand<D>>,
     states: StateCache<D>,
-    contended: ContendedStreams,
+    contended: Arc<ContendedStreams>,
+    contended_queue: ContendedQueue<D>,
     shutdown: Shutdown,
     /// The end of the time for queued commands, once shutdown has begun.
     drain_until: Option<Instant>,
     metrics: Arc<Metrics>,
 }
 
-impl<D: Domain, S: EventStore> Sequencer<D, S> {
-    pub(crate) fn new(
-        store: Arc<S>,
-        config: SequencerConfig,
-        queue: mpsc::Receiver<PendingCommand<D>>,
-        shutdown: Shutdown,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let states = StateCache::new(config.cached_states_max);
-        let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(&metrics));
-        let contended = ContendedStreams::default();
-        Self { store, config, queue, states, contended, shutdown, drain_until: None, metrics }
-    }
+/// Creates the sequencer of a process, and that of contended streams.
+pub(crate) fn new<D: Domain, S: EventStore>(
+    store: Arc<S>,
+    config: SequencerConfig,
+    queue: mpsc::Receiver<PendingCommand<D>>,
+    shutdown: &Shutdown,
+    metrics: &Arc<Metrics>,
+) -> (Sequencer<D, S>, ContendedLane<D, S>) {
+    let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(metrics));
+    let contended = Arc::new(ContendedStreams::default());
+    let (commands, contended_commands) = mpsc::channel(config.queue_commands_max);
+    let lane = ContendedLane {
+        store: store.clone(),
+        config: config.clone(),
+        queue: contended_commands,
+        states: StateCache::new(config.cached_states_max),
+        contended: Arc::clone(&contended),
+        turn: None,
+        partitions: BTreeSet::new(),
+        shutdown: shutdown.clone(),
+        drain_until: None,
+        metrics: Arc::clone(metrics),
+    };
+    let sequencer = Sequencer {
+        store,
+        queue,
+        states: StateCache::new(config.cached_states_max),
+        config,
+        contended_queue: ContendedQueue { commands, contended: Arc::clone(&contended), metrics: Arc::clone(metrics) },
+        contended,
+        shutdown: shutdown.clone(),
+        drain_until: None,
+        metrics: Arc::clone(metrics),
+    };
+    (sequencer, lane)
+}
 
+impl<D: Domain, S: EventStore> Sequencer<D, S> {
     /// Runs until shutdown has begun and the queue is empty, or until the last handle is dropped.
     pub(crate) async fn run(mut self) {
         let mut taken = Vec::with_capacity(self.config.batch_commands_max);
         while self.take_queued(&mut taken).await {
             if self.drain_until.is_some_and(|until| Instant::now() >= until) {
-                self.reject_all(&mut taken);
+                reject_all(&mut taken, &self.metrics);
                 continue;
             }
-            let oldest = taken.first().map(|oldest| oldest.queued_at);
-            let mut batch = CommandBatch::gather(&mut taken, &mut self.states, &self.metrics);
-            let metrics = Arc::clone(&self.metrics);
-            metrics.track_age(oldest, self.process(&mut batch)).await;
-            batch.working_set.return_to_cache(&mut self.states);
+            let mut claimed = self.contended.claim_all(&mut taken);
+            // Commands before them on the same streams come first.
+            if !share_a_stream(&claimed, &taken) {
+                self.contended_queue.hand_over(&mut claimed, &mut self.states);
+            }
+            if !taken.is_empty() {
+                self.run_batch(&mut taken, &mut claimed).await;
+            }
+            self.contended_queue.hand_over(&mut claimed, &mut self.states);
             self.metrics.batch_finished(self.states.len());
         }
+    }
+
+    /// Decides and stores commands. Adds those that turn out to be on contended streams to the claimed ones.
+    async fn run_batch(&mut self, taken: &mut Vec<PendingCommand<D>>, claimed: &mut Vec<PendingCommand<D>>) {
+        let oldest = taken.first().map(|oldest| oldest.queued_at);
+        let mut batch = CommandBatch::gather(taken, &mut self.states, &self.metrics);
+        let metrics = Arc::clone(&self.metrics);
+        metrics.track_age(oldest, self.process(&mut batch, claimed)).await;
+        batch.working_set.return_to_cache(&mut self.states);
     }
 
     /// Waits for commands and takes all queued ones, up to the size of a batch. Returns `false` when there will be no
@@ -106,75 +149,62 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
         !taken.is_empty()
     }
 
-    /// Rejects commands because the time to drain the queue is over. Nothing of them is stored.
-    fn reject_all(&self, taken: &mut Vec<PendingCommand<D>>) {
-        for command in taken.drain(..) {
-            self.metrics.record_outcome(CommandOutcome::ShuttingDown);
-            // The caller may have gone.
-            let _ = command.reply.send(Err(CommandError::ShuttingDown));
-        }
-    }
-
-    /// Repeats rounds until every command of the batch has its result.
-    async fn process(&mut self, batch: &mut CommandBatch<D>) {
-        let mut retry = self.new_retry(batch);
+    /// Repeats rounds until every command of the batch has its result, or is claimed.
+    async fn process(&self, batch: &mut CommandBatch<D>, claimed: &mut Vec<PendingCommand<D>>) {
+        let mut retry = self.store.new_retry(batch, &self.config);
         while batch.has_open_commands() {
-            let outcome = self.run_next_round(batch, retry).await;
-            for stream_id in batch.conflicted.drain(..) {
-                self.contended.add(&stream_id);
+            let outcome = self.store.run_round(batch, &self.config, retry).await;
+            let conflicted = mem::take(&mut batch.conflicted);
+            for stream_id in &conflicted {
+                self.contended.add(stream_id);
+            }
+            if !conflicted.is_empty() {
+                batch.take_contended(&self.contended, claimed);
             }
             match outcome {
-                Ok(BatchOutcome::Committed) => retry = self.new_retry(batch),
+                Ok(BatchOutcome::Committed) => retry = self.store.new_retry(batch, &self.config),
                 Ok(BatchOutcome::Rejected) => {}
                 Err(error) => batch.fail_open(error),
             }
         }
     }
+}
 
-    /// Runs a round of the commands that no other process is in the way of, or, if there are none, of the others in
-    /// turn with other processes.
-    async fn run_next_round(
-        &mut self,
+impl<S: EventStore> StoreAccess<S> {
+    /// Loads, decides and stores the open commands of a batch once.
+    async fn run_round<D: Domain>(
+        &self,
         batch: &mut CommandBatch<D>,
+        config: &SequencerConfig,
         retry: RetryUntil,
     ) -> Result<BatchOutcome, RetryError> {
-        if self.contended.is_empty() {
-            batch.resume_deferred(&HashSet::new());
-            return self.run_round(batch, retry).await;
-        }
-        let streams = batch.defer_contended(&self.contended);
-        if batch.has_active_commands() {
-            return self.run_round(batch, retry).await;
-        }
-        let turn = self.store.take_turn(batch, &streams).await;
-        batch.resume_deferred(&streams);
-        batch.in_turn = true;
-        let outcome = self.run_round(batch, retry).await;
-        batch.in_turn = false;
-        drop(turn);
-        for (stream_id, is_changed) in batch.loaded_in_turn.drain(..) {
-            if !is_changed {
-                self.contended.record_quiet_turn(&stream_id);
-            } else if self.contended.contains(&stream_id) {
-                self.contended.add(&stream_id);
-            }
-        }
-        outcome
-    }
-
-    async fn run_round(&self, batch: &mut CommandBatch<D>, retry: RetryUntil) -> Result<BatchOutcome, RetryError> {
-        let retry = self.store.load_missing(batch, retry).await?;
-        let planned = batch.decide(&self.config);
+        let retry = self.load_missing(batch, retry).await?;
+        let planned = batch.decide(config);
         let is_stored = !planned.units.is_empty();
-        if self.store.commit(batch, planned, retry).await? == BatchOutcome::Rejected {
+        if self.commit(batch, planned, retry).await? == BatchOutcome::Rejected {
             return Ok(BatchOutcome::Rejected);
         }
         // Without progress the deadline stays.
-        let is_replied = self.store.confirm_refusals(batch, retry).await?;
+        let is_replied = self.confirm_refusals(batch, retry).await?;
         Ok(if is_replied || is_stored { BatchOutcome::Committed } else { BatchOutcome::Rejected })
     }
 
-    fn new_retry(&self, batch: &CommandBatch<D>) -> RetryUntil {
-        RetryUntil::new(self.config.commit_timeout, batch.entries.first().map(|entry| entry.request_id))
+    fn new_retry<D: Domain>(&self, batch: &CommandBatch<D>, config: &SequencerConfig) -> RetryUntil {
+        RetryUntil::new(config.commit_timeout, batch.entries.first().map(|entry| entry.request_id))
     }
+}
+
+/// Rejects commands because the time to drain the queue is over. Nothing of them is stored.
+fn reject_all<D: Domain>(taken: &mut Vec<PendingCommand<D>>, metrics: &Metrics) {
+    for caller in taken.drain(..).flat_map(|command| command.callers) {
+        metrics.record_outcome(CommandOutcome::ShuttingDown);
+        // The caller may have gone.
+        let _ = caller.reply.send(Err(CommandError::ShuttingDown));
+    }
+}
+
+/// Returns whether commands of two groups name the same stream.
+fn share_a_stream<D: Domain>(some: &[PendingCommand<D>], others: &[PendingCommand<D>]) -> bool {
+    let streams: HashSet<&StreamId> = some.iter().flat_map(|command| &command.streams).collect();
+    !streams.is_empty() && others.iter().flat_map(|command| &command.streams).any(|stream| streams.contains(stream))
 }

@@ -17,3 +17,9 @@ impl<S> StoreAccess<S> {
         Self { store, conflict_retries_max, metrics }
     }
 }
+
+impl<S> Clone for StoreAccess<S> {
+    fn clone(&self) -> Self {
+        Self { store: Arc::clone(&self.store), metrics: Arc::clone(&self.metrics), ..*self }
+    }
+}

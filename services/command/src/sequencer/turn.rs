@@ -1,32 +1,60 @@
 //! Turns on contended streams.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use diptych_kernel::{
-    Partition,
-    domain::Domain,
+    Partition, StreamId,
     ports::{EventStore, Turn},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::{batch::CommandBatch, store_access::StoreAccess, working_set::SlotId};
+use super::store_access::StoreAccess;
 
-/// Longest wait for a turn: many times the duration of a commit.
+/// Longest wait for a turn: many times the duration of a turn.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// Time after which a turn is given to others: several commits, so that the cost of taking a turn and of loading what
+/// others have stored meanwhile is small, and short for the callers who wait for it at the other processes.
+const TURN_MAX: Duration = Duration::from_millis(20);
+
+/// A turn that this process has. It may last for several batches.
+pub(super) struct HeldTurn {
+    /// `None` if the turn did not come in time: appends then may conflict.
+    turn: Option<Turn>,
+    partitions: BTreeSet<Partition>,
+    until: Instant,
+    /// Streams that were loaded within the turn. No other process has written to them since, as long as all take turns.
+    pub(super) loaded: HashSet<StreamId>,
+}
+
+impl HeldTurn {
+    /// Returns whether commands on these partitions can be decided within it.
+    pub(super) fn covers(&self, partitions: &BTreeSet<Partition>) -> bool {
+        self.turn.is_some() && partitions.is_subset(&self.partitions)
+    }
+
+    /// Returns whether it is to be given to others.
+    pub(super) fn is_over(&self) -> bool {
+        self.turn.is_none() || Instant::now() >= self.until
+    }
+}
+
 impl<S: EventStore> StoreAccess<S> {
-    /// Waits for the turn to write to these streams. `None` if it does not come in time, as when another process hangs
-    /// within its turn: the append then may conflict.
-    pub(super) async fn take_turn<D: Domain>(
-        &self,
-        batch: &CommandBatch<D>,
-        streams: &HashSet<SlotId>,
-    ) -> Option<Turn> {
-        let partitions: HashSet<Partition> =
-            streams.iter().map(|slot| self.store.partitions().of(batch.working_set.stream_id(*slot))).collect();
-        let partitions: Vec<Partition> = partitions.into_iter().collect();
-        match timeout(TURN_WAIT_MAX, self.store.take_turn(&partitions)).await {
+    /// The partitions of streams.
+    pub(super) fn partitions_of(&self, streams: &[StreamId]) -> BTreeSet<Partition> {
+        let partitions = self.store.partitions();
+        streams.iter().map(|stream_id| partitions.of(stream_id)).collect()
+    }
+
+    /// Waits for the turn to write to these partitions. If it does not come in time, as when another process hangs
+    /// within its turn, goes on without.
+    pub(super) async fn take_turn(&self, partitions: BTreeSet<Partition>) -> HeldTurn {
+        let wanted: Vec<Partition> = partitions.iter().copied().collect();
+        let turn = match timeout(TURN_WAIT_MAX, self.store.take_turn(&wanted)).await {
             Ok(Ok(turn)) => Some(turn),
             Ok(Err(error)) => {
                 warn!(%error, "no turn to write to contended streams, going on without");
@@ -37,6 +65,7 @@ impl<S: EventStore> StoreAccess<S> {
                 warn!(waited_ms, "no turn to write to contended streams in time, going on without");
                 None
             }
-        }
+        };
+        HeldTurn { turn, partitions, until: Instant::now() + TURN_MAX, loaded: HashSet::new() }
     }
 }

@@ -209,6 +209,13 @@ impl<D: Domain> WorkingSet<D> {
         }
     }
 
+    /// Marks all streams but those for which `is_current` holds as changed by another process.
+    pub(super) fn mark_all_stale_except(&mut self, is_current: impl Fn(&StreamId) -> bool) {
+        for slot in &mut self.slots {
+            slot.is_stale |= !is_current(&slot.stream_id);
+        }
+    }
+
     /// Takes the state of a stale stream, to apply the events after its version.
     pub(super) fn take_stale(&mut self, id: SlotId) -> Option<CachedState<D>> {
         let slot = &mut self.slots[id.0];

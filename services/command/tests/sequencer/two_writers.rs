@@ -1,6 +1,6 @@
 //! Two processes on one store: no write is lost, and no refusal is based on a stale state.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use diptych_command::{CommandError, SequencerConfig};
 use diptych_embedded::Storage;
@@ -13,6 +13,7 @@ use diptych_kernel::{
 };
 use futures::future::join_all;
 use rand::{SeedableRng, rngs::SmallRng};
+use tokio::time::{Instant, advance};
 
 use crate::{
     probe::{CallScript, Probe},
@@ -23,6 +24,15 @@ use crate::{
 };
 
 const SEATS: [&str; 3] = ["A1", "B2", "C3"];
+
+/// Longer than a turn.
+const A_WHILE: Duration = Duration::from_millis(50);
+
+/// An append before which another process releases and reserves seat A1, which is at version 1.
+fn conflict_on_a1() -> CallScript {
+    let events = [(seat("A1"), 2, Event::released("ada")), (seat("A1"), 3, Event::reserved("eve"))];
+    CallScript::AfterOthers(vec![unit(1_000_000, &Command::release("A1"), &events)])
+}
 
 async fn random_commands(process: &Process, seed: u64, caller: u128) -> Vec<(u128, CommandResult)> {
     let mut random = SmallRng::seed_from_u64(seed.wrapping_add(u64::try_from(caller).unwrap() * 7_919));
@@ -150,15 +160,14 @@ async fn a_stream_that_is_returned_as_a_snapshot_has_changed() {
     other.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn after_a_conflict_the_commands_of_contended_streams_are_stored_in_turn_and_in_order() {
     let store = store();
     let process = Process::new(&store);
     for (id, name) in [(1, "A1"), (2, "B2")] {
         process.run(id, Command::reserve(name, "ada")).await.unwrap();
     }
-    let events = [(seat("A1"), 2, Event::released("ada")), (seat("A1"), 3, Event::reserved("eve"))];
-    store.next_appends([CallScript::AfterOthers(vec![unit(10, &Command::release("A1"), &events)])]);
+    store.next_appends([conflict_on_a1()]);
     // The swap and the release depend on the contended A1, the second one by B2 only. C3 does not.
     let swap = process.submit(3, Command::swap("A1", "B2"));
     let reserve = process.submit(4, Command::reserve("C3", "bob"));
@@ -167,14 +176,51 @@ async fn after_a_conflict_the_commands_of_contended_streams_are_stored_in_turn_a
     assert!(reserve.await.is_ok());
     assert_eq!(store.units_per_append(), [1, 1, 3, 1, 2]);
     assert_eq!(store.turns(), 1);
-    // As long as other processes write to it, its commands take turns from the start.
+    // A command that follows at once is decided in the same turn, without loading the stream again.
+    let loads = store.loads();
     process.run(6, Command::release("A1")).await.unwrap();
-    assert_eq!((store.units_per_append().len(), store.turns()), (6, 2));
+    assert_eq!((store.units_per_append().len(), store.turns(), store.loads()), (6, 1, loads));
+    // As long as other processes write to it, its commands take turns from the start. The turn ends when none follow.
     for id in 100..120 {
+        advance(A_WHILE).await;
         let command = if id % 2 == 0 { Command::reserve("A1", "ada") } else { Command::release("A1") };
         process.run(id, command).await.unwrap();
     }
+    assert!(store.turns() > 3, "{} turns, although each lasts for a few milliseconds", store.turns());
     assert!(store.turns() < 12, "{} turns, although no other process writes any more", store.turns());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_ends_after_some_batches_although_commands_follow() {
+    let store = store();
+    let process = Process::new(&store);
+    process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+    store.next_appends([conflict_on_a1()]);
+    for id in 2..102 {
+        let command = if id % 2 == 0 { Command::release("A1") } else { Command::reserve("A1", "ada") };
+        process.run(id, command).await.unwrap();
+        advance(Duration::from_millis(1)).await;
+    }
+    assert!((4..=12).contains(&store.turns()), "{} turns within 100 ms", store.turns());
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_commands_do_not_wait_for_a_turn() {
+    let store = store();
+    let process = Process::new(&store);
+    process.run(1, Command::reserve("A1", "ada")).await.unwrap();
+    store.never_grant_turns();
+    store.next_appends([conflict_on_a1()]);
+    let begun_at = Instant::now();
+    let contended = process.submit(2, Command::release("A1"));
+    for (id, name) in [(10, "B2"), (11, "C3"), (12, "D4")] {
+        process.run(id, Command::reserve(name, "bob")).await.unwrap();
+    }
+    assert_eq!(begun_at.elapsed(), Duration::ZERO, "they waited");
+    assert_eq!(version_of(&contended.await, 0), 4);
+    assert!(begun_at.elapsed() > Duration::ZERO, "the other one did not wait for its turn");
     process.stop().await;
 }
 
@@ -184,8 +230,7 @@ async fn without_a_turn_contended_commands_are_stored_all_the_same() {
     let process = Process::new(&store);
     process.run(1, Command::reserve("A1", "ada")).await.unwrap();
     store.never_grant_turns();
-    let events = [(seat("A1"), 2, Event::released("ada")), (seat("A1"), 3, Event::reserved("eve"))];
-    store.next_appends([CallScript::AfterOthers(vec![unit(10, &Command::release("A1"), &events)])]);
+    store.next_appends([conflict_on_a1()]);
     assert_eq!(version_of(&process.run(2, Command::release("A1")).await, 0), 4);
     process.stop().await;
 }
