@@ -13,6 +13,10 @@
 //! with one append. Meanwhile the queue fills, so batches grow with the load and share the cost of a commit; a hot
 //! stream is as fast as many cold ones.
 //!
+//! A stream to which other processes write at the same time is contended. Its commands go through a queue of their own
+//! to a second sequencer, which decides them in turn with the other processes, several batches in each turn. No other
+//! command waits for a turn.
+//!
 //! # Guarantees
 //!
 //! - **G2 once.** The store accepts a request id once. A repeated command gets the outcome of the first, a receipt or a

@@ -15,9 +15,9 @@ const STREAMS_MAX: usize = 65_536;
 
 /// The contended streams: an append to one of them has conflicted, and other processes have written to it since.
 ///
-/// Commands on them are **claimed** for the sequencer of contended streams. Until these have their results, all commands
-/// on any of their streams are claimed too. So the two sequencers of a process never write to the same stream, and the
-/// commands of a stream keep their order.
+/// Commands on them are **claimed** for the sequencer of contended streams. Until these have their results, all
+/// commands on any of their streams are claimed too. So the two sequencers of a process never write to the same stream,
+/// and the commands of a stream keep their order.
 #[derive(Debug, Default)]
 pub(super) struct ContendedStreams {
     state: Mutex<State>,

@@ -90,8 +90,8 @@ impl<D: Domain, S: EventStore> ContendedLane<D, S> {
         }
     }
 
-    /// Takes all queued commands, up to the size of a batch. Ends the turn if there are none. Returns `false` when there
-    /// will be no more.
+    /// Takes all queued commands, up to the size of a batch. Ends the turn if there are none. Returns `false` when
+    /// there will be no more.
     async fn take_queued(&mut self, taken: &mut Vec<PendingCommand<D>>) -> bool {
         let batch_commands_max = self.config.batch_commands_max;
         if self.turn.is_some() {
