@@ -23,13 +23,14 @@ pub struct SequencerConfig {
     /// Largest number of events committed together: 1,024 (the most that one command may cause) to 2^20 - 1 (the
     /// ordinals of one append).
     pub batch_events_max: usize,
-    /// Number of stream states kept in memory between batches, from 1. The least recently used are dropped first.
+    /// Number of stream states kept in memory between batches, from 1; as many more of contended streams. The least recently used are dropped first.
     pub cached_states_max: usize,
     /// Number of events after which the state of a stream is stored as a snapshot, from 1. It bounds the events that
     /// are loaded for a stream, give or take a batch.
     pub snapshot_every_events: usize,
     /// Largest number of times in a row that commands are decided again because another process wrote to their streams.
-    /// After the first time they are decided in turn with the other process, so that further conflicts are rare.
+    /// After the first time they are decided in turn with the other process, which counts anew, so that further
+    /// conflicts are rare.
     /// After that, the commands on those streams fail with
     /// [`CommandError::Contention`](crate::CommandError::Contention).
     pub conflict_retries_max: usize,

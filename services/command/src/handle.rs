@@ -33,7 +33,7 @@ use crate::{
 pub fn start<D: Domain, S: EventStore>(store: Arc<S>, config: SequencerConfig, tasks: &Tasks) -> CommandHandle<D> {
     let config = config.clamped();
     let shutdown = tasks.shutdown();
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new("main"));
     let (queue, pending) = mpsc::channel(config.queue_commands_max);
     let stream_share = Arc::new(Semaphore::new(stream_share(config.queue_commands_max)));
     let (lookups, requested) = mpsc::channel(receipts::LOOKUP_QUEUE_MAX);
@@ -66,7 +66,8 @@ pub struct CommandHandle<D: Domain> {
 type PreparedCommand<D> = (PendingCommand<D>, CommandFuture<D>);
 
 impl<D: Domain> CommandHandle<D> {
-    /// Queues a command if the queue has room. Commands are decided in the order in which they were queued.
+    /// Queues a command if the queue has room. Commands on the same stream are decided in the order in which
+    /// they were queued.
     ///
     /// # Errors
     /// [`CommandError::Overloaded`] if the queue is full, [`CommandError::ShuttingDown`] if the process is stopping,

@@ -15,7 +15,7 @@
 //!
 //! A stream to which other processes write at the same time is contended. Its commands go through a queue of their own
 //! to a second sequencer, which decides them in turn with the other processes, several batches in each turn. No other
-//! command waits for a turn.
+//! command waits for a turn, unless it is on a stream of one that does.
 //!
 //! # Guarantees
 //!

@@ -92,13 +92,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// The metrics of the sequencer with this label.
+    pub(crate) fn new(sequencer: &'static str) -> Self {
         Self {
-            batch_commands: histogram!(BATCH_COMMANDS),
+            batch_commands: histogram!(BATCH_COMMANDS, "sequencer" => sequencer),
             commit_seconds: histogram!(COMMIT_SECONDS),
-            queue_depth: gauge!(QUEUE_DEPTH),
-            oldest_waiting_seconds: gauge!(OLDEST_WAITING_SECONDS),
-            cached_states: gauge!(CACHED_STATES),
+            queue_depth: gauge!(QUEUE_DEPTH, "sequencer" => sequencer),
+            oldest_waiting_seconds: gauge!(OLDEST_WAITING_SECONDS, "sequencer" => sequencer),
+            cached_states: gauge!(CACHED_STATES, "sequencer" => sequencer),
             outcomes: CommandOutcome::LABELS.map(|outcome| counter!(OUTCOMES, "outcome" => outcome)),
             conflicts: counter!(CONFLICTS),
             events_loaded: counter!(EVENTS_LOADED),
@@ -188,7 +189,7 @@ mod tests {
             text.lines()
                 .find_map(|line| line.strip_prefix("diptych_command_oldest_waiting_seconds ").map(str::to_owned))
         };
-        let metrics = Metrics::new();
+        let metrics = Metrics::new("main");
         let oldest = Some(Instant::now());
         let stuck = metrics.track_age(oldest, std::future::pending::<()>());
         assert!(timeout(Duration::from_millis(3_500), stuck).await.is_err());

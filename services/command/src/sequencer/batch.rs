@@ -100,20 +100,23 @@ impl<D: Domain> CommandBatch<D> {
         !self.entries.is_empty()
     }
 
-    /// Takes out the open commands on contended streams, and those after them on any of their streams, so that the
-    /// commands of a stream keep their order.
-    pub(super) fn take_contended(&mut self, contended: &ContendedStreams, into: &mut Vec<PendingCommand<D>>) {
-        let mut kept = Vec::with_capacity(self.entries.len());
+    /// Takes out the open commands on contended streams, and those on any of their streams, and puts them before the
+    /// claimed ones: what was kept so far came before these, if it is on the same streams.
+    pub(super) fn take_contended(&mut self, contended: &ContendedStreams, claimed: &mut Vec<PendingCommand<D>>) {
+        let (mut taken, mut kept) = (Vec::new(), Vec::with_capacity(self.entries.len()));
         for entry in mem::take(&mut self.entries) {
             let streams: Vec<StreamId> =
                 entry.slots.iter().map(|slot| self.working_set.stream_id(*slot).clone()).collect();
             if entry.is_open() && contended.claim(&streams) {
-                into.push(entry.into_pending(streams));
+                taken.push(entry.into_pending(streams));
             } else {
                 kept.push(entry);
             }
         }
         self.entries = kept;
+        claimed.splice(0..0, taken);
+        // The other sequencer counts for itself.
+        self.conflicts_in_a_row = 0;
     }
 
     /// Replies to every open command whose outcome the store has already. Returns their number.

@@ -1,6 +1,6 @@
 //! Streams to which other processes write at the same time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diptych_kernel::{StreamId, domain::Domain};
 use parking_lot::Mutex;
@@ -67,9 +67,10 @@ impl ContendedStreams {
         commands.extract_if(.., |command| state.claim(&command.streams)).collect()
     }
 
-    /// Records that commands on these streams have their results: each stream as often as it was claimed.
-    pub(super) fn release<'a>(&self, streams: impl IntoIterator<Item = &'a StreamId>) {
-        let claimed = &mut self.state.lock().claimed;
+    /// Records that commands on these streams have their results: each stream as often as it was claimed. Removes the
+    /// streams from `loaded` that the other sequencer may write to from now on.
+    pub(super) fn release(&self, streams: &[StreamId], loaded: Option<&mut HashSet<StreamId>>) {
+        let State { quiet_turns, claimed } = &mut *self.state.lock();
         for stream_id in streams {
             if let Some(commands) = claimed.get_mut(stream_id) {
                 *commands -= 1;
@@ -77,6 +78,9 @@ impl ContendedStreams {
                     claimed.remove(stream_id);
                 }
             }
+        }
+        if let Some(loaded) = loaded {
+            loaded.retain(|stream_id| quiet_turns.contains_key(stream_id) || claimed.contains_key(stream_id));
         }
     }
 }
@@ -106,7 +110,7 @@ mod tests {
         let is_contended = || {
             let claimed = contended.claim(&[seat("A1")]);
             if claimed {
-                contended.release(&[seat("A1")]);
+                contended.release(&[seat("A1")], None);
             }
             claimed
         };
@@ -131,9 +135,12 @@ mod tests {
         assert!(!contended.claim(&[seat("B2")]));
         let swap = [seat("A1"), seat("B2")];
         assert!(contended.claim(&swap) && contended.claim(&[seat("B2"), seat("C3")]));
-        contended.release(&swap);
+        let mut loaded = HashSet::from([seat("A1"), seat("B2"), seat("C3")]);
+        contended.release(&swap, Some(&mut loaded));
         assert!(contended.claim(&[seat("C3")]), "the second command has no result");
-        contended.release(&[seat("B2"), seat("C3"), seat("C3")]);
+        assert_eq!(loaded.len(), 3);
+        contended.release(&[seat("B2"), seat("C3"), seat("C3")], Some(&mut loaded));
+        assert_eq!(loaded, HashSet::from([seat("A1")]), "the other sequencer may write to B2 and C3");
         assert!(!contended.claim(&[seat("B2"), seat("C3")]));
     }
 }

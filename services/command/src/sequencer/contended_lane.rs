@@ -1,11 +1,16 @@
 //! The sequencer of contended streams: decides the commands on streams to which other processes write too, in turn with
 //! these.
 //!
-//! A task of its own, so that no other command waits for a turn. It has a queue, a cache and batches like the
+//! A task of its own, so that other commands do not wait for a turn. It has a queue, a cache and batches like the
 //! [`Sequencer`](super::Sequencer), which hands it the commands. A turn lasts for several batches: without the streams
 //! being loaded again, as the other processes wait meanwhile.
 
-use std::{collections::BTreeSet, mem, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    mem,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use diptych_kernel::{Partition, StreamId, domain::Domain, ports::EventStore};
 use diptych_runtime::Shutdown;
@@ -15,17 +20,17 @@ use tokio::{
 };
 
 use super::{
-    batch::CommandBatch, commit::BatchOutcome, contended::ContendedStreams, reject_all, states::StateCache,
+    batch::CommandBatch, commit::BatchOutcome, contended::ContendedStreams, reject, states::StateCache,
     store_access::StoreAccess, turn::HeldTurn,
 };
-use crate::{
-    CommandError, SequencerConfig,
-    metrics::{CommandOutcome, Metrics},
-    submission::PendingCommand,
-};
+use crate::{SequencerConfig, metrics::Metrics, submission::PendingCommand};
 
 /// Longest wait for further commands within a turn: the time from a reply to the next command of the same caller.
 const TURN_IDLE_MAX: Duration = Duration::from_millis(2);
+
+/// Time without turns after a wait for one in vain, as when another process hangs within its turn. Appends then may
+/// conflict, which is better than a wait before every batch.
+const WITHOUT_TURNS: Duration = Duration::from_secs(5);
 
 /// The queue of the sequencer of contended streams.
 pub(super) struct ContendedQueue<D: Domain> {
@@ -35,7 +40,13 @@ pub(super) struct ContendedQueue<D: Domain> {
 }
 
 impl<D: Domain> ContendedQueue<D> {
-    /// Hands over claimed commands, which `states` then does not know any more. If the queue is full, they fail.
+    /// Waits until there is room for a batch. The queue has one sender, so the room stays.
+    pub(super) async fn room_for(&self, batch_commands_max: usize) {
+        // An error means that the other sequencer has ended: `hand_over` tells the callers.
+        let _ = self.commands.reserve_many(batch_commands_max).await;
+    }
+
+    /// Hands over claimed commands, for which there is room. `states` then does not know their streams any more.
     pub(super) fn hand_over(&self, claimed: &mut Vec<PendingCommand<D>>, states: &mut StateCache<D>) {
         for command in claimed.drain(..) {
             for stream_id in &command.streams {
@@ -43,12 +54,8 @@ impl<D: Domain> ContendedQueue<D> {
             }
             if let Err(refused) = self.commands.try_send(command) {
                 let (mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command)) = refused;
-                self.contended.release(&command.streams);
-                for caller in command.callers {
-                    self.metrics.record_outcome(CommandOutcome::Overloaded);
-                    // The caller may have gone.
-                    let _ = caller.reply.send(Err(CommandError::Overloaded));
-                }
+                self.contended.release(&command.streams, None);
+                reject(command, &self.metrics);
             }
         }
     }
@@ -62,11 +69,13 @@ pub(crate) struct ContendedLane<D: Domain, S> {
     pub(super) states: StateCache<D>,
     pub(super) contended: Arc<ContendedStreams>,
     pub(super) turn: Option<HeldTurn>,
+    /// Until then no turn is asked for.
+    pub(super) without_turns_until: Option<Instant>,
     /// The partitions of the commands since the last turn began. The next turn is for these too.
     pub(super) partitions: BTreeSet<Partition>,
     pub(super) shutdown: Shutdown,
-    /// The end of the time for queued commands, once shutdown has begun.
-    pub(super) drain_until: Option<Instant>,
+    /// As that of the other sequencer.
+    pub(super) drain_until: Arc<OnceLock<Instant>>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -77,16 +86,17 @@ impl<D: Domain, S: EventStore> ContendedLane<D, S> {
         while self.take_queued(&mut taken).await {
             let claimed: Vec<StreamId> = taken.iter().flat_map(|command| command.streams.iter().cloned()).collect();
             if self.is_drain_over() {
-                reject_all(&mut taken, &self.metrics);
+                taken.drain(..).for_each(|command| reject(command, &self.metrics));
             } else {
                 let oldest = taken.first().map(|oldest| oldest.queued_at);
                 let metrics = Arc::clone(&self.metrics);
                 metrics.track_age(oldest, self.run_batch(&mut taken, &claimed)).await;
             }
-            self.contended.release(&claimed);
+            self.contended.release(&claimed, self.turn.as_mut().map(|turn| &mut turn.loaded));
             if self.turn.as_ref().is_some_and(HeldTurn::is_over) {
                 self.turn = None;
             }
+            self.metrics.batch_finished(self.states.len());
         }
     }
 
@@ -94,20 +104,22 @@ impl<D: Domain, S: EventStore> ContendedLane<D, S> {
     /// there will be no more.
     async fn take_queued(&mut self, taken: &mut Vec<PendingCommand<D>>) -> bool {
         let batch_commands_max = self.config.batch_commands_max;
-        if self.turn.is_some() {
-            match timeout(TURN_IDLE_MAX, self.queue.recv_many(taken, batch_commands_max)).await {
-                Ok(count) => return count > 0,
-                Err(_idle) => self.turn = None,
-            }
+        if self.turn.is_some() && timeout(TURN_IDLE_MAX, self.queue.recv_many(taken, batch_commands_max)).await.is_err()
+        {
+            self.turn = None;
         }
-        self.queue.recv_many(taken, batch_commands_max).await > 0
+        if taken.is_empty() {
+            self.queue.recv_many(taken, batch_commands_max).await;
+        }
+        if let Some(oldest) = taken.first() {
+            self.metrics.batch_taken(taken.len(), self.queue.len(), oldest.queued_at.elapsed());
+        }
+        !taken.is_empty()
     }
 
-    fn is_drain_over(&mut self) -> bool {
-        if self.drain_until.is_none() && self.shutdown.has_begun() {
-            self.drain_until = Some(Instant::now() + self.config.commit_timeout);
-        }
-        self.drain_until.is_some_and(|until| Instant::now() >= until)
+    fn is_drain_over(&self) -> bool {
+        let ends_at = || Instant::now() + self.config.commit_timeout;
+        self.shutdown.has_begun() && Instant::now() >= *self.drain_until.get_or_init(ends_at)
     }
 
     async fn run_batch(&mut self, taken: &mut Vec<PendingCommand<D>>, streams: &[StreamId]) {
@@ -132,7 +144,13 @@ impl<D: Domain, S: EventStore> ContendedLane<D, S> {
         }
         let wanted = self.partitions.union(&partitions).copied().collect();
         self.partitions = partitions;
-        self.store.take_turn(wanted).await
+        // After a wait in vain the next one would most likely be too.
+        if self.without_turns_until.is_some_and(|until| Instant::now() < until) {
+            return HeldTurn::none();
+        }
+        let turn = self.store.take_turn(wanted).await;
+        self.without_turns_until = turn.is_none().then(|| Instant::now() + WITHOUT_TURNS);
+        turn
     }
 
     /// Repeats rounds until every command of the batch has its result.

@@ -25,7 +25,7 @@ mod working_set;
 use std::{
     collections::{BTreeSet, HashSet},
     mem,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use diptych_kernel::{StreamId, domain::Domain, ports::EventStore};
@@ -54,7 +54,7 @@ pub(crate) struct Sequencer<D: Domain, S> {
     contended_queue: ContendedQueue<D>,
     shutdown: Shutdown,
     /// The end of the time for queued commands, once shutdown has begun.
-    drain_until: Option<Instant>,
+    drain_until: Arc<OnceLock<Instant>>,
     metrics: Arc<Metrics>,
 }
 
@@ -68,9 +68,11 @@ pub(crate) fn new<D: Domain, S: EventStore>(
 ) -> (Sequencer<D, S>, ContendedLane<D, S>) {
     let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(metrics));
     let contended = Arc::new(ContendedStreams::default());
-    let (commands, contended_commands) = mpsc::channel(config.queue_commands_max);
+    let contended_metrics = Arc::new(Metrics::new("contended"));
+    let (commands, contended_commands) = mpsc::channel(config.queue_commands_max.max(config.batch_commands_max));
+    let drain_until = Arc::new(OnceLock::new());
     let lane = ContendedLane {
-        store: store.clone(),
+        store: StoreAccess { metrics: Arc::clone(&contended_metrics), ..store.clone() },
         config: config.clone(),
         queue: contended_commands,
         states: StateCache::new(config.cached_states_max),
@@ -78,8 +80,9 @@ pub(crate) fn new<D: Domain, S: EventStore>(
         turn: None,
         partitions: BTreeSet::new(),
         shutdown: shutdown.clone(),
-        drain_until: None,
-        metrics: Arc::clone(metrics),
+        without_turns_until: None,
+        drain_until: Arc::clone(&drain_until),
+        metrics: Arc::clone(&contended_metrics),
     };
     let sequencer = Sequencer {
         store,
@@ -89,7 +92,7 @@ pub(crate) fn new<D: Domain, S: EventStore>(
         contended_queue: ContendedQueue { commands, contended: Arc::clone(&contended), metrics: Arc::clone(metrics) },
         contended,
         shutdown: shutdown.clone(),
-        drain_until: None,
+        drain_until,
         metrics: Arc::clone(metrics),
     };
     (sequencer, lane)
@@ -100,8 +103,8 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     pub(crate) async fn run(mut self) {
         let mut taken = Vec::with_capacity(self.config.batch_commands_max);
         while self.take_queued(&mut taken).await {
-            if self.drain_until.is_some_and(|until| Instant::now() >= until) {
-                reject_all(&mut taken, &self.metrics);
+            if self.drain_until.get().is_some_and(|until| Instant::now() >= *until) {
+                taken.drain(..).for_each(|command| reject(command, &self.metrics));
                 continue;
             }
             let mut claimed = self.contended.claim_all(&mut taken);
@@ -130,12 +133,13 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     /// more.
     async fn take_queued(&mut self, taken: &mut Vec<PendingCommand<D>>) -> bool {
         let batch_commands_max = self.config.batch_commands_max;
-        if self.drain_until.is_none() {
+        self.contended_queue.room_for(batch_commands_max).await;
+        if self.drain_until.get().is_none() {
             tokio::select! {
                 biased;
                 () = self.shutdown.begun() => {
                     self.queue.close();
-                    self.drain_until = Some(Instant::now() + self.config.commit_timeout);
+                    self.drain_until.get_or_init(|| Instant::now() + self.config.commit_timeout);
                 }
                 _ = self.queue.recv_many(taken, batch_commands_max) => {}
             }
@@ -194,9 +198,9 @@ impl<S: EventStore> StoreAccess<S> {
     }
 }
 
-/// Rejects commands because the time to drain the queue is over. Nothing of them is stored.
-fn reject_all<D: Domain>(taken: &mut Vec<PendingCommand<D>>, metrics: &Metrics) {
-    for caller in taken.drain(..).flat_map(|command| command.callers) {
+/// Rejects a command because the process is stopping. Nothing of it is stored.
+fn reject<D: Domain>(command: PendingCommand<D>, metrics: &Metrics) {
+    for caller in command.callers {
         metrics.record_outcome(CommandOutcome::ShuttingDown);
         // The caller may have gone.
         let _ = caller.reply.send(Err(CommandError::ShuttingDown));

@@ -27,11 +27,22 @@ pub(super) struct HeldTurn {
     turn: Option<Turn>,
     partitions: BTreeSet<Partition>,
     until: Instant,
-    /// Streams that were loaded within the turn. No other process has written to them since, as long as all take turns.
+    /// Streams that were loaded within the turn, without those that the other sequencer of this process may write to.
+    /// Nobody else has written to them since, as long as all processes take turns.
     pub(super) loaded: HashSet<StreamId>,
 }
 
 impl HeldTurn {
+    /// What stands for a turn that did not come.
+    pub(super) fn none() -> Self {
+        Self { turn: None, partitions: BTreeSet::new(), until: Instant::now(), loaded: HashSet::new() }
+    }
+
+    /// Returns whether it did not come.
+    pub(super) fn is_none(&self) -> bool {
+        self.turn.is_none()
+    }
+
     /// Returns whether commands on these partitions can be decided within it.
     pub(super) fn covers(&self, partitions: &BTreeSet<Partition>) -> bool {
         self.turn.is_some() && partitions.is_subset(&self.partitions)

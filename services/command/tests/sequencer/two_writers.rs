@@ -192,6 +192,28 @@ async fn after_a_conflict_the_commands_of_contended_streams_are_stored_in_turn_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn commands_that_were_kept_for_their_order_are_handed_over_before_those_that_waited_for_them() {
+    let store = store();
+    let process = Process::new(&store);
+    for (id, name) in [(1, "A1"), (2, "B2"), (3, "C3")] {
+        process.run(id, Command::reserve(name, "ada")).await.unwrap();
+    }
+    store.next_appends([conflict_on_a1()]);
+    process.run(4, Command::release("A1")).await.unwrap();
+    process.run(5, Command::reserve("A1", "bob")).await.unwrap();
+    // A1 is contended, so the swap is claimed, and waits for the release before it. C3 turns out to be contended too.
+    let events = [(seat("C3"), 2, Event::released("ada")), (seat("C3"), 3, Event::reserved("eve"))];
+    store.next_appends([CallScript::AfterOthers(vec![unit(2_000_000, &Command::release("C3"), &events)])]);
+    let release_b2 = process.submit(6, Command::release("B2"));
+    let release_c3 = process.submit(7, Command::release("C3"));
+    let swap = process.submit(8, Command::swap("A1", "B2"));
+    assert_eq!(version_of(&release_b2.await, 0), 2);
+    assert_eq!(version_of(&release_c3.await, 0), 4);
+    assert_eq!(swap.await, Err(CommandError::Refused(Refusal::SeatFree)));
+    process.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_turn_ends_after_some_batches_although_commands_follow() {
     let store = store();
     let process = Process::new(&store);
