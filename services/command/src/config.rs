@@ -23,7 +23,8 @@ pub struct SequencerConfig {
     /// Largest number of events committed together: 1,024 (the most that one command may cause) to 2^20 - 1 (the
     /// ordinals of one append).
     pub batch_events_max: usize,
-    /// Number of stream states kept in memory between batches, from 1; as many more of contended streams. The least recently used are dropped first.
+    /// Number of stream states kept in memory between batches, from 1; as many more of contended streams. The least
+    /// recently used are dropped first.
     pub cached_states_max: usize,
     /// Number of events after which the state of a stream is stored as a snapshot, from 1. It bounds the events that
     /// are loaded for a stream, give or take a batch.
