@@ -186,8 +186,9 @@ mod tests {
         let _recorder = metrics::set_default_local_recorder(&recorder);
         let age = || {
             let text = recorder.handle().render();
-            text.lines()
-                .find_map(|line| line.strip_prefix("diptych_command_oldest_waiting_seconds ").map(str::to_owned))
+            text.lines().find_map(|line| {
+                line.strip_prefix("diptych_command_oldest_waiting_seconds{sequencer=\"main\"} ").map(str::to_owned)
+            })
         };
         let metrics = Metrics::new("main");
         let oldest = Some(Instant::now());
