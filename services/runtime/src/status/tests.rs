@@ -174,15 +174,16 @@ fn bad_request(status: &Status) -> rpc::BadRequest {
 
 #[test]
 fn versions_and_positions_are_in_the_metadata() {
-    let mismatch = &one_of_each()[7];
+    let first = |fits: fn(&Failure) -> bool| one_of_each().into_iter().find(fits).unwrap();
+    let mismatch = first(|failure| matches!(failure, Failure::VersionMismatch { .. }));
     let metadata = Status::from(mismatch.clone()).get_details_error_info().unwrap().metadata;
     let expected = [("stream_id", "seat-7"), ("expected_version", "3"), ("actual_version", "5")];
     assert_eq!(metadata, expected.map(|(key, value)| (key.into(), value.into())).into());
-    let resource = Status::from(mismatch.clone()).get_details_resource_info().unwrap();
+    let resource = Status::from(mismatch).get_details_resource_info().unwrap();
     assert_eq!((resource.resource_type.as_str(), resource.resource_name.as_str()), ("stream", "seat-7"));
 
-    let behind = &one_of_each()[11];
-    let metadata = Status::from(behind.clone()).get_details_error_info().unwrap().metadata;
+    let behind = first(|failure| matches!(failure, Failure::ViewBehind { .. }));
+    let metadata = Status::from(behind).get_details_error_info().unwrap().metadata;
     let expected = [("view", "seats_g2"), ("partition", "4"), ("required_position", "9"), ("reached_position", "8")];
     assert_eq!(metadata, expected.map(|(key, value)| (key.into(), value.into())).into());
 }
