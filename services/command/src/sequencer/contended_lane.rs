@@ -20,8 +20,8 @@ use tokio::{
 };
 
 use super::{
-    batch::CommandBatch, commit::BatchOutcome, contended::ContendedStreams, reject, states::StateCache,
-    store_access::StoreAccess, turn::HeldTurn,
+    batch::CommandBatch, contended::ContendedStreams, reject, states::StateCache, store_access::StoreAccess,
+    turn::HeldTurn,
 };
 use crate::{SequencerConfig, metrics::Metrics, submission::PendingCommand};
 
@@ -126,7 +126,7 @@ impl<D: Domain, S: EventStore> ContendedLane<D, S> {
         let mut turn = self.turn_for(streams).await;
         let mut batch = CommandBatch::gather(taken, &mut self.states, &self.metrics);
         batch.working_set.mark_all_stale_except(|stream_id| turn.loaded.contains(stream_id));
-        self.process(&mut batch).await;
+        self.store.run_rounds(&mut batch, &self.config, &self.contended, |_| {}).await;
         let loaded = mem::take(&mut batch.loaded);
         turn.loaded.extend(loaded.iter().map(|(stream_id, _)| stream_id.clone()));
         self.contended.record_turn(loaded);
@@ -151,21 +151,5 @@ impl<D: Domain, S: EventStore> ContendedLane<D, S> {
         let turn = self.store.take_turn(wanted).await;
         self.without_turns_until = turn.is_none().then(|| Instant::now() + WITHOUT_TURNS);
         turn
-    }
-
-    /// Repeats rounds until every command of the batch has its result.
-    async fn process(&mut self, batch: &mut CommandBatch<D>) {
-        let mut retry = self.store.new_retry(batch, &self.config);
-        while batch.has_open_commands() {
-            let outcome = self.store.run_round(batch, &self.config, retry).await;
-            for stream_id in batch.conflicted.drain(..) {
-                self.contended.add(&stream_id);
-            }
-            match outcome {
-                Ok(BatchOutcome::Committed) => retry = self.store.new_retry(batch, &self.config),
-                Ok(BatchOutcome::Rejected) => {}
-                Err(error) => batch.fail_open(error),
-            }
-        }
     }
 }

@@ -124,8 +124,9 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
     async fn run_batch(&mut self, taken: &mut Vec<PendingCommand<D>>, claimed: &mut Vec<PendingCommand<D>>) {
         let oldest = taken.first().map(|oldest| oldest.queued_at);
         let mut batch = CommandBatch::gather(taken, &mut self.states, &self.metrics);
-        let metrics = Arc::clone(&self.metrics);
-        metrics.track_age(oldest, self.process(&mut batch, claimed)).await;
+        let hand_over = |batch: &mut CommandBatch<D>| batch.take_contended(&self.contended, claimed);
+        let rounds = self.store.run_rounds(&mut batch, &self.config, &self.contended, hand_over);
+        self.metrics.track_age(oldest, rounds).await;
         batch.working_set.return_to_cache(&mut self.states);
     }
 
@@ -152,29 +153,36 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
         }
         !taken.is_empty()
     }
+}
 
-    /// Repeats rounds until every command of the batch has its result, or is claimed.
-    async fn process(&self, batch: &mut CommandBatch<D>, claimed: &mut Vec<PendingCommand<D>>) {
-        let mut retry = self.store.new_retry(batch, &self.config);
+impl<S: EventStore> StoreAccess<S> {
+    /// Repeats rounds until no command of the batch is open. The streams of a conflict are contended from then on;
+    /// `after_conflict` may take commands on them out of the batch.
+    async fn run_rounds<D: Domain>(
+        &self,
+        batch: &mut CommandBatch<D>,
+        config: &SequencerConfig,
+        contended: &ContendedStreams,
+        mut after_conflict: impl FnMut(&mut CommandBatch<D>),
+    ) {
+        let mut retry = self.new_retry(batch, config);
         while batch.has_open_commands() {
-            let outcome = self.store.run_round(batch, &self.config, retry).await;
+            let outcome = self.run_round(batch, config, retry).await;
             let conflicted = mem::take(&mut batch.conflicted);
             for stream_id in &conflicted {
-                self.contended.add(stream_id);
+                contended.add(stream_id);
             }
             if !conflicted.is_empty() {
-                batch.take_contended(&self.contended, claimed);
+                after_conflict(batch);
             }
             match outcome {
-                Ok(BatchOutcome::Committed) => retry = self.store.new_retry(batch, &self.config),
+                Ok(BatchOutcome::Committed) => retry = self.new_retry(batch, config),
                 Ok(BatchOutcome::Rejected) => {}
                 Err(error) => batch.fail_open(error),
             }
         }
     }
-}
 
-impl<S: EventStore> StoreAccess<S> {
     /// Loads, decides and stores the open commands of a batch once.
     async fn run_round<D: Domain>(
         &self,
