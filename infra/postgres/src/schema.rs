@@ -10,11 +10,11 @@ use tokio_postgres::{Client, Row, error::SqlState};
 
 use crate::{
     config::PostgresConfig,
-    driver::{ConnectionFactory, KnownHistory, Pool, Session, SqlRow, StatementError, corrupt_data},
+    driver::{ConnectionFactory, KnownHistory, Pool, SqlRow, StatementError, corrupt_data},
 };
 
 /// The migrations by name, in the order of their numbers.
-const MIGRATIONS: [(&str, &str); 8] = [
+const MIGRATIONS: [(&str, &str); 9] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
     ("V3__histories", include_str!("../migrations/V3__histories.sql")),
@@ -23,16 +23,18 @@ const MIGRATIONS: [(&str, &str); 8] = [
     ("V6__service_role", include_str!("../migrations/V6__service_role.sql")),
     ("V7__checksums", include_str!("../migrations/V7__checksums.sql")),
     ("V8__read_horizon", include_str!("../migrations/V8__read_horizon.sql")),
+    ("V9__program_schema_min", include_str!("../migrations/V9__program_schema_min.sql")),
 ];
 
 /// The number of the newest migration.
-const NEWEST_VERSION: usize = 8;
+const NEWEST_VERSION: usize = 9;
 
 pub(crate) const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");
 const HISTORIES: &str = include_str!("../queries/schema/histories.sql");
 const HAS_VERSION: &str = include_str!("../queries/schema/has_version.sql");
 const VERSION: &str = include_str!("../queries/schema/version.sql");
+const PROGRAM_SCHEMA_MIN: &str = include_str!("../queries/schema/program_schema_min.sql");
 const GRANT: &str = include_str!("../queries/schema/grant.sql");
 const PREPARE_SEGMENTS: &str = include_str!("../queries/segments/prepare.sql");
 const INSTALLATION: &str = include_str!("../queries/schema/installation.sql");
@@ -42,9 +44,9 @@ const INSTALLATION: &str = include_str!("../queries/schema/installation.sql");
 pub struct MigrationReport {
     /// The installation, which all other parts must belong to.
     pub installation: Installation,
-    /// Number of migrations that were applied; 0 if the schema was up to date.
+    /// Number of migrations that were applied; 0 if the schema was up to date, or newer than this program.
     pub applied: usize,
-    /// The version of the schema afterwards.
+    /// The version of the schema afterwards. Larger than that of this program after a newer one has migrated.
     pub version: usize,
 }
 
@@ -54,13 +56,22 @@ pub struct MigrationReport {
 /// # Errors
 /// When the database cannot be reached, or a table stays locked by a transaction that is open; a repeat goes on with
 /// the migrations that are left. For an operator: when the database does not exist or does not let its user create
-/// tables, or was created with another number of partitions or migrated by a newer version of this program.
+/// tables, was created with another number of partitions, or migrated by a newer version of this program to a schema
+/// that this one cannot use.
 pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortResult<MigrationReport> {
     let mut connection = ConnectionFactory::new(config)?.connect_once(config).await?;
     let read_error = |error| StatementError::Failed(error).into_read_error();
     // Held until the connection is closed.
     connection.client.batch_execute(LOCK).await.map_err(read_error)?;
-    let report = runner()?.run_async(&mut connection.client).await.map_err(migration_error)?;
+    let query = async |sql| connection.client.query(sql, &[]).await.map_err(StatementError::Failed);
+    let present = check_not_too_new(query).await.map_err(StatementError::into_read_error)?;
+    let applied = if present > NEWEST_VERSION {
+        tracing::info!(schema = present, of_this_program = NEWEST_VERSION, "a newer program has migrated the schema");
+        0
+    } else {
+        let report = runner()?.run_async(&mut connection.client).await.map_err(migration_error)?;
+        report.applied_migrations().len()
+    };
     let configured = partitions.count();
     let column = i16::try_from(configured).unwrap_or(i16::MAX);
     let row = connection.client.query_one(CREATE_INSTALLATION, &[&column]).await.map_err(read_error)?;
@@ -75,7 +86,7 @@ pub async fn migrate(config: &PostgresConfig, partitions: Partitions) -> PortRes
     // positions began beyond the first one, as after a restore.
     connection.client.query_one(PREPARE_SEGMENTS, &[]).await.map_err(read_error)?;
     let installation = installation_of(&connection.client).await?;
-    Ok(MigrationReport { installation, applied: report.applied_migrations().len(), version: NEWEST_VERSION })
+    Ok(MigrationReport { installation, applied, version: present.max(NEWEST_VERSION) })
 }
 
 /// Reads the installation that a database belongs to.
@@ -142,7 +153,7 @@ fn migration_error(error: refinery::Error) -> PortError {
 pub(crate) async fn check(pool: &Pool, known: &KnownHistory) -> PortResult<Installation> {
     let check = async {
         let mut session = pool.session().await?;
-        check_version(version(&mut session).await?)?;
+        check_not_too_old(check_not_too_new(async |sql| session.query(sql, &[]).await).await?)?;
         let rows = session.query(INSTALLATION, &[]).await?;
         let Some(row) = rows.first().map(SqlRow) else {
             let message = "the migration of the write database is incomplete: run `diptych migrate`";
@@ -167,25 +178,39 @@ pub(crate) async fn next_position(pool: &Pool) -> PortResult<Position> {
     read.await.map_err(StatementError::into_read_error)
 }
 
-/// The version of the newest migration that was applied, or 0.
-async fn version(session: &mut Session) -> Result<usize, StatementError> {
-    if !SqlRow::first(&session.query(HAS_VERSION, &[]).await?)?.get::<bool>("has_version")? {
+/// Checks that the schema is not one that only newer programs can use. Returns its version: the number of the newest
+/// migration that was applied, or 0.
+///
+/// A schema that is newer than this program may still be usable, as after a rollback: migrations add, and one that
+/// removes or changes what earlier programs use raises the smallest schema that a program must have been made for.
+async fn check_not_too_new(
+    mut query: impl AsyncFnMut(&'static str) -> Result<Vec<Row>, StatementError>,
+) -> Result<usize, StatementError> {
+    if !SqlRow::first(&query(HAS_VERSION).await?)?.get::<bool>("has_version")? {
         return Ok(0);
     }
-    let version: Option<i32> = SqlRow::first(&session.query(VERSION, &[]).await?)?.get("version")?;
-    Ok(usize::try_from(version.unwrap_or_default()).unwrap_or(usize::MAX))
+    let count = |version: i32| usize::try_from(version).unwrap_or_default();
+    let version: Option<i32> = SqlRow::first(&query(VERSION).await?)?.get("version")?;
+    let present = version.map_or(0, count);
+    if present > NEWEST_VERSION {
+        let program_schema_min = count(SqlRow::first(&query(PROGRAM_SCHEMA_MIN).await?)?.get("version")?);
+        if program_schema_min > NEWEST_VERSION {
+            return Err(PortError::operator(format!(
+                "the write database has schema {present}, which programs for schema {program_schema_min} or newer can \
+                 use, and this one is for {NEWEST_VERSION}: use a newer version of diptych"
+            ))
+            .into());
+        }
+    }
+    Ok(present)
 }
 
-fn check_version(present: usize) -> PortResult<()> {
+fn check_not_too_old(present: usize) -> PortResult<()> {
     match present {
-        NEWEST_VERSION => Ok(()),
+        NEWEST_VERSION.. => Ok(()),
         0 => Err(PortError::operator("the write database has no tables: run `diptych migrate`")),
-        older @ ..NEWEST_VERSION => Err(PortError::operator(format!(
+        older => Err(PortError::operator(format!(
             "the write database has schema {older}, but this program needs {NEWEST_VERSION}: run `diptych migrate`"
-        ))),
-        newer => Err(PortError::operator(format!(
-            "the write database has schema {newer}, but this program supports at most {NEWEST_VERSION}: use a newer \
-             version of diptych"
         ))),
     }
 }

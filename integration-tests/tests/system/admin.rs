@@ -6,10 +6,13 @@ use diptych_runtime::pause;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Duration, timeout},
+    time::{Duration, Instant, timeout},
 };
 
-use crate::installation::{StackInstallation, WAIT_MAX};
+use crate::{
+    installation::StackInstallation,
+    support::{edge::WAIT_MAX, traffic::Traffic},
+};
 
 const ENVOYS: [&str; 3] = ["gateway-1", "gateway-2", "edge"];
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -72,4 +75,10 @@ async fn get(port: u16, path: &str) -> io::Result<String> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Waits until all instances are healthy and every caller has new successes.
+pub(crate) async fn until_recovered(installation: &StackInstallation, traffic: &Traffic) {
+    traffic.wait_while_correct("all instances are healthy", until_all_healthy(installation)).await;
+    traffic.until_all_succeed(Instant::now()).await;
 }

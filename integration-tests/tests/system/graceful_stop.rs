@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::{installation::StackInstallation, traffic::Traffic};
+use crate::{admin, installation::StackInstallation, support::traffic::Traffic};
 
 /// No attempt of a caller fails: a stopping service first reports not ready, and Envoy retries the calls that it
 /// refuses.
@@ -12,7 +12,7 @@ pub(crate) async fn no_call_fails(installation: &StackInstallation, traffic: &Tr
         assert!(installation.stack.terminate(process).await.unwrap(), "{process} did not stop gracefully");
         traffic.until_all_succeed(Instant::now()).await;
         traffic.wait_while_correct(process, installation.stack.start_process(process)).await.unwrap();
-        traffic.until_recovered(installation).await;
+        admin::until_recovered(installation, traffic).await;
         let failures = traffic.call_log.failures(began_at);
         assert!(failures.is_empty(), "calls failed while {process} was stopped: {failures:#?}");
         println!(

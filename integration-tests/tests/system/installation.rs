@@ -2,9 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Output, Stdio},
-    time::Duration,
 };
 
 use diptych_runtime::{Shutdown, Tasks, testing::OtlpReceiver};
@@ -12,8 +11,8 @@ use diptych_stack::{Product, ProductConfig, Server, Stack, StackConfig, Tools, T
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-/// Timeout of every wait of the test.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(150);
+use crate::support::edge::{Edge, program, transactions};
+
 /// Time that an import retries without an answer, in seconds.
 const IMPORT_TIMEOUT_SECONDS: &str = "120";
 
@@ -69,6 +68,11 @@ impl StackInstallation {
     /// Address of the edge, as `host:port`.
     pub(crate) fn address(&self) -> &str {
         &self.product.address
+    }
+
+    /// Its edge.
+    pub(crate) fn edge(&self) -> Edge {
+        Edge { address: self.address().to_owned(), token: self.token().to_owned() }
     }
 
     /// Bearer token for calls.
@@ -169,24 +173,9 @@ fn enable_tracing(config: &mut ProductConfig, endpoint: &str) {
     config.settings.extend(settings);
 }
 
-/// The file of a real bank if it exists beside the checkout, otherwise the sample; and whether it is the real one.
-pub(crate) fn transactions() -> (PathBuf, bool) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let real = root.join("../shared/data/czech-bank/transactions.csv.gz");
-    if real.exists() { (real, true) } else { (root.join("examples/sample-transactions.csv"), false) }
-}
-
 /// Shorter timeouts than the defaults, so that takeovers are faster: for the projectors' group the minimum that Kafka
 /// allows.
 fn settings() -> BTreeMap<String, String> {
     let settings = [("DIPTYCH_KAFKA__SESSION_TIMEOUT", "6s"), ("DIPTYCH_RELAY__LEASE_DURATION", "4s")];
     settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-/// The program of this build, in the parent folder of this test binary.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let program = test.ancestors().nth(2).unwrap().join("diptych");
-    assert!(program.exists(), "{} is missing: build it with `cargo build --package diptych`", program.display());
-    program
 }

@@ -5,10 +5,11 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     admin,
-    installation::{StackInstallation, WAIT_MAX, transactions},
+    installation::StackInstallation,
     outage_table::OutageTable,
+    support::edge::{WAIT_MAX, transactions},
+    support::traffic::Traffic,
     tools,
-    traffic::Traffic,
 };
 
 /// All processes, from the edge to the stores.
@@ -41,7 +42,7 @@ pub(crate) async fn each_process_is_killed(installation: &StackInstallation, tra
         for process in PROCESSES {
             let killed_at = Instant::now();
             traffic.wait_while_correct(process, installation.kill_and_start(process)).await;
-            traffic.until_recovered(installation).await;
+            admin::until_recovered(installation, traffic).await;
             outages.record(process, &traffic.call_log, killed_at);
             println!(
                 "{process} was killed and started again; all callers had answers after {:.1} s",

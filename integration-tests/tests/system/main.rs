@@ -7,24 +7,29 @@
 //! (`cargo stack install`), the test is skipped, except in CI.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
-mod account_model;
 mod admin;
 mod cold_caches;
-mod final_check;
 mod graceful_stop;
 mod installation;
 mod kills;
 mod outage_table;
 mod probe;
 mod server_outages;
+#[path = "../support/mod.rs"]
+mod support;
 mod takeover;
 mod tools;
 mod traces;
-mod traffic;
 
 use diptych_integration_tests::clients::Client;
 use installation::StackInstallation;
-use traffic::{CallKind, Traffic};
+use support::{
+    final_check,
+    traffic::{CallKind, Traffic},
+};
+
+/// Writers of the traffic: callers keep the product busy, and leave it time to restart.
+const WRITERS: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_product_on_real_servers() {
@@ -47,7 +52,7 @@ async fn the_product_on_real_servers() {
 
     let seed = rand::random();
     println!("traffic starts with seed {seed}");
-    let traffic = Traffic::start(&installation, seed).await;
+    let traffic = Traffic::start(&installation.edge(), "traffic", WRITERS, seed).await;
     kills::each_process_is_killed(&installation, &traffic).await;
 
     takeover::projectors_leave_and_return(&installation, &traffic).await;
@@ -57,7 +62,8 @@ async fn the_product_on_real_servers() {
     cold_caches::caches_are_lost(&installation, &traffic).await;
 
     let (model, call_log) = traffic.stop().await;
-    final_check::assert_all_commands_visible(&installation, &model, &call_log).await;
+    final_check::assert_all_commands_visible(&installation.edge(), &model, &call_log).await;
+    installation.assert_verified().await;
     let counts = CallKind::ALL.map(|kind| call_log.successes_count(kind));
     println!("commands, own writes and queries answered: {counts:?}; all acknowledged commands are visible");
     installation.stop().await;

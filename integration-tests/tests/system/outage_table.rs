@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::traffic::{CallKind, CallLog};
+use crate::support::traffic::{CallKind, CallLog};
 
 /// The columns: [`CallKind::ALL`].
 const NAMES: [&str; 3] = ["commands", "own writes", "queries"];

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     installation::StackInstallation,
-    traffic::{EdgeConnection, at_least, reason, retry_delay},
+    support::traffic::{EdgeConnection, at_least, reason, retry_delay},
 };
 
 /// Longer than any wait inside the product, and short enough for a test.
@@ -31,7 +31,7 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn new(installation: &StackInstallation) -> Self {
-        Self { connection: EdgeConnection::to(installation) }
+        Self { connection: EdgeConnection::to(&installation.edge()) }
     }
 
     /// Opens a new account; returns its id and the consistency token.

@@ -6,7 +6,7 @@ use crate::{
     admin,
     installation::StackInstallation,
     probe::{Probe, assert_unavailable, complete_up_to_nanos},
-    traffic::{CallKind, Traffic},
+    support::traffic::{CallKind, Traffic},
 };
 
 pub(crate) async fn each_server_is_down(installation: &StackInstallation, traffic: &Traffic) {
@@ -122,7 +122,7 @@ async fn restart(installation: &StackInstallation, traffic: &Traffic, server: &s
     let down = began_at.elapsed().as_secs_f32();
     traffic.wait_while_correct("the server starts", installation.stack.start_process(server)).await.unwrap();
     let started = began_at.elapsed().as_secs_f32();
-    traffic.until_recovered(installation).await;
+    admin::until_recovered(installation, traffic).await;
     let recovered = began_at.elapsed().as_secs_f32();
     let pauses = traffic.call_log.pauses(began_at);
     println!(

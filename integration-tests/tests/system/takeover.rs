@@ -4,9 +4,9 @@
 use tokio::time::Instant;
 
 use crate::{
-    admin::{metric, until_metric},
+    admin::{self, metric, until_metric},
     installation::StackInstallation,
-    traffic::Traffic,
+    support::traffic::Traffic,
 };
 
 const PARTITIONS_OWNED: &str = "diptych_projector_partitions_owned";
@@ -50,7 +50,7 @@ async fn until_shared(installation: &StackInstallation, traffic: &Traffic, what:
     let all = f64::from(installation.partitions());
     let shared = until_metric(installation, LEAVING_PROJECTOR, PARTITIONS_OWNED, |owned| owned > 0.0 && owned < all);
     traffic.wait_while_correct("both projectors have partitions", shared).await;
-    traffic.until_recovered(installation).await;
+    admin::until_recovered(installation, traffic).await;
     println!("{LEAVING_PROJECTOR} {what}; {}", traffic.call_log.pauses(began_at));
 }
 
@@ -66,6 +66,6 @@ pub(crate) async fn a_leading_relay_is_suspended(installation: &StackInstallatio
     installation.stack.resume(leader).unwrap();
     let stepped_down = until_metric(installation, leader, LEASE_HELD, |held| held == 0.0);
     traffic.wait_while_correct("the resumed relay no longer leads", stepped_down).await;
-    traffic.until_recovered(installation).await;
+    admin::until_recovered(installation, traffic).await;
     println!("{leader} led, was suspended and resumed; {}", traffic.call_log.pauses(began_at));
 }

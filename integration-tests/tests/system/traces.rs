@@ -12,7 +12,7 @@ use diptych_runtime::testing::{OtlpReceiver, Span};
 use tonic::Request;
 use uuid::Uuid;
 
-use crate::{admin, installation::StackInstallation, traffic::EdgeConnection};
+use crate::{admin, installation::StackInstallation, support::traffic::EdgeConnection};
 
 const DEPOSIT: &str = "ledger.command.v1.CommandService/Deposit";
 const GET_ACCOUNT: &str = "ledger.query.v1.QueryService/GetAccount";
@@ -22,7 +22,7 @@ const ENVOY_SPANS: usize = 4;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn one_call_is_one_trace(installation: &StackInstallation, otlp_receiver: &OtlpReceiver) {
-    let client = TracedClient(EdgeConnection::to(installation));
+    let client = TracedClient(EdgeConnection::to(&installation.edge()));
     let account_id = client.open().await;
 
     let caller = Caller::sampled();

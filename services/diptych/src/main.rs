@@ -65,7 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "servers")]
         Subcommand::Status(args) => status::main(args),
         #[cfg(feature = "servers")]
-        Subcommand::Envoy(args) => envoy::run(&args),
+        Subcommand::Envoy(args) => run_tool(envoy::run(args)),
         Subcommand::Health(args) => run_tool(health::run(args)),
         Subcommand::Import(args) => run_tool(import::run(args)),
         Subcommand::Backup(args) => run_tool(backup::run(args)),

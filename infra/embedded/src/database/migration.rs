@@ -26,9 +26,7 @@ fn apply(connection: &Connection, spec: &DatabaseSpec, partitions: Partitions) -
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let present = schema_version(&transaction)?;
     let known = schema_version_known(spec);
-    if present > known {
-        return Err(newer(spec, present));
-    }
+    check_not_too_new(&transaction, spec, present)?;
     for (_, migration) in (0..).zip(spec.migrations).filter(|(number, _)| *number >= present) {
         transaction.execute_batch(migration.0)?;
     }
@@ -45,9 +43,7 @@ fn apply(connection: &Connection, spec: &DatabaseSpec, partitions: Partitions) -
 
 fn check_schema(connection: &Connection, spec: &DatabaseSpec, partitions: Partitions) -> Result<(), TransactionError> {
     let (present, known) = (schema_version(connection)?, schema_version_known(spec));
-    if present > known {
-        return Err(newer(spec, present));
-    }
+    check_not_too_new(connection, spec, present)?;
     if present < known {
         return Err(PortError::operator(format!(
             "{} has schema version {present}, but this version of the program reads {known}: start `diptych dev` on \
@@ -67,13 +63,24 @@ fn schema_version_known(spec: &DatabaseSpec) -> u32 {
     u32::try_from(spec.migrations.len()).unwrap_or(u32::MAX)
 }
 
-fn newer(spec: &DatabaseSpec, present: u32) -> TransactionError {
-    PortError::operator(format!(
-        "{} has schema version {present}, but this version of the program supports at most {}: use a newer version",
-        spec.file_name,
-        schema_version_known(spec)
+/// Returns an error if the schema is one that only newer programs can use. A newer schema may be usable, as after a
+/// rollback: migrations add, and one that removes or changes what earlier programs use records it.
+fn check_not_too_new(connection: &Connection, spec: &DatabaseSpec, present: u32) -> Result<(), TransactionError> {
+    let known = schema_version_known(spec);
+    if present <= known {
+        return Ok(());
+    }
+    let program_schema_min: u32 =
+        connection.query_row("SELECT version FROM program_schema_min", [], |row| row.get(0))?;
+    if program_schema_min <= known {
+        return Ok(());
+    }
+    Err(PortError::operator(format!(
+        "{} has schema {present}, which programs for schema {program_schema_min} or newer can use, and this one is for \
+         {known}: use a newer version of diptych",
+        spec.file_name
     ))
-    .into()
+    .into())
 }
 
 /// Returns the number of partitions in the table `installation`, whose single row is written when the database is

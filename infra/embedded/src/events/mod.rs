@@ -45,6 +45,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
         Migration(include_str!("../../migrations/events/0003_histories.sql")),
         Migration(include_str!("../../migrations/events/0004_refusals.sql")),
         Migration(include_str!("../../migrations/events/0005_checksums.sql")),
+        Migration(include_str!("../../migrations/events/0006_program_schema_min.sql")),
     ],
     syncs_commits: true,
     marks_open: true,

@@ -24,6 +24,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
     migrations: &[
         Migration(include_str!("../../migrations/log/0001_log.sql")),
         Migration(include_str!("../../migrations/log/0002_history.sql")),
+        Migration(include_str!("../../migrations/log/0003_program_schema_min.sql")),
     ],
     // After a power failure, the relay detects the lost records and publishes them again.
     syncs_commits: false,

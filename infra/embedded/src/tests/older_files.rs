@@ -6,6 +6,8 @@ use diptych_kernel::{
     ports::{EventLog, EventStore, LogEntry, Progress, ProgressStore, ProgressUpdate},
 };
 
+use rusqlite::Connection;
+
 use super::fixtures::{append, copy, count, is_database, open, try_open};
 use crate::Embedded;
 
@@ -80,7 +82,7 @@ async fn another_event_at_the_position_of_a_record_is_noticed() {
     let databases = open(&other);
     append(&databases.events, 1, 1).await;
     drop(databases);
-    let connection = rusqlite::Connection::open(other.join("events.db")).unwrap();
+    let connection = Connection::open(other.join("events.db")).unwrap();
     connection.execute("UPDATE events SET request_id = randomblob(16)", []).unwrap();
     drop(connection);
 
@@ -107,4 +109,27 @@ async fn views_that_are_ahead_of_the_events_are_refused() {
     copy(&newer, &data, |name| name == "views.db");
     let error = try_open(&data).err().unwrap().to_string();
     assert!(error.contains("view things_g1 in views.db has the events up to position"), "{error}");
+}
+
+/// As after a rollback: an earlier program finds files that a later one has migrated.
+#[tokio::test]
+async fn files_of_a_newer_program_are_used_unless_it_excludes_earlier_ones() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("data");
+    let databases = open(&data);
+    append(&databases.events, 1, 1).await;
+    drop(databases);
+    for file in ["events.db", "log.db", "views.db"] {
+        let migrate = |sql: &str| Connection::open(data.join(file)).unwrap().execute_batch(sql).unwrap();
+        migrate("CREATE TABLE later (id INTEGER); PRAGMA user_version = 99");
+        let databases = open(&data);
+        assert_eq!(count(&databases.events).await, 1);
+        drop(databases);
+
+        migrate("UPDATE program_schema_min SET version = 98");
+        let error = try_open(&data).err().unwrap().to_string();
+        assert!(error.contains(&format!("{file} has schema 99, which programs for schema 98 or newer")), "{error}");
+        assert!(error.contains("use a newer version"), "{error}");
+        migrate("UPDATE program_schema_min SET version = 1");
+    }
 }

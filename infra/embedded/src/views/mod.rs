@@ -23,6 +23,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
     migrations: &[
         Migration(include_str!("../../migrations/views/0001_views.sql")),
         Migration(include_str!("../../migrations/views/0002_history.sql")),
+        Migration(include_str!("../../migrations/views/0003_program_schema_min.sql")),
     ],
     // After a power failure, lost rows are projected again from the log, because progress goes back together with the
     // rows.

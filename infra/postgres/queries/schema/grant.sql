@@ -1,7 +1,7 @@
 -- The rights of the role that services use, for format(): the role, and the schema of the tables.
 GRANT USAGE ON SCHEMA %2$I TO %1$I;
 GRANT SELECT ON
-    installation, histories, event_segments, request_partitions, refinery_schema_history
+    installation, histories, event_segments, request_partitions, refinery_schema_history, program_schema_min
 TO %1$I;
 GRANT UPDATE (suspended_because) ON installation TO %1$I;
 GRANT SELECT, INSERT ON events, requests TO %1$I;

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// The version of the schema that this program creates.
-const NEWEST_VERSION: usize = 8;
+const NEWEST_VERSION: usize = 9;
 
 /// Runs a test on a database without tables.
 fn with_empty_database<T: Future<Output = ()>>(test: impl FnOnce(Arc<Database>) -> T) {
@@ -122,12 +122,40 @@ fn an_upgrade_that_waits_too_long_for_a_lock_can_be_tried_again() {
     });
 }
 
+/// A migration of a newer program, which this one has not.
+const LATER_MIGRATION: &str =
+    "INSERT INTO refinery_schema_history (version, name, applied_on, checksum) VALUES (1000, 'later', now(), '0')";
+
 #[test]
-fn a_newer_schema_is_refused() {
+fn a_newer_schema_that_keeps_earlier_programs_is_used() {
     with_database(|database| async move {
-        database.execute("INSERT INTO refinery_schema_history (version, name) VALUES (1000, 'from_the_future')").await;
-        let error = open_error(&database).await;
-        assert!(error.to_string().contains("use a newer version"), "{error}");
+        let handle = database.open().await;
+        append_one(&handle, &unit("before", 1)).await;
+        database.execute(&format!("ALTER TABLE events ADD COLUMN later text; {LATER_MIGRATION}")).await;
+        append_one(&handle, &unit("before", 2)).await;
+
+        // As after a rollback: the migrations of the earlier program run again, then its services start.
+        let migrated = migrate(&database.config(), partitions()).await.unwrap();
+        assert_eq!((migrated.applied, migrated.version), (0, 1000));
+        let reopened = database.open().await;
+        append_one(&reopened, &unit("before", 3)).await;
+        assert_eq!(stream_versions(&reopened, "before").await, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_newer_schema_that_earlier_programs_cannot_use_is_refused() {
+    with_database(|database| async move {
+        database
+            .execute(&format!("{LATER_MIGRATION}; UPDATE program_schema_min SET version = {}", NEWEST_VERSION + 1))
+            .await;
+        let migrated = migrate(&database.config(), partitions()).await.unwrap_err();
+        assert_eq!((migrated.remedy(), migrated.effect()), (Remedy::Operator, Effect::None), "{migrated}");
+        for error in [open_error(&database).await, migrated] {
+            for part in ["schema 1000", "schema 10 or newer", "is for 9", "use a newer version"] {
+                assert!(error.to_string().contains(part), "{part:?} is not in: {error}");
+            }
+        }
     });
 }
 

@@ -16,8 +16,13 @@ pub(super) struct Migration {
     text: &'static str,
 }
 
+/// The smallest schema that a program must have been made for to use the newest one. Migrations add, so that an earlier
+/// program can go on, and come back after a rollback; one that removes or changes what earlier programs use sets this to
+/// its own version.
+pub(super) const PROGRAM_SCHEMA_MIN: usize = 4;
+
 /// All migrations in the order of their versions.
-pub(super) const MIGRATIONS: [Migration; 3] = [
+pub(super) const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") },
     Migration {
         version: 2,
@@ -25,6 +30,11 @@ pub(super) const MIGRATIONS: [Migration; 3] = [
         text: include_str!("../../migrations/0002_installation_history.cql"),
     },
     Migration { version: 3, name: "0003_datacenter", text: include_str!("../../migrations/0003_datacenter.cql") },
+    Migration {
+        version: 4,
+        name: "0004_program_schema_min",
+        text: include_str!("../../migrations/0004_program_schema_min.cql"),
+    },
 ];
 
 impl Migration {

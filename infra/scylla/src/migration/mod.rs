@@ -11,7 +11,7 @@ use diptych_kernel::{
     ports::{PortError, PortResult},
     vocabulary::Installation,
 };
-use files::{MIGRATIONS, Migration};
+use files::{MIGRATIONS, Migration, PROGRAM_SCHEMA_MIN};
 
 use crate::{config::ScyllaConfig, connection::Connection, history};
 
@@ -20,9 +20,10 @@ pub(crate) use schema::Schema;
 /// The result of [`migrate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// Number of migrations that were applied; 0 if the schema was up to date.
+    /// Number of migrations that were applied; 0 if the schema was up to date, or newer than this program.
     pub applied: usize,
-    /// The version of the schema afterwards: the number of its last migration.
+    /// The version of the schema afterwards: the number of its last migration. Larger than that of this program after a
+    /// newer one has migrated.
     pub version: usize,
 }
 
@@ -35,7 +36,7 @@ pub struct MigrationReport {
 /// # Errors
 /// When nodes cannot be reached or do not agree in time, or another process holds the lock for too long: a retry helps.
 /// For an operator: when the settings are invalid or refused by the server, there are fewer nodes than replicas, an
-/// applied migration was changed since, the schema is newer than this program, another data centre is
+/// applied migration was changed since, the schema is newer than this program can use, another data centre is
 /// recorded, or the keyspace is of another installation.
 pub async fn migrate(config: &ScyllaConfig, installation: &Installation) -> PortResult<MigrationReport> {
     let partitions = installation.partitions;
@@ -44,8 +45,8 @@ pub async fn migrate(config: &ScyllaConfig, installation: &Installation) -> Port
     schema.create_keyspace(config).await?;
     connection.use_keyspace(config).await?;
     schema.create_migration_tables().await?;
-    let report = if is_up_to_date(&schema, partitions).await? {
-        MigrationReport { applied: 0, version: newest() }
+    let report = if let Some(version) = version_up_to_date(&schema, partitions).await? {
+        MigrationReport { applied: 0, version }
     } else {
         let mut lock = schema.lock().await?;
         let applied = apply(&schema, &mut lock, partitions).await;
@@ -62,8 +63,8 @@ pub(crate) async fn check(connection: &Connection, keyspace: &str) -> PortResult
         return Err(PortError::operator(format!("keyspace {keyspace} has no schema: run `diptych migrate`")));
     }
     let applied = schema.applied().await?;
-    let present = applied.last_key_value().map_or(0, |(version, _)| *version);
-    check_not_newer(keyspace, present)?;
+    let present = last(&applied);
+    check_not_too_new(&schema, present).await?;
     if present < newest() {
         return Err(PortError::operator(format!(
             "keyspace {keyspace} has schema {present}, which is older than this program's schema {}: run `diptych \
@@ -80,18 +81,21 @@ pub(crate) async fn check(connection: &Connection, keyspace: &str) -> PortResult
     Ok(partitions)
 }
 
-/// Returns whether there is nothing to migrate.
-async fn is_up_to_date(schema: &Schema<'_>, partitions: Partitions) -> PortResult<bool> {
+/// Returns the version of the schema if there is nothing to migrate.
+async fn version_up_to_date(schema: &Schema<'_>, partitions: Partitions) -> PortResult<Option<usize>> {
     let applied = schema.applied().await?;
-    if !missing(schema.keyspace(), &applied)?.is_empty() {
-        return Ok(false);
+    if !missing(schema, &applied).await?.is_empty() {
+        return Ok(None);
     }
     let (Some(stored), Some(datacenter)) = (schema.partitions().await?, schema.datacenter().await?) else {
-        return Ok(false);
+        return Ok(None);
     };
+    if schema.program_schema_min().await?.is_none_or(|recorded| recorded < PROGRAM_SCHEMA_MIN) {
+        return Ok(None);
+    }
     check_partitions(schema.keyspace(), stored, partitions)?;
     schema.check_datacenter(datacenter.as_deref())?;
-    Ok(true)
+    Ok(Some(last(&applied)))
 }
 
 async fn apply(
@@ -100,7 +104,9 @@ async fn apply(
     partitions: Partitions,
 ) -> PortResult<MigrationReport> {
     let applied = schema.applied().await?;
-    let missing = missing(schema.keyspace(), &applied)?;
+    let missing = missing(schema, &applied).await?;
+    // Before tables change, so that no program starts that could not use them.
+    raise_program_schema_min(schema, lock).await?;
     for migration in &missing {
         for statement in migration.statements() {
             lock.renew().await?;
@@ -109,6 +115,7 @@ async fn apply(
         schema.record(migration).await?;
         tracing::info!(keyspace = schema.keyspace(), migration = migration.name, "applied a migration");
     }
+    raise_program_schema_min(schema, lock).await?;
     match schema.partitions().await? {
         Some(stored) => check_partitions(schema.keyspace(), stored, partitions)?,
         None => {
@@ -123,12 +130,26 @@ async fn apply(
             schema.set_datacenter().await?;
         }
     }
-    Ok(MigrationReport { applied: missing.len(), version: newest() })
+    Ok(MigrationReport { applied: missing.len(), version: last(&applied).max(newest()) })
+}
+
+/// Records the smallest schema that a program must have been made for. Does nothing before the migration of its table.
+async fn raise_program_schema_min(schema: &Schema<'_>, lock: &mut lock::SchemaLock<'_>) -> PortResult<()> {
+    let is_recorded = schema.program_schema_min().await?.is_some_and(|recorded| recorded >= PROGRAM_SCHEMA_MIN);
+    if is_recorded || !schema.has_program_schema_min_table().await? {
+        return Ok(());
+    }
+    lock.renew().await?;
+    schema.set_program_schema_min(PROGRAM_SCHEMA_MIN).await
 }
 
 /// Returns the migrations that are still to be applied, after checking the applied ones: name and checksum by version.
-fn missing(keyspace: &str, applied: &BTreeMap<usize, (String, String)>) -> PortResult<Vec<&'static Migration>> {
-    check_not_newer(keyspace, applied.last_key_value().map_or(0, |(version, _)| *version))?;
+async fn missing(
+    schema: &Schema<'_>,
+    applied: &BTreeMap<usize, (String, String)>,
+) -> PortResult<Vec<&'static Migration>> {
+    check_not_too_new(schema, last(applied)).await?;
+    let keyspace = schema.keyspace();
     let mut missing = Vec::new();
     for migration in &MIGRATIONS {
         match applied.get(&migration.version) {
@@ -148,14 +169,22 @@ fn missing(keyspace: &str, applied: &BTreeMap<usize, (String, String)>) -> PortR
     Ok(missing)
 }
 
-fn check_not_newer(keyspace: &str, present: usize) -> PortResult<()> {
-    if present > newest() {
+/// Returns an error if the schema is one that only newer programs can use.
+async fn check_not_too_new(schema: &Schema<'_>, present: usize) -> PortResult<()> {
+    if present <= newest() {
+        return Ok(());
+    }
+    // Newer programs record it before they change tables.
+    let program_schema_min = schema.program_schema_min().await?.unwrap_or(present);
+    if program_schema_min > newest() {
         return Err(PortError::operator(format!(
-            "keyspace {keyspace} has schema {present}, which is newer than this program's schema {}: use a newer \
-             version of diptych",
+            "keyspace {} has schema {present}, which programs for schema {program_schema_min} or newer can use, and \
+             this one is for {}: use a newer version of diptych",
+            schema.keyspace(),
             newest()
         )));
     }
+    tracing::info!(keyspace = schema.keyspace(), schema = present, "a newer program has migrated the schema");
     Ok(())
 }
 
@@ -169,6 +198,11 @@ pub(crate) fn check_partitions(keyspace: &str, stored: Partitions, configured: P
         "keyspace {keyspace} was created with {stored} partitions, but {configured} are configured: configure \
          {stored}, or use another keyspace"
     )))
+}
+
+/// The version of the last migration that was applied, or 0.
+fn last(applied: &BTreeMap<usize, (String, String)>) -> usize {
+    applied.last_key_value().map_or(0, |(version, _)| *version)
 }
 
 /// The schema version of this program.

@@ -47,7 +47,7 @@ impl<'a> Schema<'a> {
         SchemaLock::acquire(self.connection).await
     }
 
-    /// ChangeCounter the schema, and returns when all nodes know it.
+    /// Changes the schema, and returns when all nodes know it.
     pub(crate) async fn change(&self, statement: &str) -> PortResult<()> {
         let mut statement = Statement::new(cql::statement(statement));
         statement.set_load_balancing_policy(self.schema_change_node());
@@ -157,6 +157,27 @@ impl<'a> Schema<'a> {
         let version = i32::try_from(migration.version).unwrap_or(i32::MAX);
         let values = (version, migration.name, migration.checksum());
         self.connection.execute("recording a migration", &insert, values).await.map(|_| ())
+    }
+
+    /// The smallest schema that a program must have been made for, if it is recorded.
+    pub(super) async fn program_schema_min(&self) -> PortResult<Option<usize>> {
+        if !self.has_program_schema_min_table().await? {
+            return Ok(None);
+        }
+        let select = self.connection.prepare(include_str!("../../queries/schema/program_schema_min.cql")).await?;
+        let rows: Vec<(i32,)> = self.connection.read("reading the schema of programs", &select, ()).await?;
+        let Some((version,)) = rows.first() else { return Ok(None) };
+        usize::try_from(*version).map(Some).map_err(|_| error::corrupt_data(format_args!("schema {version}")))
+    }
+
+    pub(super) async fn has_program_schema_min_table(&self) -> PortResult<bool> {
+        Ok(self.tables().await?.contains("installation_program_schema_min"))
+    }
+
+    pub(super) async fn set_program_schema_min(&self, version: usize) -> PortResult<()> {
+        let insert = self.connection.prepare(include_str!("../../queries/schema/set_program_schema_min.cql")).await?;
+        let version = i32::try_from(version).unwrap_or(i32::MAX);
+        self.connection.execute("recording the schema of programs", &insert, (version,)).await.map(|_| ())
     }
 
     /// The number of partitions of the installation, if it is recorded.

@@ -10,6 +10,9 @@ use futures::future::join_all;
 
 use crate::test_env::{RawSession, fresh_config, installation, remove};
 
+/// The version of the schema that this program creates.
+const NEWEST_VERSION: usize = 4;
+
 /// Opens the store in both ways, which must give the same error.
 async fn open(config: &ScyllaConfig) -> Result<ScyllaViewStore, PortError> {
     let with_stored = ScyllaViewStore::open_with_stored_installation(config.clone()).await;
@@ -33,14 +36,14 @@ fn assert_operator_error<T>(result: Result<T, PortError>, texts: &[&str]) {
 async fn a_migrated_keyspace_is_checked() {
     let Some(config) = fresh_config() else { return };
     let first = migrate(&config, installation()).await.unwrap();
-    assert_eq!(first, MigrationReport { applied: 3, version: 3 });
+    assert_eq!(first, MigrationReport { applied: NEWEST_VERSION, version: NEWEST_VERSION });
     let session = RawSession::in_keyspace(&config).await;
     migrating_again_changes_nothing(&config, &session).await;
     the_number_of_partitions_never_changes(&config).await;
     the_stored_number_of_partitions_is_used(&config, &session).await;
     another_data_centre_than_the_recorded_one_is_refused(&config, &session).await;
     a_changed_migration_is_refused(&config, &session).await;
-    a_newer_schema_is_refused(&config, &session).await;
+    a_newer_schema_is_used_unless_it_excludes_earlier_programs(&config, &session).await;
     a_crashed_lock_holder_is_waited_for(&config, &session).await;
     open(&config).await.unwrap();
     remove(&config).await;
@@ -48,7 +51,7 @@ async fn a_migrated_keyspace_is_checked() {
 
 async fn migrating_again_changes_nothing(config: &ScyllaConfig, session: &RawSession) {
     let again = migrate(config, installation()).await.unwrap();
-    assert_eq!(again, MigrationReport { applied: 0, version: 3 });
+    assert_eq!(again, MigrationReport { applied: 0, version: NEWEST_VERSION });
     open(config).await.unwrap();
     let replication =
         format!("SELECT replication['class'] FROM system_schema.keyspaces WHERE keyspace_name = '{}'", config.keyspace);
@@ -108,13 +111,25 @@ async fn a_changed_migration_is_refused(config: &ScyllaConfig, session: &RawSess
     set(&checksum[0].0).await;
 }
 
-async fn a_newer_schema_is_refused(config: &ScyllaConfig, session: &RawSession) {
+/// As after a rollback: an earlier program finds the schema of a later one.
+async fn a_newer_schema_is_used_unless_it_excludes_earlier_programs(config: &ScyllaConfig, session: &RawSession) {
     session
-        .run("INSERT INTO schema_migrations (part, version, name, checksum) VALUES ('views', 4, '0004_later', 'abc')")
+        .run("INSERT INTO schema_migrations (part, version, name, checksum) VALUES ('views', 99, '0099_later', 'abc')")
         .await;
-    assert_operator_error(migrate(config, installation()).await, &["schema 4", "newer"]);
-    assert_operator_error(open(config).await, &["schema 4", "newer"]);
-    session.run("DELETE FROM schema_migrations WHERE part = 'views' AND version = 4").await;
+    let migrated = migrate(config, installation()).await.unwrap();
+    assert_eq!(migrated, MigrationReport { applied: 0, version: 99 });
+    open(config).await.unwrap();
+
+    let set = async |version: usize| {
+        let table = "installation_program_schema_min";
+        session.run(&format!("UPDATE {table} SET program_schema_min = {version} WHERE id = 0")).await;
+    };
+    set(NEWEST_VERSION + 1).await;
+    let expected = ["schema 99", "schema 5 or newer", "is for 4", "use a newer version"];
+    assert_operator_error(migrate(config, installation()).await, &expected);
+    assert_operator_error(open(config).await, &expected);
+    set(NEWEST_VERSION).await;
+    session.run("DELETE FROM schema_migrations WHERE part = 'views' AND version = 99").await;
 }
 
 /// Migrations wait for a crashed holder until its lock expires, and no longer.
@@ -123,7 +138,7 @@ async fn a_crashed_lock_holder_is_waited_for(config: &ScyllaConfig, session: &Ra
     let begin = tokio::time::Instant::now();
     session.run("INSERT INTO schema_lock (part, holder) VALUES ('views', uuid()) IF NOT EXISTS USING TTL 2").await;
     let migrated = migrate(config, installation()).await.unwrap();
-    assert_eq!(migrated.applied, 3);
+    assert_eq!(migrated.applied, NEWEST_VERSION);
     assert!(begin.elapsed().as_millis() >= 1_000, "the migration did not wait for the lock");
 }
 
@@ -132,7 +147,7 @@ async fn concurrent_migrations_are_applied_once() {
     let Some(config) = fresh_config() else { return };
     let migrated = join_all((0..4).map(|_| migrate(&config, installation()))).await;
     let applied: usize = migrated.iter().map(|migrated| migrated.as_ref().unwrap().applied).sum();
-    assert_eq!(applied, 3, "{migrated:?}");
+    assert_eq!(applied, NEWEST_VERSION, "{migrated:?}");
     open(&config).await.unwrap();
     let locks: Vec<(String,)> = RawSession::in_keyspace(&config).await.rows("SELECT part FROM schema_lock").await;
     assert_eq!(locks, [], "the lock is released");
@@ -160,7 +175,7 @@ async fn a_keyspace_that_is_not_migrated_cannot_be_opened() {
 
     // Existing tables do not disturb a migration that starts again.
     let again = migrate(&config, installation()).await.unwrap();
-    assert_eq!(again.applied, 3);
+    assert_eq!(again.applied, NEWEST_VERSION);
     open(&config).await.unwrap();
     remove(&config).await;
 }

@@ -1,6 +1,13 @@
 //! `test`.
 
-use std::{env, ffi::OsString, process::ExitCode, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use diptych_stack::{Stack, StackConfig, StackPaths};
@@ -34,6 +41,10 @@ pub(crate) struct Args {
     #[arg(long = "server", value_name = "SERVER")]
     servers: Vec<ServerName>,
 
+    /// Tests the chart instead, on a Kubernetes of this machine: integration-tests/kubernetes/run says what it needs.
+    #[arg(long, conflicts_with = "servers")]
+    cluster: bool,
+
     /// Further arguments of `cargo test --workspace --locked`. With -p or --package, only those packages are tested.
     #[arg(last = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     arguments: Vec<OsString>,
@@ -44,6 +55,7 @@ Examples:
   cargo stack test
   cargo stack test --server kafka -- -p diptych-kafka
   cargo stack test --server postgres -- -p diptych-postgres conformance -- --nocapture
+  cargo stack test --cluster
 
 To run tests repeatedly, start the servers once:
   cargo stack up postgres kafka cassandra memcached
@@ -51,6 +63,11 @@ To run tests repeatedly, start the servers once:
   cargo test -p diptych-kafka";
 
 pub(crate) async fn run(args: Args, paths: &StackPaths, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    if args.cluster {
+        let script = workspace().join("integration-tests/kubernetes/run");
+        let error = std::process::Command::new(&script).args(&args.arguments).exec();
+        return Err(error).with_context(|| format!("cannot start {}", script.display()));
+    }
     // Handled from here on, so that the servers are stopped by this process and not by the guardian.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -109,6 +126,11 @@ fn selection(arguments: &[OsString]) -> Option<&'static str> {
     let names_package = |text: &str| text == "--package" || text.starts_with("--package=") || text.starts_with("-p");
     let named = of_cargo.into_iter().any(names_package);
     (!named).then_some("--workspace")
+}
+
+/// The root of the workspace that this program was built in.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 async fn end(tests: &mut Child) -> anyhow::Result<()> {

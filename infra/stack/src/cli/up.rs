@@ -1,6 +1,6 @@
 //! `up`.
 
-use std::process::ExitCode;
+use std::{net::Ipv4Addr, process::ExitCode};
 
 use diptych_stack::{Stack, StackConfig, StackPaths};
 use tokio::time::Instant;
@@ -25,6 +25,11 @@ pub(crate) struct Args {
     #[arg(value_name = "SERVER")]
     servers: Vec<ServerName>,
 
+    /// A second IPv4 address that servers listen on, for pods of a Kubernetes on this machine. Whoever reaches it can
+    /// use the servers without a password.
+    #[arg(long, value_name = "IP")]
+    pod_address: Option<Ipv4Addr>,
+
     #[command(flatten)]
     product: product::ProductArgs,
 }
@@ -47,7 +52,13 @@ pub(crate) async fn run(args: Args, paths: &StackPaths, name: &str) -> anyhow::R
     let program = if args.servers.is_empty() { Some(product::program(&args.product, paths).await?) } else { None };
     let began_at = Instant::now();
     let servers = chosen(&args.servers);
-    let config = StackConfig { paths: paths.clone(), servers, adopt: true, ..StackConfig::new(name)? };
+    let config = StackConfig {
+        paths: paths.clone(),
+        servers,
+        adopt: true,
+        pod_address: args.pod_address,
+        ..StackConfig::new(name)?
+    };
     eprintln!("starting servers");
     let stack = Stack::start(config).await?;
     let product = match program {

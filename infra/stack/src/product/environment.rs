@@ -23,6 +23,10 @@ impl Stack {
                 Server::Memcached => ("DIPTYCH_TEST_MEMCACHED", address),
             };
             variables.insert(name.to_owned(), value);
+            // Where pods of a Kubernetes on this machine reach it.
+            if let Some(address) = self.pod_address(server)? {
+                variables.insert(format!("DIPTYCH_TEST_PODS_{}", server.name().to_uppercase()), address);
+            }
         }
         if let Ok(envoy) = self.tools().envoy() {
             variables.insert("DIPTYCH_TEST_ENVOY".to_owned(), envoy.display().to_string());

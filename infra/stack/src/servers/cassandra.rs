@@ -29,7 +29,14 @@ pub(super) fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec> {
     make_folder(&folder)?;
     let (yaml, logging) = (folder.join("cassandra.yaml"), folder.join("logback.xml"));
     let port = |service: &str| setup.port(service).to_string();
-    let values = [("cql", port("cql")), ("storage", port("storage")), ("data", folder.display().to_string())];
+    // It listens on one address, or on all; clients of the driver are told the second one.
+    let rpc = setup.pod_address.map(|address| format!("0.0.0.0\nbroadcast_rpc_address: {address}"));
+    let values = [
+        ("cql", port("cql")),
+        ("storage", port("storage")),
+        ("rpc", rpc.unwrap_or_else(|| "127.0.0.1".to_owned())),
+        ("data", folder.display().to_string()),
+    ];
     write(&yaml, YAML, &values)?;
     write(&logging, LOGGING, &[])?;
 

@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn the_committed_templates_have_no_other_placeholders() {
-        let names = ["port", "kafka", "controller", "cql", "storage", "data"];
+        let names = ["port", "addresses", "access", "kafka", "controller", "pods", "cql", "storage", "rpc", "data"];
         let values: Vec<_> = names.iter().map(|name| (*name, "0".to_owned())).collect();
         for template in [
             include_str!("../../config/postgres.conf"),

@@ -32,7 +32,13 @@ pub(super) async fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec>
     let (properties, logging, data) =
         (folder.join("server.properties"), folder.join("log4j2.xml"), folder.join("data"));
     let port = |service: &str| setup.port(service).to_string();
-    let values = [("kafka", port(NAME)), ("controller", port("controller")), ("data", data.display().to_string())];
+    let pods = setup.pod_address.map(|address| format!(",PODS://{address}:{}", port("kafka-pods")));
+    let values = [
+        ("kafka", port(NAME)),
+        ("controller", port("controller")),
+        ("pods", pods.unwrap_or_default()),
+        ("data", data.display().to_string()),
+    ];
     write(&properties, PROPERTIES, &values)?;
     write(&logging, LOGGING, &[])?;
 

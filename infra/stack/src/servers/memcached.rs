@@ -15,7 +15,7 @@ const MEMORY_MIB: &str = "64";
 pub(super) fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec> {
     let port = setup.port(NAME);
     let spec = ProcessSpec::new(NAME, setup.tools.memcached()?)
-        .arguments(["-l", "127.0.0.1", "-U", "0", "-m", MEMORY_MIB, "-c", "1024", "-p"])
+        .arguments(["-l", &setup.addresses(), "-U", "0", "-m", MEMORY_MIB, "-c", "1024", "-p"])
         .arguments([port.to_string()]);
     // It refuses to run as root, but can switch the user itself.
     let spec = if rustix::process::geteuid().is_root() { spec.arguments(["-u", "nobody"]) } else { spec };

@@ -20,6 +20,10 @@ use crate::{
 const NAME: &str = "postgres";
 const CONFIGURATION: &str = include_str!("../../config/postgres.conf");
 
+/// Who is let in without a password, for `pg_hba.conf`.
+const ACCESS_OF_LOOPBACK: &str = "host all,replication all 127.0.0.1/32 trust\n";
+const ACCESS_OF_ALL: &str = "host all,replication all 0.0.0.0/0 trust\n";
+
 /// Users to run as, in order of preference, because Postgres refuses to run as root. Debian's package creates the
 /// first.
 const USERS: &[&str] = &["postgres", "nobody"];
@@ -49,7 +53,14 @@ pub(super) async fn prepare(setup: &ServerSetup<'_>) -> StackResult<ProcessSpec>
         make_database(setup, &folder, process("initdb")).await?;
     }
     let configuration = folder.join("postgresql.conf");
-    write(&configuration, CONFIGURATION, &[("port", setup.port(NAME).to_string())])?;
+    let access = folder.join("pg_hba.conf");
+    write(&access, if setup.pod_address.is_some() { ACCESS_OF_ALL } else { ACCESS_OF_LOOPBACK }, &[])?;
+    let values = [
+        ("port", setup.port(NAME).to_string()),
+        ("addresses", setup.addresses()),
+        ("access", access.display().to_string()),
+    ];
+    write(&configuration, CONFIGURATION, &values)?;
     let mut spec = process("postgres")
         .arguments(["-D", "data", "-c"])
         .arguments([format!("config_file={}", configuration.display())]);

@@ -52,11 +52,20 @@ impl Server {
         }
     }
 
+    /// Returns the name of the port for pods.
+    pub(crate) fn pod_service(self) -> &'static str {
+        match self {
+            // A broker tells its clients an address, which is another one for pods.
+            Self::Kafka => "kafka-pods",
+            _ => self.service(),
+        }
+    }
+
     /// Names of all its ports.
     pub(crate) fn services(self) -> &'static [&'static str] {
         match self {
             Self::Postgres => &["postgres"],
-            Self::Kafka => &["kafka", "controller"],
+            Self::Kafka => &["kafka", "controller", "kafka-pods"],
             Self::Cassandra => &["cql", "storage"],
             Self::Memcached => &["memcached"],
         }

@@ -1,6 +1,7 @@
 //! Configuration of a stack.
 
 use std::{
+    net::Ipv4Addr,
     process,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -25,6 +26,9 @@ pub struct StackConfig {
     /// True if running servers of a stack without an owner are adopted. If so, nothing is killed when this process
     /// ends; otherwise running servers are an error.
     pub adopt: bool,
+    /// A second address that servers listen on besides 127.0.0.1, for pods of a Kubernetes on this machine. Whoever
+    /// reaches it can use the servers without a password.
+    pub pod_address: Option<Ipv4Addr>,
 }
 
 impl StackConfig {
@@ -39,6 +43,7 @@ impl StackConfig {
             servers: Server::ALL.into(),
             keep: true,
             adopt: false,
+            pod_address: None,
         })
     }
 

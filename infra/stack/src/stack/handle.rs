@@ -1,6 +1,6 @@
 //! [`Stack`]: the handle of a stack.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, net::Ipv4Addr};
 
 use super::owner_lock::OwnerLock;
 use crate::{
@@ -25,6 +25,7 @@ pub struct Stack {
     pub(super) folder: StackFolder,
     pub(super) tools: Tools,
     pub(super) keep: bool,
+    pub(super) pod_address: Option<Ipv4Addr>,
     pub(super) ownership: Option<Ownership>,
 }
 
@@ -48,10 +49,10 @@ impl Stack {
     /// When there is no stack of this name, or its state cannot be read.
     pub fn attach(paths: &StackPaths, name: &str) -> StackResult<Self> {
         let folder = StackFolder::new(paths, name)?;
-        if state::load(&folder)?.is_none() {
+        let Some(StackState { pod_address, .. }) = state::load(&folder)? else {
             return Err(StackError::StackNotFound { stack: name.to_owned() });
-        }
-        Ok(Self { paths: paths.clone(), folder, tools: Tools::at(paths), keep: true, ownership: None })
+        };
+        Ok(Self { paths: paths.clone(), folder, tools: Tools::at(paths), keep: true, pod_address, ownership: None })
     }
 
     /// Returns the names of all stacks, running or not.
@@ -104,6 +105,16 @@ impl Stack {
     /// When the stack does not have the server.
     pub fn address(&self, server: Server) -> StackResult<String> {
         self.port(server).map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    /// The address of a server for pods, as `host:port`; `None` if the stack was started without an address for them.
+    ///
+    /// # Errors
+    /// When the stack does not have the server.
+    pub fn pod_address(&self, server: Server) -> StackResult<Option<String>> {
+        let Some(host) = self.pod_address else { return Ok(None) };
+        let record = self.record(server.name())?;
+        Ok(record.spec.ports.get(server.pod_service()).map(|port| format!("{host}:{port}")))
     }
 
     /// The port of a server for its clients, on 127.0.0.1.

@@ -109,6 +109,7 @@ impl Stack {
             tools: &self.tools,
             ports: self.ports(server.name(), server.services())?,
             is_kept: self.keep,
+            pod_address: self.pod_address,
             run: &run,
         };
         servers::prepare(server, setup).await

@@ -51,8 +51,13 @@ impl Stack {
         let guardian = if alive { None } else { Some(guard(&folder)?) };
         let ownership = Some(Ownership { guardian, lock });
         let tools = Tools::at(&config.paths);
-        let stack = Self { paths: config.paths, folder, tools, keep: config.keep, ownership };
+        let stack =
+            Self { paths: config.paths, folder, tools, keep: config.keep, pod_address: config.pod_address, ownership };
         stack.set_owner(ProcessIdentity::of_this_process())?;
+        state::edit(&stack.folder, |state| {
+            state.pod_address = stack.pod_address;
+            Ok(())
+        })?;
         Ok(stack)
     }
 }

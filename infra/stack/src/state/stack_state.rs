@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::Ipv4Addr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,6 +19,9 @@ pub(crate) struct StackState {
     pub(super) version: u32,
     /// The owner, whose end stops the stack. Without one, the stack runs until it is stopped.
     pub(crate) owner: Option<ProcessIdentity>,
+    /// A second address that its servers listen on, for pods.
+    #[serde(default)]
+    pub(crate) pod_address: Option<Ipv4Addr>,
     /// Assigned ports, by process and service. A process keeps them while it is down.
     pub(crate) ports: BTreeMap<String, BTreeMap<String, u16>>,
     /// The processes, by stage and name.
@@ -44,7 +48,7 @@ pub(crate) struct ProcessRun {
 
 impl Default for StackState {
     fn default() -> Self {
-        Self { version: VERSION, owner: None, ports: BTreeMap::new(), processes: Vec::new() }
+        Self { version: VERSION, owner: None, pod_address: None, ports: BTreeMap::new(), processes: Vec::new() }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fs;
 
 use clap::Parser;
+use futures::FutureExt;
 
 use super::*;
 
@@ -12,7 +13,9 @@ struct CommandLine {
 
 #[track_caller]
 fn run_with(line: &str) -> anyhow::Result<ExitCode> {
-    run(&CommandLine::try_parse_from(line.split(' ')).unwrap().args)
+    let args = CommandLine::try_parse_from(line.split(' ')).unwrap().args;
+    // Nothing is waited for but by `drain`.
+    run(args).now_or_never().unwrap()
 }
 
 #[test]

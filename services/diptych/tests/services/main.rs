@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod draining;
+mod envoy_drain;
 mod help;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "shared with the tests of `dev`, which use more of it")]

@@ -25,13 +25,11 @@ use self::{
     readers::{EventualReader, OwnWriteReader},
     writer::Writer,
 };
-use crate::{
+use crate::support::{
     account_model::AccountModel,
-    admin,
-    installation::{StackInstallation, WAIT_MAX},
+    edge::{Edge, WAIT_MAX},
 };
 
-const WRITERS: u64 = 8;
 const ACCOUNTS_PER_WRITER: u64 = 3;
 const EVENTUAL_READERS: u64 = 2;
 /// Number of successes of every caller and kind that count as recovered.
@@ -46,26 +44,27 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Starts all callers, and returns when each has succeeded.
-    pub(crate) async fn start(installation: &StackInstallation, seed: u64) -> Self {
-        let names = |writer: u64| (1..=ACCOUNTS_PER_WRITER).map(move |account| format!("traffic-{writer}-{account}"));
-        let model = AccountModel::new((1..=WRITERS).flat_map(names));
+    /// Starts this many writers, each with a reader of its writes, and readers without tokens. A writer sends up to ten
+    /// commands a second, to accounts whose ids begin with the name. Returns when each caller has succeeded.
+    pub(crate) async fn start(edge: &Edge, name: &str, writers: u64, seed: u64) -> Self {
+        let names = |writer: u64| (1..=ACCOUNTS_PER_WRITER).map(move |account| format!("{name}-{writer}-{account}"));
+        let model = AccountModel::new((1..=writers).flat_map(names));
         let traffic =
             Self { call_log: CallLog::new(), model, tasks: Tasks::new(Shutdown::new()), stop: Shutdown::new() };
-        for writer in 1..=WRITERS {
-            traffic.start_writer(installation, names(writer).collect(), seed.wrapping_add(writer));
+        for writer in 1..=writers {
+            traffic.start_writer(edge, names(writer).collect(), seed.wrapping_add(writer));
         }
         traffic.until_all_succeed(Instant::now()).await;
         // From here on every account is open.
         for eventual_reader in 1..=EVENTUAL_READERS {
-            traffic.start_eventual_reader(installation, seed.wrapping_sub(eventual_reader));
+            traffic.start_eventual_reader(edge, seed.wrapping_sub(eventual_reader));
         }
         traffic.until_all_succeed(Instant::now()).await;
         traffic
     }
 
-    fn start_writer(&self, installation: &StackInstallation, account_ids: Vec<String>, seed: u64) {
-        let (connection, model) = (EdgeConnection::to(installation), self.model.clone());
+    fn start_writer(&self, edge: &Edge, account_ids: Vec<String>, seed: u64) {
+        let (connection, model) = (EdgeConnection::to(edge), self.model.clone());
         let (sender, acknowledged) = mpsc::unbounded_channel();
         let writer = Writer {
             connection: connection.clone(),
@@ -80,8 +79,8 @@ impl Traffic {
         self.tasks.spawn("checker", OwnWriteReader { connection, recorder, model, rng, acknowledged }.run());
     }
 
-    fn start_eventual_reader(&self, installation: &StackInstallation, seed: u64) {
-        let (connection, model) = (EdgeConnection::to(installation), self.model.clone());
+    fn start_eventual_reader(&self, edge: &Edge, seed: u64) {
+        let (connection, model) = (EdgeConnection::to(edge), self.model.clone());
         let (recorder, rng) = (self.call_log.recorder(CallKind::Query), SmallRng::seed_from_u64(seed));
         self.tasks.spawn("eventual_reader", EventualReader { connection, recorder, model, rng }.run(self.stop.clone()));
     }
@@ -95,12 +94,6 @@ impl Traffic {
     pub(crate) async fn until_kinds_succeed(&self, kinds: &[CallKind], since: Instant) {
         let succeed = self.call_log.until_all_succeed(kinds, SUCCESSES_MIN, since);
         self.wait_while_correct(&format!("every caller is answered ({kinds:?})"), succeed).await;
-    }
-
-    /// Waits until all instances are healthy and every caller has new successes.
-    pub(crate) async fn until_recovered(&self, installation: &StackInstallation) {
-        self.wait_while_correct("all instances are healthy", admin::until_all_healthy(installation)).await;
-        self.until_all_succeed(Instant::now()).await;
     }
 
     /// Waits for a future while callers run, for a bounded time. Fails when a caller has got a wrong answer.

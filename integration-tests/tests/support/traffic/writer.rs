@@ -18,7 +18,7 @@ use super::{
     connection::{EdgeConnection, call_with_retries, reason},
     requests::{CURRENCY, WriterCommand, deposit, transfer, withdraw},
 };
-use crate::account_model::{AccountModel, Posting};
+use crate::support::account_model::{AccountModel, Posting};
 
 /// Pause between two commands: callers keep the product busy, and leave it time to restart.
 const PACE: Duration = Duration::from_millis(100);

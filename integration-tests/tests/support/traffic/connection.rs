@@ -19,7 +19,7 @@ use tonic::{
 use tonic_types::StatusExt;
 
 use super::call_log::CallRecorder;
-use crate::installation::{StackInstallation, WAIT_MAX};
+use crate::support::edge::{Edge, WAIT_MAX};
 
 /// Deadline of one attempt.
 const ATTEMPT_MAX: Duration = Duration::from_secs(3);
@@ -48,10 +48,9 @@ impl Interceptor for Bearer {
 
 impl EdgeConnection {
     /// Creates a connection, which connects with the first call.
-    pub(crate) fn to(installation: &StackInstallation) -> Self {
-        let channel = Endpoint::from_shared(format!("http://{}", installation.address())).unwrap().connect_lazy();
-        let connection =
-            InterceptedService::new(channel, Bearer(format!("Bearer {}", installation.token()).parse().unwrap()));
+    pub(crate) fn to(edge: &Edge) -> Self {
+        let channel = Endpoint::from_shared(format!("http://{}", edge.address)).unwrap().connect_lazy();
+        let connection = InterceptedService::new(channel, Bearer(format!("Bearer {}", edge.token).parse().unwrap()));
         Self { commands: CommandServiceClient::new(connection.clone()), queries: QueryServiceClient::new(connection) }
     }
 }

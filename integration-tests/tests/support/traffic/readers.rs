@@ -19,7 +19,7 @@ use super::{
     connection::{EdgeConnection, at_least, call_with_retries},
     writer::AcknowledgedWrite,
 };
-use crate::account_model::AccountModel;
+use crate::support::account_model::AccountModel;
 
 /// Wait for a new write before the last one is read again.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
