@@ -159,7 +159,7 @@ pub(crate) async fn open_all(process: &ProcessContext) -> ServerStores {
     );
     let what = Server::Kafka.described(&process.config);
     open_with_retries(&what, async || diptych_relay::check_log_is_not_ahead(&*events, &*log).await).await;
-    let (group, tokens) = (format!("{}.projector", process.config.kafka.topic), installation.tokens());
+    let (group, tokens) = (parts::projector_group(&process.config.kafka.topic.to_string()), installation.tokens());
     Stores { events, log, views, cache, group, tokens }
 }
 

@@ -34,6 +34,13 @@
 //!
 //! **New generations** of a view, and views that have fallen behind their partition, are filled from the write database
 //! in small batches while the others continue with the log, and become live when they reach the partition's mark.
+//!
+//! **Several sets of views.** Projectors that write the same tables are one consumer group. While versions of the program
+//! with other generations replace each other, several groups run side by side, each with all partitions. Tables of both,
+//! and the stream versions, are then written by both: what was said of owners that do not know that they were replaced
+//! holds for them. What is stored as progress by one group is true for the other one, which continues from it. A
+//! projector is ready once its views follow the log and nobody reads a table that it does not write (`readiness.rs`), so
+//! that the last projector of a table stops after its last reader.
 
 mod apply;
 mod assign;
@@ -49,14 +56,18 @@ mod missing_events;
 mod park;
 mod partition;
 mod pending_progress;
+mod readiness;
 mod rebuilt_rows;
 mod retry;
 mod row_rebuild;
 mod rows;
+mod state;
 mod stream_versions;
 mod trace;
 
 pub use config::{Ports, ProjectorConfig};
 pub use consume::run;
 pub use error::ProjectorError;
+pub use readiness::wait_until_ready;
+pub use state::ProjectorState;
 pub use stream_versions::STREAM_VERSIONS;

@@ -17,7 +17,7 @@ pub(super) struct Migration {
 }
 
 /// All migrations in the order of their versions.
-pub(super) const MIGRATIONS: [Migration; 3] = [
+pub(super) const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") },
     Migration {
         version: 2,
@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: [Migration; 3] = [
         text: include_str!("../../migrations/0002_installation_history.cql"),
     },
     Migration { version: 3, name: "0003_datacenter", text: include_str!("../../migrations/0003_datacenter.cql") },
+    Migration { version: 4, name: "0004_view_readers", text: include_str!("../../migrations/0004_view_readers.cql") },
 ];
 
 impl Migration {

@@ -33,7 +33,7 @@ fn assert_operator_error<T>(result: Result<T, PortError>, texts: &[&str]) {
 async fn a_migrated_keyspace_is_checked() {
     let Some(config) = fresh_config() else { return };
     let first = migrate(&config, installation()).await.unwrap();
-    assert_eq!(first, MigrationReport { applied: 3, version: 3 });
+    assert_eq!(first, MigrationReport { applied: 4, version: 4 });
     let session = RawSession::in_keyspace(&config).await;
     migrating_again_changes_nothing(&config, &session).await;
     the_number_of_partitions_never_changes(&config).await;
@@ -48,7 +48,7 @@ async fn a_migrated_keyspace_is_checked() {
 
 async fn migrating_again_changes_nothing(config: &ScyllaConfig, session: &RawSession) {
     let again = migrate(config, installation()).await.unwrap();
-    assert_eq!(again, MigrationReport { applied: 0, version: 3 });
+    assert_eq!(again, MigrationReport { applied: 0, version: 4 });
     open(config).await.unwrap();
     let replication =
         format!("SELECT replication['class'] FROM system_schema.keyspaces WHERE keyspace_name = '{}'", config.keyspace);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_kernel::{
     Partition, Position,
-    domain::ViewId,
+    domain::{Domain, RowKey, ViewId, view_set_name},
     ports::{CacheRead, Progress, ProgressUpdate, ViewCache},
     testing::theatre::{Event, HOUSES, SEATS, Theatre, VISITS},
 };
@@ -13,11 +13,17 @@ use diptych_runtime::{
     PROGRESS_ANNOUNCEMENTS, Shutdown, decode_progress_announcement, encode_progress_announcement,
     progress_announcement_key,
 };
+use tokio::sync::watch;
 
 use crate::harness::{ProjectorHarness, config, partition, run_projector_during, seat};
 
 /// Longer than any test waits.
 const NEVER: Duration = Duration::from_secs(3_600);
+
+fn announcement_key(partition: Partition) -> RowKey {
+    let views: Vec<ViewId> = Theatre::views().iter().map(|view| view.id()).collect();
+    progress_announcement_key(partition, &view_set_name(&views))
+}
 
 fn saving_every(progress_interval: Duration) -> ProjectorConfig {
     ProjectorConfig { progress_interval, ..config("one") }
@@ -25,7 +31,7 @@ fn saving_every(progress_interval: Duration) -> ProjectorConfig {
 
 impl ProjectorHarness {
     async fn announced(&self, view: ViewId, partition: Partition) -> Option<Progress> {
-        let keys = [progress_announcement_key(partition)];
+        let keys = [announcement_key(partition)];
         let CacheRead::Hit(row) = self.cache.read(PROGRESS_ANNOUNCEMENTS, &keys).await.unwrap().remove(0) else {
             return None;
         };
@@ -85,7 +91,8 @@ async fn a_member_that_leaves_saves_its_announced_progress() {
     let harness = ProjectorHarness::new();
     let events = harness.append_and_publish(&[(&seat(1, 0), Event::reserved("ada"))]).await;
     let shutdown = Shutdown::new();
-    let member = run::<Theatre, _, _, _, _, _>(harness.ports(), saving_every(NEVER), shutdown.clone());
+    let member =
+        run::<Theatre, _, _, _, _, _>(harness.ports(), saving_every(NEVER), watch::Sender::default(), shutdown.clone());
     let scenario = async {
         harness.wait_until_announced(1, events[0].position).await;
         shutdown.begin();
@@ -104,7 +111,7 @@ async fn an_announcement_from_before_a_restore_of_the_read_database_is_withdrawn
     let far = Progress { position: Position::new(1 << 40, 0).unwrap(), ..Progress::default() };
     let left_over =
         encode_progress_announcement(&[ProgressUpdate { view: SEATS, partition: partition(1), progress: far }]);
-    let key = progress_announcement_key(partition(1));
+    let key = announcement_key(partition(1));
     harness.cache.refresh(PROGRESS_ANNOUNCEMENTS, &[(key, left_over)]).await.unwrap();
     let is_announced = async || {
         let announced = harness.announced(SEATS, partition(1)).await;
