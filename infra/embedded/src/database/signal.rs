@@ -1,4 +1,4 @@
-//! Wake-up signals between handles in one process, and what else they share.
+//! Wake-up signals between handles in one process.
 
 use std::{
     collections::HashMap,
@@ -13,8 +13,6 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
-use crate::views::Readers;
-
 /// Interval at which a waiting handle polls for the writes of other processes, which cannot wake it up.
 const CROSS_PROCESS_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -28,8 +26,6 @@ pub(crate) struct Signals {
     pub(crate) changed: Signal,
     /// The highest number that this process knows of: a position or a count of saves.
     highest: AtomicI64,
-    /// Query services that read tables of views, in a read database.
-    pub(crate) readers: Readers,
 }
 
 impl Signals {

@@ -16,8 +16,6 @@ use diptych_kernel::{
 };
 use tokio::time::Instant;
 
-pub(crate) use readers::Readers;
-
 use crate::{
     database::{Database, DatabaseSpec, Migration},
     folder::ReadOnlyFolder,
@@ -29,6 +27,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
     migrations: &[
         Migration(include_str!("../../migrations/views/0001_views.sql")),
         Migration(include_str!("../../migrations/views/0002_history.sql")),
+        Migration(include_str!("../../migrations/views/0003_view_readers.sql")),
     ],
     // After a power failure, lost rows are projected again from the log, because progress goes back together with the
     // rows.
@@ -153,18 +152,20 @@ impl ProgressStore for EmbeddedViewStore {
     }
 
     async fn add_reader(&self, instance: &str, views: &[ViewId], time_to_live: Duration) -> PortResult<()> {
-        let expires_at = self.clock.monotonic() + time_to_live;
-        self.database.signals().readers.add(instance, views, expires_at);
-        Ok(())
+        let now = self.clock.now();
+        let expires_at = now.plus_micros(i64::try_from(time_to_live.as_micros()).unwrap_or(i64::MAX));
+        let (instance, views) = (instance.to_owned(), views.to_vec());
+        self.database.write(move |transaction| readers::add(transaction, &instance, &views, (now, expires_at))).await
     }
 
     async fn remove_reader(&self, instance: &str, views: &[ViewId]) -> PortResult<()> {
-        self.database.signals().readers.remove(instance, views);
-        Ok(())
+        let (instance, views) = (instance.to_owned(), views.to_vec());
+        self.database.write(move |transaction| readers::remove(transaction, &instance, &views)).await
     }
 
     async fn readers(&self) -> PortResult<Vec<TableReader>> {
-        Ok(self.database.signals().readers.unexpired(self.clock.monotonic()))
+        let now = self.clock.now();
+        self.database.read(move |connection| readers::unexpired(connection, now)).await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {

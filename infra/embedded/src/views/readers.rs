@@ -1,36 +1,41 @@
 //! Query services that read tables of views.
 
-use std::{collections::BTreeMap, time::Duration};
+use diptych_kernel::{Timestamp, domain::ViewId, ports::TableReader};
+use rusqlite::{Connection, Transaction, params};
 
-use diptych_kernel::{domain::ViewId, ports::TableReader};
-use parking_lot::Mutex;
+use crate::database::TransactionError;
 
-/// The readers of the tables of a database, each until its time to live has passed. They are kept in memory, as query
-/// services and projectors on an embedded database are in the process that has locked its folder.
-#[derive(Default)]
-pub(crate) struct Readers(Mutex<BTreeMap<TableReader, Duration>>);
-
-impl Readers {
-    /// Adds a reader until a monotonic time.
-    pub(super) fn add(&self, instance: &str, views: &[ViewId], expires_at: Duration) {
-        self.0.lock().extend(of_views(instance, views).map(|reader| (reader, expires_at)));
+/// Adds a reader until a time, and forgets those that have expired now.
+pub(super) fn add(
+    transaction: &Transaction<'_>,
+    instance: &str,
+    views: &[ViewId],
+    (now, expires_at): (Timestamp, Timestamp),
+) -> Result<(), TransactionError> {
+    transaction.prepare_cached("DELETE FROM view_readers WHERE expires_at <= ?1")?.execute([now.as_micros()])?;
+    let mut upsert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO view_readers (view, instance, expires_at) VALUES (?1, ?2, ?3)")?;
+    for view in views {
+        upsert.execute(params![view.to_string(), instance, expires_at.as_micros()])?;
     }
-
-    pub(super) fn remove(&self, instance: &str, views: &[ViewId]) {
-        let mut readers = self.0.lock();
-        for reader in of_views(instance, views) {
-            readers.remove(&reader);
-        }
-    }
-
-    /// Returns the readers that expire after a monotonic time, and forgets the others.
-    pub(super) fn unexpired(&self, now: Duration) -> Vec<TableReader> {
-        let mut readers = self.0.lock();
-        readers.retain(|_, expires_at| now < *expires_at);
-        readers.keys().cloned().collect()
-    }
+    Ok(())
 }
 
-fn of_views(instance: &str, views: &[ViewId]) -> impl Iterator<Item = TableReader> {
-    views.iter().map(move |view| TableReader { table: view.to_string(), instance: instance.to_owned() })
+pub(super) fn remove(transaction: &Transaction<'_>, instance: &str, views: &[ViewId]) -> Result<(), TransactionError> {
+    let mut delete = transaction.prepare_cached("DELETE FROM view_readers WHERE view = ?1 AND instance = ?2")?;
+    for view in views {
+        delete.execute(params![view.to_string(), instance])?;
+    }
+    Ok(())
+}
+
+pub(super) fn unexpired(connection: &Connection, now: Timestamp) -> Result<Vec<TableReader>, TransactionError> {
+    let mut select = connection
+        .prepare_cached("SELECT view, instance FROM view_readers WHERE expires_at > ?1 ORDER BY view, instance")?;
+    let mut rows = select.query([now.as_micros()])?;
+    let mut readers = Vec::new();
+    while let Some(row) = rows.next()? {
+        readers.push(TableReader { table: row.get(0)?, instance: row.get(1)? });
+    }
+    Ok(readers)
 }

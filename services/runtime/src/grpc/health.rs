@@ -49,3 +49,31 @@ impl Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use tonic_health::server::health_reporter;
+
+    use super::*;
+
+    #[test]
+    fn the_gauge_follows_readiness() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let shows = |value: u8| handle.render().lines().any(|line| line == format!("diptych_ready {value}"));
+        metrics::with_local_recorder(&recorder, || {
+            block_on(async {
+                let health = Health::starting(health_reporter().0, vec!["ledger"]).await;
+                assert!(shows(0), "{}", handle.render());
+                health.started().await;
+                assert!(shows(0), "a process that has started may still wait");
+                health.ready().await;
+                assert!(shows(1));
+                health.not_ready().await;
+                assert!(shows(0));
+            });
+        });
+    }
+}
