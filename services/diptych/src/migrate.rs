@@ -136,7 +136,7 @@ impl MigrationStep {
                 ids.push(STREAM_VERSIONS);
                 views.ensure_views(&ids).await?;
                 let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                let group = parts::projector_group(&config.kafka.topic.to_string());
+                let group = servers::projector_group(&config.kafka.topic.to_string());
                 Ok(format!("{} exist, written by the consumer group {group}", names.join(", ")))
             }
         }

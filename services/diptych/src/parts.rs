@@ -7,7 +7,7 @@ use std::sync::Arc;
 use diptych_command::CommandHandle;
 use diptych_kernel::{
     Partitions,
-    domain::{ViewId, view_set_name},
+    domain::ViewId,
     ports::{EventLog, EventStore, ProgressStore, RelayState, ViewCache, ViewStore},
     vocabulary::TokenIssuer,
 };
@@ -217,39 +217,4 @@ pub(crate) fn view_ids() -> Vec<ViewId> {
 /// The tables of the views, with commas.
 fn table_names() -> String {
     view_ids().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// The consumer group of the projectors that write the views, on this topic.
-pub(crate) fn projector_group(topic: &str) -> String {
-    format!("{topic}.{}", projector_group_suffix())
-}
-
-/// The ending of the name of the consumer group, which changes with the set of views.
-fn projector_group_suffix() -> String {
-    format!("projector.{}", view_set_name(&view_ids()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{env, fs, path::Path};
-
-    use super::*;
-
-    /// With this variable the test writes the file of the chart instead of comparing it.
-    const UPDATE: &str = "DIPTYCH_UPDATE_DOCS";
-
-    /// KEDA asks Kafka for the lag of the group.
-    #[test]
-    fn the_chart_has_a_copy_of_the_name_of_the_consumer_group() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../helm/diptych/files/consumer-group.txt");
-        let suffix = format!("{}\n", projector_group_suffix());
-        if env::var_os(UPDATE).is_some_and(|value| !value.is_empty()) {
-            fs::write(&path, &suffix).unwrap();
-        }
-        assert!(
-            fs::read_to_string(&path).unwrap_or_default() == suffix,
-            "helm/diptych/files/consumer-group.txt is not current. Update it with\n    \
-             {UPDATE}=1 cargo test --workspace --lib --bins copy_of_the_name"
-        );
-    }
 }
