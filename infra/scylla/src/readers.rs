@@ -11,7 +11,8 @@ use scylla::statement::prepared::PreparedStatement;
 
 use crate::connection::Connection;
 
-/// The table of readers and its statements. All rows are one CQL partition, so that those of a process are one mutation.
+/// The table of readers and its statements. All rows are one CQL partition, so that those of a process are one
+/// mutation.
 pub(crate) struct ReadersTable {
     add: PreparedStatement,
     remove: PreparedStatement,

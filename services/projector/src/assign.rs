@@ -110,8 +110,8 @@ enum Start {
 
 impl Start {
     /// The log is read from the smaller one of the group's committed offset and that in the progress, as either may be
-    /// ahead after a power loss. A log that ends before it was recreated, or has lost its end and was filled again: it is
-    /// read from the beginning.
+    /// ahead after a power loss. A log that ends before it was recreated, or has lost its end and was filled again: it
+    /// is read from the beginning.
     ///
     /// A group that is new, or has not run since another one took over, has committed no offset or an old one, and the
     /// progress is that of the other group. It does not read days of records again, but what follows the progress from

@@ -20,8 +20,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Waits until a projector of these views may replace others: its views follow the log, and no query service reads a
-/// table that it does not write. Tables of other generations, older or newer, would no longer be updated once their last
-/// projector has stopped.
+/// table that it does not write. Tables of other generations, older or newer, would no longer be updated once their
+/// last projector has stopped.
 pub async fn wait_until_ready<P: ProgressStore>(
     state: watch::Receiver<ProjectorState>,
     progress: &P,

@@ -17,10 +17,11 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Waits until all of these views have reached, in every partition, the furthest position that any table had there at
-/// the beginning. So a new generation of a view is filled first, and nothing is waited for where nothing was projected.
+/// the beginning. So a new generation of a view is filled first, and nothing is waited for where nothing was
+/// projected.
 ///
-/// A view that has parked streams in a partition may stand still there until an operator has acted. It is waited for only
-/// where another generation of the same view was further, as it was read until now.
+/// A view that has parked streams in a partition may stand still there until an operator has acted. It is waited for
+/// only where another generation of the same view was further, as it was read until now.
 pub async fn wait_until_filled<P: ProgressStore>(progress: &P, views: &[ViewId]) {
     let (outage_log, mut limiter) = (OutageLog::new("progress store"), LogLimiter::every(LOG_INTERVAL));
     let targets = loop {

@@ -15,8 +15,8 @@
 //!   cache, and wake the calls that wait for the partition that advanced.
 //!
 //! Before its first answer a query service waits until its tables are filled (`filled.rs`), and while it runs it is
-//! registered as a reader of them (`registration.rs`): so versions of the program that read other generations of views can
-//! replace each other.
+//! registered as a reader of them (`registration.rs`): so versions of the program that read other generations of views
+//! can replace each other.
 //!
 //! The layers, from the outside in:
 //!

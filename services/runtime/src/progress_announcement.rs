@@ -1,14 +1,14 @@
 //! Announcements of projection progress from projectors to query services, through the cache.
 //!
 //! Progress is stored in the read database, and a restart resumes from there. But a query service is not notified of a
-//! save by another process, and a query that waits for its caller's own write should not wait for the next save. So, as
-//! soon as rows are durable, a projector also puts the progress of their partition into the cache, as a row of a view
-//! that belongs to no domain, and query services poll that row while queries wait. A poll is cheap for the cache, and
-//! it serves lists, sums and single rows alike.
+//! save by another process, and a query that waits for its caller's own write should not wait for the next save. So,
+//! as soon as rows are durable, a projector also puts the progress of their partition into the cache, as a row of a
+//! view that belongs to no domain, and query services poll that row while queries wait. A poll is cheap for the cache,
+//! and it serves lists, sums and single rows alike.
 //!
-//! While versions of the program are replaced, projectors of several sets of views run side by side. Each set has keys of
-//! its own, as an announcement has only the views of its set, and would hide that of another one. A query service looks
-//! under the key of its own views, and uses stored progress while nobody announces there.
+//! While versions of the program are replaced, projectors of several sets of views run side by side. Each set has keys
+//! of its own, as an announcement has only the views of its set, and would hide that of another one. A query service
+//! looks under the key of its own views, and uses stored progress while nobody announces there.
 //!
 //! An announcement is true when it is made: everything up to its position is in the read database. It may be lost at
 //! any time, as anything in a cache may; then the stored progress is used. An operator who replaces the read database

@@ -18,9 +18,9 @@ const HISTORY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Answer queries over gRPC from Memcached and ScyllaDB, never older than the caller's consistency token.
 ///
-/// Ready once ScyllaDB is reachable, has its tables (`diptych migrate` creates them), and the tables are filled as far as
-/// any table was at the start. While ScyllaDB is down, cached rows are answered with their age, and others UNAVAILABLE.
-/// Several can run at the same time, also of versions with different generations of views.
+/// Ready once ScyllaDB is reachable, has its tables (`diptych migrate` creates them), and the tables are filled as far
+/// as any table was at the start. While ScyllaDB is down, cached rows are answered with their age, and others
+/// UNAVAILABLE. Several can run at the same time, also of versions with different generations of views.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {

@@ -32,8 +32,8 @@ fn views_of<D: Domain>() -> Vec<ViewId> {
 }
 
 impl ProjectorHarness {
-    /// Runs a projector of a version with a new generation until it is ready, or the scenario has ended. Returns whether
-    /// it is ready.
+    /// Runs a projector of a version with a new generation until it is ready, or the scenario has ended. Returns
+    /// whether it is ready.
     async fn is_next_ready_during<T>(&self, scenario: impl Future<Output = T>) -> bool {
         let (state, states) = watch::channel(ProjectorState::default());
         let views = views_of::<Next>();

@@ -155,8 +155,8 @@ async fn a_projector_continues_from_the_progress_of_another_group() {
     run_projector_during::<Theatre, _, _, _, _, _, _>(harness.ports(), config_of::<Theatre>(), both).await;
 }
 
-/// The old version cannot decode an event and parks its stream in tables of both. The new one can: its progress is true,
-/// and the last one to run leaves nothing parked.
+/// The old version cannot decode an event and parks its stream in tables of both. The new one can: its progress is
+/// true, and the last one to run leaves nothing parked.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_only_one_version_parks_is_complete_by_the_other() {
     let harness = ProjectorHarness::new();
