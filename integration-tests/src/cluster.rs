@@ -13,6 +13,7 @@ use diptych_projector::{Ports, ProjectorConfig};
 use diptych_query::{QueryConfig, Reader};
 use diptych_relay::RelayConfig;
 use diptych_runtime::{Shutdown, Tasks, TokioClock};
+use tokio::sync::watch;
 
 /// The number of partitions of every cluster.
 pub const PARTITIONS: u16 = 4;
@@ -87,7 +88,8 @@ impl<D: Domain> SimulatedProcess<D> {
         let ports =
             Ports { events, log, views: Arc::clone(&views), progress: Arc::clone(&views), cache: Arc::clone(&cache) };
         let config = ProjectorConfig { batch_records_max: 7, ..ProjectorConfig::new("projector", name) };
-        let projector = diptych_projector::run::<D, _, _, _, _, _>(ports, config, tasks.shutdown());
+        let projector =
+            diptych_projector::run::<D, _, _, _, _, _>(ports, config, watch::Sender::default(), tasks.shutdown());
         tasks.spawn_fallible("projector", projector);
 
         let ids: Vec<ViewId> = D::views().iter().map(|view| view.id()).collect();

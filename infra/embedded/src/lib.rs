@@ -56,8 +56,8 @@ impl Embedded {
     /// its write database does not have.
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let events = Arc::new(EmbeddedEventStore::open(storage, partitions, Arc::clone(&clock))?);
-        let log = Arc::new(EmbeddedEventLog::open(storage, partitions, clock)?);
-        let views = Arc::new(EmbeddedViewStore::open(storage, partitions)?);
+        let log = Arc::new(EmbeddedEventLog::open(storage, partitions, Arc::clone(&clock))?);
+        let views = Arc::new(EmbeddedViewStore::open(storage, partitions, clock)?);
         let tokens = match storage {
             Storage::Memory => history::in_memory(),
             Storage::Directory(folder) => history::begin(folder)?,

@@ -20,6 +20,7 @@ mod error;
 mod history;
 mod migration;
 mod progress;
+mod readers;
 mod rows;
 mod store;
 mod timestamp;

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use diptych_kernel::{
     Partitions, Position,
     domain::{RowKey, ViewId},
-    ports::{PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+    ports::{
+        PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, TablePosition, TableReader,
+        ViewStore,
+    },
     vocabulary::Installation,
 };
 
@@ -14,6 +17,7 @@ use crate::{
     connection::Connection,
     history, migration,
     progress::{ChangeCounter, ProgressTable},
+    readers::ReadersTable,
     rows::Tables,
 };
 
@@ -28,6 +32,7 @@ struct StoreResources {
     config: ScyllaConfig,
     tables: Tables,
     progress: ProgressTable,
+    readers: ReadersTable,
     changes: ChangeCounter,
     installation: Installation,
 }
@@ -71,9 +76,10 @@ impl ScyllaViewStore {
 
     async fn prepare(config: ScyllaConfig, connection: Connection, installation: Installation) -> PortResult<Self> {
         let progress = ProgressTable::prepare(&connection).await?;
+        let readers = ReadersTable::prepare(&connection).await?;
         let changes = ChangeCounter::new(config.progress_poll_interval);
         let resources =
-            StoreResources { connection, config, tables: Tables::default(), progress, changes, installation };
+            StoreResources { connection, config, tables: Tables::default(), progress, readers, changes, installation };
         Ok(Self { resources: Arc::new(resources) })
     }
 
@@ -145,6 +151,22 @@ impl ProgressStore for ScyllaViewStore {
 
     async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
         self.resources.progress.load(&self.resources.connection, views).await
+    }
+
+    async fn table_positions(&self) -> PortResult<Vec<TablePosition>> {
+        self.resources.progress.table_positions(&self.resources.connection).await
+    }
+
+    async fn add_reader(&self, instance: &str, views: &[ViewId], time_to_live: Duration) -> PortResult<()> {
+        self.resources.readers.add(&self.resources.connection, instance, views, time_to_live).await
+    }
+
+    async fn remove_reader(&self, instance: &str, views: &[ViewId]) -> PortResult<()> {
+        self.resources.readers.remove(&self.resources.connection, instance, views).await
+    }
+
+    async fn readers(&self) -> PortResult<Vec<TableReader>> {
+        self.resources.readers.list(&self.resources.connection).await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {

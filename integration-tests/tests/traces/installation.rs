@@ -34,7 +34,7 @@ use diptych_runtime::{
     SystemClock, Tasks,
     grpc::{Limits, ServerBuilder},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tonic::{
     Code,
     transport::{Channel, Endpoint},
@@ -110,7 +110,8 @@ pub(crate) async fn serve(tasks: &Tasks) -> EmbeddedInstallation {
     tasks.spawn_fallible("relay", relay);
     let ports = Ports { events, log, views: Arc::clone(&views), progress: Arc::clone(&views), cache };
     let config = ProjectorConfig::new("projector", "projector-1");
-    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, tasks.shutdown());
+    let projector =
+        diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, watch::Sender::default(), tasks.shutdown());
     tasks.spawn_fallible("projector", projector);
 
     let ids: Vec<ViewId> = Ledger::views().iter().map(|view| view.id()).collect();

@@ -136,7 +136,8 @@ impl MigrationStep {
                 ids.push(STREAM_VERSIONS);
                 views.ensure_views(&ids).await?;
                 let names: Vec<_> = ids.iter().map(ToString::to_string).collect();
-                Ok(format!("{} exist", names.join(", ")))
+                let group = servers::projector_group(&config.kafka.topic.to_string());
+                Ok(format!("{} exist, written by the consumer group {group}", names.join(", ")))
             }
         }
     }

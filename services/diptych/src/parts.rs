@@ -16,13 +16,14 @@ use diptych_ledger::{
     grpc::{LedgerCommandService, LedgerQueryService},
     views,
 };
-use diptych_projector::ProjectorConfig;
+use diptych_projector::{ProjectorConfig, ProjectorState};
 use diptych_proto::ledger::{
     command::v1::command_service_server::CommandServiceServer,
     query::v1_encoded::query_service_server::QueryServiceServer,
 };
-use diptych_query::{QueryConfig, Reader};
+use diptych_query::{QueryConfig, Reader, register_reader, wait_until_filled};
 use diptych_runtime::{Failure, grpc::ServerBuilder};
+use tokio::sync::watch;
 
 use crate::process::{DeferredService, ProcessContext};
 
@@ -64,21 +65,19 @@ impl<V: ViewStore + ProgressStore, C: ViewCache> Services<V, C> {
         builder.add_service(self.commands.clone()).add_service(self.queries.clone())
     }
 
-    /// Starts all parts. Queries are answered once the reader is ready.
+    /// Starts all parts. Queries are answered once [`ReadSide::ready`] was called.
     pub(crate) fn start<S: EventStore + RelayState, L: EventLog>(
         &self,
         process: &ProcessContext,
         stores: &Stores<S, L, V, C>,
         (projector, query): (ProjectorConfig, QueryConfig),
-    ) -> Reader<V, V, C> {
+    ) -> ReadSide<V, C> {
         self.commands.set(start_commands(process, &stores.events, stores.tokens.clone()));
         start_relay(process, &stores.events, &stores.log);
         start_projector(process, stores, projector);
         let partitions = stores.events.partitions();
         let tokens = stores.tokens.clone();
-        let (reader, queries) = start_queries(process, &stores.views, &stores.cache, (partitions, tokens), query);
-        self.queries.set(queries);
-        reader
+        start_queries(process, (&stores.views, &stores.cache), (partitions, tokens), query, self.queries.clone())
     }
 }
 
@@ -129,12 +128,13 @@ pub(crate) fn projector_config<S, L, V, C>(process: &ProcessContext, stores: &St
     process.config.projector.named(&stores.group, &process.instance)
 }
 
-/// Starts applying events to the rows of the views.
+/// Starts applying events to the rows of the views. Returns the state of the projector.
 pub(crate) fn start_projector<S, L, V, C>(
     process: &ProcessContext,
     stores: &Stores<S, L, V, C>,
     config: ProjectorConfig,
-) where
+) -> watch::Receiver<ProjectorState>
+where
     S: EventStore,
     L: EventLog,
     V: ViewStore + ProgressStore,
@@ -148,29 +148,73 @@ pub(crate) fn start_projector<S, L, V, C>(
         progress: Arc::clone(&stores.views),
         cache: Arc::clone(&stores.cache),
     };
-    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, phases.projector.shutdown());
+    tracing::info!(group = config.group, views = table_names(), "writing the tables of the views");
+    let (state, states) = watch::channel(ProjectorState::default());
+    let projector = diptych_projector::run::<Ledger, _, _, _, _, _>(ports, config, state, phases.projector.shutdown());
     phases.projector.tasks().spawn_fallible("projector", projector);
+    states
 }
 
-/// Starts the reader of rows; returns it and the query service.
+/// The read side of a process: the query service before it answers.
+pub(crate) struct ReadSide<V, C> {
+    views: Arc<V>,
+    reader: Reader<V, V, C>,
+    is_registered: watch::Receiver<bool>,
+    queries: Queries<V, C>,
+    deferred: DeferredService<Queries<V, C>>,
+}
+
+impl<V: ViewStore + ProgressStore, C: ViewCache> ReadSide<V, C> {
+    /// Waits until progress was loaded and this process is registered as a reader of its tables. Returns at once when
+    /// the process stops.
+    pub(crate) async fn loaded(&mut self) {
+        self.reader.ready().await;
+        // An error means that the process stops.
+        let _ = self.is_registered.wait_for(|is_registered| *is_registered).await;
+    }
+
+    /// Returns whether progress was loaded.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.reader.is_ready()
+    }
+
+    /// Waits until the tables are filled, and answers queries from then on.
+    pub(crate) async fn ready(mut self) {
+        self.loaded().await;
+        wait_until_filled(&*self.views, &view_ids()).await;
+        self.deferred.set(self.queries);
+    }
+}
+
+/// Starts the reader of rows, and registers this process as a reader of their tables. The query service takes the place
+/// of the deferred one once it is ready.
 pub(crate) fn start_queries<V: ViewStore + ProgressStore, C: ViewCache>(
     process: &ProcessContext,
-    views: &Arc<V>,
-    cache: &Arc<C>,
+    (views, cache): (&Arc<V>, &Arc<C>),
     (partitions, tokens): (Partitions, TokenIssuer),
     query: QueryConfig,
-) -> (Reader<V, V, C>, Queries<V, C>) {
-    let ProcessContext { config, phases, .. } = process;
+    deferred: DeferredService<Queries<V, C>>,
+) -> ReadSide<V, C> {
+    let ProcessContext { config, phases, instance, .. } = process;
+    let (is_registered, registered) = watch::channel(false);
+    let registration =
+        register_reader(Arc::clone(views), instance.clone(), view_ids(), is_registered, phases.query.shutdown());
+    phases.query.tasks().spawn("registration as a reader", registration);
     let (rows, progress, cache) = (Arc::clone(views), Arc::clone(views), Arc::clone(cache));
     let reader = Reader::start(rows, progress, cache, view_ids(), partitions, query, phases.query.tasks());
     let limits = config.grpc.part();
     let queries = QueryServiceServer::new(LedgerQueryService::new(reader.clone(), partitions, tokens))
         .max_decoding_message_size(limits.message_received_bytes_max)
         .max_encoding_message_size(limits.message_sent_bytes_max);
-    (reader, queries)
+    ReadSide { views: Arc::clone(views), reader, is_registered: registered, queries, deferred }
 }
 
 /// The views of the ledger.
 pub(crate) fn view_ids() -> Vec<ViewId> {
     views::all().iter().map(|view| view.id()).collect()
+}
+
+/// The tables of the views, with commas.
+fn table_names() -> String {
+    view_ids().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

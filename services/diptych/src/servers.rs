@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use anyhow::anyhow;
 use diptych_kafka::{KafkaConfig, KafkaEventLog};
 use diptych_kernel::{
+    domain::view_set_name,
     ports::{EventStore, PortError, PortResult, Remedy, ViewStore},
     vocabulary::Installation,
 };
@@ -159,7 +160,7 @@ pub(crate) async fn open_all(process: &ProcessContext) -> ServerStores {
     );
     let what = Server::Kafka.described(&process.config);
     open_with_retries(&what, async || diptych_relay::check_log_is_not_ahead(&*events, &*log).await).await;
-    let (group, tokens) = (format!("{}.projector", process.config.kafka.topic), installation.tokens());
+    let (group, tokens) = (projector_group(&process.config.kafka.topic.to_string()), installation.tokens());
     Stores { events, log, views, cache, group, tokens }
 }
 
@@ -172,9 +173,24 @@ async fn check_tables(views: &ScyllaViewStore) -> PortResult<()> {
     Ok(())
 }
 
+/// The consumer group of the projectors that write the views, on this topic.
+pub(crate) fn projector_group(topic: &str) -> String {
+    format!("{topic}.{}", projector_group_suffix())
+}
+
+/// The ending of the name of the consumer group, which changes with the set of views.
+fn projector_group_suffix() -> String {
+    format!("projector.{}", view_set_name(&parts::view_ids()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{env, fs, path::Path};
+
     use super::*;
+
+    /// With this variable the test writes the file of the chart instead of comparing it.
+    const UPDATE: &str = "DIPTYCH_UPDATE_DOCS";
 
     #[test]
     fn a_failure_names_the_address_and_how_to_set_it() {
@@ -185,5 +201,20 @@ mod tests {
         assert!(text.ends_with(" DIPTYCH_POSTGRES__URL or postgres.url in the settings file"), "{text}");
         let text = Server::Scylla.failure(&config, &PortError::operator("run `diptych migrate`")).to_string();
         assert!(text.contains("127.0.0.1:9042") && !text.contains("Start it"), "{text}");
+    }
+
+    /// KEDA asks Kafka for the lag of the group.
+    #[test]
+    fn the_chart_has_a_current_name_of_the_consumer_group() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../helm/diptych/files/consumer-group.txt");
+        let suffix = format!("{}\n", projector_group_suffix());
+        if env::var_os(UPDATE).is_some_and(|value| !value.is_empty()) {
+            fs::write(&path, &suffix).unwrap();
+        }
+        assert!(
+            fs::read_to_string(&path).unwrap_or_default() == suffix,
+            "helm/diptych/files/consumer-group.txt is not current. Update it with\n    \
+             {UPDATE}=1 cargo test --workspace --bins consumer_group"
+        );
     }
 }

@@ -63,8 +63,16 @@ where
         let views = self.views.iter().enumerate();
         let views = views.map(|(index, view)| ViewState::restore(view.id(), view.scope(), progress_of(index), mark));
         let end = ends.get(partition.index()).map(|end| end.next_offset).unwrap_or_default();
-        let start = first_offset(assignment.committed, mark.next_offset, end);
-        PartitionState::new(partition, mark, views.collect(), start, self.config.park_retry_interval)
+        let interval = self.config.park_retry_interval;
+        let new = |start| PartitionState::new(partition, mark, views.collect(), start, interval);
+        match Start::of(assignment.committed, mark.next_offset, end) {
+            Start::Log(offset) => new(offset),
+            Start::WriteDatabase { then } => {
+                let mut state = new(then);
+                state.become_recovering(then);
+                state
+            }
+        }
     }
 
     /// Releases partitions, and drops their state and rows in memory.
@@ -88,12 +96,34 @@ where
     }
 }
 
-/// The offset from which the log is read: the smaller of the group's committed offset and that in the progress, as
-/// either may be ahead after a power loss. A log that ends before it was recreated, or has lost its end and was filled
-/// again: it is read from the beginning.
-fn first_offset(committed: Offset, progressed: Offset, end: Offset) -> Offset {
-    let start = committed.min(progressed);
-    if start > end { Offset(0) } else { start }
+/// The most records of the log that are read again although the progress is past them.
+const REPEATED_RECORDS_MAX: u64 = 10_000;
+
+/// The source of a partition's first events.
+#[derive(Debug, PartialEq, Eq)]
+enum Start {
+    /// The log, from this offset on.
+    Log(Offset),
+    /// The write database, from the partition's mark on, and then the log from this offset on.
+    WriteDatabase { then: Offset },
+}
+
+impl Start {
+    /// The log is read from the smaller one of the group's committed offset and that in the progress, as either may be
+    /// ahead after a power loss. A log that ends before it was recreated, or has lost its end and was filled again: it
+    /// is read from the beginning.
+    ///
+    /// A group that is new, or has not run since another one took over, has committed no offset or an old one, and the
+    /// progress is that of the other group. It does not read days of records again, but what follows the progress from
+    /// the write database: so it misses nothing even where the offset in the progress is ahead of the log.
+    fn of(committed: Offset, progressed: Offset, end: Offset) -> Self {
+        let start = committed.min(progressed);
+        if start > end {
+            return Self::Log(Offset(0));
+        }
+        let then = progressed.min(end);
+        if then.0 - start.0 > REPEATED_RECORDS_MAX { Self::WriteDatabase { then } } else { Self::Log(start) }
+    }
 }
 
 #[cfg(test)]
@@ -102,13 +132,24 @@ mod tests {
 
     #[test]
     fn reading_begins_at_the_smaller_offset() {
-        assert_eq!(first_offset(Offset(5), Offset(7), Offset(9)), Offset(5));
-        assert_eq!(first_offset(Offset(7), Offset(5), Offset(9)), Offset(5));
-        assert_eq!(first_offset(Offset(9), Offset(9), Offset(9)), Offset(9));
+        assert_eq!(Start::of(Offset(5), Offset(7), Offset(9)), Start::Log(Offset(5)));
+        assert_eq!(Start::of(Offset(7), Offset(5), Offset(9)), Start::Log(Offset(5)));
+        assert_eq!(Start::of(Offset(9), Offset(9), Offset(9)), Start::Log(Offset(9)));
+        assert_eq!(Start::of(Offset(7), Offset(99_999), Offset(9)), Start::Log(Offset(7)));
     }
 
     #[test]
     fn a_log_that_ends_before_the_offset_is_read_from_its_first_record() {
-        assert_eq!(first_offset(Offset(5), Offset(7), Offset(4)), Offset(0));
+        assert_eq!(Start::of(Offset(5), Offset(7), Offset(4)), Start::Log(Offset(0)));
+    }
+
+    #[test]
+    fn many_records_that_another_group_has_applied_are_not_read_again() {
+        let [most, more] = [REPEATED_RECORDS_MAX, REPEATED_RECORDS_MAX + 1].map(Offset);
+        assert_eq!(Start::of(Offset(0), most, more), Start::Log(Offset(0)));
+        assert_eq!(Start::of(Offset(0), more, more), Start::WriteDatabase { then: more });
+        let behind = Offset(more.0 + 5);
+        assert_eq!(Start::of(Offset(5), behind, Offset(behind.0 - 1)), Start::Log(Offset(5)));
+        assert_eq!(Start::of(more, Offset(5), more), Start::Log(Offset(5)));
     }
 }

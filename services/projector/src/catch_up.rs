@@ -65,7 +65,7 @@ where
             tracing::info!(
                 partition = partition.number(),
                 position = state.mark.position.as_i64(),
-                "records lost by the log were read from the write database"
+                "the events that the log lost, or that another group has read from it, were read from the write database"
             );
         }
         self.store_live(batch.rows, &[partition], &BatchSpans::default()).await

@@ -11,19 +11,20 @@ use diptych_kernel::{
     },
 };
 use diptych_runtime::{Shutdown, pause};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     config::{Ports, ProjectorConfig},
     engine::{Engine, TaskResult},
     error::{ProjectorError, Stop},
     retry::{Heartbeat, Retry},
+    state::ProjectorState,
 };
 
 /// The maximum number of other tasks between two polls of the log.
 const TASKS_PER_POLL: usize = 4;
 
-/// Runs a projector until shutdown, as a member of its group.
+/// Runs a projector until shutdown, as a member of its group, and reports its state.
 ///
 /// Returns when the batch in flight is stored and its offsets are committed, at the latest
 /// [`ProjectorConfig::shutdown_wait_max`] after shutdown begins. Interrupted work is repeated by the next owner of the
@@ -34,6 +35,7 @@ const TASKS_PER_POLL: usize = 4;
 pub async fn run<D, S, L, V, P, C>(
     ports: Ports<S, L, V, P, C>,
     config: ProjectorConfig,
+    state: watch::Sender<ProjectorState>,
     shutdown: Shutdown,
 ) -> Result<(), ProjectorError>
 where
@@ -51,7 +53,14 @@ where
     let wait_max = config.shutdown_wait_max;
     let Ports { events, log, views, progress, cache } = ports;
     let engine = Engine::<D, S, V, P, C>::new((events, views, progress, cache), config, shutdown.clone());
-    let member = GroupMember { uncommitted: BTreeMap::new(), commit_at: None, retry: engine.retry("poll log"), engine };
+    let member = GroupMember {
+        uncommitted: BTreeMap::new(),
+        commit_at: None,
+        retry: engine.retry("poll log"),
+        joined_at: Instant::now(),
+        state,
+        engine,
+    };
     let stopped = tokio::select! {
         biased;
         stopped = member.run(&*log) => stopped,
@@ -103,6 +112,8 @@ struct GroupMember<D: Domain, S, V, P, C> {
     /// The time of the next commit, if there is one.
     commit_at: Option<Instant>,
     retry: Retry,
+    joined_at: Instant,
+    state: watch::Sender<ProjectorState>,
 }
 
 impl<D, S, V, P, C> GroupMember<D, S, V, P, C>
@@ -148,7 +159,10 @@ where
         loop {
             let ProjectorConfig { group, member, .. } = &self.engine.config;
             match log.join(group, member).await {
-                Ok(consumer) => return Ok(consumer),
+                Ok(consumer) => {
+                    self.joined_at = Instant::now();
+                    return Ok(consumer);
+                }
                 Err(error) => retry.after(error).await?,
             }
         }
@@ -159,6 +173,7 @@ where
     async fn poll_log<L: EventLog>(&mut self, log: &L, consumer: &mut L::Consumer) -> Result<(), Stop> {
         loop {
             self.run_due_tasks(consumer).await?;
+            self.report_state();
             if self.commit_at.is_some_and(|at| at <= Instant::now()) {
                 self.commit(consumer).await?;
             }
@@ -250,6 +265,15 @@ where
             }
         }
         Ok(())
+    }
+
+    fn report_state(&self) {
+        let now = self.engine.state(self.joined_at);
+        self.state.send_if_modified(|state| {
+            let is_modified = *state != now;
+            *state = now;
+            is_modified
+        });
     }
 
     /// The interval at which the membership is kept alive during work, and the counter that shows that the work is not

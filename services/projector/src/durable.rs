@@ -215,7 +215,7 @@ where
         if self.config.progress_interval.is_zero() || partitions.is_empty() {
             return;
         }
-        let keys: Vec<RowKey> = partitions.iter().copied().map(progress_announcement_key).collect();
+        let keys: Vec<RowKey> = partitions.iter().map(|partition| self.announcement_key(*partition)).collect();
         if let Err(error) = self.heartbeat.beat_after(self.cache.invalidate(PROGRESS_ANNOUNCEMENTS, &keys)).await {
             self.metrics.cache_failures.increment(1);
             tracing::debug!(%error, "announcements of progress could not be withdrawn");
@@ -243,12 +243,16 @@ where
         self.metrics.cache_seconds.record(began_at.elapsed());
     }
 
+    fn announcement_key(&self, partition: Partition) -> RowKey {
+        progress_announcement_key(partition, &self.view_set_name)
+    }
+
     /// Announces progress through the cache, in one row per partition.
     async fn announce(&self, updates: &[ProgressUpdate]) {
         let of_partitions = updates.chunk_by(|one, next| one.partition == next.partition);
         let row = |updates: &[ProgressUpdate]| {
             let partition = updates.first()?.partition;
-            Some((progress_announcement_key(partition), encode_progress_announcement(updates)))
+            Some((self.announcement_key(partition), encode_progress_announcement(updates)))
         };
         let rows: Vec<_> = of_partitions.filter_map(row).collect();
         if !rows.is_empty() {

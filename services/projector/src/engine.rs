@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use diptych_kernel::{
     Partition,
-    domain::{Domain, View, ViewId},
+    domain::{Domain, View, ViewId, view_set_name},
     ports::{EventStore, Offset, PortError, ProgressStore, Remedy, ViewCache, ViewStore},
 };
 use diptych_runtime::{Backoff, LogLimiter, Shutdown};
@@ -31,6 +31,7 @@ pub(crate) struct Engine<D: Domain, S, V, P, C> {
     pub(crate) shutdown: Shutdown,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) views: Vec<Box<dyn View<D::Event>>>,
+    pub(crate) view_set_name: String,
     /// The tables of the views, in order, then that of the stream versions.
     pub(crate) tables: Vec<Table>,
     pub(crate) hot_rows: HotRows,
@@ -77,6 +78,7 @@ where
         shutdown: Shutdown,
     ) -> Self {
         let views = D::views();
+        let view_set_name = view_set_name(&views.iter().map(|view| view.id()).collect::<Vec<_>>());
         let mut tables: Vec<Table> =
             views.iter().map(|view| Table { view: view.id(), is_written_once: view.has_one_event_per_row() }).collect();
         tables.push(Table { view: STREAM_VERSIONS, is_written_once: false });
@@ -95,6 +97,7 @@ where
             cache,
             config,
             shutdown,
+            view_set_name,
             views,
             tables,
         }

@@ -18,13 +18,13 @@
 //! repeats work and loses none. Repeats, rebalances and owners that do not know that they were replaced do no harm: a
 //! row is absolute, its bytes at a position are always the same, and the larger position wins.
 //!
-//! A member whose stores are slow or down keeps its group membership alive and retries without limit, so its partitions
-//! stay where their rows are in memory. A member that hangs in a call loses them.
+//! A member whose stores are slow or down keeps its group membership alive and retries without limit, so its
+//! partitions stay where their rows are in memory. A member that hangs in a call loses them.
 //!
 //! **Missing events.** Versions of a stream are dense. The table [`STREAM_VERSIONS`] holds the current version of each
-//! stream, so an event that would skip a version is detected (`apply.rs`). So are skipped offsets, and a watermark that
-//! names a last event which was not received (`missing_events.rs`). Missing events are read from the write database
-//! (`catch_up.rs`).
+//! stream, so an event that would skip a version is detected (`apply.rs`). So are skipped offsets, and a watermark
+//! that names a last event which was not received (`missing_events.rs`). Missing events are read from the write
+//! database (`catch_up.rs`).
 //!
 //! **Parking.** An event that cannot be decoded, folded or read parks its stream in the views concerned, with the
 //! reason, and the rest of the partition continues (`park.rs`). A view of
@@ -32,8 +32,16 @@
 //! blocked in that partition. Parked streams are retried at start, and then later and later (`partition/retries.rs`):
 //! page by page with the log polled in between, and no further than to the event at which every view fails.
 //!
-//! **New generations** of a view, and views that have fallen behind their partition, are filled from the write database
-//! in small batches while the others continue with the log, and become live when they reach the partition's mark.
+//! **New generations** of a view, and views that have fallen behind their partition, are filled from the write
+//! database in small batches while the others continue with the log, and become live when they reach the partition's
+//! mark.
+//!
+//! **Several sets of views.** Projectors that write the same tables are one consumer group. While versions of the
+//! program with other generations replace each other, several groups run side by side, each with all partitions.
+//! Tables of both, and the stream versions, are then written by both: what was said of owners that do not know that
+//! they were replaced holds for them. What is stored as progress by one group is true for the other one, which
+//! continues from it. A projector is ready once its views follow the log and nobody reads a table that it does not
+//! write (`readiness.rs`), so that the last projector of a table stops after its last reader.
 
 mod apply;
 mod assign;
@@ -49,14 +57,18 @@ mod missing_events;
 mod park;
 mod partition;
 mod pending_progress;
+mod readiness;
 mod rebuilt_rows;
 mod retry;
 mod row_rebuild;
 mod rows;
+mod state;
 mod stream_versions;
 mod trace;
 
 pub use config::{Ports, ProjectorConfig};
 pub use consume::run;
 pub use error::ProjectorError;
+pub use readiness::wait_until_ready;
+pub use state::ProjectorState;
 pub use stream_versions::STREAM_VERSIONS;

@@ -14,6 +14,10 @@
 //!   No request polls: two tasks track progress, one as it is saved and one as projectors announce it through the
 //!   cache, and wake the calls that wait for the partition that advanced.
 //!
+//! Before its first answer a query service waits until its tables are filled (`filled.rs`), and while it runs it is
+//! registered as a reader of them (`registration.rs`): so versions of the program that read other generations of views
+//! can replace each other.
+//!
 //! The layers, from the outside in:
 //!
 //! | layer | file |
@@ -31,12 +35,14 @@ mod answer;
 mod cached_rows;
 mod config;
 mod error;
+mod filled;
 mod freshness;
 mod metrics;
 mod outage_log;
 mod progress_tracker;
 mod progress_wait;
 mod reader;
+mod registration;
 mod retrying_store;
 mod single_flight;
 mod trace;
@@ -44,4 +50,6 @@ mod trace;
 pub use answer::{Answer, Page, ReadAt};
 pub use config::QueryConfig;
 pub use error::QueryError;
+pub use filled::wait_until_filled;
 pub use reader::Reader;
+pub use registration::register_reader;

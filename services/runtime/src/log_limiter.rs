@@ -5,20 +5,33 @@ use std::{collections::HashMap, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The shortest time between two lines of the same kind.
+/// The shortest time between two lines of the same kind, unless another one is chosen.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The number of kinds that are limited separately. Any further kinds share one limiter.
 const KINDS_MAX: usize = 64;
 
-/// Rate-limits one repeated log line: the first one passes at once, then one every ten seconds.
-#[derive(Clone, Debug, Default)]
+/// Rate-limits one repeated log line: the first one passes at once, then one every ten seconds, or at another interval.
+#[derive(Clone, Debug)]
 pub struct LogLimiter {
+    interval: Duration,
     next_at: Option<Instant>,
     suppressed: u64,
 }
 
+impl Default for LogLimiter {
+    fn default() -> Self {
+        Self::every(INTERVAL)
+    }
+}
+
 impl LogLimiter {
+    /// A limiter that lets a line pass once in each interval.
+    #[must_use]
+    pub fn every(interval: Duration) -> Self {
+        Self { interval, next_at: None, suppressed: 0 }
+    }
+
     /// Returns how many lines were suppressed since the last one if a line may be logged now, and `None` if it is to be
     /// suppressed.
     pub fn allow(&mut self) -> Option<u64> {
@@ -27,13 +40,13 @@ impl LogLimiter {
             self.suppressed += 1;
             return None;
         }
-        self.next_at = Some(now + INTERVAL);
+        self.next_at = Some(now + self.interval);
         Some(std::mem::take(&mut self.suppressed))
     }
 
     /// Starts anew, after a success: the next failure is logged at once.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self::every(self.interval);
     }
 }
 

@@ -1,10 +1,14 @@
 //! Announcements of projection progress from projectors to query services, through the cache.
 //!
 //! Progress is stored in the read database, and a restart resumes from there. But a query service is not notified of a
-//! save by another process, and a query that waits for its caller's own write should not wait for the next save. So, as
-//! soon as rows are durable, a projector also puts the progress of their partition into the cache, as a row of a view
-//! that belongs to no domain, and query services poll that row while queries wait. A poll is cheap for the cache, and
-//! it serves lists, sums and single rows alike.
+//! save by another process, and a query that waits for its caller's own write should not wait for the next save. So,
+//! as soon as rows are durable, a projector also puts the progress of their partition into the cache, as a row of a
+//! view that belongs to no domain, and query services poll that row while queries wait. A poll is cheap for the cache,
+//! and it serves lists, sums and single rows alike.
+//!
+//! While versions of the program are replaced, projectors of several sets of views run side by side. Each set has keys
+//! of its own, as an announcement has only the views of its set, and would hide that of another one. A query service
+//! looks under the key of its own views, and uses stored progress while nobody announces there.
 //!
 //! An announcement is true when it is made: everything up to its position is in the read database. It may be lost at
 //! any time, as anything in a cache may; then the stored progress is used. An operator who replaces the read database
@@ -21,10 +25,10 @@ use prost::Message;
 /// versions of the program do not misread each other.
 pub const PROGRESS_ANNOUNCEMENTS: ViewId = ViewId { name: "progress_announcements", generation: 1 };
 
-/// The key of a partition's announcement.
+/// The key of a partition's announcement by the projectors of the set of views with this name.
 #[must_use]
-pub fn progress_announcement_key(partition: Partition) -> RowKey {
-    RowKey::single(&partition.number().to_string())
+pub fn progress_announcement_key(partition: Partition, view_set_name: &str) -> RowKey {
+    RowKey::single(&format!("{}.{view_set_name}", partition.number()))
 }
 
 /// Encodes the progress of views in one partition. The position of the row is that of the most advanced view, so that
@@ -120,6 +124,8 @@ impl ViewProgress {
 
 #[cfg(test)]
 mod tests {
+    use diptych_kernel::domain::view_set_name;
+
     use super::*;
 
     const SEATS: ViewId = ViewId { name: "seats", generation: 2 };
@@ -150,6 +156,15 @@ mod tests {
         let row = encode_progress_announcement(&announced);
         assert_eq!((row.position.as_i64(), row.current_up_to.as_i64(), row.as_of.as_micros()), (5, 5, 50));
         assert_eq!(decode_progress_announcement(&row, partition(), &[TOTALS, SEATS]), announced);
+    }
+
+    #[test]
+    fn every_set_of_views_has_its_own_key() {
+        let key =
+            |partition, views: &[ViewId]| progress_announcement_key(Partition::new(partition), &view_set_name(views));
+        assert_eq!(key(7, &[SEATS, TOTALS]), key(7, &[TOTALS, SEATS]));
+        assert_ne!(key(7, &[SEATS, TOTALS]), key(7, &[ViewId { generation: 1, ..SEATS }, TOTALS]));
+        assert_ne!(key(7, &[SEATS]), key(8, &[SEATS]));
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl EmbeddedAdapter for EmbeddedEventLog {
 }
 
 impl EmbeddedAdapter for EmbeddedViewStore {
-    fn open(env: &Storage, _: Arc<dyn Clock>) -> PortResult<Self> {
-        Self::open(env, sixteen())
+    fn open(env: &Storage, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        Self::open(env, sixteen(), clock)
     }
 }
 

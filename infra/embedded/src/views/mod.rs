@@ -1,14 +1,18 @@
 //! Read database: rows and progress of views.
 
 mod progress;
+mod readers;
 mod rows;
 
 use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
-    Partitions,
+    Clock, Partitions,
     domain::{RowKey, ViewId},
-    ports::{PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+    ports::{
+        PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, TablePosition, TableReader,
+        ViewStore,
+    },
 };
 use tokio::time::Instant;
 
@@ -24,6 +28,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
         Migration(include_str!("../../migrations/views/0001_views.sql")),
         Migration(include_str!("../../migrations/views/0002_history.sql")),
         Migration(include_str!("../../migrations/views/0003_program_schema_min.sql")),
+        Migration(include_str!("../../migrations/views/0004_view_readers.sql")),
     ],
     // After a power failure, lost rows are projected again from the log, because progress goes back together with the
     // rows.
@@ -39,24 +44,25 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
 #[derive(Clone)]
 pub struct EmbeddedViewStore {
     database: Database,
+    clock: Arc<dyn Clock>,
 }
 
 impl EmbeddedViewStore {
-    /// Opens the read database, and creates it if it does not exist.
+    /// Opens the read database, and creates it if it does not exist. The time to live of readers is by `clock`.
     ///
     /// # Errors
     /// If the storage cannot be used, or was created with another number of partitions or by a newer version of this
     /// program.
-    pub fn open(storage: &Storage, partitions: Partitions) -> PortResult<Self> {
-        Ok(Self { database: Database::open(storage, &DATABASE, partitions)? })
+    pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        Ok(Self { database: Database::open(storage, &DATABASE, partitions)?, clock })
     }
 
     /// Opens the read database of a folder for reading only: every write fails.
     ///
     /// # Errors
     /// If it does not exist, has another number of partitions, or has a schema of another version.
-    pub fn open_read_only(folder: &ReadOnlyFolder, partitions: Partitions) -> PortResult<Self> {
-        Ok(Self { database: Database::open_read_only(folder, &DATABASE, partitions)? })
+    pub fn open_read_only(folder: &ReadOnlyFolder, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
+        Ok(Self { database: Database::open_read_only(folder, &DATABASE, partitions)?, clock })
     }
 
     pub(crate) fn shrink_log(&self) {
@@ -140,6 +146,27 @@ impl ProgressStore for EmbeddedViewStore {
     async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
         let views = views.to_vec();
         self.database.read(move |connection| progress::load(connection, &views)).await
+    }
+
+    async fn table_positions(&self) -> PortResult<Vec<TablePosition>> {
+        self.database.read(progress::table_positions).await
+    }
+
+    async fn add_reader(&self, instance: &str, views: &[ViewId], time_to_live: Duration) -> PortResult<()> {
+        let now = self.clock.now();
+        let expires_at = now.plus_micros(i64::try_from(time_to_live.as_micros()).unwrap_or(i64::MAX));
+        let (instance, views) = (instance.to_owned(), views.to_vec());
+        self.database.write(move |transaction| readers::add(transaction, &instance, &views, (now, expires_at))).await
+    }
+
+    async fn remove_reader(&self, instance: &str, views: &[ViewId]) -> PortResult<()> {
+        let (instance, views) = (instance.to_owned(), views.to_vec());
+        self.database.write(move |transaction| readers::remove(transaction, &instance, &views)).await
+    }
+
+    async fn readers(&self) -> PortResult<Vec<TableReader>> {
+        let now = self.clock.now();
+        self.database.read(move |connection| readers::unexpired(connection, now)).await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {

@@ -3,7 +3,7 @@
 use diptych_kernel::{
     StreamId, Version,
     domain::ViewId,
-    ports::{Parked, Progress, ProgressUpdate},
+    ports::{Parked, Progress, ProgressUpdate, TablePosition},
 };
 use rusqlite::{Connection, Transaction, params};
 
@@ -54,6 +54,17 @@ pub(super) fn load(connection: &Connection, views: &[ViewId]) -> Result<Vec<Prog
         }
     }
     Ok(updates)
+}
+
+pub(super) fn table_positions(connection: &Connection) -> Result<Vec<TablePosition>, TransactionError> {
+    let mut select = connection.prepare_cached("SELECT view, partition, position FROM progress")?;
+    let mut rows = select.query([])?;
+    let mut positions = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (partition, position) = (row::partition(row, 1)?, row::position(row, 2)?);
+        positions.push(TablePosition { table: row.get(0)?, partition, position });
+    }
+    Ok(positions)
 }
 
 /// Encodes parked streams: for each one its version, the lengths of its name and of the reason, and then both texts.

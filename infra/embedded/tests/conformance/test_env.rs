@@ -66,11 +66,11 @@ impl EmbeddedTestEnv<EmbeddedEventLog> {
 
 impl EmbeddedTestEnv<EmbeddedViewStore> {
     pub(crate) fn views_in_memory() -> Self {
-        Self::in_memory(|storage, partitions, _| EmbeddedViewStore::open(storage, partitions))
+        Self::in_memory(EmbeddedViewStore::open)
     }
 
     pub(crate) fn views_in_a_directory() -> Self {
-        Self::in_a_directory(|storage, partitions, _| EmbeddedViewStore::open(storage, partitions))
+        Self::in_a_directory(EmbeddedViewStore::open)
     }
 }
 

@@ -19,10 +19,10 @@ pub(super) struct Migration {
 /// The smallest schema that a program must have been made for to use the newest one. Migrations add, so that an earlier
 /// program can go on, and come back after a rollback; one that removes or changes what earlier programs use sets this to
 /// its own version.
-pub(super) const PROGRAM_SCHEMA_MIN: usize = 4;
+pub(super) const PROGRAM_SCHEMA_MIN: usize = 5;
 
 /// All migrations in the order of their versions.
-pub(super) const MIGRATIONS: [Migration; 4] = [
+pub(super) const MIGRATIONS: [Migration; 5] = [
     Migration { version: 1, name: "0001_progress", text: include_str!("../../migrations/0001_progress.cql") },
     Migration {
         version: 2,
@@ -35,6 +35,7 @@ pub(super) const MIGRATIONS: [Migration; 4] = [
         name: "0004_program_schema_min",
         text: include_str!("../../migrations/0004_program_schema_min.cql"),
     },
+    Migration { version: 5, name: "0005_view_readers", text: include_str!("../../migrations/0005_view_readers.cql") },
 ];
 
 impl Migration {

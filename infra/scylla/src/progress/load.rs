@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use diptych_kernel::{
     Partition, Position, StreamId, Timestamp, Version,
     domain::ViewId,
-    ports::{Offset, Parked, PortResult, Progress, ProgressUpdate},
+    ports::{Offset, Parked, PortResult, Progress, ProgressUpdate, TablePosition},
 };
 
 use super::{
@@ -45,19 +45,23 @@ impl ProgressCollector {
     /// Adds the progress in a row for those of its views that are requested.
     pub(super) fn add(&mut self, columns: ProgressColumns) -> PortResult<()> {
         let (partition, names, Some(saved)) = columns else { return Ok(()) };
-        let partition =
-            u16::try_from(partition).map_err(|_| error::corrupt_data(format_args!("partition {partition}")))?;
+        let partition = partition_of(partition)?;
         let (saved_at_micros, progress) = (saved.0, progress(saved)?);
         for name in names.split(SEPARATOR) {
             let Some(view) = self.views.get(name) else { continue };
             let order = |last: &SavedProgress| (last.progress.position, last.saved_at_micros);
-            let key = (*view, Partition::new(partition));
+            let key = (*view, partition);
             if self.stored.get(&key).is_none_or(|last| order(last) < (progress.position, saved_at_micros)) {
                 self.stored.insert(key, SavedProgress { progress: progress.clone(), saved_at_micros });
             }
         }
         Ok(())
     }
+}
+
+fn partition_of(column: i16) -> PortResult<Partition> {
+    let number = u16::try_from(column).map_err(|_| error::corrupt_data(format_args!("partition {column}")))?;
+    Ok(Partition::new(number))
 }
 
 fn progress((_, position, as_of, next_offset, parked): SavedColumn) -> PortResult<Progress> {
@@ -88,6 +92,23 @@ impl ProgressTable {
         let rows: Vec<ProgressColumns> = connection.read("loading progress", &load, ()).await?;
         let newest = rows.into_iter().filter_map(|(_, _, saved)| Some(saved?.1)).max();
         newest.map_or(Ok(Position::START), |newest| Position::from_i64(newest).map_err(error::corrupt_data))
+    }
+
+    /// Loads the newest position of every table that has progress.
+    pub(crate) async fn table_positions(&self, connection: &Connection) -> PortResult<Vec<TablePosition>> {
+        let rows: Vec<ProgressColumns> = connection.read("loading progress", &self.load, ()).await?;
+        let mut newest = BTreeMap::<(Partition, String), Position>::new();
+        for (partition, names, saved) in rows {
+            let Some((_, position, ..)) = saved else { continue };
+            let (partition, position) =
+                (partition_of(partition)?, Position::from_i64(position).map_err(error::corrupt_data)?);
+            for name in names.split(SEPARATOR) {
+                let kept = newest.entry((partition, name.to_owned())).or_default();
+                *kept = position.max(*kept);
+            }
+        }
+        let position = |((partition, table), position)| TablePosition { table, partition, position };
+        Ok(newest.into_iter().map(position).collect())
     }
 
     /// Loads all progress, as it is little, and rows cannot be selected by a single one of their views.

@@ -11,7 +11,7 @@ use futures::future::join_all;
 use crate::test_env::{RawSession, fresh_config, installation, remove};
 
 /// The version of the schema that this program creates.
-const NEWEST_VERSION: usize = 4;
+const NEWEST_VERSION: usize = 5;
 
 /// Opens the store in both ways, which must give the same error.
 async fn open(config: &ScyllaConfig) -> Result<ScyllaViewStore, PortError> {
@@ -125,7 +125,7 @@ async fn a_newer_schema_is_used_unless_it_excludes_earlier_programs(config: &Scy
         session.run(&format!("UPDATE {table} SET program_schema_min = {version} WHERE id = 0")).await;
     };
     set(NEWEST_VERSION + 1).await;
-    let expected = ["schema 99", "schema 5 or newer", "is for 4", "use a newer version"];
+    let expected = ["schema 99", "schema 6 or newer", "is for 5", "use a newer version"];
     assert_operator_error(migrate(config, installation()).await, &expected);
     assert_operator_error(open(config).await, &expected);
     set(NEWEST_VERSION).await;

@@ -24,7 +24,7 @@ use crate::{
 
 /// The consumer group. A folder has one event log and one installation.
 const GROUP: &str = "projector";
-/// The longest wait until queries can be answered.
+/// The longest wait until progress was loaded.
 const READY_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Runs all parts until a signal comes.
@@ -49,7 +49,7 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     // The stores are in this process, and signal every change.
     let query = QueryConfig { progress_poll_interval_while_waiting: query.progress_poll_interval, ..query };
     let projector = ProjectorConfig { progress_interval: Duration::ZERO, ..projector_config(process, &stores) };
-    let reader = services.start(process, &stores, (projector, query));
+    let mut read_side = services.start(process, &stores, (projector, query));
     let (shutdown, tasks) = (process.phases.relay.shutdown(), process.phases.relay.tasks());
     tasks.spawn("trim the log", upkeep::trim_log(Arc::clone(&stores.log), shutdown.clone()));
     if matches!(config.data.0, Storage::Directory(_)) {
@@ -57,10 +57,12 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     }
     tasks.spawn("watch the clock", async move { clock.run(shutdown).await });
 
-    match timeout(READY_WAIT_MAX, reader.ready()).await {
-        Ok(()) if reader.is_ready() => {}
+    match timeout(READY_WAIT_MAX, read_side.loaded()).await {
+        Ok(()) if read_side.is_loaded() => {}
         _ => bail!("the query service is not ready after {READY_WAIT_MAX:?}; see the log for the cause"),
     }
+    // A new generation of a view is filled first, however long that takes.
+    read_side.ready().await;
     let facts = [("Data", data_fact(config)), ("Partitions", config.partitions.u16().to_string())];
     Ok(Running::ready(health).await.with_banner(process, &facts).keeping(lock))
 }

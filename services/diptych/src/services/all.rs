@@ -49,8 +49,9 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     migrate_all(&process.config).await;
     let stores = servers::open_all(process).await;
     let projector = projector_config(process, &stores);
-    let reader = services.start(process, &stores, (projector, process.config.query.part()));
-    reader.ready().await;
+    let read_side = services.start(process, &stores, (projector, process.config.query.part()));
+    health.started().await;
+    read_side.ready().await;
     Ok(Running::ready(health).await.with_banner(process, &data_facts(&process.config)))
 }
 

@@ -15,8 +15,9 @@ use crate::{
 ///
 /// Several share the partitions as members of one consumer group. Each needs an instance name of its own; with the same
 /// name after a restart it gets its partitions back at once. Events that Kafka no longer has are read from Postgres.
-/// Serves only health and metrics. Ready once Postgres, Kafka and ScyllaDB are reachable and `diptych migrate` has run;
-/// Memcached need not be reachable.
+/// Projectors of a version with other generations of views are another group, with all partitions. Serves only health
+/// and metrics. Works once Postgres, Kafka and ScyllaDB are reachable and `diptych migrate` has run; Memcached need not
+/// be reachable. Ready once its views follow Kafka, and no query service reads a table that it does not write.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {
@@ -43,6 +44,8 @@ pub(crate) fn main(args: Args) -> anyhow::Result<ExitCode> {
 async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Result<Running> {
     let health = process.serve(listener, |server| server).await?;
     let stores = servers::open_all(process).await;
-    parts::start_projector(process, &stores, parts::projector_config(process, &stores));
+    let state = parts::start_projector(process, &stores, parts::projector_config(process, &stores));
+    health.started().await;
+    diptych_projector::wait_until_ready(state, &*stores.views, &parts::view_ids()).await;
     Ok(Running::ready(health).await)
 }

@@ -18,8 +18,9 @@ const HISTORY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Answer queries over gRPC from Memcached and ScyllaDB, never older than the caller's consistency token.
 ///
-/// Ready once ScyllaDB is reachable, has its tables (`diptych migrate` creates them), and progress was loaded. While
-/// ScyllaDB is down, cached rows are answered with their age, and others UNAVAILABLE. Several can run at the same time.
+/// Ready once ScyllaDB is reachable, has its tables (`diptych migrate` creates them), and the tables are filled as far
+/// as any table was at the start. While ScyllaDB is down, cached rows are answered with their age, and others
+/// UNAVAILABLE. Several can run at the same time, also of versions with different generations of views.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = after_help(EXAMPLES))]
 pub(crate) struct Args {
@@ -52,11 +53,12 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     let installation = views.installation();
     let cache = servers::open_cache(process, installation).await;
     let of_installation = (installation.partitions, installation.tokens());
-    let (reader, queries) = parts::start_queries(process, &views, &cache, of_installation, process.config.query.part());
-    deferred.set(queries);
+    let query = process.config.query.part();
+    let read_side = parts::start_queries(process, (&views, &cache), of_installation, query, deferred);
+    health.started().await;
     let watched = watch_history(views, process.phases.query.shutdown());
     process.phases.query.tasks().spawn_fallible("watch the history", watched);
-    reader.ready().await;
+    read_side.ready().await;
     Ok(Running::ready(health).await)
 }
 

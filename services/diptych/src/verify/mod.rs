@@ -114,8 +114,9 @@ async fn verify_folder(folder: &Path, partitions: u16, differences_max: usize) -
     let open_error = |error| open_error(folder, &error);
     let opened = ReadOnlyFolder::open(folder).map_err(open_error)?;
     let clock = Arc::new(SystemClock);
-    let events = EmbeddedEventStore::open_read_only(&opened, partitions, clock).map_err(open_error)?;
-    let views = EmbeddedViewStore::open_read_only(&opened, partitions).map_err(open_error)?;
+    let events =
+        EmbeddedEventStore::open_read_only(&opened, partitions, Arc::clone(&clock) as _).map_err(open_error)?;
+    let views = EmbeddedViewStore::open_read_only(&opened, partitions, clock).map_err(open_error)?;
     verify(&events, &views, differences_max).await
 }
 

@@ -27,7 +27,7 @@ fn partitions() -> Partitions {
 }
 
 async fn views() -> EmbeddedViewStore {
-    let views = EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap();
+    let views = EmbeddedViewStore::open(&Storage::Memory, partitions(), Arc::new(SystemClock)).unwrap();
     let ids: Vec<ViewId> = diptych_ledger::views::all().iter().map(|view| view.id()).collect();
     views.ensure_views(&ids).await.unwrap();
     views
@@ -138,7 +138,7 @@ async fn an_error_of_a_folder_names_the_flag_that_has_the_cause() {
     let folder = tempfile::tempdir().unwrap();
     let storage = Storage::Directory(folder.path().to_owned());
     drop(EmbeddedEventStore::open(&storage, partitions(), Arc::new(SystemClock)).unwrap());
-    drop(EmbeddedViewStore::open(&storage, partitions()).unwrap());
+    drop(EmbeddedViewStore::open(&storage, partitions(), Arc::new(SystemClock)).unwrap());
     let error = format!("{:#}", verify_folder(folder.path(), 5, 1).await.unwrap_err());
     assert!(error.contains("--data /") && error.ends_with("set it with --partitions"), "{error}");
 

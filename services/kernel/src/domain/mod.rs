@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 
 use crate::vocabulary::StreamId;
-pub use view::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId};
+pub use view::{DecodedEvent, FoldError, RowKey, Scope, View, ViewId, view_set_name};
 
 /// Largest number of streams that one command may write to. With more, one command would have to wait for many others.
 pub const STREAMS_PER_COMMAND_MAX: usize = 16;

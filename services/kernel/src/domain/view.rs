@@ -1,8 +1,9 @@
 //! Views: read tables, defined as folds over events.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::vocabulary::RecordedEvent;
 
@@ -20,6 +21,16 @@ impl fmt::Display for ViewId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_g{}", self.name, self.generation)
     }
+}
+
+/// Returns the name of a set of views: 8 hexadecimal digits of SHA-256 over their names with generations, in order.
+/// Programs that write the same tables have the same name, and those that write others have another one.
+#[must_use]
+pub fn view_set_name(views: &[ViewId]) -> String {
+    let tables: BTreeSet<String> = views.iter().map(ToString::to_string).collect();
+    let tables: Vec<String> = tables.into_iter().collect();
+    let digest = Sha256::digest(tables.join(","));
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Key of a row: its group, which is bounded in size, and its sort key within the group.
@@ -118,4 +129,21 @@ pub struct FoldError {
     pub event_type: String,
     /// The reason.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEATS: ViewId = ViewId { name: "seats", generation: 1 };
+    const TOTALS: ViewId = ViewId { name: "totals", generation: 3 };
+
+    #[test]
+    fn a_set_of_views_is_named_by_its_names_and_generations_in_any_order() {
+        // The first digits of SHA-256 of "seats_g1,totals_g3".
+        assert_eq!(view_set_name(&[SEATS, TOTALS]), "51e52819");
+        assert_eq!(view_set_name(&[TOTALS, SEATS, TOTALS]), view_set_name(&[SEATS, TOTALS]));
+        assert_ne!(view_set_name(&[SEATS]), view_set_name(&[SEATS, TOTALS]));
+        assert_ne!(view_set_name(&[ViewId { generation: 2, ..SEATS }, TOTALS]), view_set_name(&[SEATS, TOTALS]));
+    }
 }

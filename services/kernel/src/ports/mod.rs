@@ -20,7 +20,7 @@ pub use event_store::{
     Loaded, REFUSAL_BYTES_MAX, RefusalOutcome, RefusalUnit, Snapshot, StoredOutcome, StoredRequest, StreamLoad,
     StreamSlice, Turn,
 };
-pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate};
+pub use progress::{Parked, Progress, ProgressStore, ProgressUpdate, TablePosition, TableReader};
 pub use relay_state::{CursorOutcome, Fence, LeaseOutcome, RelayCursor, RelayState};
 pub use stored_checksums::{ChecksumPage, Damage, StoredChecksums};
 pub use view_cache::{CacheRead, CachedRow, FillLease, ViewCache};

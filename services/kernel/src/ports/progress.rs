@@ -43,7 +43,27 @@ pub struct ProgressUpdate {
     pub progress: Progress,
 }
 
-/// Progress of views, stored in the read database beside the rows.
+/// Position that a table of a view has reached in a partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TablePosition {
+    /// The name of the table, which may be of a view or generation that this program does not have.
+    pub table: String,
+    /// The partition.
+    pub partition: Partition,
+    /// The position of the table's progress.
+    pub position: Position,
+}
+
+/// Query service that reads a table of a view.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TableReader {
+    /// The name of the table, which may be of a view or generation that this program does not have.
+    pub table: String,
+    /// The name of the process.
+    pub instance: String,
+}
+
+/// Progress of views, stored in the read database beside the rows; and the query services that read them.
 ///
 /// Contract:
 ///
@@ -51,12 +71,33 @@ pub struct ProgressUpdate {
 /// - The position never goes back: saving an older position changes nothing and is not an error. Saving the same or a
 ///   larger position replaces the stored progress as a whole, so that a load always returns what one caller saved. Time
 ///   and offset can therefore go back when the new writer knew less; they then promise less than is true.
+/// - Projectors of several versions of the program may save progress of the same view. What each of them saves is true
+///   of the rows, as rows never go back, whoever wrote them.
+/// - A reader is listed until it is removed, or until its time to live has passed since it was last added.
 pub trait ProgressStore: Send + Sync + 'static {
     /// Saves progress, and returns when it is durable.
     fn save(&self, updates: &[ProgressUpdate]) -> impl Future<Output = PortResult<()>> + Send;
 
     /// Loads all progress of these views. A view and partition without saved progress is left out.
     fn load(&self, views: &[ViewId]) -> impl Future<Output = PortResult<Vec<ProgressUpdate>>> + Send;
+
+    /// Loads the positions of all tables that have progress, those of other versions of the program included.
+    fn table_positions(&self) -> impl Future<Output = PortResult<Vec<TablePosition>>> + Send;
+
+    /// Adds a process as a reader of the tables of these views for `time_to_live`, at least a second, counted anew from
+    /// each call.
+    fn add_reader(
+        &self,
+        instance: &str,
+        views: &[ViewId],
+        time_to_live: Duration,
+    ) -> impl Future<Output = PortResult<()>> + Send;
+
+    /// Removes a process as a reader of the tables of these views. It need not be one.
+    fn remove_reader(&self, instance: &str, views: &[ViewId]) -> impl Future<Output = PortResult<()>> + Send;
+
+    /// Returns all readers, ordered by table and instance.
+    fn readers(&self) -> impl Future<Output = PortResult<Vec<TableReader>>> + Send;
 
     /// Returns when progress may have been saved since this reader's last call of `load`, or after `wait_max` at the
     /// latest. Spurious returns are allowed. A save through this handle must end the wait.

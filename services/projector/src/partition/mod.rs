@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use diptych_kernel::{
     Partition, Position, RecordedEvent, StreamId, Timestamp,
+    domain::ViewId,
     ports::{LogEntry, Offset, Progress, Watermark},
 };
 use tokio::time::Instant;
@@ -140,6 +141,12 @@ impl PartitionState {
     /// Whether views have to be filled from the write database.
     pub(crate) fn has_views_to_catch_up(&self) -> bool {
         self.views.iter().any(ViewState::needs_catching_up)
+    }
+
+    /// The views that do not follow the log yet: all of them until the log is read.
+    pub(crate) fn views_behind(&self) -> impl Iterator<Item = ViewId> + '_ {
+        let is_before_the_log = matches!(self.status, PartitionStatus::Starting(_) | PartitionStatus::Recovering(_));
+        self.views.iter().filter(move |view| is_before_the_log || view.is_catching_up()).map(|view| view.id)
     }
 
     /// Whether the write database may be read now.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_kernel::{
     Partition, Position,
-    domain::ViewId,
+    domain::{Domain, RowKey, ViewId, view_set_name},
     ports::{CacheRead, Progress, ProgressUpdate, ViewCache},
     testing::theatre::{Event, HOUSES, SEATS, Theatre, VISITS},
 };
@@ -13,11 +13,20 @@ use diptych_runtime::{
     PROGRESS_ANNOUNCEMENTS, Shutdown, decode_progress_announcement, encode_progress_announcement,
     progress_announcement_key,
 };
+use tokio::sync::watch;
 
-use crate::harness::{ProjectorHarness, config, partition, run_projector_during, seat};
+use crate::{
+    amended::{Amended, NextGeneration, SEATS_NEXT},
+    harness::{ProjectorHarness, config, partition, run_projector_during, seat},
+};
 
 /// Longer than any test waits.
 const NEVER: Duration = Duration::from_secs(3_600);
+
+fn announcement_key<D: Domain>(partition: Partition) -> RowKey {
+    let views: Vec<ViewId> = D::views().iter().map(|view| view.id()).collect();
+    progress_announcement_key(partition, &view_set_name(&views))
+}
 
 fn saving_every(progress_interval: Duration) -> ProjectorConfig {
     ProjectorConfig { progress_interval, ..config("one") }
@@ -25,7 +34,12 @@ fn saving_every(progress_interval: Duration) -> ProjectorConfig {
 
 impl ProjectorHarness {
     async fn announced(&self, view: ViewId, partition: Partition) -> Option<Progress> {
-        let keys = [progress_announcement_key(partition)];
+        self.announced_by::<Theatre>(view, partition).await
+    }
+
+    /// What the projectors of a version announce of a view.
+    async fn announced_by<D: Domain>(&self, view: ViewId, partition: Partition) -> Option<Progress> {
+        let keys = [announcement_key::<D>(partition)];
         let CacheRead::Hit(row) = self.cache.read(PROGRESS_ANNOUNCEMENTS, &keys).await.unwrap().remove(0) else {
             return None;
         };
@@ -85,7 +99,8 @@ async fn a_member_that_leaves_saves_its_announced_progress() {
     let harness = ProjectorHarness::new();
     let events = harness.append_and_publish(&[(&seat(1, 0), Event::reserved("ada"))]).await;
     let shutdown = Shutdown::new();
-    let member = run::<Theatre, _, _, _, _, _>(harness.ports(), saving_every(NEVER), shutdown.clone());
+    let member =
+        run::<Theatre, _, _, _, _, _>(harness.ports(), saving_every(NEVER), watch::Sender::default(), shutdown.clone());
     let scenario = async {
         harness.wait_until_announced(1, events[0].position).await;
         shutdown.begin();
@@ -104,7 +119,7 @@ async fn an_announcement_from_before_a_restore_of_the_read_database_is_withdrawn
     let far = Progress { position: Position::new(1 << 40, 0).unwrap(), ..Progress::default() };
     let left_over =
         encode_progress_announcement(&[ProgressUpdate { view: SEATS, partition: partition(1), progress: far }]);
-    let key = progress_announcement_key(partition(1));
+    let key = announcement_key::<Theatre>(partition(1));
     harness.cache.refresh(PROGRESS_ANNOUNCEMENTS, &[(key, left_over)]).await.unwrap();
     let is_announced = async || {
         let announced = harness.announced(SEATS, partition(1)).await;
@@ -133,4 +148,27 @@ async fn nothing_is_announced_with_an_interval_of_zero() {
     let scenario = harness.wait_until_projected::<Theatre>();
     run_projector_during::<Theatre, _, _, _, _, _, _>(harness.ports(), saving_every(Duration::ZERO), scenario).await;
     assert_eq!(harness.announced(SEATS, partition(1)).await, None);
+}
+
+/// Two versions of the program announce at the same time: neither hides what the other one announces.
+#[tokio::test(start_paused = true)]
+async fn projectors_of_other_views_announce_beside_each_other() {
+    type Next = Amended<NextGeneration>;
+    let harness = ProjectorHarness::new();
+    let mut next = saving_every(NEVER);
+    next.group = "next".into();
+    let scenario = async {
+        for number in 0..5 {
+            let events = harness.append_and_publish(&[(&seat(1, number), Event::reserved("ada"))]).await;
+            harness.wait_until_announced(1, events[0].position).await;
+            let is_announced = async || {
+                let announced = harness.announced_by::<Next>(SEATS_NEXT, partition(1)).await;
+                announced.is_some_and(|announced| announced.position >= events[0].position)
+            };
+            harness.wait_until("the other version announces its own views", is_announced).await;
+            assert!(harness.announced(SEATS, partition(1)).await.is_some(), "and does not hide the first one");
+        }
+    };
+    let both = run_projector_during::<Next, _, _, _, _, _, _>(harness.ports(), next, scenario);
+    run_projector_during::<Theatre, _, _, _, _, _, _>(harness.ports(), saving_every(NEVER), both).await;
 }

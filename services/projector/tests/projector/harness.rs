@@ -17,7 +17,7 @@ use diptych_kernel::{
 };
 use diptych_projector::{Ports, ProjectorConfig, run};
 use diptych_runtime::{Shutdown, TokioClock};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 const GROUP: &str = "projectors";
@@ -65,7 +65,7 @@ impl ProjectorHarness {
         Self {
             events: Arc::new(EmbeddedEventStore::open(&Storage::Memory, partitions(), clock.clone()).unwrap()),
             log: Arc::new(EmbeddedEventLog::open(&Storage::Memory, partitions(), clock.clone()).unwrap()),
-            views: Arc::new(EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap()),
+            views: Arc::new(EmbeddedViewStore::open(&Storage::Memory, partitions(), clock.clone()).unwrap()),
             cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)),
             clock,
             requests: Cell::new(0),
@@ -79,7 +79,7 @@ impl ProjectorHarness {
 
     /// Replaces the read database and the cache by empty ones.
     pub(crate) fn recreate_read_side(&mut self) {
-        self.views = Arc::new(EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap());
+        self.views = Arc::new(EmbeddedViewStore::open(&Storage::Memory, partitions(), self.clock.clone()).unwrap());
         self.cache = Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT));
     }
 
@@ -239,6 +239,6 @@ where
     tokio::select! {
         biased;
         result = scenario => result,
-        ended = run::<D, _, _, _, _, _>(ports, config, Shutdown::new()) => panic!("the projector has ended: {ended:?}"),
+        ended = run::<D, _, _, _, _, _>(ports, config, watch::Sender::default(), Shutdown::new()) => panic!("the projector has ended: {ended:?}"),
     }
 }

@@ -13,6 +13,8 @@ mod limits;
 mod missing_events;
 mod parking;
 mod read_side;
+mod readiness;
+mod side_by_side;
 mod stores;
 mod views;
 mod workload;

@@ -14,7 +14,8 @@ use diptych_kernel::{
     Partition, Position, RecordedEvent, StreamId, Version,
     domain::{RowKey, ViewId},
     ports::{
-        EventPage, EventStore, PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore,
+        EventPage, EventStore, PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage,
+        TablePosition, TableReader, ViewStore,
     },
     testing::EventStoreWrapper,
 };
@@ -234,6 +235,22 @@ impl ProgressStore for GatedViews {
 
     async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
         self.store.load(views).await
+    }
+
+    async fn table_positions(&self) -> PortResult<Vec<TablePosition>> {
+        self.store.table_positions().await
+    }
+
+    async fn add_reader(&self, instance: &str, views: &[ViewId], time_to_live: Duration) -> PortResult<()> {
+        self.store.add_reader(instance, views, time_to_live).await
+    }
+
+    async fn remove_reader(&self, instance: &str, views: &[ViewId]) -> PortResult<()> {
+        self.store.remove_reader(instance, views).await
+    }
+
+    async fn readers(&self) -> PortResult<Vec<TableReader>> {
+        self.store.readers().await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {

@@ -10,6 +10,7 @@ use diptych_kernel::{
 use diptych_projector::{ProjectorError, run};
 use diptych_relay::RelayConfig;
 use diptych_runtime::Shutdown;
+use tokio::sync::watch;
 
 use crate::{
     harness::{ProjectorHarness, config, partition, partitions, run_projector_during, seat},
@@ -187,7 +188,8 @@ async fn shutdown_ends_the_projector_and_commits_stored_work() {
         harness.wait_until_projected::<Theatre>().await;
         shutdown.begin();
     };
-    let projector = run::<Theatre, _, _, _, _, _>(harness.ports(), config("one"), shutdown.clone());
+    let projector =
+        run::<Theatre, _, _, _, _, _>(harness.ports(), config("one"), watch::Sender::default(), shutdown.clone());
     let (ended, ()) = tokio::join!(projector, stop);
     ended.unwrap();
     let assigned = crate::group::assignments(&harness, "spectator").await;
@@ -203,7 +205,7 @@ async fn stores_with_different_partition_counts_are_refused() {
     let other = diptych_kernel::Partitions::new(5).unwrap();
     let log = diptych_embedded::EmbeddedEventLog::open(&diptych_embedded::Storage::Memory, other, clock).unwrap();
     let ports = diptych_projector::Ports { log: Arc::new(log), ..harness.ports() };
-    let ended = run::<Theatre, _, _, _, _, _>(ports, config("one"), Shutdown::new()).await;
+    let ended = run::<Theatre, _, _, _, _, _>(ports, config("one"), watch::Sender::default(), Shutdown::new()).await;
     assert!(matches!(ended, Err(ProjectorError::PartitionsDiffer { .. })), "{ended:?}");
     assert_eq!(Theatre::views().len(), 4);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diptych_kernel::{
-    domain::RowKey,
+    domain::{RowKey, view_set_name},
     ports::{CacheRead, PortError, PortResult, ProgressUpdate, ViewCache},
 };
 use diptych_runtime::{
@@ -19,6 +19,8 @@ use crate::outage_log::OutageLog;
 pub(super) struct AnnouncementPoller<C> {
     cache: Arc<C>,
     context: Arc<PollerContext>,
+    /// The name of the set of views whose projectors' announcements are polled.
+    view_set_name: String,
     outage_log: OutageLog,
     backoff: Backoff,
 }
@@ -26,7 +28,8 @@ pub(super) struct AnnouncementPoller<C> {
 impl<C: ViewCache> AnnouncementPoller<C> {
     pub(super) fn new(cache: Arc<C>, context: Arc<PollerContext>) -> Self {
         let (outage_log, backoff) = (OutageLog::new("progress announcements in the cache"), context.backoff());
-        Self { cache, context, outage_log, backoff }
+        let view_set_name = view_set_name(&context.views);
+        Self { cache, context, view_set_name, outage_log, backoff }
     }
 
     /// Polls forever.
@@ -51,7 +54,8 @@ impl<C: ViewCache> AnnouncementPoller<C> {
 
     async fn poll(&self) -> PortResult<Vec<ProgressUpdate>> {
         let watched = self.context.watchers.watched_partitions();
-        let keys: Vec<RowKey> = watched.iter().copied().map(progress_announcement_key).collect();
+        let keys: Vec<RowKey> =
+            watched.iter().map(|partition| progress_announcement_key(*partition, &self.view_set_name)).collect();
         let read = timeout(self.context.config.cache_timeout, self.cache.read(PROGRESS_ANNOUNCEMENTS, &keys));
         let read = read.await.unwrap_or_else(|_| Err(PortError::not_done("the cache request timed out")))?;
         let announced = watched.into_iter().zip(read).filter_map(|(partition, read)| match read {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use diptych_kernel::{
     Partition,
+    domain::view_set_name,
     ports::{Progress, ProgressUpdate, ViewCache},
 };
 use diptych_query::{QueryConfig, QueryError};
 use diptych_runtime::{PROGRESS_ANNOUNCEMENTS, encode_progress_announcement, pause, progress_announcement_key};
 use tokio::time::Instant;
 
-use crate::harness::{QueryHarness, SEATS, key, position, row, seat, time, token};
+use crate::harness::{QueryHarness, SEATS, TOTALS, key, position, row, seat, time, token};
 
 /// Longer than any test waits, so that progress is seen only if it was announced.
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -44,7 +45,10 @@ impl QueryHarness {
         let partition = Partition::new(0);
         let announcement = encode_progress_announcement(&[ProgressUpdate { view: SEATS, partition, progress }]);
         self.cache
-            .refresh(PROGRESS_ANNOUNCEMENTS, &[(progress_announcement_key(partition), announcement)])
+            .refresh(
+                PROGRESS_ANNOUNCEMENTS,
+                &[(progress_announcement_key(partition, &view_set_name(&[SEATS, TOTALS])), announcement)],
+            )
             .await
             .unwrap();
     }

@@ -10,7 +10,7 @@ use diptych_kernel::{
     ports::{CachedRow, Parked, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ViewCache, ViewStore},
 };
 use diptych_query::{Answer, QueryConfig, QueryError, Reader};
-use diptych_runtime::{Shutdown, Tasks};
+use diptych_runtime::{Shutdown, Tasks, TokioClock};
 use tokio::time::Instant;
 
 use crate::switched::{SwitchedCache, SwitchedStore};
@@ -37,6 +37,11 @@ pub(crate) fn position(number: i64) -> Position {
 /// Returns a time of the write database: one second per position.
 pub(crate) fn time(number: i64) -> Timestamp {
     Timestamp::from_micros(number * 1_000_000)
+}
+
+/// Returns a clock that moves with the paused time of the test.
+pub(crate) fn test_clock() -> Arc<TokioClock> {
+    Arc::new(TokioClock::starting_at(time(1)))
 }
 
 /// Returns the `number`th seat of a partition.
@@ -87,7 +92,7 @@ impl QueryHarness {
 
     /// Sets up a reader before anything was projected.
     pub(crate) async fn set_up(config: QueryConfig) -> Self {
-        let views = EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap();
+        let views = EmbeddedViewStore::open(&Storage::Memory, partitions(), test_clock()).unwrap();
         views.ensure_views(&[SEATS, TOTALS]).await.unwrap();
         let store = Arc::new(SwitchedStore::new(views));
         let cache = Arc::new(SwitchedCache::new(Arc::new(EmbeddedViewCache::new(1 << 20))));

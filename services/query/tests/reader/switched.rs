@@ -14,7 +14,7 @@ use diptych_kernel::{
     domain::{RowKey, ViewId},
     ports::{
         CacheRead, CachedRow, FillLease, PortError, PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage,
-        ViewCache, ViewStore,
+        TablePosition, TableReader, ViewCache, ViewStore,
     },
 };
 use parking_lot::Mutex;
@@ -163,6 +163,22 @@ impl ProgressStore for SwitchedStore {
             return Err(PortError::not_done("down"));
         }
         self.inner.load(views).await
+    }
+
+    async fn table_positions(&self) -> PortResult<Vec<TablePosition>> {
+        self.inner.table_positions().await
+    }
+
+    async fn add_reader(&self, instance: &str, views: &[ViewId], time_to_live: Duration) -> PortResult<()> {
+        self.inner.add_reader(instance, views, time_to_live).await
+    }
+
+    async fn remove_reader(&self, instance: &str, views: &[ViewId]) -> PortResult<()> {
+        self.inner.remove_reader(instance, views).await
+    }
+
+    async fn readers(&self) -> PortResult<Vec<TableReader>> {
+        self.inner.readers().await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {

@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use super::{CallOutcome, FaultInjector};
 use crate::{
     domain::{RowKey, ViewId},
-    ports::{PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+    ports::{
+        PortResult, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, TablePosition, TableReader, ViewStore,
+    },
 };
 
 /// Wraps a view store, and its progress store if it has one, and injects faults. A write of unknown effect may have
@@ -110,6 +112,22 @@ impl<V: ProgressStore> ProgressStore for FaultyViewStore<V> {
 
     async fn load(&self, views: &[ViewId]) -> PortResult<Vec<ProgressUpdate>> {
         self.faults.intercept("load", self.store.load(views)).await
+    }
+
+    async fn table_positions(&self) -> PortResult<Vec<TablePosition>> {
+        self.faults.intercept("table_positions", self.store.table_positions()).await
+    }
+
+    async fn add_reader(&self, instance: &str, views: &[ViewId], time_to_live: Duration) -> PortResult<()> {
+        self.faults.intercept("add_reader", self.store.add_reader(instance, views, time_to_live)).await
+    }
+
+    async fn remove_reader(&self, instance: &str, views: &[ViewId]) -> PortResult<()> {
+        self.faults.intercept("remove_reader", self.store.remove_reader(instance, views)).await
+    }
+
+    async fn readers(&self) -> PortResult<Vec<TableReader>> {
+        self.faults.intercept("readers", self.store.readers()).await
     }
 
     async fn wait_for_change(&self, seen: &mut u64, wait_max: Duration) {

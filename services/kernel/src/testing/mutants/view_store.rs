@@ -13,13 +13,16 @@ use parking_lot::Mutex;
 use super::{InMemoryTestEnv, assert_caught};
 use crate::{
     domain::{RowKey, ViewId},
-    ports::{PortResult, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, ViewStore},
+    ports::{
+        PortResult, Progress, ProgressStore, ProgressUpdate, Row, RowWrite, ScanPage, TablePosition, TableReader,
+        ViewStore,
+    },
     testing::{
-        FaultyTestEnv, block_on,
+        FaultyTestEnv, ManualClock, block_on,
         faulty::{FaultInjector, FaultyViewStore},
         progress, view_store, with_seed, yield_now,
     },
-    vocabulary::{Partition, Position},
+    vocabulary::{Clock, Partition, Position},
 };
 
 /// The rule that a mutant breaks.
@@ -50,17 +53,29 @@ enum Mutation {
     KeepsParkedAtSamePosition,
     /// Stores the progress of all partitions as one.
     MixesPartitions,
+    /// Lists the position of one table for each partition.
+    ForgetsTables,
+    /// Readers stay until they are removed.
+    NeverExpires,
+    /// A reader that is added again keeps its first time to live.
+    DoesNotRenew,
+    /// Removes the readers of all views with a process.
+    RemovesAllViews,
+    /// Removes the readers of a view with all processes.
+    RemovesAllInstances,
 }
 
 struct MutantViewStore {
     mutation: Mutation,
     rows: Mutex<HashMap<ViewId, BTreeMap<RowKey, Row>>>,
     progress: Mutex<BTreeMap<(ViewId, Partition), Progress>>,
+    readers: Mutex<BTreeMap<TableReader, Duration>>,
+    clock: Arc<ManualClock>,
 }
 
 impl MutantViewStore {
-    fn new(mutation: Mutation) -> Self {
-        Self { mutation, rows: Mutex::default(), progress: Mutex::default() }
+    fn new(mutation: Mutation, clock: Arc<ManualClock>) -> Self {
+        Self { mutation, rows: Mutex::default(), progress: Mutex::default(), readers: Mutex::default(), clock }
     }
 
     fn rows_after(&self, view: ViewId, after: Option<&RowKey>) -> Vec<(RowKey, Row)> {
@@ -172,19 +187,62 @@ impl ProgressStore for MutantViewStore {
         Ok(wanted.map(update).collect())
     }
 
+    async fn table_positions(&self) -> PortResult<Vec<TablePosition>> {
+        let all = self.progress.lock();
+        let position = |((view, partition), progress): (&(ViewId, Partition), &Progress)| TablePosition {
+            table: view.to_string(),
+            partition: *partition,
+            position: progress.position,
+        };
+        let mut positions: Vec<_> = all.iter().map(position).collect();
+        if self.mutation == Mutation::ForgetsTables {
+            positions.dedup_by_key(|position| position.partition);
+        }
+        Ok(positions)
+    }
+
+    async fn add_reader(&self, instance: &str, views: &[ViewId], time_to_live: Duration) -> PortResult<()> {
+        let expires_at = self.clock.monotonic() + time_to_live;
+        let mut readers = self.readers.lock();
+        for view in views {
+            let reader = TableReader { table: view.to_string(), instance: instance.to_owned() };
+            let kept = readers.entry(reader).or_insert(expires_at);
+            if self.mutation != Mutation::DoesNotRenew {
+                *kept = expires_at;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_reader(&self, instance: &str, views: &[ViewId]) -> PortResult<()> {
+        self.readers.lock().retain(|reader, _| {
+            let is_instance = reader.instance == instance || self.mutation == Mutation::RemovesAllInstances;
+            let is_view = views.iter().any(|view| view.to_string() == reader.table);
+            !(is_instance && (is_view || self.mutation == Mutation::RemovesAllViews))
+        });
+        Ok(())
+    }
+
+    async fn readers(&self) -> PortResult<Vec<TableReader>> {
+        let now = self.clock.monotonic();
+        let readers = self.readers.lock();
+        let is_listed = |expires_at: Duration| now < expires_at || self.mutation == Mutation::NeverExpires;
+        Ok(readers.iter().filter(|(_, expires_at)| is_listed(**expires_at)).map(|(reader, _)| reader.clone()).collect())
+    }
+
     async fn wait_for_change(&self, _: &mut u64, _: Duration) {}
 }
 
 #[test]
 fn the_correct_view_store_passes() {
-    block_on(view_store::suite(&InMemoryTestEnv::new(|_| MutantViewStore::new(Mutation::None)), 1));
-    block_on(progress::suite(&InMemoryTestEnv::new(|_| MutantViewStore::new(Mutation::None)), 1));
+    block_on(view_store::suite(&InMemoryTestEnv::new(|clock| MutantViewStore::new(Mutation::None, clock)), 1));
+    block_on(progress::suite(&InMemoryTestEnv::new(|clock| MutantViewStore::new(Mutation::None, clock)), 1));
 }
 
 #[test]
 fn the_correct_view_store_passes_with_faults() {
     for seed in 0..20 {
-        let env = InMemoryTestEnv::new(|_| MutantViewStore::new(Mutation::None));
+        let env = InMemoryTestEnv::new(|clock| MutantViewStore::new(Mutation::None, clock));
         let env = FaultyTestEnv::new(&env, FaultInjector::new(seed, 0.2), FaultyViewStore::new);
         block_on(with_seed(seed, view_store::suite(&env, seed)));
         block_on(with_seed(seed, progress::suite(&env, seed)));
@@ -197,7 +255,8 @@ fn an_unreported_write_can_be_partial_or_late() {
     let view = ViewId { name: "part", generation: 1 };
     let (mut in_part, mut late) = (0, 0);
     for seed in 0..200 {
-        let (store, faults) = (Arc::new(MutantViewStore::new(Mutation::None)), FaultInjector::new(seed, 1.0));
+        let (store, faults) =
+            (Arc::new(MutantViewStore::new(Mutation::None, Arc::default())), FaultInjector::new(seed, 1.0));
         let faulty = FaultyViewStore::new(Arc::clone(&store), faults.clone());
         block_on(store.ensure_views(&[view])).unwrap();
         let row = Row { position: Position::START.plus(1), body: Some(Bytes::new()) };
@@ -227,7 +286,7 @@ fn every_view_store_mutant_is_caught() {
     ];
     for mutation in mutations {
         let suite = |env, seed| async move { view_store::suite(&env, seed).await };
-        assert_caught(mutation, |_| MutantViewStore::new(mutation), suite);
+        assert_caught(mutation, |clock| MutantViewStore::new(mutation, clock), suite);
     }
 }
 
@@ -238,8 +297,13 @@ fn every_progress_mutant_is_caught() {
         Mutation::MixesSaves,
         Mutation::KeepsParkedAtSamePosition,
         Mutation::MixesPartitions,
+        Mutation::ForgetsTables,
+        Mutation::NeverExpires,
+        Mutation::DoesNotRenew,
+        Mutation::RemovesAllViews,
+        Mutation::RemovesAllInstances,
     ] {
         let suite = |env, seed| async move { progress::suite(&env, seed).await };
-        assert_caught(mutation, |_| MutantViewStore::new(mutation), suite);
+        assert_caught(mutation, |clock| MutantViewStore::new(mutation, clock), suite);
     }
 }

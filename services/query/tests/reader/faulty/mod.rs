@@ -23,7 +23,10 @@ use diptych_query::{QueryConfig, Reader};
 use diptych_runtime::{Shutdown, Tasks};
 use futures::future::join_all;
 
-use crate::{harness::partitions, switched::SwitchedStore};
+use crate::{
+    harness::{partitions, test_clock},
+    switched::SwitchedStore,
+};
 use committed_events::CommittedEvents;
 
 const SEEDS_DEFAULT: u64 = 200;
@@ -64,7 +67,7 @@ fn every_answer_is_as_fresh_as_required_and_no_reader_goes_back() {
 }
 
 async fn run(seed: u64) -> random_reader::Counts {
-    let views = EmbeddedViewStore::open(&Storage::Memory, partitions()).unwrap();
+    let views = EmbeddedViewStore::open(&Storage::Memory, partitions(), test_clock()).unwrap();
     views.ensure_views(&VIEWS).await.unwrap();
     let faults = FaultInjector::new(seed, FAULT_RATE);
     let slow = SwitchedStore::slow(views, seed);

@@ -1,5 +1,7 @@
 //! Conformance suite of [`ProgressStore`].
 
+mod readers;
+
 use std::{collections::BTreeMap, slice, time::Duration};
 
 use futures::future::join;
@@ -27,6 +29,8 @@ pub async fn suite<P: TestEnv<Handle: ProgressStore>>(env: &P, seed: u64) {
     the_list_of_parked_streams_is_replaced(run).await;
     views_and_partitions_are_separate(run).await;
     views_can_be_saved_together_or_separately(run).await;
+    tables_of_all_views_are_listed(run).await;
+    readers::suite(run).await;
     a_save_ends_the_wait(run).await;
     random_saves_agree_with_a_model(run).await;
 }
@@ -179,6 +183,25 @@ async fn views_can_be_saved_together_or_separately<P: TestEnv<Handle: ProgressSt
         for reader in &handles {
             assert_eq!(run.load_all(reader, &tables).await, expected);
         }
+    }
+}
+
+async fn tables_of_all_views_are_listed<P: TestEnv<Handle: ProgressStore>>(run: &SuiteRun<'_, P>) {
+    let handles = [run.env.handle().await, run.env.handle().await];
+    let tables = [view("listed"), ViewId { name: "listed", generation: 2 }];
+    for (number, table) in (1..).zip(tables) {
+        run.save(&handles[0], table, 1, &progress(number, 1, 1, &[])).await;
+        run.save(&handles[1], table, 2, &progress(number + 5, 1, 1, &["A1"])).await;
+    }
+    for store in &handles {
+        let mut listed = run.retry("table_positions", async || store.table_positions().await).await;
+        listed.retain(|position| position.table.starts_with("listed_g"));
+        listed.sort();
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|position| (position.table.as_str(), position.partition.number(), position.position.as_i64()))
+            .collect();
+        assert_eq!(listed, [("listed_g1", 1, 1), ("listed_g1", 2, 6), ("listed_g2", 1, 2), ("listed_g2", 2, 7)]);
     }
 }
 

@@ -1,0 +1,70 @@
+//! A query service waits until its tables are filled.
+
+use std::time::Duration;
+
+use diptych_kernel::domain::ViewId;
+use diptych_query::{QueryConfig, wait_until_filled};
+use tokio::time::timeout;
+
+use crate::harness::{QueryHarness, SEATS, TOTALS, seat};
+
+const NEXT: ViewId = ViewId { name: "seats", generation: 2 };
+const LONG: Duration = Duration::from_secs(600);
+
+impl QueryHarness {
+    async fn is_filled(&self, views: &[ViewId]) -> bool {
+        timeout(LONG, wait_until_filled(&*self.store, views)).await.is_ok()
+    }
+}
+
+async fn empty() -> QueryHarness {
+    QueryHarness::set_up(QueryConfig::default()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_installation_is_filled() {
+    assert!(empty().await.is_filled(&[SEATS, TOTALS]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_generation_is_filled_when_it_has_reached_every_table_in_every_partition() {
+    let harness = empty().await;
+    harness.progress(SEATS, 0, 9).await;
+    harness.progress(TOTALS, 1, 7).await;
+    assert!(!harness.is_filled(&[NEXT]).await, "it has no progress");
+    harness.progress(NEXT, 0, 9).await;
+    assert!(!harness.is_filled(&[NEXT]).await, "another partition is missing");
+    harness.progress(NEXT, 1, 6).await;
+    assert!(!harness.is_filled(&[NEXT]).await, "it is behind");
+    harness.progress(NEXT, 1, 7).await;
+    assert!(harness.is_filled(&[NEXT]).await);
+    assert!(!harness.is_filled(&[NEXT, TOTALS]).await, "all views count");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_projected_after_the_start_is_not_waited_for() {
+    let harness = empty().await;
+    harness.progress(SEATS, 0, 9).await;
+    let filling = async {
+        diptych_runtime::pause(LONG / 4).await;
+        harness.progress(SEATS, 0, 20).await;
+        harness.progress(NEXT, 0, 10).await;
+    };
+    let (filled, ()) = tokio::join!(harness.is_filled(&[NEXT]), filling);
+    assert!(filled);
+}
+
+/// An operator has to act before such a view goes on, and restarted query services must not wait for that.
+#[tokio::test(start_paused = true)]
+async fn a_view_that_a_parked_stream_blocks_is_not_waited_for() {
+    let harness = empty().await;
+    let parked = seat(0, 0);
+    harness.park(TOTALS, &parked, 5).await;
+    harness.progress(SEATS, 0, 9).await;
+    assert!(harness.is_filled(&[SEATS, TOTALS]).await);
+    // But a new generation is, while the one before it goes on.
+    harness.park(NEXT, &parked, 5).await;
+    assert!(!harness.is_filled(&[NEXT]).await);
+    harness.park(NEXT, &parked, 9).await;
+    assert!(harness.is_filled(&[NEXT]).await);
+}
