@@ -104,7 +104,7 @@ def known_names(root):
     """Variables, subcommands and health names of the program, by its sources and pages."""
     page = (root / "docs/OPERATIONS.md").read_text()
     keys = dict(re.findall(r"^\| `([a-z_.]+)` \| `(DIPTYCH_\w+)` \|", page, re.M))
-    subcommands = set(re.findall(r"^\| .*?`diptych (\w+)`", page, re.M)) | set(re.findall(r"`diptych (\w+)`", page))
+    subcommands = set(re.findall(r"`diptych (\w+)", page))
     source = (root / "services/runtime/src/grpc/health.rs").read_text()
     health = set(re.findall(r'set_service_status\("(\w+)"', source)) | set(re.findall(r'\["", "(\w+)"\]', source))
     variables = set(keys.values()) | {"DIPTYCH_TOKEN"}
@@ -199,7 +199,7 @@ def services(objects, pods):
         if len(matching) != 1:
             yield f"{name_of(each)} selects {len(matching)} kinds of pods"
             continue
-        names = {port["name"] for container in matching[0]["containers"] for port in container["ports"]}
+        names = {port["name"] for container in matching[0]["containers"] for port in container.get("ports", [])}
         for port in each["spec"]["ports"]:
             if port["targetPort"] not in names:
                 yield f"{name_of(each)}: no port {port['targetPort']}"
