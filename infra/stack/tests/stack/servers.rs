@@ -1,9 +1,9 @@
 //! Postgres and memcached: start, kill, pause, two stacks at the same time.
 
-use std::process::Stdio;
+use std::{net::Ipv4Addr, process::Stdio};
 
-use diptych_stack::{ProcessState, Server, Stack, StackConfig, StackError};
-use tokio::time::timeout;
+use diptych_stack::{ProcessState, Server, Stack, StackConfig, StackError, StackPaths};
+use tokio::{net::TcpStream, process::Command, time::timeout};
 
 use crate::harness::{TEST_TIMEOUT, config, is_gone, memcached, pid, port, psql, sql, start, state, status, text};
 
@@ -31,6 +31,26 @@ async fn started_servers_answer_and_appear_in_the_status() {
     assert_eq!(variables["DIPTYCH_TEST_MEMCACHED"], stack.address(Server::Memcached).unwrap());
     assert!(!variables.contains_key("DIPTYCH_TEST_KAFKA"));
     assert_eq!(stack.stop().await.unwrap().stopped, BOTH.iter().rev().map(|server| server.name()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn servers_listen_on_a_second_address_for_pods() {
+    let Some(config) = config(BOTH) else { return };
+    // Another address of loopback.
+    let address = Ipv4Addr::new(127, 0, 0, 2);
+    let stack = Stack::start(StackConfig { pod_address: Some(address), ..config }).await.unwrap();
+    let attached = Stack::attach(&StackPaths::in_target_folder().unwrap(), stack.name()).unwrap();
+    for server in BOTH {
+        let expected = format!("{address}:{}", port(&stack, *server));
+        let name = format!("DIPTYCH_TEST_PODS_{}", server.name().to_uppercase());
+        assert_eq!(attached.environment().unwrap()[&name], expected);
+        TcpStream::connect(expected).await.unwrap();
+    }
+    let mut psql = Command::new(stack.tools().postgres().unwrap().join("psql"));
+    let url = format!("postgres://postgres@{address}:{}/postgres", port(&stack, Server::Postgres));
+    assert_eq!(text(&psql.args([&url, "-Atc", "SELECT 1"]).output().await.unwrap()), "1\n");
+    // Those on this machine are served as before.
+    assert_eq!(sql(&stack, "SELECT 1").await, "1\n");
 }
 
 #[tokio::test]
