@@ -1,14 +1,15 @@
 //! The chart on a real cluster: both modes installed, called, upgraded, rolled back, disturbed and restored.
 //!
-//! `cargo stack test --cluster` starts a cluster and servers, builds the images, and runs this. Elsewhere it runs on the
-//! cluster that KUBECONFIG names, with `helm` and `kubectl` on the PATH, if the machine reaches Services by their
+//! `cargo stack test --cluster` starts a cluster and servers, builds the images, and runs this. Elsewhere it runs on
+//! the cluster that KUBECONFIG names, with `helm` and `kubectl` on the PATH, if the machine reaches Services by their
 //! addresses, and these variables are set; else it is skipped:
 //!
-//! - DIPTYCH_TEST_CLUSTER_IMAGES: a JSON file with the names of images, as `integration-tests/kubernetes/images` writes
-//!   it.
-//! - DIPTYCH_TEST_CLUSTER_VOLUMES: a folder of the node for local volumes; without it the default storage class is used.
-//! - DIPTYCH_TEST_PODS_POSTGRES, _KAFKA, _CASSANDRA: servers, as pods reach them, and DIPTYCH_TEST_POSTGRES_URL, _KAFKA,
-//!   _CQL, as this machine does. Without them, only `mode: embedded` is tested.
+//! - DIPTYCH_TEST_CLUSTER_IMAGES: a JSON file with the names of images, as `integration-tests/kubernetes/images`
+//!   writes it.
+//! - DIPTYCH_TEST_CLUSTER_VOLUMES: a folder of the node for local volumes; without it the default storage class is
+//!   used.
+//! - DIPTYCH_TEST_PODS_POSTGRES, _KAFKA, _CASSANDRA: servers, as pods reach them, and DIPTYCH_TEST_POSTGRES_URL,
+//!   _KAFKA, _CQL, as this machine does. Without them, only `mode: embedded` is tested.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
 mod cluster;

@@ -17,8 +17,8 @@ pub(super) struct Migration {
 }
 
 /// The smallest schema that a program must have been made for to use the newest one. Migrations add, so that an earlier
-/// program can go on, and come back after a rollback; one that removes or changes what earlier programs use sets this to
-/// its own version.
+/// program can go on, and come back after a rollback; one that removes or changes what earlier programs use sets this
+/// to its own version.
 pub(super) const PROGRAM_SCHEMA_MIN: usize = 5;
 
 /// All migrations in the order of their versions.

@@ -252,7 +252,9 @@ fn commands_after(code: &str, program: &str) -> Vec<String> {
     let words = starts.filter_map(|(at, _)| {
         let rest = &code[at + program.len()..];
         let word: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
-        word.starts_with(|c: char| c.is_ascii_lowercase()).then_some(word)
+        // A path, as after the name of a release of the chart, is no subcommand.
+        let is_path = rest[word.len()..].starts_with('/');
+        (word.starts_with(|c: char| c.is_ascii_lowercase()) && !is_path).then_some(word)
     });
     words.collect()
 }
