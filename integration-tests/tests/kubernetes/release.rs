@@ -1,10 +1,10 @@
 //! A release of the chart.
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{process::Command, time::Instant};
 
 use crate::{
     cluster::{Cluster, Ended},
