@@ -63,6 +63,7 @@ async fn the_product_on_real_servers() {
 
     let (model, call_log) = traffic.stop().await;
     final_check::assert_all_commands_visible(&installation.edge(), &model, &call_log).await;
+    final_check::assert_totals(&installation.edge(), &model, &call_log).await;
     installation.assert_verified().await;
     let counts = CallKind::ALL.map(|kind| call_log.successes_count(kind));
     println!("commands, own writes and queries answered: {counts:?}; all acknowledged commands are visible");
