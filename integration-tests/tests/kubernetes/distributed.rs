@@ -11,7 +11,7 @@ use crate::{
     images::Images,
     isolation,
     namespace::Namespace,
-    release::{Release, image_values, import},
+    release::{Release, image_values, import, merge},
     support::{
         edge::{Edge, program},
         final_check,
@@ -86,7 +86,7 @@ pub(crate) async fn install_use_and_disturb(cluster: &Cluster, images: &Images, 
     let namespace = Namespace::create(*cluster, "diptych-test-distributed").await;
     let token = create_secrets(&namespace, &servers).await;
     let mut values = image_values(images, &images.diptych);
-    crate::release::merge(&mut values, &servers.values());
+    merge(&mut values, &servers.values());
     let mut release = Release::new(namespace, values);
     let edge = match &images.first {
         Some(first) => upgrades::from_the_first_version(&mut release, images, first, token).await,

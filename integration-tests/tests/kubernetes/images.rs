@@ -3,6 +3,7 @@
 use std::{env, fs};
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// Names of images, as `repository:tag`.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,7 +38,8 @@ impl Images {
     }
 }
 
-/// Repository and tag of an image.
-pub(crate) fn repository_and_tag(image: &str) -> (&str, &str) {
-    image.rsplit_once(':').unwrap_or_else(|| panic!("{image} has no tag"))
+/// An image as the chart's values name it.
+pub(crate) fn image_value(image: &str) -> Value {
+    let (repository, tag) = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} has no tag"));
+    json!({"repository": repository, "tag": tag})
 }

@@ -1,4 +1,4 @@
-//! What pods may reach and read.
+//! Ways between pods, and tokens of the API server in them.
 
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use tokio::{process::Command, time::Instant};
 
 use crate::{
     cluster::{Cluster, Ended},
-    images::{Images, repository_and_tag},
+    images::{Images, image_value},
     namespace::Namespace,
     support::edge::{Edge, program, transactions},
 };
@@ -34,14 +34,10 @@ pub(crate) fn chart() -> String {
 
 /// Values that name images.
 pub(crate) fn image_values(images: &Images, diptych: &str) -> Value {
-    let image = |name: &str| {
-        let (repository, tag) = repository_and_tag(name);
-        json!({"repository": repository, "tag": tag})
-    };
     json!({
-        "image": image(diptych),
-        "edge": {"bundledEnvoy": {"image": image(&images.envoy)}},
-        "memcached": {"bundled": {"image": image(&images.memcached)}},
+        "image": image_value(diptych),
+        "edge": {"bundledEnvoy": {"image": image_value(&images.envoy)}},
+        "memcached": {"bundled": {"image": image_value(&images.memcached)}},
     })
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    images::{FirstVersion, Images, repository_and_tag},
+    images::{FirstVersion, Images, image_value},
     release::{Release, chart},
     support::{
         edge::Edge,
@@ -20,13 +20,11 @@ pub(crate) async fn from_the_first_version(
     first: &FirstVersion,
     token: String,
 ) -> Edge {
-    let (repository, tag) = repository_and_tag(&first.image);
-    let image = json!({"image": {"repository": repository, "tag": tag}});
+    let image = json!({"image": image_value(&first.image)});
     release.try_upgrade(&first.chart, &image).await.unwrap();
     let edge = release.edge(token).await;
     let traffic = Traffic::start(&edge, "first", 2, 1).await;
-    let (repository, tag) = repository_and_tag(&images.diptych);
-    let image = json!({"image": {"repository": repository, "tag": tag}});
+    let image = json!({"image": image_value(&images.diptych)});
     let began_at = Instant::now();
     traffic.wait_while_correct("the upgrade from the first version", release.upgrade(&image)).await;
     traffic.wait_while_correct("the end of its pods", release.namespace.until_settled()).await;
@@ -43,8 +41,7 @@ pub(crate) async fn upgrade_and_roll_back(release: &mut Release, images: &Images
         println!("skipped: no image of a later version");
         return;
     };
-    let (repository, tag) = repository_and_tag(next);
-    let image = json!({"image": {"repository": repository, "tag": tag}, "config": {"log": {"filter": "info"}}});
+    let image = json!({"image": image_value(next), "config": {"log": {"filter": "info"}}});
     let before = release.values.clone();
     let (began_at, commands) = (Instant::now(), traffic.call_log.successes_count(CallKind::Command));
     traffic.wait_while_correct("the upgrade", release.upgrade(&image)).await;
@@ -76,8 +73,7 @@ pub(crate) async fn a_broken_image_replaces_nothing(release: &mut Release, image
     let before = release.values.clone();
     let began_at = Instant::now();
     // It does not know the arguments of Diptych.
-    let (repository, tag) = repository_and_tag(&images.memcached);
-    let image = json!({"image": {"repository": repository, "tag": tag}});
+    let image = json!({"image": image_value(&images.memcached)});
     let chart = chart();
     let upgraded = release.try_upgrade_within("45s", &chart, &image);
     let message = traffic.wait_while_correct("the failed upgrade", upgraded).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! What a projector reports of itself while it runs.
+//! State of a running projector, as it reports it.
 
 use std::{collections::BTreeMap, time::Duration};
 

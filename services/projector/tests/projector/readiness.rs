@@ -1,4 +1,4 @@
-//! When a projector may replace others.
+//! Readiness of a projector that replaces others.
 
 use std::time::Duration;
 
