@@ -31,15 +31,14 @@ pub async fn wait_until_ready<P: ProgressStore>(
     let mut limiter = LogLimiter::every(LOG_INTERVAL);
     loop {
         let current = state.borrow().clone();
-        match others_in_use(progress, &written).await {
-            Ok(in_use) if in_use.is_empty() && current == ProjectorState::Live => return,
-            Ok(in_use) => {
-                if limiter.allow().is_some() {
-                    log(&current, &in_use);
-                }
-            }
-            Err(error) => {
-                if limiter.allow().is_some() {
+        let in_use = others_in_use(progress, &written).await;
+        if current == ProjectorState::Live && in_use.as_ref().is_ok_and(BTreeMap::is_empty) {
+            return;
+        }
+        if limiter.allow().is_some() {
+            match in_use {
+                Ok(in_use) => log(&current, &in_use),
+                Err(error) => {
                     tracing::warn!(%error, "the readers of views cannot be read; the projector is not ready yet");
                 }
             }
