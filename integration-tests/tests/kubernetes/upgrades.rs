@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::{
     images::{FirstVersion, Images, image_value},
-    release::{Release, chart},
+    release::{Release, chart, merge},
     support::{
         edge::Edge,
         traffic::{CallKind, Traffic},
@@ -20,13 +20,16 @@ pub(crate) async fn from_the_first_version(
     first: &FirstVersion,
     token: String,
 ) -> Edge {
-    let image = json!({"image": image_value(&first.image)});
-    release.try_upgrade(&first.chart, &image).await.unwrap();
+    let values = release.values.clone();
+    merge(&mut release.values, &json!({"image": image_value(&first.image)}));
+    // A value that its chart did not know.
+    release.values["edge"]["bundledEnvoy"].as_object_mut().unwrap().remove("concurrency");
+    release.try_upgrade(&first.chart, &json!({})).await.unwrap();
+    release.values = values;
     let edge = release.edge(token).await;
     let traffic = Traffic::start(&edge, "first", 2, 1).await;
-    let image = json!({"image": image_value(&images.diptych)});
     let began_at = Instant::now();
-    traffic.wait_while_correct("the upgrade from the first version", release.upgrade(&image)).await;
+    traffic.wait_while_correct("the upgrade from the first version", release.upgrade(&json!({}))).await;
     traffic.wait_while_correct("the end of its pods", release.namespace.until_settled()).await;
     traffic.until_all_succeed(Instant::now()).await;
     let failures = traffic.call_log.failures(began_at);
