@@ -90,7 +90,7 @@ impl EmbeddedInstallation {
         let partition = |id: &str| partitions.of(&StreamId::new(&format!("account-{id}")).unwrap());
         let mut others = (0..).map(|number| format!("missing-{number}"));
         let other = others.find(|other| partition(other) == partition(account_id)).unwrap();
-        let consistency = Some(Consistency { at_least_as_fresh: receipt.written_at.clone() });
+        let consistency = Some(Consistency { at_least_as_fresh: receipt.written_at.clone(), ..Consistency::default() });
         let mut request = Caller::unsampled().request(GetAccountRequest { account_id: other, consistency });
         request.set_timeout(TIMEOUT);
         let status = self.queries().get_account(request).await.unwrap_err();

@@ -28,7 +28,7 @@ pub struct QueryConfig {
     pub pending_reads_max: usize,
     /// Longest time, by the write database's clock, that a cached row may fall behind its view's progress before it is
     /// read again although no token requires it. A lost cache refresh stays visible for this time and one interval of
-    /// watermarks (10 s) at most. Default 20 s.
+    /// watermarks (4 s) at most. Default 20 s.
     pub cached_age_max: Duration,
     /// Timeout of one cache request. Default 50 ms.
     pub cache_timeout: Duration,

@@ -1,6 +1,6 @@
 //! Errors of queries.
 
-use diptych_kernel::{Partition, Position, StreamId, domain::ViewId};
+use diptych_kernel::{Partition, Position, StreamId, Timestamp, domain::ViewId};
 use diptych_runtime::Failure;
 
 /// Error of a query. An answer that is older than the caller's token is never given instead.
@@ -17,6 +17,16 @@ pub enum QueryError {
         required: Position,
         /// The position that the view has reached.
         reached: Position,
+    },
+    /// No view was complete up to the time that the call requires before the deadline. A later retry can succeed.
+    #[error("partition {partition} is complete up to {reached:?}, the call requires {required:?}")]
+    TooOld {
+        /// The partition.
+        partition: Partition,
+        /// The time that the call requires.
+        required: Timestamp,
+        /// The time up to which the partition is complete; `None` before its first progress.
+        reached: Option<Timestamp>,
     },
     /// An event of the stream could not be projected, so the stored rows are not current.
     #[error("stream {stream_id} is parked: one of its events could not be projected")]
@@ -43,6 +53,7 @@ impl QueryError {
             Self::Behind { view, partition, required, reached } => {
                 Failure::ViewBehind { view, partition, required, reached }
             }
+            Self::TooOld { partition, required, reached } => Failure::ViewTooOld { partition, required, reached },
             Self::Parked { stream_id } => Failure::ViewParked { stream_id },
             Self::Unavailable => Failure::ReadUnavailable,
             Self::Overloaded => Failure::Overloaded { what: "the query service" },

@@ -16,6 +16,7 @@ pub(crate) struct QueryMetrics {
     pub(crate) waits: Counter,
     pub(crate) wait_seconds: Histogram,
     pub(crate) behind: Counter,
+    pub(crate) too_old: Counter,
     pub(crate) parked: Counter,
     pub(crate) overloaded: Counter,
     /// One for each view and partition, ordered by view, then partition.
@@ -34,6 +35,7 @@ impl QueryMetrics {
             waits: counter!("diptych_query_waits_total"),
             wait_seconds: histogram!("diptych_query_wait_seconds"),
             behind: counter!("diptych_query_behind_total"),
+            too_old: counter!("diptych_query_too_old_total"),
             parked: counter!("diptych_query_parked_total"),
             overloaded: counter!("diptych_query_overloaded_total"),
             progress_age_seconds: views
@@ -74,6 +76,10 @@ fn describe() {
     describe_counter!(
         "diptych_query_behind_total",
         "Calls refused because a view did not reach their token before the deadline (G6)"
+    );
+    describe_counter!(
+        "diptych_query_too_old_total",
+        "Calls refused because the views were older at the deadline than the call allows"
     );
     describe_counter!("diptych_query_parked_total", "Calls refused because a stream is parked");
     describe_counter!("diptych_query_overloaded_total", "Calls refused because too many were waiting or reading");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diptych_kernel::{Partition, Position, domain::ViewId};
+use diptych_kernel::{Partition, Position, Timestamp, domain::ViewId};
 use diptych_runtime::trace::fail;
 use tokio::{
     sync::Semaphore,
@@ -52,6 +52,24 @@ impl ProgressWaits {
         }
         fail(&span, "behind");
         Err(self.behind(goal))
+    }
+
+    /// Waits until a view is complete up to a time in a partition, and returns its position.
+    ///
+    /// # Errors
+    /// As [`ProgressWaits::wait_until_reached`], with [`QueryError::TooOld`].
+    pub(crate) async fn wait_until_complete(
+        &self,
+        partition: Partition,
+        time: Timestamp,
+        deadline: Instant,
+    ) -> Result<Position, QueryError> {
+        let Ok(_permit) = self.permits.try_acquire() else { return Err(QueryError::Overloaded) };
+        let position = timeout_at(deadline, self.tracker.wait_until_complete(partition, time)).await;
+        position.ok().flatten().ok_or_else(|| {
+            let reached = self.tracker.snapshot().and_then(|snapshot| snapshot.latest_as_of(partition));
+            QueryError::TooOld { partition, required: time, reached }
+        })
     }
 
     fn behind(&self, goal: ProgressGoal) -> QueryError {

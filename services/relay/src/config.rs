@@ -41,7 +41,7 @@ impl RelayConfig {
             lease_duration: Duration::from_secs(2),
             read_events_max: 1_000,
             idle_before_watermark: Duration::from_secs(1),
-            watermark_interval_max: Duration::from_secs(10),
+            watermark_interval_max: Duration::from_secs(4),
             cursor_interval: Duration::from_millis(50),
             retry_delay_min: Duration::from_millis(10),
             retry_delay_max: Duration::from_secs(1),

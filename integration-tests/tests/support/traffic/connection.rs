@@ -93,7 +93,10 @@ pub(crate) fn reason(status: &Status) -> String {
 
 /// Consistency that includes everything up to a token.
 pub(crate) fn at_least(token: &str) -> Option<Consistency> {
-    Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value: token.to_owned() }) })
+    Some(Consistency {
+        at_least_as_fresh: Some(ConsistencyToken { value: token.to_owned() }),
+        ..Consistency::default()
+    })
 }
 
 /// Returns whether the call may be retried: by the contract of the proto files, or because the connection broke.

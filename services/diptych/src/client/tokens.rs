@@ -58,7 +58,10 @@ impl JoinedTokens {
 pub(crate) fn at_least_as_fresh(token: &str) -> Option<Consistency> {
     match token {
         "" => None,
-        text => Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value: text.to_owned() }) }),
+        text => Some(Consistency {
+            at_least_as_fresh: Some(ConsistencyToken { value: text.to_owned() }),
+            ..Consistency::default()
+        }),
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) async fn account(
     account_id: &str,
     token: Option<ConsistencyToken>,
 ) -> Result<Account, Status> {
-    let consistency = Some(Consistency { at_least_as_fresh: token });
+    let consistency = Some(Consistency { at_least_as_fresh: token, ..Consistency::default() });
     let mut request = Request::new(GetAccountRequest { account_id: account_id.to_owned(), consistency });
     request.set_timeout(TIMEOUT);
     let answer = QueryServiceClient::new(channel.clone()).get_account(request).await?;

@@ -193,11 +193,14 @@ pub(crate) fn deposit(id: &str, amount_minor: i64) -> DepositRequest {
 
 /// Requires the freshness of a receipt.
 pub(crate) fn fresh_as(receipt: &Receipt) -> Option<Consistency> {
-    Some(Consistency { at_least_as_fresh: receipt.written_at.clone() })
+    Some(Consistency { at_least_as_fresh: receipt.written_at.clone(), ..Consistency::default() })
 }
 
 pub(crate) fn fresh_as_text(value: &str) -> Option<Consistency> {
-    Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value: value.to_owned() }) })
+    Some(Consistency {
+        at_least_as_fresh: Some(ConsistencyToken { value: value.to_owned() }),
+        ..Consistency::default()
+    })
 }
 
 /// The parts of an error that a client program can read.

@@ -19,7 +19,7 @@ mod watchers;
 use std::{future::Future, sync::Arc};
 
 use diptych_kernel::{
-    Partition, Partitions, Position,
+    Partition, Partitions, Position, Timestamp,
     domain::ViewId,
     ports::{ProgressStore, ViewCache},
 };
@@ -99,6 +99,17 @@ impl ProgressTracker {
         let Some(waiters) = index.and_then(|index| self.waiters.get(index)) else { return false };
         let _guard = self.watchers.register(partition);
         waiters.wait_until_reached(position).await
+    }
+
+    /// Waits until a view is complete up to a time in a partition, and returns the position that it has: every event of
+    /// the partition that was recorded by that time is at or below it. `None` if that will never be seen because the
+    /// process is stopping.
+    pub(crate) async fn wait_until_complete(&self, partition: Partition, time: Timestamp) -> Option<Position> {
+        let _guard = self.watchers.register(partition);
+        let position_of = |snapshot: &Option<Arc<ProgressSnapshot>>| snapshot.as_ref()?.complete_at(partition, time);
+        let mut snapshots = self.snapshots.clone();
+        let snapshot = snapshots.wait_for(|snapshot| position_of(snapshot).is_some()).await.ok()?;
+        position_of(&snapshot)
     }
 
     /// Returns all partitions.

@@ -101,6 +101,23 @@ impl ProgressSnapshot {
         self.progress(view_index, partition).map_or(Position::START, |progress| progress.position)
     }
 
+    /// Returns the smallest position of a view that is complete up to a time in a partition: every event of it that was
+    /// recorded by that time is at or below that position. `None` if no view is.
+    pub(super) fn complete_at(&self, partition: Partition, time: Timestamp) -> Option<Position> {
+        let complete = |progress: &&PartitionProgress| progress.as_of.is_some_and(|as_of| as_of >= time);
+        self.of_partition(partition).filter(complete).map(|progress| progress.position).min()
+    }
+
+    /// Returns the latest time up to which a view is complete in a partition; `None` before the first progress.
+    pub(crate) fn latest_as_of(&self, partition: Partition) -> Option<Timestamp> {
+        self.of_partition(partition).filter_map(|progress| progress.as_of).max()
+    }
+
+    /// Returns the progress of every view in a partition.
+    fn of_partition(&self, partition: Partition) -> impl Iterator<Item = &PartitionProgress> {
+        self.progress.iter().skip(partition.index()).step_by(usize::from(self.partitions.count()))
+    }
+
     /// Returns the positions of all views, ordered by view, then partition.
     pub(super) fn positions(&self) -> impl Iterator<Item = Position> + '_ {
         self.progress.iter().map(|progress| progress.position)
@@ -265,5 +282,18 @@ mod tests {
         assert_eq!(with_announced(&announced, later(ahead_max + 1)), None, "an announcement does not extend the bound");
         let stored = with_stored(&announced, later(1));
         assert!(with_announced(&stored, later(ahead_max + 1)).is_some());
+    }
+
+    #[test]
+    fn a_partition_is_complete_where_one_of_the_views_is() {
+        let snapshot = with_stored(&with_stored(&empty(), update(SEATS, 1, 5, &[])), update(TOTALS, 1, 9, &[]));
+        let complete = |partition, micros| {
+            let position = snapshot.complete_at(Partition::new(partition), Timestamp::from_micros(micros));
+            position.map(Position::as_i64)
+        };
+        assert_eq!([4, 5, 6, 9, 10].map(|micros| complete(1, micros)), [Some(5), Some(5), Some(9), Some(9), None]);
+        assert_eq!(complete(0, 1), None, "another partition");
+        assert_eq!(snapshot.latest_as_of(Partition::new(1)), Some(Timestamp::from_micros(9)));
+        assert_eq!(snapshot.latest_as_of(Partition::new(0)), None);
     }
 }

@@ -8,7 +8,7 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use diptych_kernel::{
-    Partition, Partitions, StreamId, Token,
+    Partition, Partitions, StreamId, Timestamp, Token,
     domain::{RowKey, ViewId},
     ports::{CachedRow, ProgressStore, ViewCache, ViewStore},
 };
@@ -89,6 +89,25 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> Reader<V, P, C> {
             None => config.call_timeout_default,
         };
         Instant::now() + allowed
+    }
+
+    /// Waits until views include every event of these partitions that was recorded by `time`, and returns the token of
+    /// a call that must see all of them: the given one, raised. By the write database's clock.
+    ///
+    /// # Errors
+    /// [`QueryError::TooOld`] at the deadline; see [`QueryError`] for others.
+    pub async fn token_complete_up_to(
+        &self,
+        time: Timestamp,
+        partitions: impl IntoIterator<Item = Partition>,
+        mut token: Token,
+        deadline: Instant,
+    ) -> Result<Token, QueryError> {
+        for partition in partitions {
+            let position = self.core.waits.wait_until_complete(partition, time, deadline).await;
+            token.raise(partition, self.core.count_refusal(position)?);
+        }
+        Ok(token)
     }
 
     /// Returns the row of a stream; `None` if there is none.

@@ -37,6 +37,7 @@ impl<V, C> ReaderCore<V, C> {
     pub(super) fn count_refusal<T>(&self, result: Result<T, QueryError>) -> Result<T, QueryError> {
         match &result {
             Err(QueryError::Behind { .. }) => self.metrics.behind.increment(1),
+            Err(QueryError::TooOld { .. }) => self.metrics.too_old.increment(1),
             Err(QueryError::Parked { .. }) => self.metrics.parked.increment(1),
             Err(QueryError::Overloaded) => self.metrics.overloaded.increment(1),
             _ => {}

@@ -2,6 +2,7 @@
 //! deterministic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests report failures by panicking")]
 
+mod age;
 mod announcements;
 mod cache;
 mod failures;

@@ -2,6 +2,7 @@
 
 use std::{iter, time::Duration};
 
+use diptych_kernel::Timestamp;
 use diptych_proto::google::rpc::{BadRequest, ErrorInfo, ResourceInfo, RetryInfo, bad_request::FieldViolation};
 use prost::Message;
 use prost_types::Any;
@@ -84,6 +85,11 @@ fn metadata(failure: &Failure) -> Vec<(&'static str, String)> {
             ("required_position", required.to_string()),
             ("reached_position", reached.to_string()),
         ],
+        Failure::ViewTooOld { partition, required, reached } => {
+            let mut values = vec![("partition", partition.to_string()), ("required_time", rfc_3339(*required))];
+            values.extend(reached.map(|reached| ("reached_time", rfc_3339(reached))));
+            values
+        }
         Failure::ViewParked { stream_id } => vec![("stream_id", stream_id.to_string())],
         Failure::Overloaded { what } => vec![("what", (*what).to_owned())],
         Failure::Refused(refused) => refused.metadata.clone(),
@@ -116,6 +122,12 @@ fn resource(failure: &Failure) -> Option<(&'static str, String)> {
 
 fn any(full_name: &str, message: &impl Message) -> Any {
     Any { type_url: format!("type.googleapis.com/{full_name}"), value: message.encode_to_vec() }
+}
+
+/// A time as JSON has it, such as 2026-01-31T12:00:00Z.
+fn rfc_3339(time: Timestamp) -> String {
+    let (seconds, nanos) = time.seconds_and_nanos();
+    prost_types::Timestamp { seconds, nanos }.to_string()
 }
 
 fn proto_duration(duration: Duration) -> prost_types::Duration {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use diptych_kernel::{Partition, Position, RequestId, StreamId, Version, domain::ViewId};
+use diptych_kernel::{Partition, Position, RequestId, StreamId, Timestamp, Version, domain::ViewId};
 use tonic::Code;
 
 /// Failure of a call. Every variant is one reason of `diptych.v1.ErrorReason`, or a refusal by a rule of a domain.
@@ -95,6 +95,15 @@ pub enum Failure {
         required: Position,
         /// The position of the view.
         reached: Position,
+    },
+    /// The views are older than the caller allows.
+    ViewTooOld {
+        /// The partition that is too old.
+        partition: Partition,
+        /// The time up to which the answer must be complete.
+        required: Timestamp,
+        /// The time up to which the views are complete; `None` before the first event.
+        reached: Option<Timestamp>,
     },
     /// The rows of this stream are parked.
     ViewParked {

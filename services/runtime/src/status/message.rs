@@ -46,6 +46,16 @@ pub(super) fn of(failure: &Failure) -> String {
             "view {view} has reached position {reached} of partition {partition}, and the token asks for {required}: \
              retry, or omit the token if an older answer is acceptable"
         ),
+        Failure::ViewTooOld { partition, required, reached } => {
+            let age = reached.map_or_else(
+                || "nothing of it is in the views yet".to_owned(),
+                |reached| format!("the views are {:.1} s older", required.seconds_since(reached)),
+            );
+            format!(
+                "partition {partition} is older than not_older_than allows ({age}): retry, or allow more if older data \
+                 is acceptable"
+            )
+        }
         Failure::ViewParked { stream_id } => format!(
             "an event of {stream_id} could not be projected, so its rows are not updated: retry after an operator has \
              repaired the stream"

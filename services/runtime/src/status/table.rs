@@ -43,6 +43,7 @@ pub(super) fn row_of(failure: &Failure) -> Row {
         Failure::WriteUnavailable => row(Reason::WriteUnavailable, Code::Unavailable, 1_000),
         Failure::WriteSuspended => row(Reason::WriteSuspended, Code::Unavailable, 30_000),
         Failure::ViewBehind { .. } => row(Reason::ViewBehind, Code::Unavailable, 100),
+        Failure::ViewTooOld { .. } => row(Reason::ViewTooOld, Code::Unavailable, 1_000),
         Failure::ViewParked { .. } => row(Reason::ViewParked, Code::Unavailable, 30_000),
         Failure::ReadUnavailable => row(Reason::ReadUnavailable, Code::Unavailable, 1_000),
         Failure::Overloaded { .. } => row(Reason::Overloaded, Code::ResourceExhausted, 100),

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
-use diptych_kernel::{Partition, Position, RequestId, StreamId, Version, domain::ViewId};
+use diptych_kernel::{Partition, Position, RequestId, StreamId, Timestamp, Version, domain::ViewId};
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -43,6 +43,11 @@ fn one_of_each() -> Vec<Failure> {
         Failure::WriteUnavailable,
         Failure::WriteSuspended,
         Failure::ViewBehind { view, partition: Partition::new(4), required: position(9), reached: position(8) },
+        Failure::ViewTooOld {
+            partition: Partition::new(4),
+            required: Timestamp::from_micros(2_000_000),
+            reached: Some(Timestamp::from_micros(500_000)),
+        },
         Failure::ViewParked { stream_id: stream_id() },
         Failure::ReadUnavailable,
         Failure::Overloaded { what: "command queue" },

@@ -1,6 +1,11 @@
 //! `GetAccount`, `BatchGetAccounts` and `ListAccounts`.
 
-use diptych_kernel::ports::{ProgressStore, ViewCache, ViewStore};
+use std::collections::BTreeSet;
+
+use diptych_kernel::{
+    Partition,
+    ports::{ProgressStore, ViewCache, ViewStore},
+};
 use diptych_proto::{
     Encoded,
     ledger::query::v1_encoded::{
@@ -28,13 +33,14 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         let (metadata, _, request) = request.into_parts();
         let mut invalid = InvalidFields::default();
         let account_id = invalid.check(validate::account_id(&request.account_id));
-        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let read_options = self.read_options(&metadata, request.consistency.as_ref(), &mut invalid);
         let (account_id, read_options) = invalid.finish(account_id.zip(read_options))?;
+        let read_options = self.wait_for_age(read_options, [self.partition_of(&account_id)]).await?;
         let answer = self.account_row(&account_id, &read_options).await?;
         let row = answer.value.ok_or_else(|| status::account_not_found(&account_id))?;
         Ok(GetAccountResponse {
             account: Some(Encoded::new(row)),
-            read_at: Some(read_at::to_proto(&answer.read_at, &self.tokens)),
+            read_at: self.read_at(&answer.read_at, &read_options),
         })
     }
 
@@ -45,8 +51,10 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         let (metadata, _, request) = request.into_parts();
         let mut invalid = InvalidFields::default();
         let account_ids = validate::account_ids(&request.account_ids, &mut invalid);
-        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let read_options = self.read_options(&metadata, request.consistency.as_ref(), &mut invalid);
         let (account_ids, read_options) = invalid.finish(account_ids.zip(read_options))?;
+        let partitions: BTreeSet<Partition> = account_ids.iter().map(|id| self.partition_of(id)).collect();
+        let read_options = self.wait_for_age(read_options, partitions).await?;
         let answer = self.account_rows(&account_ids, &read_options).await?;
 
         let mut accounts = Vec::with_capacity(account_ids.len());
@@ -57,7 +65,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
                 None => missing_account_ids.push(account_id.to_string()),
             }
         }
-        let read_at = Some(read_at::to_proto(&answer.read_at, &self.tokens));
+        let read_at = self.read_at(&answer.read_at, &read_options);
         Ok(BatchGetAccountsResponse { accounts, missing_account_ids, read_at })
     }
 
@@ -71,9 +79,10 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         let page_size = invalid.check(validate::page_size(request.page_size));
         let owner = owner_id.as_ref().map(OwnerId::as_str);
         let after = invalid.check(page_token::decode(PagedList::Accounts, owner, &request.page_token));
-        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let read_options = self.read_options(&metadata, request.consistency.as_ref(), &mut invalid);
         let valid = owner_id.zip(page_size).zip(after).zip(read_options);
         let (((owner_id, page_size), after), read_options) = invalid.finish(valid)?;
+        let read_options = self.wait_for_age(read_options, self.partitions.iter()).await?;
 
         let index = self
             .reader
@@ -97,7 +106,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         Ok(ListAccountsResponse {
             accounts: answer.value,
             next_page_token,
-            read_at: Some(read_at::to_proto(&answer.read_at, &self.tokens)),
+            read_at: self.read_at(&answer.read_at, &read_options),
         })
     }
 

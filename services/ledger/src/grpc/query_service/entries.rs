@@ -1,11 +1,9 @@
 //! `ListEntries`: account statements, newest entry first.
 
-use diptych_kernel::{
-    ports::{ProgressStore, ViewCache, ViewStore},
-    vocabulary::TokenIssuer,
-};
+use diptych_kernel::ports::{ProgressStore, ViewCache, ViewStore};
 use diptych_proto::{
     Encoded,
+    diptych::v1,
     ledger::query::{
         v1::{Account, Entry},
         v1_encoded::{ListEntriesRequest, ListEntriesResponse},
@@ -49,9 +47,10 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         let account_id = invalid.check(validate::account_id(&request.account_id));
         let page_size = invalid.check(validate::page_size(request.page_size));
         let cursor = invalid.check(cursor_of(account_id.as_ref(), &request.page_token));
-        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let read_options = self.read_options(&metadata, request.consistency.as_ref(), &mut invalid);
         let valid = account_id.zip(page_size).zip(cursor).zip(read_options);
         let (((account_id, page_size), cursor), read_options) = invalid.finish(valid)?;
+        let read_options = self.wait_for_age(read_options, [self.partition_of(&account_id)]).await?;
 
         let mut statement = match cursor {
             Some(cursor) => StatementPage { entries: Vec::new(), cursor, read_at: None },
@@ -65,7 +64,8 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
             let page = self.bucket(&account_id, statement.cursor, room, &read_options).await?;
             statement.add(page);
         }
-        Ok(statement.into_response(&account_id, &self.tokens))
+        let read_at = statement.read_at.as_ref().and_then(|read_at| self.read_at(read_at, &read_options));
+        Ok(statement.into_response(&account_id, read_at))
     }
 
     /// Returns the empty first page. The account's version determines the newest bucket.
@@ -124,16 +124,12 @@ impl StatementPage {
         });
     }
 
-    fn into_response(self, account_id: &AccountId, tokens: &TokenIssuer) -> ListEntriesResponse {
+    fn into_response(self, account_id: &AccountId, read_at: Option<v1::ReadAt>) -> ListEntriesResponse {
         let next_page_token = if self.cursor.is_done() {
             String::new()
         } else {
             page_token::encode(PagedList::Entries, account_id.as_str(), &self.cursor.to_key())
         };
-        ListEntriesResponse {
-            entries: self.entries,
-            next_page_token,
-            read_at: self.read_at.as_ref().map(|read_at| read_at::to_proto(read_at, tokens)),
-        }
+        ListEntriesResponse { entries: self.entries, next_page_token, read_at }
     }
 }

@@ -13,7 +13,7 @@ use tracing::error;
 
 use super::service::LedgerQueryService;
 use crate::{
-    grpc::{read_at, validate},
+    grpc::validate,
     views::{TOTALS, merge_totals, totals_key},
 };
 
@@ -22,8 +22,9 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
         let (metadata, _, request) = request.into_parts();
         let mut invalid = InvalidFields::default();
         let currency = invalid.check(validate::currency(&request.currency_code));
-        let read_options = invalid.check(self.read_options(&metadata, request.consistency));
+        let read_options = self.read_options(&metadata, request.consistency.as_ref(), &mut invalid);
         let (currency, read_options) = invalid.finish(currency.zip(read_options))?;
+        let read_options = self.wait_for_age(read_options, self.partitions.iter()).await?;
 
         let keys: Vec<(Partition, RowKey)> =
             self.partitions.iter().map(|partition| (partition, totals_key(currency, partition))).collect();
@@ -45,7 +46,7 @@ impl<V: ViewStore, P: ProgressStore, C: ViewCache> LedgerQueryService<V, P, C> {
                 accounts_closed_count: totals.accounts_closed_count,
                 entry_count: totals.entry_count,
             }),
-            read_at: Some(read_at::to_proto(&answer.read_at, &self.tokens)),
+            read_at: self.read_at(&answer.read_at, &read_options),
         })
     }
 }

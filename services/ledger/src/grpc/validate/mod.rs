@@ -7,7 +7,7 @@ mod queries;
 
 pub(super) use commands::{CommandRequest, ValidatedCommand, command};
 pub(super) use field::request_id;
-pub(super) use queries::{account_id, account_ids, currency, owner_id, page_size, token};
+pub(super) use queries::{account_id, account_ids, age_max, currency, owner_id, page_size, token};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Validates the fields of query requests.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use diptych_kernel::{Partitions, Token, vocabulary::TokenIssuer};
 use diptych_proto::diptych::v1::Consistency;
@@ -19,6 +19,9 @@ const PAGE_SIZE_DEFAULT: usize = 50;
 const PAGE_SIZE_MAX: usize = 500;
 
 const TOKEN_FIELD: &str = "consistency.at_least_as_fresh.value";
+const NANOS_PER_SECOND: u32 = 1_000_000_000;
+
+const AGE_FIELD: &str = "consistency.not_older_than";
 
 pub(in crate::grpc) fn account_id(text: &str) -> Result<AccountId, Failure> {
     field::account_id("account_id", text)
@@ -66,14 +69,29 @@ pub(in crate::grpc) fn page_size(size: i32) -> Result<usize, Failure> {
 
 /// Returns the consistency token of a request; an empty token where it has none.
 pub(in crate::grpc) fn token(
-    consistency: Option<Consistency>,
+    consistency: Option<&Consistency>,
     tokens: &TokenIssuer,
     partitions: Partitions,
 ) -> Result<Token, Failure> {
-    let Some(token) = consistency.and_then(|consistency| consistency.at_least_as_fresh) else {
+    let Some(token) = consistency.and_then(|consistency| consistency.at_least_as_fresh.as_ref()) else {
         return Ok(Token::default());
     };
     tokens
         .decode(&token.value, partitions)
         .map_err(|error| Failure::TokenInvalid { field: TOKEN_FIELD.into(), problem: format!("is not valid: {error}") })
+}
+
+/// Returns the age that the response may have; `None` for any.
+pub(in crate::grpc) fn age_max(consistency: Option<&Consistency>) -> Result<Option<Duration>, Failure> {
+    let Some(age) = consistency.and_then(|consistency| consistency.not_older_than) else { return Ok(None) };
+    let prost_types::Duration { seconds, nanos } = age;
+    // By hand, as the conversion of prost overflows.
+    let (whole, rest) = (u64::try_from(seconds), u32::try_from(nanos).ok().filter(|nanos| *nanos < NANOS_PER_SECOND));
+    match (whole, rest) {
+        (Ok(whole), Some(rest)) if (whole, rest) != (0, 0) => Ok(Some(Duration::new(whole, rest))),
+        _ => {
+            let problem = format!("has {seconds} s and {nanos} ns, and must be a duration of more than 0 s");
+            Err(Failure::out_of_range(AGE_FIELD, problem))
+        }
+    }
 }

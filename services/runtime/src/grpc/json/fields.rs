@@ -130,6 +130,9 @@ fn expected(kind: &Kind) -> String {
         Kind::Message(message) if message.full_name() == "google.protobuf.Timestamp" => {
             "a time such as 2026-01-31T12:00:00Z".to_owned()
         }
+        Kind::Message(message) if message.full_name() == "google.protobuf.Duration" => {
+            "a duration in seconds such as 5s or 0.5s".to_owned()
+        }
         Kind::Message(message) => format!("an object ({})", message.name()),
     }
 }

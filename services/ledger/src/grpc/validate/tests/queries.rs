@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use diptych_kernel::{
     Partition, Partitions, Position, Token,
     vocabulary::{History, HistoryId, TokenIssuer, TokenKey},
@@ -8,7 +10,7 @@ use diptych_runtime::InvalidFields;
 
 use super::*;
 use crate::domain::AccountId;
-use crate::grpc::validate::{account_id, account_ids, currency, owner_id, page_size, request_id, token};
+use crate::grpc::validate::{account_id, account_ids, age_max, currency, owner_id, page_size, request_id, token};
 
 fn texts<const N: usize>(texts: [&str; N]) -> Vec<String> {
     texts.map(str::to_owned).to_vec()
@@ -73,7 +75,7 @@ fn the_page_size_has_a_default_and_a_maximum() {
 }
 
 fn consistency(value: String) -> Option<Consistency> {
-    Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value }) })
+    Some(Consistency { at_least_as_fresh: Some(ConsistencyToken { value }), ..Consistency::default() })
 }
 
 #[test]
@@ -81,22 +83,43 @@ fn a_token_of_another_installation_is_refused() {
     let sixteen = Partitions::new(16).unwrap();
     let good: Token = [(Partition::new(3), Position::from_i64(77).unwrap())].into_iter().collect();
     let [tokens, others] = [1, 2].map(|_| TokenIssuer::new(History::new(HistoryId::random()), &TokenKey::random()));
-    assert_eq!(token(consistency(tokens.encode(&good)), &tokens, sixteen).unwrap(), good);
+    assert_eq!(token(consistency(tokens.encode(&good)).as_ref(), &tokens, sixteen).unwrap(), good);
     for none in [None, Some(Consistency::default()), consistency(String::new())] {
-        assert_eq!(token(none, &tokens, sixteen).unwrap(), Token::default());
+        assert_eq!(token(none.as_ref(), &tokens, sixteen).unwrap(), Token::default());
     }
     let two = Partitions::new(2).unwrap();
     let field = "consistency.at_least_as_fresh.value".to_owned();
     assert_eq!(
-        reason_and_field(&token(consistency(tokens.encode(&good)), &tokens, two).unwrap_err()),
+        reason_and_field(&token(consistency(tokens.encode(&good)).as_ref(), &tokens, two).unwrap_err()),
         ("TOKEN_INVALID", field.clone())
     );
     assert_eq!(
-        reason_and_field(&token(consistency(others.encode(&good)), &tokens, sixteen).unwrap_err()),
+        reason_and_field(&token(consistency(others.encode(&good)).as_ref(), &tokens, sixteen).unwrap_err()),
         ("TOKEN_INVALID", field.clone())
     );
     for garbage in ["x", ",", "AAAA", "not a token", "\0", &"A".repeat(5_000)] {
-        let failure = token(consistency(garbage.to_owned()), &tokens, sixteen).unwrap_err();
+        let failure = token(consistency(garbage.to_owned()).as_ref(), &tokens, sixteen).unwrap_err();
         assert_eq!(reason_and_field(&failure), ("TOKEN_INVALID", field.clone()), "{garbage}");
+    }
+}
+
+#[test]
+fn the_age_must_be_more_than_zero() {
+    let of = |seconds, nanos| Consistency {
+        not_older_than: Some(prost_types::Duration { seconds, nanos }),
+        ..Consistency::default()
+    };
+    for none in [None, Some(&Consistency::default())] {
+        assert_eq!(age_max(none).unwrap(), None);
+    }
+    assert_eq!(age_max(Some(&of(5, 0))).unwrap(), Some(Duration::from_secs(5)));
+    assert_eq!(age_max(Some(&of(0, 1))).unwrap(), Some(Duration::from_nanos(1)));
+    for (seconds, nanos) in [(0, 0), (-1, 0), (0, -1), (i64::MIN, i32::MIN)] {
+        let failure = age_max(Some(&of(seconds, nanos))).unwrap_err();
+        assert_eq!(
+            reason_and_field(&failure),
+            (OUT_OF_RANGE, "consistency.not_older_than".into()),
+            "{seconds} {nanos}"
+        );
     }
 }
