@@ -1,6 +1,7 @@
 //! Ports: traits for the external systems that the services use. Each trait documents its contract, and the suite of
 //! the same name in `testing` checks the contract against every adapter.
 
+mod command_queue;
 mod error;
 mod event_log;
 mod event_store;
@@ -10,6 +11,7 @@ mod stored_checksums;
 mod view_cache;
 mod view_store;
 
+pub use command_queue::{CommandQueue, CommandQueueState, QueueEnds, QueueLease, QueueRecord, QueuedCommand};
 pub use error::{Effect, PortError, PortResult, Remedy};
 pub use event_log::{
     Assignment, CommitOutcome, Consumer, EventLog, LogEntry, LogRecord, LogSignal, Offset, PartitionEnd, RevokeGuard,
