@@ -46,6 +46,7 @@ pub(crate) async fn upgrade_and_roll_back(release: &mut Release, images: &Images
     };
     let image = json!({"image": image_value(next), "config": {"log": {"filter": "info"}}});
     let before = release.values.clone();
+    traffic.readers_send_tokens(true);
     let (began_at, commands) = (Instant::now(), traffic.call_log.successes_count(CallKind::Command));
     traffic.wait_while_correct("the upgrade", release.upgrade(&image)).await;
     traffic.wait_while_correct("the end of its pods", release.namespace.until_settled()).await;
@@ -56,6 +57,7 @@ pub(crate) async fn upgrade_and_roll_back(release: &mut Release, images: &Images
     traffic.wait_while_correct("the end of its pods", release.namespace.until_settled()).await;
     assert_no_failures(traffic, rolled_back_at, "rollback").await;
     release.values = before;
+    traffic.readers_send_tokens(false);
     let commands = traffic.call_log.successes_count(CallKind::Command) - commands;
     println!(
         "upgrade and rollback: {:.0} commands/s, {}",

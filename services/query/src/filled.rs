@@ -8,6 +8,7 @@ use diptych_kernel::{
     ports::{PortResult, ProgressStore, ProgressUpdate, TablePosition},
 };
 use diptych_runtime::{LogLimiter, pause};
+use tokio::time::{Instant, timeout};
 
 use crate::outage_log::OutageLog;
 
@@ -16,34 +17,71 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time between two log lines about the same wait.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Waits until all of these views have reached, in every partition, the furthest position that any table had there at
-/// the beginning. So a new generation of a view is filled first, and nothing is waited for where nothing was
+/// Longest lag behind the furthest table with which a view counts as filled.
+const LAG_MAX: Duration = Duration::from_secs(1);
+/// Longest wait for that lag once what was there at the beginning is reached: events may come as fast as they are
 /// projected.
+const LAG_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Waits until all of these views have reached, in every partition, the furthest position that any table had there at
+/// the beginning, and then until they are no more than a second behind it. So a new generation of a view is filled
+/// first, and nothing is waited for where nothing was projected.
 ///
 /// A view that has parked streams in a partition may stand still there until an operator has acted. It is waited for
 /// only where another generation of the same view was further, as it was read until now.
 pub async fn wait_until_filled<P: ProgressStore>(progress: &P, views: &[ViewId]) {
-    let (outage_log, mut limiter) = (OutageLog::new("progress store"), LogLimiter::every(LOG_INTERVAL));
-    let targets = loop {
-        match progress.table_positions().await {
-            Ok(positions) => break Targets(positions),
-            Err(error) => outage_log.record_failure(&error),
+    let mut waiting = Waiting { progress, views, outage_log: OutageLog::new("progress store") };
+    let targets = waiting.targets().await;
+    waiting.until_reached(&targets).await;
+    let filled_at = Instant::now();
+    while filled_at.elapsed() < LAG_WAIT_MAX {
+        let (began_at, targets) = (Instant::now(), waiting.targets().await);
+        let left = LAG_WAIT_MAX.saturating_sub(filled_at.elapsed());
+        if timeout(left, waiting.until_reached(&targets)).await.is_ok() && began_at.elapsed() <= LAG_MAX {
+            return;
         }
-        pause(POLL_INTERVAL).await;
-    };
-    loop {
-        match unfilled(progress, views, &targets).await {
-            Ok(unfilled) => {
-                outage_log.record_success();
-                let Some(first) = unfilled.first() else { return };
-                if limiter.allow().is_some() {
-                    let views = counts(&unfilled);
-                    tracing::info!(views, example = %first, "waiting until the tables of views are filled");
-                }
+    }
+    tracing::warn!(
+        lag_max = ?LAG_MAX,
+        "the tables of views are filled, but follow more slowly than other tables: answers may be older than before"
+    );
+}
+
+/// A wait, with what it needs.
+struct Waiting<'a, P> {
+    progress: &'a P,
+    views: &'a [ViewId],
+    outage_log: OutageLog,
+}
+
+impl<P: ProgressStore> Waiting<'_, P> {
+    /// The positions of all tables now.
+    async fn targets(&mut self) -> Targets {
+        loop {
+            match self.progress.table_positions().await {
+                Ok(positions) => return Targets(positions),
+                Err(error) => self.outage_log.record_failure(&error),
             }
-            Err(error) => outage_log.record_failure(&error),
+            pause(POLL_INTERVAL).await;
         }
-        pause(POLL_INTERVAL).await;
+    }
+
+    async fn until_reached(&mut self, targets: &Targets) {
+        let mut limiter = LogLimiter::every(LOG_INTERVAL);
+        loop {
+            match unfilled(self.progress, self.views, targets).await {
+                Ok(unfilled) => {
+                    self.outage_log.record_success();
+                    let Some(first) = unfilled.first() else { return };
+                    if limiter.allow().is_some() {
+                        let views = counts(&unfilled);
+                        tracing::info!(views, example = %first, "waiting until the tables of views are filled");
+                    }
+                }
+                Err(error) => self.outage_log.record_failure(&error),
+            }
+            pause(POLL_INTERVAL).await;
+        }
     }
 }
 
@@ -62,7 +100,7 @@ impl fmt::Display for Unfilled {
     }
 }
 
-/// The positions of all tables at the beginning.
+/// The positions of all tables at one time.
 struct Targets(Vec<TablePosition>);
 
 impl Targets {

@@ -7,7 +7,13 @@ mod readers;
 mod requests;
 mod writer;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use diptych_runtime::{Shutdown, Tasks};
 use rand::{SeedableRng, rngs::SmallRng};
@@ -41,6 +47,7 @@ pub(crate) struct Traffic {
     pub(crate) model: AccountModel,
     tasks: Tasks,
     stop: Shutdown,
+    readers_send_tokens: Arc<AtomicBool>,
 }
 
 impl Traffic {
@@ -49,8 +56,13 @@ impl Traffic {
     pub(crate) async fn start(edge: &Edge, name: &str, writers: u64, seed: u64) -> Self {
         let names = |writer: u64| (1..=ACCOUNTS_PER_WRITER).map(move |account| format!("{name}-{writer}-{account}"));
         let model = AccountModel::new((1..=writers).flat_map(names));
-        let traffic =
-            Self { call_log: CallLog::new(), model, tasks: Tasks::new(Shutdown::new()), stop: Shutdown::new() };
+        let traffic = Self {
+            call_log: CallLog::new(),
+            model,
+            tasks: Tasks::new(Shutdown::new()),
+            stop: Shutdown::new(),
+            readers_send_tokens: Arc::default(),
+        };
         for writer in 1..=writers {
             traffic.start_writer(edge, names(writer).collect(), seed.wrapping_add(writer));
         }
@@ -82,7 +94,16 @@ impl Traffic {
     fn start_eventual_reader(&self, edge: &Edge, seed: u64) {
         let (connection, model) = (EdgeConnection::to(edge), self.model.clone());
         let (recorder, rng) = (self.call_log.recorder(CallKind::Query), SmallRng::seed_from_u64(seed));
-        self.tasks.spawn("eventual_reader", EventualReader { connection, recorder, model, rng }.run(self.stop.clone()));
+        let sends_tokens = Arc::clone(&self.readers_send_tokens);
+        let reader = EventualReader { connection, recorder, model, rng, sends_tokens };
+        self.tasks.spawn("eventual_reader", reader.run(self.stop.clone()));
+    }
+
+    /// Has readers without tokens send those of their previous answers, or not any more: while versions with different
+    /// generations of views answer, only a token keeps a reader from going back.
+    #[allow(dead_code, reason = "the test of the chart uses it")]
+    pub(crate) fn readers_send_tokens(&self, send: bool) {
+        self.readers_send_tokens.store(send, Ordering::Relaxed);
     }
 
     /// Waits until every caller has had a few successes with calls that were requested since a time.

@@ -1,10 +1,17 @@
 //! Readers of recent writes, and readers without tokens.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use diptych_proto::{
     diptych::v1::Consistency,
-    ledger::query::v1::{Account, Entry, GetAccountRequest, ListEntriesRequest},
+    ledger::query::v1::{Account, Entry, GetAccountRequest, GetAccountResponse, ListEntriesRequest},
 };
 use diptych_runtime::{Shutdown, pause};
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
@@ -71,24 +78,31 @@ impl OwnWriteReader {
     }
 }
 
-/// Reads any account, without a token. The answer may be old, but not older than the previous one (G7).
+/// Reads any account, without a token. The answer may be old, but not older than the previous one (G7). While versions
+/// with different generations of views answer, it sends the token of the previous answer.
 pub(super) struct EventualReader {
     pub(super) connection: EdgeConnection,
     pub(super) recorder: CallRecorder,
     pub(super) model: AccountModel,
     pub(super) rng: SmallRng,
+    pub(super) sends_tokens: Arc<AtomicBool>,
 }
 
 impl EventualReader {
     pub(super) async fn run(mut self, stop: Shutdown) {
         let account_ids: Vec<String> = self.model.account_ids().cloned().collect();
-        let mut versions: BTreeMap<String, i64> = BTreeMap::new();
+        let mut seen: BTreeMap<String, (i64, String)> = BTreeMap::new();
         while !stop.has_begun() {
             let account_id = account_ids.choose(&mut self.rng).unwrap();
             let began_at = Instant::now();
-            let account = get_account(&self.connection, &self.recorder, account_id, None).await.unwrap();
-            self.model.assert_shows(&account, *versions.get(account_id).unwrap_or(&1));
-            versions.insert(account_id.clone(), account.version);
+            let (version_min, token) = seen.get(account_id).cloned().unwrap_or((1, String::new()));
+            let consistency = if self.sends_tokens.load(Ordering::Relaxed) { at_least(&token) } else { None };
+            let message = GetAccountRequest { account_id: account_id.clone(), consistency };
+            let answer = ask_for_account(&self.connection, &self.recorder, &message).await.unwrap();
+            let account = answer.account.unwrap();
+            self.model.assert_shows(&account, version_min);
+            let token = answer.read_at.and_then(|read_at| read_at.token).unwrap_or_default().value;
+            seen.insert(account_id.clone(), (account.version, token));
             self.recorder.succeeded(began_at);
             pause(PACE).await;
         }
@@ -102,11 +116,19 @@ pub(crate) async fn get_account(
     consistency: Option<Consistency>,
 ) -> Result<Account, Status> {
     let message = GetAccountRequest { account_id: account_id.to_owned(), consistency };
+    ask_for_account(connection, recorder, &message).await.map(|answer| answer.account.unwrap())
+}
+
+async fn ask_for_account(
+    connection: &EdgeConnection,
+    recorder: &CallRecorder,
+    message: &GetAccountRequest,
+) -> Result<GetAccountResponse, Status> {
     let call = |request| {
         let mut queries = connection.queries.clone();
         async move { queries.get_account(request).await }
     };
-    call_with_retries(recorder, &message, call).await.map(|answer| answer.account.unwrap())
+    call_with_retries(recorder, message, call).await
 }
 
 /// Returns a page of entries, and the token of the next page.

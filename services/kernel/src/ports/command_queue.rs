@@ -97,7 +97,11 @@ pub struct QueueLease {
 ///   are stored get the outcome that they have.
 pub trait CommandQueueState: Send + Sync + 'static {
     /// Takes the lease for `duration`, or extends it if `owner` holds it, and returns the cursor in any case.
-    fn acquire_queue_lease(&self, owner: &str, duration: Duration) -> impl Future<Output = PortResult<QueueLease>> + Send;
+    fn acquire_queue_lease(
+        &self,
+        owner: &str,
+        duration: Duration,
+    ) -> impl Future<Output = PortResult<QueueLease>> + Send;
 
     /// Moves the cursor, never backwards, and extends the lease by `duration`. Returns false if the caller is not the
     /// leader any more; nothing is changed then, and it must stop.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diptych_kernel::domain::ViewId;
 use diptych_query::{QueryConfig, wait_until_filled};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::harness::{QueryHarness, SEATS, TOTALS, seat};
 
@@ -42,16 +42,24 @@ async fn a_new_generation_is_filled_when_it_has_reached_every_table_in_every_par
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_projected_after_the_start_is_not_waited_for() {
-    let harness = empty().await;
-    harness.progress(SEATS, 0, 9).await;
-    let filling = async {
-        diptych_runtime::pause(LONG / 4).await;
-        harness.progress(SEATS, 0, 20).await;
-        harness.progress(NEXT, 0, 10).await;
-    };
-    let (filled, ()) = tokio::join!(harness.is_filled(&[NEXT]), filling);
-    assert!(filled);
+async fn a_view_that_lags_behind_another_table_is_waited_for_and_not_for_ever() {
+    for lags in [false, true] {
+        let harness = empty().await;
+        harness.progress(SEATS, 0, 9).await;
+        let filling = async {
+            for at in 10..20 {
+                diptych_runtime::pause(Duration::from_secs(1)).await;
+                harness.progress(SEATS, 0, at).await;
+                harness.progress(NEXT, 0, if lags { at - 1 } else { at }).await;
+            }
+            harness.progress(SEATS, 0, 20).await;
+        };
+        let began_at = Instant::now();
+        let (filled, ()) = tokio::join!(harness.is_filled(&[NEXT]), filling);
+        assert!(filled);
+        let waited = began_at.elapsed();
+        assert_eq!(waited > Duration::from_secs(60), lags, "{waited:?}");
+    }
 }
 
 /// An operator has to act before such a view goes on, and restarted query services must not wait for that.
