@@ -89,7 +89,7 @@ pub(crate) async fn install_use_and_disturb(cluster: &Cluster, images: &Images, 
     merge(&mut values, &servers.values());
     let mut release = Release::new(namespace, values);
     let edge = match &images.first {
-        Some(first) => upgrades::from_the_first_version(&mut release, images, first, token).await,
+        Some(first) => upgrades::from_the_first_version(&mut release, first, token).await,
         None => {
             release.upgrade(&json!({})).await;
             release.edge(token).await

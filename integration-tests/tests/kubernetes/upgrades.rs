@@ -14,12 +14,7 @@ use crate::{
 
 /// Installs the first version of the chart, and upgrades to this one. Its Envoys are not drained, so calls may have to
 /// be repeated; no answer may be wrong.
-pub(crate) async fn from_the_first_version(
-    release: &mut Release,
-    images: &Images,
-    first: &FirstVersion,
-    token: String,
-) -> Edge {
+pub(crate) async fn from_the_first_version(release: &mut Release, first: &FirstVersion, token: String) -> Edge {
     let values = release.values.clone();
     merge(&mut release.values, &json!({"image": image_value(&first.image)}));
     // A value that its chart did not know.
