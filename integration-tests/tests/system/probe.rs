@@ -43,6 +43,7 @@ impl Probe {
             owner_id: "probe".to_owned(),
             currency_code: CURRENCY.to_owned(),
             overdraft_limit_minor: 0,
+            options: None,
         };
         let answer = self.connection.commands.clone().open_account(request(open)).await.unwrap().into_inner();
         (account_id, token(&answer.receipt.unwrap()))

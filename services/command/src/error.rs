@@ -65,6 +65,21 @@ pub enum CommandError<R> {
     /// have. The cause is in the log. Send it again, later.
     #[error("the write database stores nothing until an operator acts")]
     Suspended,
+    /// The command was queued, and had expired when the write database could store it. It is never stored under this
+    /// request id. To try again, use a new request id.
+    #[error("the queued command expired before it could be executed")]
+    Expired,
+    /// Commands on this stream are queued and have not been executed yet, and this one may not be queued behind them.
+    /// This submission stored nothing; an earlier one may have. Send it again, later.
+    #[error("earlier commands on stream {stream_id} are queued")]
+    StreamQueued {
+        /// The stream.
+        stream_id: StreamId,
+    },
+    /// The durable queue of commands has no room. This submission stored nothing; an earlier one may have. Send it again,
+    /// later.
+    #[error("the durable queue of commands is full")]
+    QueueFull,
     /// The queue is full. This submission stored nothing; an earlier one may have. Send it again, later.
     #[error("the command queue is full")]
     Overloaded,
@@ -100,6 +115,9 @@ impl<R> CommandError<R> {
             Self::OutcomeUnknown => Failure::OutcomeUnknown,
             Self::Unavailable => Failure::WriteUnavailable,
             Self::Suspended => Failure::WriteSuspended,
+            Self::Expired => Failure::CommandExpired,
+            Self::StreamQueued { stream_id } => Failure::StreamQueued { stream_id },
+            Self::QueueFull => Failure::Overloaded { what: "the durable queue of commands" },
             Self::Overloaded => Failure::Overloaded { what: "command queue" },
             Self::ShuttingDown => Failure::ShuttingDown,
             Self::Internal => Failure::Internal,

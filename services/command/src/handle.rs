@@ -9,11 +9,12 @@ use std::{
 };
 
 use diptych_kernel::{
-    Receipt, RequestId, StreamId,
+    Clock, Receipt, RequestId, StreamId,
     domain::{Domain, STREAMS_PER_COMMAND_MAX},
-    ports::{EventStore, StoredOutcome, StoredRequest},
+    ports::{CommandQueue, CommandQueueState, EventStore, StoredOutcome, StoredRequest},
 };
 use diptych_runtime::{Shutdown, Tasks};
+use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::Instant,
@@ -21,16 +22,49 @@ use tokio::{
 use tracing::error;
 
 use crate::{
-    CommandError, SequencerConfig, StoredCommand, Submission,
+    CommandError, QueueingConfig, SequencerConfig, StoredCommand, Submission,
+    breaker::Breaker,
     metrics::{CommandOutcome, Metrics},
+    queueing::Queueing,
     receipts::{self, LookupError, ReceiptLookup},
-    refusal, sequencer,
-    submission::{Caller, CommandResult, PendingCommand},
+    refusal,
+    sequencer::{self, SharedStates, StateCache},
+    submission::{Caller, CommandResult, PendingCommand, QueuedExecution},
 };
 
 /// Starts the sequencer and the task that looks up receipts. They end when shutdown begins, after answering the queued
 /// commands, or when the last handle is dropped. Install the metrics recorder before.
+///
+/// Without a queue of commands: those that may be queued wait for the write database like the others.
 pub fn start<D: Domain, S: EventStore>(store: Arc<S>, config: SequencerConfig, tasks: &Tasks) -> CommandHandle<D> {
+    let breaker = Arc::new(Breaker::new(QueueingConfig::new("").open_after));
+    start_sequencer(store, config, breaker, tasks).0
+}
+
+/// As [`start`], with a queue for commands that may be queued while the write database does not answer.
+pub fn start_with_queue<D: Domain, S: EventStore + CommandQueueState, Q: CommandQueue>(
+    (store, queue): (Arc<S>, Arc<Q>),
+    (config, queueing_config): (SequencerConfig, QueueingConfig),
+    clock: Arc<dyn Clock>,
+    tasks: &Tasks,
+) -> CommandHandle<D> {
+    let breaker = Arc::new(Breaker::new(queueing_config.open_after));
+    let streams_max = config.cached_states_max;
+    let (mut handle, states) = start_sequencer(Arc::clone(&store), config, Arc::clone(&breaker), tasks);
+    let parts = (Arc::clone(&store), Arc::clone(&queue));
+    let queueing = Queueing::start(parts, (queueing_config, clock), breaker, (states, streams_max), tasks);
+    // The drain executes what it is given, whatever is queued.
+    queueing.start_drain((store, queue), handle.clone(), tasks);
+    handle.queueing = Some(queueing);
+    handle
+}
+
+fn start_sequencer<D: Domain, S: EventStore>(
+    store: Arc<S>,
+    config: SequencerConfig,
+    breaker: Arc<Breaker>,
+    tasks: &Tasks,
+) -> (CommandHandle<D>, SharedStates<D>) {
     let config = config.clamped();
     let shutdown = tasks.shutdown();
     let metrics = Arc::new(Metrics::new("main"));
@@ -40,10 +74,12 @@ pub fn start<D: Domain, S: EventStore>(store: Arc<S>, config: SequencerConfig, t
 
     let lookup = receipts::run::<D, S>(store.clone(), requested, config.commit_timeout, shutdown.clone());
     tasks.spawn("receipt lookup", lookup);
-    let (sequencer, contended_lane) = sequencer::new::<D, S>(store, config, pending, &shutdown, &metrics);
+    let states = Arc::new(Mutex::new(StateCache::new(config.cached_states_max)));
+    let shared = (Arc::clone(&states), breaker);
+    let (sequencer, contended_lane) = sequencer::new::<D, S>(store, config, pending, &shutdown, &metrics, shared);
     tasks.spawn("sequencer", sequencer.run());
     tasks.spawn("sequencer of contended streams", contended_lane.run());
-    CommandHandle { queue, stream_share, lookups, shutdown, metrics }
+    (CommandHandle { queue, stream_share, lookups, shutdown, metrics, queueing: None }, states)
 }
 
 /// The part of the queue that streams of commands may fill: three quarters, at least one. The rest is for single calls,
@@ -60,6 +96,8 @@ pub struct CommandHandle<D: Domain> {
     lookups: mpsc::Sender<ReceiptLookup>,
     shutdown: Shutdown,
     metrics: Arc<Metrics>,
+    /// `None` without a queue of commands.
+    pub(crate) queueing: Option<Arc<Queueing<D>>>,
 }
 
 /// A command for the queue, and the future of its result.
@@ -91,7 +129,24 @@ impl<D: Domain> CommandHandle<D> {
     /// As [`CommandHandle::try_submit`], but never [`CommandError::Overloaded`].
     pub async fn submit(&self, submission: Submission<D>) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
-        let (mut pending, result) = self.prepare(submission)?;
+        let (pending, result) = self.prepare(submission)?;
+        self.submit_pending(pending).await?;
+        Ok(result)
+    }
+
+    /// As [`CommandHandle::submit`], for a command from the queue of commands.
+    pub(crate) async fn submit_queued(
+        &self,
+        submission: Submission<D>,
+        execution: QueuedExecution,
+    ) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
+        self.check_open()?;
+        let (pending, result) = self.prepare(submission)?;
+        self.submit_pending(PendingCommand { queued: Some(execution), ..pending }).await?;
+        Ok(result)
+    }
+
+    async fn submit_pending(&self, mut pending: PendingCommand<D>) -> Result<(), CommandError<D::Refusal>> {
         let queued = async {
             let share = Arc::clone(&self.stream_share).acquire_owned().await.ok()?;
             let room = self.queue.reserve().await.ok()?;
@@ -100,7 +155,7 @@ impl<D: Domain> CommandHandle<D> {
             Some(())
         };
         tokio::select! {
-            queued = queued => queued.map(|()| result).ok_or_else(|| self.stopping()),
+            queued = queued => queued.ok_or_else(|| self.stopping()),
             () = self.shutdown.begun() => Err(self.stopping()),
         }
     }
@@ -138,7 +193,8 @@ impl<D: Domain> CommandHandle<D> {
         }
         let (reply, result) = oneshot::channel();
         let callers = vec![Caller { fingerprint: submission.fingerprint, reply }];
-        let pending = PendingCommand { submission, streams, callers, queued_at: Instant::now(), stream_share: None };
+        let queued_at = Instant::now();
+        let pending = PendingCommand { submission, streams, callers, queued_at, stream_share: None, queued: None };
         Ok((pending, CommandFuture { result }))
     }
 
@@ -177,6 +233,7 @@ impl<D: Domain> Clone for CommandHandle<D> {
             lookups: self.lookups.clone(),
             shutdown: self.shutdown.clone(),
             metrics: self.metrics.clone(),
+            queueing: self.queueing.clone(),
         }
     }
 }
@@ -187,6 +244,7 @@ impl<D: Domain> fmt::Debug for CommandHandle<D> {
     }
 }
 
+/// Returns whether a command may have these streams.
 fn is_valid(streams: &[StreamId]) -> bool {
     let distinct = streams.iter().enumerate().all(|(i, stream)| !streams.iter().take(i).any(|other| other == stream));
     (1..=STREAMS_PER_COMMAND_MAX).contains(&streams.len()) && distinct

@@ -34,10 +34,12 @@
 //!
 //! Nothing here depends on a domain; it is a type parameter.
 
+mod breaker;
 mod config;
 mod error;
 mod handle;
 mod metrics;
+mod queueing;
 mod receipts;
 mod refusal;
 mod retention;
@@ -47,7 +49,8 @@ mod submission;
 
 pub use config::SequencerConfig;
 pub use error::CommandError;
-pub use handle::{CommandFuture, CommandHandle, start};
+pub use handle::{CommandFuture, CommandHandle, start, start_with_queue};
 pub use metrics::describe_metrics;
+pub use queueing::{Executed, Execution, ExpectedOutcome, Queueable, QueuedReceipt, QueueingConfig, ReceiptState};
 pub use retention::forget_old_requests;
 pub use submission::{StoredCommand, Submission};

@@ -36,6 +36,7 @@ pub fn describe_metrics() {
     describe_gauge!(CACHED_STATES, Unit::Count, "Streams whose state is kept in memory");
     describe_counter!(OUTCOMES, Unit::Count, "Commands by outcome");
     describe_counter!(CONFLICTS, Unit::Count, "Streams on which an append conflicted with a write of another process");
+    crate::queueing::describe_metrics();
     describe_counter!(EVENTS_LOADED, Unit::Count, "Events loaded to rebuild or update states");
 }
 
@@ -153,7 +154,7 @@ fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-fn as_f64(count: usize) -> f64 {
+pub(crate) fn as_f64(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

@@ -15,6 +15,7 @@ use crate::CommandError;
 const REFUSAL: &str = "stored refusal";
 const RULE: u8 = 0;
 const VERSION_MISMATCH: u8 = 1;
+const EXPIRED: u8 = 2;
 
 /// Encodes the refusal of a rule. `None` if the domain's encoding is too large to be stored.
 pub(crate) fn encode_rule<D: Domain>(refusal: &D::Refusal) -> Option<Bytes> {
@@ -33,12 +34,18 @@ pub(crate) fn encode_version_mismatch(stream_id: &StreamId, expected: Version, a
     encoded.freeze()
 }
 
+/// Encodes that a queued command was too old when it could be executed.
+pub(crate) fn encode_expired() -> Bytes {
+    Bytes::from_static(&[EXPIRED])
+}
+
 /// Decodes a stored refusal to the error of its command.
 pub(crate) fn decode<D: Domain>(encoded: &[u8]) -> Result<CommandError<D::Refusal>, DecodeError> {
     let (tag, body) = encoded.split_first().ok_or_else(|| DecodeError::new(REFUSAL, "it is empty"))?;
     match *tag {
         RULE => D::decode_refusal(body).map(CommandError::Refused),
         VERSION_MISMATCH => decode_version_mismatch(body),
+        EXPIRED => Ok(CommandError::Expired),
         other => Err(DecodeError::new(REFUSAL, format_args!("unknown tag {other}"))),
     }
 }
@@ -73,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_refusal_that_cannot_be_read_is_an_error() {
-        for invalid in [&b""[..], b"\x02", b"\x00?", b"\x01\0\0\0\0\0\0\0", b"\x01\0\0\0\x01\0\0\0\x02\xff"] {
+        for invalid in [&b""[..], b"\x03", b"\x00?", b"\x01\0\0\0\0\0\0\0", b"\x01\0\0\0\x01\0\0\0\x02\xff"] {
             assert!(decode::<Theatre>(invalid).is_err(), "{invalid:?}");
         }
     }

@@ -1,5 +1,10 @@
 //! Commands on their way to the sequencer, and their results.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use diptych_kernel::{EventMetadata, Fingerprint, Receipt, RequestId, StreamId, Version, domain::Domain};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
@@ -21,6 +26,32 @@ pub struct Submission<D: Domain> {
     pub command: D::Command,
     /// The metadata of the command's events.
     pub metadata: EventMetadata,
+}
+
+/// How a command from the queue is executed.
+#[derive(Clone, Debug)]
+pub(crate) struct QueuedExecution {
+    /// Shared by the commands that are executed together.
+    pub(crate) order: Arc<ExecutionOrder>,
+    /// True if it is to be refused, as it is too old.
+    pub(crate) is_expired: bool,
+}
+
+/// Keeps the order of commands that are executed together: once one of them has failed and is to be sent again, those
+/// after it are not decided any more.
+#[derive(Debug, Default)]
+pub(crate) struct ExecutionOrder(AtomicBool);
+
+impl ExecutionOrder {
+    /// Notes that a command failed.
+    pub(crate) fn interrupt(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Returns whether a command has failed.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// A command that is stored.
@@ -53,4 +84,6 @@ pub(crate) struct PendingCommand<D: Domain> {
     pub(crate) queued_at: Instant,
     /// Released when the command leaves the queue. `None` for a single call.
     pub(crate) stream_share: Option<OwnedSemaphorePermit>,
+    /// Set if it comes from the queue of commands.
+    pub(crate) queued: Option<QueuedExecution>,
 }

@@ -10,7 +10,7 @@ use diptych_kernel::{
 
 use crate::{
     domain::{Account, Command, Event, Refusal, codec, decide, refusal_codec},
-    views,
+    grpc, views,
 };
 
 /// The ledger domain. Each account is one stream, named `account-` followed by the account id.
@@ -35,6 +35,10 @@ impl Domain for Ledger {
 
     fn evolve(state: &mut Account, event: &Event) {
         state.evolve(event);
+    }
+
+    fn decode_command(command_type: &str, payload: &[u8]) -> Result<Command, DecodeError> {
+        grpc::decode_command(command_type, payload)
     }
 
     fn encode_event(event: &Event) -> (Arc<str>, Bytes) {

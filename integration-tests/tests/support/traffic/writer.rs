@@ -62,7 +62,14 @@ impl Writer {
         let request_id = Uuid::new_v4().to_string();
         let owner_id = "traffic".to_owned();
         let (id, currency_code) = (account_id.clone(), CURRENCY.to_owned());
-        let open = OpenAccountRequest { request_id, account_id: id, owner_id, currency_code, overdraft_limit_minor: 0 };
+        let open = OpenAccountRequest {
+            request_id,
+            account_id: id,
+            owner_id,
+            currency_code,
+            overdraft_limit_minor: 0,
+            options: None,
+        };
         let (receipt, _) = self.execute(&WriterCommand::Open(open)).await.unwrap();
         self.record(&receipt, account_id, 1);
     }

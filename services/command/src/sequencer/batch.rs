@@ -21,7 +21,7 @@ use crate::{
     metrics::{CommandOutcome, Metrics},
     refusal,
     retry_until::RetryError,
-    submission::{Caller, CommandResult, PendingCommand, Submission},
+    submission::{Caller, CommandResult, PendingCommand, QueuedExecution, Submission},
 };
 
 /// A command of the batch.
@@ -38,6 +38,8 @@ pub(super) struct BatchEntry<D: Domain> {
     /// Those without a result. A request id that occurs several times in a batch is one command with several callers.
     callers: Vec<Caller<D>>,
     queued_at: Instant,
+    /// Set if it comes from the queue of commands.
+    pub(super) queued: Option<QueuedExecution>,
     metrics: Arc<Metrics>,
 }
 
@@ -63,7 +65,7 @@ impl<D: Domain> CommandBatch<D> {
         let mut working_set = WorkingSet::new();
         let mut entries: Vec<BatchEntry<D>> = Vec::with_capacity(taken.len());
         let mut by_request: HashMap<RequestId, usize> = HashMap::with_capacity(taken.len());
-        for PendingCommand { submission, streams, mut callers, queued_at, .. } in taken.drain(..) {
+        for PendingCommand { submission, streams, mut callers, queued_at, queued, .. } in taken.drain(..) {
             if drop_gone(&mut callers, metrics) {
                 continue;
             }
@@ -83,6 +85,7 @@ impl<D: Domain> CommandBatch<D> {
                 refusal: None,
                 callers,
                 queued_at,
+                queued,
                 metrics: Arc::clone(metrics),
             });
         }
@@ -171,9 +174,10 @@ impl<D: Domain> CommandBatch<D> {
 impl<D: Domain> BatchEntry<D> {
     /// The command as it was queued, for another sequencer.
     fn into_pending(self, streams: Vec<StreamId>) -> PendingCommand<D> {
-        let Self { request_id, fingerprint, expected_version, command, metadata, callers, queued_at, .. } = self;
+        let Self { request_id, fingerprint, expected_version, command, metadata, callers, queued_at, queued, .. } =
+            self;
         let submission = Submission { request_id, fingerprint, expected_version, command, metadata };
-        PendingCommand { submission, streams, callers, queued_at, stream_share: None }
+        PendingCommand { submission, streams, callers, queued_at, stream_share: None, queued }
     }
 
     /// Returns whether a caller still waits for a result.
@@ -231,6 +235,9 @@ impl<D: Domain> BatchEntry<D> {
 
     /// Replies with the same error to all callers.
     pub(super) fn fail(&mut self, outcome: CommandOutcome, error: impl Fn() -> CommandError<D::Refusal>) {
+        if let Some(queued) = &self.queued {
+            queued.order.interrupt();
+        }
         for caller in mem::take(&mut self.callers) {
             self.reply(caller, outcome, Err(error()));
         }

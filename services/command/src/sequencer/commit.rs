@@ -34,7 +34,8 @@ impl<S: EventStore> StoreAccess<S> {
         }
         let spans = AppendSpans::begin(&mut planned.units);
         let started = Instant::now();
-        let answer = retry.run("append", || self.store.append(&planned.units, &planned.snapshots)).await;
+        let answer =
+            retry.run("append", || self.breaker.observe(self.store.append(&planned.units, &planned.snapshots))).await;
         self.metrics.append_finished(started.elapsed());
         let outcome = match answer {
             Ok(answered) => self.handle_outcome(batch, &planned, answered, &spans),

@@ -85,6 +85,10 @@ impl<D: Domain> CommandBatch<D> {
         let mut planned = PlannedAppend { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };
         let (mut events, mut bytes) = (0, 0);
         for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_open()) {
+            if entry.queued.as_ref().is_some_and(|queued| queued.order.is_interrupted()) {
+                entry.fail(CommandOutcome::Unavailable, || CommandError::Unavailable);
+                continue;
+            }
             let decided = match entry.decide(&mut self.working_set) {
                 Decision::Accepted(decided) => decided,
                 Decision::Refused(refusal) => {
@@ -118,6 +122,9 @@ impl<D: Domain> BatchEntry<D> {
     fn decide(&self, working_set: &mut WorkingSet<D>) -> Decision<D> {
         if !self.slots.iter().all(|slot| working_set.is_readable(*slot)) {
             return Decision::Invalid;
+        }
+        if self.queued.as_ref().is_some_and(|queued| queued.is_expired) {
+            return Decision::Refused(refusal::encode_expired());
         }
         if let Some(refusal) = self.version_mismatch(working_set) {
             return Decision::Refused(refusal);

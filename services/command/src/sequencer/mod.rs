@@ -30,26 +30,33 @@ use std::{
 
 use diptych_kernel::{StreamId, domain::Domain, ports::EventStore};
 use diptych_runtime::Shutdown;
+use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
-pub(crate) use self::contended_lane::ContendedLane;
 use self::{
     batch::CommandBatch, commit::BatchOutcome, contended::ContendedStreams, contended_lane::ContendedQueue,
-    states::StateCache, store_access::StoreAccess,
+    store_access::StoreAccess,
 };
+pub(crate) use self::{contended_lane::ContendedLane, states::StateCache};
 use crate::{
     CommandError, SequencerConfig,
+    breaker::Breaker,
     metrics::{CommandOutcome, Metrics},
     retry_until::{RetryError, RetryUntil},
     submission::PendingCommand,
 };
 
-/// The task that decides commands. It owns the states on which it decides, so there are no locks.
+/// The states that the sequencer holds between batches. Others only look: to tell the expected outcome of a command that
+/// is queued.
+pub(crate) type SharedStates<D> = Arc<Mutex<StateCache<D>>>;
+
+/// The task that decides commands. It takes the states on which it decides out of the cache, so it waits for no lock
+/// while it does.
 pub(crate) struct Sequencer<D: Domain, S> {
     store: StoreAccess<S>,
     config: SequencerConfig,
     queue: mpsc::Receiver<PendingCommand<D>>,
-    states: StateCache<D>,
+    states: SharedStates<D>,
     contended: Arc<ContendedStreams>,
     contended_queue: ContendedQueue<D>,
     shutdown: Shutdown,
@@ -65,8 +72,9 @@ pub(crate) fn new<D: Domain, S: EventStore>(
     queue: mpsc::Receiver<PendingCommand<D>>,
     shutdown: &Shutdown,
     metrics: &Arc<Metrics>,
+    (states, breaker): (SharedStates<D>, Arc<Breaker>),
 ) -> (Sequencer<D, S>, ContendedLane<D, S>) {
-    let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(metrics));
+    let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(metrics), breaker);
     let contended = Arc::new(ContendedStreams::default());
     let contended_metrics = Arc::new(Metrics::new("contended"));
     let (commands, contended_commands) = mpsc::channel(config.queue_commands_max.max(config.batch_commands_max));
@@ -87,7 +95,7 @@ pub(crate) fn new<D: Domain, S: EventStore>(
     let sequencer = Sequencer {
         store,
         queue,
-        states: StateCache::new(config.cached_states_max),
+        states,
         config,
         contended_queue: ContendedQueue { commands, contended: Arc::clone(&contended), metrics: Arc::clone(metrics) },
         contended,
@@ -110,24 +118,24 @@ impl<D: Domain, S: EventStore> Sequencer<D, S> {
             let mut claimed = self.contended.claim_all(&mut taken);
             // Commands before them on the same streams come first.
             if !share_a_stream(&claimed, &taken) {
-                self.contended_queue.hand_over(&mut claimed, &mut self.states);
+                self.contended_queue.hand_over(&mut claimed, &mut self.states.lock());
             }
             if !taken.is_empty() {
                 self.run_batch(&mut taken, &mut claimed).await;
             }
-            self.contended_queue.hand_over(&mut claimed, &mut self.states);
-            self.metrics.batch_finished(self.states.len());
+            self.contended_queue.hand_over(&mut claimed, &mut self.states.lock());
+            self.metrics.batch_finished(self.states.lock().len());
         }
     }
 
     /// Decides and stores commands. Adds those that turn out to be on contended streams to the claimed ones.
     async fn run_batch(&mut self, taken: &mut Vec<PendingCommand<D>>, claimed: &mut Vec<PendingCommand<D>>) {
         let oldest = taken.first().map(|oldest| oldest.queued_at);
-        let mut batch = CommandBatch::gather(taken, &mut self.states, &self.metrics);
+        let mut batch = CommandBatch::gather(taken, &mut self.states.lock(), &self.metrics);
         let hand_over = |batch: &mut CommandBatch<D>| batch.take_contended(&self.contended, claimed);
         let rounds = self.store.run_rounds(&mut batch, &self.config, &self.contended, hand_over);
         self.metrics.track_age(oldest, rounds).await;
-        batch.working_set.return_to_cache(&mut self.states);
+        batch.working_set.return_to_cache(&mut self.states.lock());
     }
 
     /// Waits for commands and takes all queued ones, up to the size of a batch. Returns `false` when there will be no

@@ -11,9 +11,9 @@ use lru::LruCache;
 
 /// The state of a stream at a version. It may be stale: other processes write too.
 #[derive(Clone, Debug)]
-pub(super) struct CachedState<D: Domain> {
-    pub(super) state: D::State,
-    pub(super) version: Version,
+pub(crate) struct CachedState<D: Domain> {
+    pub(crate) state: D::State,
+    pub(crate) version: Version,
     /// The version of the newest snapshot that is known to be stored, or [`Version::NONE`].
     pub(super) snapshot_version: Version,
 }
@@ -55,12 +55,12 @@ impl<D: Domain> CachedState<D> {
 }
 
 /// A cache of a bounded number of states, which drops the least recently used.
-pub(super) struct StateCache<D: Domain> {
+pub(crate) struct StateCache<D: Domain> {
     states: LruCache<StreamId, CachedState<D>>,
 }
 
 impl<D: Domain> StateCache<D> {
-    pub(super) fn new(states_max: usize) -> Self {
+    pub(crate) fn new(states_max: usize) -> Self {
         Self { states: LruCache::new(NonZeroUsize::new(states_max).unwrap_or(NonZeroUsize::MIN)) }
     }
 
@@ -68,6 +68,11 @@ impl<D: Domain> StateCache<D> {
     /// nothing wrong behind.
     pub(super) fn take(&mut self, stream_id: &StreamId) -> Option<CachedState<D>> {
         self.states.pop(stream_id)
+    }
+
+    /// The state of a stream, which stays.
+    pub(crate) fn peek(&self, stream_id: &StreamId) -> Option<&CachedState<D>> {
+        self.states.peek(stream_id)
     }
 
     pub(super) fn put(&mut self, stream_id: StreamId, state: CachedState<D>) {

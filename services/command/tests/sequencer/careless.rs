@@ -47,6 +47,10 @@ impl Domain for Careless {
         *state += 1;
     }
 
+    fn decode_command(command_type: &str, _: &[u8]) -> Result<Command, DecodeError> {
+        Err(DecodeError::new(command_type, "it is never queued"))
+    }
+
     fn encode_event(payload_bytes: &usize) -> (Arc<str>, Bytes) {
         ("careless".into(), vec![0; *payload_bytes].into())
     }

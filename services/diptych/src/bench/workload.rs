@@ -96,6 +96,7 @@ impl Workload {
             owner_id: format!("bench-{:016x}", self.run_id),
             currency_code: CURRENCY_CODE.to_owned(),
             overdraft_limit_minor: if self.transfers.is_some() { OVERDRAFT_LIMIT_MINOR } else { 0 },
+            options: None,
         }
     }
 
@@ -108,6 +109,7 @@ impl Workload {
             currency_code: CURRENCY_CODE.to_owned(),
             details: None,
             expected_version: None,
+            options: None,
         }
     }
 

@@ -92,6 +92,7 @@ impl<'a> ImportCommands<'a> {
             owner_id: self.fields.owner_id.clone(),
             currency_code: self.fields.currency_code.clone(),
             overdraft_limit_minor: account.overdraft_limit_minor(),
+            options: None,
         };
         Some(ImportCommand { account: index, line: None, request: request(Command::OpenAccount(command)) })
     }
@@ -145,6 +146,7 @@ fn posting(fields: &CommonFields, row: Row, version: i64) -> Command {
             currency_code,
             details,
             expected_version,
+            options: None,
         })
     } else {
         let amount_minor = -row.amount_minor;
@@ -155,6 +157,7 @@ fn posting(fields: &CommonFields, row: Row, version: i64) -> Command {
             currency_code,
             details,
             expected_version,
+            options: None,
         })
     }
 }

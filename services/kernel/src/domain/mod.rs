@@ -51,6 +51,13 @@ pub trait Domain: Send + Sync + Sized + 'static {
     /// changes nothing.
     fn evolve(state: &mut Self::State, event: &Self::Event);
 
+    /// Decodes a command from the queue of commands: what the domain's service gave to be queued, the kind of the command
+    /// and its encoded content.
+    ///
+    /// # Errors
+    /// If the kind is unknown or the content is invalid.
+    fn decode_command(command_type: &str, payload: &[u8]) -> Result<Self::Command, DecodeError>;
+
     /// Encodes an event for storage: the full name of its message, and the encoded message.
     fn encode_event(event: &Self::Event) -> (Arc<str>, Bytes);
 
@@ -83,7 +90,7 @@ pub trait Domain: Send + Sync + Sized + 'static {
     fn views() -> Vec<Box<dyn View<Self::Event>>>;
 }
 
-/// Error for a stored event or snapshot that cannot be decoded.
+/// Error for a stored event, snapshot or command that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot decode {what}: {reason}")]
 pub struct DecodeError {

@@ -1,7 +1,7 @@
 //! Implementation of the gRPC command service.
 
-use diptych_command::{CommandError, CommandHandle, StoredCommand};
-use diptych_kernel::vocabulary::TokenIssuer;
+use diptych_command::{CommandError, CommandHandle, Executed, QueuedReceipt, ReceiptState};
+use diptych_kernel::{EventMetadata, vocabulary::TokenIssuer};
 use diptych_proto::{
     diptych::v1::Receipt,
     ledger::command::v1::{self, command_service_server::CommandService},
@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     command_stream::{self, ResponseStream},
     convert, deadline, status,
-    validate::{self, CommandRequest},
+    validate::{self, CommandRequest, ValidatedCommand},
 };
 use crate::{Ledger, domain::Refusal};
 
@@ -36,11 +36,24 @@ impl LedgerCommandService {
         let (metadata, timeout) =
             (event_metadata(request.metadata()), grpc::caller_timeout(request.metadata().as_ref()));
         let validated = validate::command(request.into_inner()).map_err(|failure| status::status(&failure))?;
-        let pending = self.commands.try_submit(validated.into_submission(metadata)).map_err(command_status)?;
+        let request_id = validated.request_id;
         // Past the deadline the command still continues; a repeat with the same request id returns its outcome.
-        let outcome = deadline::within_deadline(timeout, pending).await.unwrap_or(Err(CommandError::OutcomeUnknown));
-        let StoredCommand { receipt, repeated } = outcome.map_err(command_status)?;
-        Ok((Some(convert::receipt(&receipt, &self.tokens)), repeated))
+        let outcome = deadline::within_deadline(timeout, self.outcome(validated, metadata)).await;
+        let executed = outcome.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)?;
+        let (receipt, repeated) = convert::executed(request_id, executed, &self.tokens);
+        Ok((Some(receipt), repeated))
+    }
+
+    async fn outcome(
+        &self,
+        mut validated: ValidatedCommand,
+        metadata: EventMetadata,
+    ) -> Result<Executed<Refusal>, CommandError<Refusal>> {
+        if let Some(earlier) = validated.after_queued {
+            self.commands.wait_until_queue_read(earlier).await;
+        }
+        let queueable = validated.queueable.take();
+        self.commands.try_execute(validated.into_submission(metadata), queueable)?.await
     }
 }
 
@@ -104,13 +117,15 @@ impl CommandService for LedgerCommandService {
         let request_id =
             validate::request_id(&request.get_ref().request_id).map_err(|failure| status::status(&failure))?;
         let timeout = grpc::caller_timeout(request.metadata().as_ref());
-        let outcome = deadline::within_deadline(timeout, self.commands.receipt(request_id)).await;
-        match outcome.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
-            Some(receipt) => {
-                Ok(Response::new(v1::GetReceiptResponse { receipt: Some(convert::receipt(&receipt, &self.tokens)) }))
+        let state = deadline::within_deadline(timeout, self.commands.receipt_state(request_id)).await;
+        let receipt = match state.unwrap_or(Err(CommandError::OutcomeUnknown)).map_err(command_status)? {
+            ReceiptState::Committed(receipt) => convert::receipt(&receipt, &self.tokens),
+            ReceiptState::Queued(offset) => {
+                convert::queued_receipt(request_id, QueuedReceipt { offset, expected: None })
             }
-            None => Err(status::status(&Failure::ReceiptNotFound { request_id })),
-        }
+            ReceiptState::Unknown => return Err(status::status(&Failure::ReceiptNotFound { request_id })),
+        };
+        Ok(Response::new(v1::GetReceiptResponse { receipt: Some(receipt) }))
     }
 
     type ExecuteCommandsStream = ResponseStream;

@@ -5,8 +5,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use diptych_command::{CommandError, CommandFuture, StoredCommand};
-use diptych_kernel::{EventMetadata, vocabulary::TokenIssuer};
+use diptych_command::{CommandError, Executed, Execution};
+use diptych_kernel::{EventMetadata, RequestId, vocabulary::TokenIssuer};
 use diptych_proto::ledger::command::v1::{
     ExecuteCommandsRequest, ExecuteCommandsResponse, execute_commands_request::Command,
     execute_commands_response::Result as CommandResult,
@@ -92,12 +92,16 @@ impl CommandReader {
         let request_id = truncated(request_id_of(&request));
         let mut context =
             CommandContext { sequence: self.sequence, request_id, span, tokens: self.service.tokens.clone() };
-        let validated = match validate_command(request) {
+        let mut validated = match validate_command(request) {
             Ok(validated) => validated,
             Err(failure) => return ResponseFuture::Ready(context.error(&failure, false)),
         };
-        match self.service.commands.submit(validated.into_submission(metadata)).await {
-            Ok(pending) => ResponseFuture::Pending(context, pending),
+        if let Some(earlier) = validated.after_queued {
+            self.service.commands.wait_until_queue_read(earlier).await;
+        }
+        let (request_id, queueable) = (validated.request_id, validated.queueable.take());
+        match self.service.commands.execute(validated.into_submission(metadata), queueable).await {
+            Ok(pending) => ResponseFuture::Pending(context, request_id, pending),
             Err(error) => ResponseFuture::Ready(context.error(&status::command_failure(error), false)),
         }
     }
@@ -158,11 +162,16 @@ struct CommandContext {
 }
 
 impl CommandContext {
-    fn outcome(&mut self, outcome: Result<StoredCommand, CommandError<Refusal>>) -> ExecuteCommandsResponse {
+    fn outcome(
+        &mut self,
+        request_id: RequestId,
+        outcome: Result<Executed<Refusal>, CommandError<Refusal>>,
+    ) -> ExecuteCommandsResponse {
         match outcome {
-            Ok(StoredCommand { receipt, repeated }) => {
+            Ok(executed) => {
                 self.span.end(Code::Ok);
-                self.response(CommandResult::Receipt(convert::receipt(&receipt, &self.tokens)), repeated)
+                let (receipt, repeated) = convert::executed(request_id, executed, &self.tokens);
+                self.response(CommandResult::Receipt(receipt), repeated)
             }
             Err(error) => {
                 let repeated = error.is_repeated();
@@ -189,7 +198,7 @@ impl CommandContext {
 /// The response to one command.
 enum ResponseFuture {
     /// The sequencer has the command.
-    Pending(CommandContext, CommandFuture<Ledger>),
+    Pending(CommandContext, RequestId, Execution<Ledger>),
     /// The command was not submitted.
     Ready(ExecuteCommandsResponse),
     /// The stream ends here. The commands after it are not read.
@@ -201,9 +210,9 @@ impl Future for ResponseFuture {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match &mut *self {
-            Self::Pending(context, pending) => {
+            Self::Pending(context, request_id, pending) => {
                 let outcome = std::task::ready!(Pin::new(pending).poll(cx));
-                Ok(context.outcome(outcome))
+                Ok(context.outcome(*request_id, outcome))
             }
             Self::Ready(response) => Ok(std::mem::take(response)),
             Self::End(status) => Err(status.clone()),

@@ -16,3 +16,4 @@ mod validate;
 
 pub use command_service::LedgerCommandService;
 pub use query_service::LedgerQueryService;
+pub(crate) use validate::decode_command;

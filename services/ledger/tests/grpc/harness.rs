@@ -178,6 +178,7 @@ pub(crate) fn open(id: &str) -> OpenAccountRequest {
         owner_id: "olga".to_owned(),
         currency_code: "CZK".to_owned(),
         overdraft_limit_minor: 1_000,
+        options: None,
     }
 }
 

@@ -90,7 +90,9 @@ fn metadata(failure: &Failure) -> Vec<(&'static str, String)> {
             values.extend(reached.map(|reached| ("reached_time", rfc_3339(reached))));
             values
         }
-        Failure::ViewParked { stream_id } => vec![("stream_id", stream_id.to_string())],
+        Failure::ViewParked { stream_id } | Failure::StreamQueued { stream_id } => {
+            vec![("stream_id", stream_id.to_string())]
+        }
         Failure::Overloaded { what } => vec![("what", (*what).to_owned())],
         Failure::Refused(refused) => refused.metadata.clone(),
         Failure::FieldsInvalid { first, .. } => metadata(first),
@@ -114,6 +116,7 @@ fn resource(failure: &Failure) -> Option<(&'static str, String)> {
     match failure {
         Failure::VersionMismatch { stream_id, .. }
         | Failure::Contention { stream_id, .. }
+        | Failure::StreamQueued { stream_id }
         | Failure::ViewParked { stream_id } => Some(("stream", stream_id.to_string())),
         Failure::ReceiptNotFound { request_id } => Some(("receipt", request_id.to_string())),
         _ => None,

@@ -85,6 +85,13 @@ pub enum Failure {
     WriteUnavailable,
     /// The write database stores nothing until an operator acts; this call stored nothing.
     WriteSuspended,
+    /// The command was queued, and expired before the write database was back.
+    CommandExpired,
+    /// Commands on the stream are queued and have not run yet; this call stored nothing.
+    StreamQueued {
+        /// The stream.
+        stream_id: StreamId,
+    },
     /// A view did not reach the position of the caller's token in time.
     ViewBehind {
         /// The view.

@@ -42,6 +42,15 @@ pub(super) fn of(failure: &Failure) -> String {
              the same request_id"
                 .into()
         }
+        Failure::CommandExpired => {
+            "the command was queued while the write database was down, and expired before it was \
+                                    back: nothing was stored, and nothing will be under this request_id"
+                .into()
+        }
+        Failure::StreamQueued { stream_id } => format!(
+            "earlier commands on {stream_id} are queued and have not run yet, and this call stored nothing: retry with the \
+             same request_id, or allow it to be queued behind them (options.when_unavailable)"
+        ),
         Failure::ViewBehind { view, partition, required, reached } => format!(
             "view {view} has reached position {reached} of partition {partition}, and the token asks for {required}: \
              retry, or omit the token if an older answer is acceptable"

@@ -42,6 +42,8 @@ pub(super) fn row_of(failure: &Failure) -> Row {
         Failure::OutcomeUnknown => row(Reason::OutcomeUnknown, Code::Unavailable, 500),
         Failure::WriteUnavailable => row(Reason::WriteUnavailable, Code::Unavailable, 1_000),
         Failure::WriteSuspended => row(Reason::WriteSuspended, Code::Unavailable, 30_000),
+        Failure::CommandExpired => row(Reason::CommandExpired, Code::FailedPrecondition, NEVER),
+        Failure::StreamQueued { .. } => row(Reason::StreamQueued, Code::Unavailable, 1_000),
         Failure::ViewBehind { .. } => row(Reason::ViewBehind, Code::Unavailable, 100),
         Failure::ViewTooOld { .. } => row(Reason::ViewTooOld, Code::Unavailable, 1_000),
         Failure::ViewParked { .. } => row(Reason::ViewParked, Code::Unavailable, 30_000),

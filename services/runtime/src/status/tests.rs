@@ -42,6 +42,8 @@ fn one_of_each() -> Vec<Failure> {
         Failure::OutcomeUnknown,
         Failure::WriteUnavailable,
         Failure::WriteSuspended,
+        Failure::CommandExpired,
+        Failure::StreamQueued { stream_id: stream_id() },
         Failure::ViewBehind { view, partition: Partition::new(4), required: position(9), reached: position(8) },
         Failure::ViewTooOld {
             partition: Partition::new(4),

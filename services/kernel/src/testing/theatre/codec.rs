@@ -5,14 +5,39 @@ use std::{str, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::rules::{Event, Refusal, Seat};
-use crate::domain::DecodeError;
+use super::rules::{Command, Event, Refusal, Seat};
+use crate::{domain::DecodeError, vocabulary::StreamId};
 
+const RESERVE: &str = "theatre.command.v1.ReserveSeat";
+const RELEASE: &str = "theatre.command.v1.ReleaseSeat";
+const SWAP: &str = "theatre.command.v1.SwapSeats";
 const RESERVED: &str = "theatre.event.v1.SeatReserved";
 const RELEASED: &str = "theatre.event.v1.SeatReleased";
 const SWAPPED: &str = "theatre.event.v1.SeatSwapped";
 const REFUSAL: &str = "theatre refusal";
 const SNAPSHOT: &str = "theatre snapshot";
+
+/// Encodes a command for the queue: names are separated by a line feed.
+pub(super) fn encode_command(command: &Command) -> (&'static str, Bytes) {
+    let names = |first: &StreamId, second: &str| Bytes::from(format!("{first}\n{second}"));
+    match command {
+        Command::Reserve { seat, guest } => (RESERVE, names(seat, guest)),
+        Command::Release { seat } => (RELEASE, names(seat, "")),
+        Command::Swap { seat_a, seat_b } => (SWAP, names(seat_a, seat_b.as_str())),
+    }
+}
+
+pub(super) fn decode_command(command_type: &str, payload: &[u8]) -> Result<Command, DecodeError> {
+    let text = str::from_utf8(payload).map_err(|error| DecodeError::new(command_type, error))?;
+    let (first, second) = text.split_once('\n').ok_or_else(|| DecodeError::new(command_type, "no line feed"))?;
+    let stream = |name| StreamId::new(name).map_err(|error| DecodeError::new(command_type, error));
+    match command_type {
+        RESERVE => Ok(Command::Reserve { seat: stream(first)?, guest: second.into() }),
+        RELEASE => Ok(Command::Release { seat: stream(first)? }),
+        SWAP => Ok(Command::Swap { seat_a: stream(first)?, seat_b: stream(second)? }),
+        _ => Err(DecodeError::new(command_type, "unknown command type")),
+    }
+}
 
 pub(super) fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
     let event_type = match event {

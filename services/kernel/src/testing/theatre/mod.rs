@@ -62,6 +62,14 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Encodes the command as [`Domain::decode_command`] reads it: its kind and its content.
+    #[must_use]
+    pub fn encode(&self) -> (&'static str, Bytes) {
+        codec::encode_command(self)
+    }
+}
+
 impl Domain for Theatre {
     type Command = Command;
     type Event = Event;
@@ -80,6 +88,10 @@ impl Domain for Theatre {
 
     fn evolve(state: &mut Seat, event: &Event) {
         rules::evolve(state, event);
+    }
+
+    fn decode_command(command_type: &str, payload: &[u8]) -> Result<Command, DecodeError> {
+        codec::decode_command(command_type, payload)
     }
 
     fn encode_event(event: &Event) -> (Arc<str>, Bytes) {

@@ -56,6 +56,16 @@ fn events_and_snapshots_round_trip() {
 }
 
 #[test]
+fn commands_round_trip() {
+    for command in [Command::reserve("A1", "ada"), Command::release("A1"), Command::swap("A1", "B2")] {
+        let (command_type, payload) = command.encode();
+        assert_eq!(Theatre::decode_command(command_type, &payload), Ok(command));
+        assert!(Theatre::decode_command(command_type, b"no line feed").is_err());
+        assert!(Theatre::decode_command("unknown", &payload).is_err());
+    }
+}
+
+#[test]
 fn rows_round_trip() {
     for guest in [None, Some("ada".to_owned())] {
         let row = SeatRow { version: Version::new(3), guest };

@@ -2,12 +2,13 @@
 
 use std::mem;
 
-use diptych_kernel::{EventMetadata, Fingerprint, RequestId, Version};
-use diptych_proto::ledger::command::v1;
+use diptych_command::Queueable;
+use diptych_kernel::{EventMetadata, Fingerprint, RequestId, Version, domain::DecodeError, ports::Offset};
+use diptych_proto::{diptych::v1::CommandOptions, ledger::command::v1};
 use diptych_runtime::{Failure, InvalidFields};
 use prost::Message;
 
-use super::field;
+use super::{field, options};
 use crate::{
     Ledger,
     domain::{Command, Deposit, Details, OpenAccount, StatusChange, Transfer, Withdraw},
@@ -20,6 +21,10 @@ pub(in crate::grpc) struct ValidatedCommand {
     pub(in crate::grpc) fingerprint: Fingerprint,
     pub(in crate::grpc) expected_version: Option<Version>,
     pub(in crate::grpc) command: Command,
+    /// Set if it may be queued while the write database does not answer.
+    pub(in crate::grpc) queueable: Option<Queueable>,
+    /// The place in the queue of an earlier command, which it must not overtake.
+    pub(in crate::grpc) after_queued: Option<Offset>,
 }
 
 impl ValidatedCommand {
@@ -44,6 +49,9 @@ pub(in crate::grpc) trait CommandRequest: Message + Sized {
     /// Removes and returns the field `request_id`.
     fn take_request_id(&mut self) -> String;
 
+    /// Removes and returns the field `options`.
+    fn take_options(&mut self) -> Option<CommandOptions>;
+
     /// The field `expected_version`, for messages that have it.
     fn expected_version(&self) -> Option<i64>;
 
@@ -52,21 +60,50 @@ pub(in crate::grpc) trait CommandRequest: Message + Sized {
 }
 
 /// Validates every field, and names all invalid ones in one failure. The fingerprint covers the whole message without
-/// its `request_id`, whether it came as its own call or on the stream.
+/// its `request_id` and `options`, whether it came as its own call or on the stream.
 pub(in crate::grpc) fn command<R: CommandRequest>(mut request: R) -> Result<ValidatedCommand, Failure> {
     let mut invalid = InvalidFields::default();
     let request_id = invalid.check(field::request_id(&request.take_request_id()));
-    let fingerprint = Fingerprint::of(R::KIND, &request.encode_to_vec());
+    let options = options::validate(request.take_options(), &mut invalid);
+    let content = request.encode_to_vec();
+    let fingerprint = Fingerprint::of(R::KIND, &content);
     let expected_version = field::expected_version(request.expected_version());
     let command = request.into_command(&mut invalid);
     let expected_version = invalid.check(expected_version);
-    let validated = match (request_id, expected_version, command) {
-        (Some(request_id), Some(expected_version), Some(command)) => {
-            Some(ValidatedCommand { request_id, fingerprint, expected_version, command })
+    let validated = match (request_id, expected_version, command, options) {
+        (Some(request_id), Some(expected_version), Some(command), Some(options)) => {
+            let queueable = options.may_queue.then(|| Queueable {
+                command_type: R::KIND,
+                payload: content.into(),
+                expires_after: options.expires_after,
+            });
+            let after_queued = options.after_queued;
+            Some(ValidatedCommand { request_id, fingerprint, expected_version, command, queueable, after_queued })
         }
         _ => None,
     };
     invalid.finish(validated)
+}
+
+/// Decodes a command that was queued.
+pub(crate) fn decode(command_type: &str, payload: &[u8]) -> Result<Command, DecodeError> {
+    match command_type {
+        v1::OpenAccountRequest::KIND => decode_request::<v1::OpenAccountRequest>(payload),
+        v1::DepositRequest::KIND => decode_request::<v1::DepositRequest>(payload),
+        v1::WithdrawRequest::KIND => decode_request::<v1::WithdrawRequest>(payload),
+        v1::TransferRequest::KIND => decode_request::<v1::TransferRequest>(payload),
+        v1::FreezeAccountRequest::KIND => decode_request::<v1::FreezeAccountRequest>(payload),
+        v1::UnfreezeAccountRequest::KIND => decode_request::<v1::UnfreezeAccountRequest>(payload),
+        v1::CloseAccountRequest::KIND => decode_request::<v1::CloseAccountRequest>(payload),
+        _ => Err(DecodeError::new(command_type, "unknown command type")),
+    }
+}
+
+fn decode_request<R: CommandRequest + Default>(payload: &[u8]) -> Result<Command, DecodeError> {
+    let request = R::decode(payload).map_err(|error| DecodeError::new(R::KIND, error))?;
+    let mut invalid = InvalidFields::default();
+    let command = request.into_command(&mut invalid);
+    invalid.finish(command).map_err(|failure| DecodeError::new(R::KIND, failure.to_rpc_status().message))
 }
 
 /// Implements [`CommandRequest`] for a message: `|request, invalid| command`, and whether the message has
@@ -78,6 +115,10 @@ macro_rules! command_request {
 
             fn take_request_id(&mut self) -> String {
                 mem::take(&mut self.request_id)
+            }
+
+            fn take_options(&mut self) -> Option<CommandOptions> {
+                self.options.take()
             }
 
             fn expected_version(&self) -> Option<i64> {

@@ -1,6 +1,6 @@
 //! Validates single fields: parses a value, or names the field and what is wrong with it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use diptych_kernel::{RequestId, Version};
 use diptych_runtime::Failure;
@@ -9,6 +9,8 @@ use crate::domain::{AccountId, Amount, Currency, OverdraftLimit, OwnerId, Text, 
 
 /// Maximum length of the excerpt of an invalid value in an error message, in characters.
 const EXCERPT_CHARACTERS_MAX: usize = 64;
+
+const NANOS_PER_SECOND: u32 = 1_000_000_000;
 
 /// The path of a field in the request message, such as `details.value_date`.
 pub(super) type Field = Cow<'static, str>;
@@ -20,6 +22,20 @@ pub(in crate::grpc) fn request_id(text: &str) -> Result<RequestId, Failure> {
     }
     RequestId::parse(text)
         .map_err(|error| Failure::malformed("request_id", format!("is {}, which {error}", excerpt(text))))
+}
+
+/// A duration of more than 0.
+pub(super) fn duration(field: impl Into<Field>, duration: prost_types::Duration) -> Result<Duration, Failure> {
+    let prost_types::Duration { seconds, nanos } = duration;
+    // By hand, as the conversion of prost overflows.
+    let (whole, rest) = (u64::try_from(seconds), u32::try_from(nanos).ok().filter(|nanos| *nanos < NANOS_PER_SECOND));
+    match (whole, rest) {
+        (Ok(whole), Some(rest)) if (whole, rest) != (0, 0) => Ok(Duration::new(whole, rest)),
+        _ => {
+            let problem = format!("has {seconds} s and {nanos} ns, and must be a duration of more than 0 s");
+            Err(Failure::out_of_range(field, problem))
+        }
+    }
 }
 
 pub(super) fn account_id(field: impl Into<Field>, text: &str) -> Result<AccountId, Failure> {

@@ -3,10 +3,13 @@
 
 mod commands;
 mod field;
+mod options;
 mod queries;
 
+pub(crate) use commands::decode as decode_command;
 pub(super) use commands::{CommandRequest, ValidatedCommand, command};
 pub(super) use field::request_id;
+pub(super) use options::queue_token;
 pub(super) use queries::{account_id, account_ids, age_max, currency, owner_id, page_size, token};
 
 #[cfg(test)]

@@ -19,8 +19,6 @@ const PAGE_SIZE_DEFAULT: usize = 50;
 const PAGE_SIZE_MAX: usize = 500;
 
 const TOKEN_FIELD: &str = "consistency.at_least_as_fresh.value";
-const NANOS_PER_SECOND: u32 = 1_000_000_000;
-
 const AGE_FIELD: &str = "consistency.not_older_than";
 
 pub(in crate::grpc) fn account_id(text: &str) -> Result<AccountId, Failure> {
@@ -83,15 +81,6 @@ pub(in crate::grpc) fn token(
 
 /// Returns the age that the response may have; `None` for any.
 pub(in crate::grpc) fn age_max(consistency: Option<&Consistency>) -> Result<Option<Duration>, Failure> {
-    let Some(age) = consistency.and_then(|consistency| consistency.not_older_than) else { return Ok(None) };
-    let prost_types::Duration { seconds, nanos } = age;
-    // By hand, as the conversion of prost overflows.
-    let (whole, rest) = (u64::try_from(seconds), u32::try_from(nanos).ok().filter(|nanos| *nanos < NANOS_PER_SECOND));
-    match (whole, rest) {
-        (Ok(whole), Some(rest)) if (whole, rest) != (0, 0) => Ok(Some(Duration::new(whole, rest))),
-        _ => {
-            let problem = format!("has {seconds} s and {nanos} ns, and must be a duration of more than 0 s");
-            Err(Failure::out_of_range(AGE_FIELD, problem))
-        }
-    }
+    let age = consistency.and_then(|consistency| consistency.not_older_than);
+    age.map(|age| field::duration(AGE_FIELD, age)).transpose()
 }

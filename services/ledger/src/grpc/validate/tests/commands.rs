@@ -30,6 +30,7 @@ fn open() -> OpenAccountRequest {
         owner_id: "o".into(),
         currency_code: "CZK".into(),
         overdraft_limit_minor: 5,
+        options: None,
     }
 }
 
@@ -41,6 +42,7 @@ fn deposit() -> DepositRequest {
         currency_code: "CZK".into(),
         details: details(),
         expected_version: Some(3),
+        options: None,
     }
 }
 
@@ -52,6 +54,7 @@ fn withdraw() -> WithdrawRequest {
         currency_code: "CZK".into(),
         details: details(),
         expected_version: Some(3),
+        options: None,
     }
 }
 
@@ -64,6 +67,7 @@ fn transfer() -> TransferRequest {
         currency_code: "CZK".into(),
         details: details(),
         expected_version: Some(3),
+        options: None,
     }
 }
 
@@ -73,6 +77,7 @@ fn freeze() -> FreezeAccountRequest {
         account_id: "a".into(),
         explanation: "why".into(),
         expected_version: Some(3),
+        options: None,
     }
 }
 
@@ -82,6 +87,7 @@ fn unfreeze() -> UnfreezeAccountRequest {
         account_id: "a".into(),
         explanation: "why".into(),
         expected_version: Some(3),
+        options: None,
     }
 }
 
@@ -91,6 +97,7 @@ fn close() -> CloseAccountRequest {
         account_id: "a".into(),
         explanation: "why".into(),
         expected_version: Some(3),
+        options: None,
     }
 }
 
@@ -287,6 +294,7 @@ fn all_invalid_fields_of_a_command_are_named_at_once() {
             counterparty: long,
         }),
         expected_version: Some(0),
+        options: None,
     };
     let expected = [
         (MALFORMED, "request_id"),
