@@ -11,7 +11,7 @@ use std::{
 use diptych_kernel::{
     Clock, Receipt, RequestId, StreamId,
     domain::{Domain, STREAMS_PER_COMMAND_MAX},
-    ports::{CommandQueue, CommandQueueState, EventStore, StoredOutcome, StoredRequest},
+    ports::{CommandQueue, CommandQueueState, EventStore, Offset, StoredOutcome, StoredRequest},
 };
 use diptych_runtime::{Shutdown, Tasks};
 use parking_lot::Mutex;
@@ -25,11 +25,11 @@ use crate::{
     CommandError, QueueingConfig, SequencerConfig, StoredCommand, Submission,
     breaker::Breaker,
     metrics::{CommandOutcome, Metrics},
-    queueing::Queueing,
+    queueing::{QueueIndex, Queueing},
     receipts::{self, LookupError, ReceiptLookup},
     refusal,
     sequencer::{self, SharedStates, StateCache},
-    submission::{Caller, CommandResult, PendingCommand, QueuedExecution},
+    submission::{Caller, CommandResult, PendingCommand, QueuedExecution, Withdrawal},
 };
 
 /// Starts the sequencer and the task that looks up receipts. They end when shutdown begins, after answering the queued
@@ -38,7 +38,8 @@ use crate::{
 /// Without a queue of commands: those that may be queued wait for the write database like the others.
 pub fn start<D: Domain, S: EventStore>(store: Arc<S>, config: SequencerConfig, tasks: &Tasks) -> CommandHandle<D> {
     let breaker = Arc::new(Breaker::new(QueueingConfig::new("").open_after));
-    start_sequencer(store, config, breaker, tasks).0
+    let nothing_queued = Arc::new(QueueIndex::new(Offset(0)));
+    start_sequencer(store, config, (breaker, nothing_queued), tasks).0
 }
 
 /// As [`start`], with a queue for commands that may be queued while the write database does not answer.
@@ -50,9 +51,10 @@ pub fn start_with_queue<D: Domain, S: EventStore + CommandQueueState, Q: Command
 ) -> CommandHandle<D> {
     let breaker = Arc::new(Breaker::new(queueing_config.open_after));
     let streams_max = config.cached_states_max;
-    let (mut handle, states) = start_sequencer(Arc::clone(&store), config, Arc::clone(&breaker), tasks);
+    let shared = (breaker, Arc::new(QueueIndex::new(Offset(0))));
+    let (mut handle, states) = start_sequencer(Arc::clone(&store), config, shared.clone(), tasks);
     let parts = (Arc::clone(&store), Arc::clone(&queue));
-    let queueing = Queueing::start(parts, (queueing_config, clock), breaker, (states, streams_max), tasks);
+    let queueing = Queueing::start(parts, (queueing_config, clock), shared, (states, streams_max), tasks);
     // The drain executes what it is given, whatever is queued.
     queueing.start_drain((store, queue), handle.clone(), tasks);
     handle.queueing = Some(queueing);
@@ -62,7 +64,7 @@ pub fn start_with_queue<D: Domain, S: EventStore + CommandQueueState, Q: Command
 fn start_sequencer<D: Domain, S: EventStore>(
     store: Arc<S>,
     config: SequencerConfig,
-    breaker: Arc<Breaker>,
+    (breaker, queue_index): (Arc<Breaker>, Arc<QueueIndex>),
     tasks: &Tasks,
 ) -> (CommandHandle<D>, SharedStates<D>) {
     let config = config.clamped();
@@ -75,7 +77,7 @@ fn start_sequencer<D: Domain, S: EventStore>(
     let lookup = receipts::run::<D, S>(store.clone(), requested, config.commit_timeout, shutdown.clone());
     tasks.spawn("receipt lookup", lookup);
     let states = Arc::new(Mutex::new(StateCache::new(config.cached_states_max)));
-    let shared = (Arc::clone(&states), breaker);
+    let shared = (Arc::clone(&states), breaker, queue_index);
     let (sequencer, contended_lane) = sequencer::new::<D, S>(store, config, pending, &shutdown, &metrics, shared);
     tasks.spawn("sequencer", sequencer.run());
     tasks.spawn("sequencer of contended streams", contended_lane.run());
@@ -111,8 +113,17 @@ impl<D: Domain> CommandHandle<D> {
     /// [`CommandError::Overloaded`] if the queue is full, [`CommandError::ShuttingDown`] if the process is stopping,
     /// and [`CommandError::Internal`] if the domain names no stream, too many, or one twice.
     pub fn try_submit(&self, submission: Submission<D>) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
+        self.try_submit_withdrawable(submission, None)
+    }
+
+    /// As [`CommandHandle::try_submit`], for a command that may be withdrawn.
+    pub(crate) fn try_submit_withdrawable(
+        &self,
+        submission: Submission<D>,
+        withdrawal: Option<Withdrawal>,
+    ) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
-        let (pending, result) = self.prepare(submission)?;
+        let (pending, result) = self.prepare(submission, withdrawal)?;
         match self.queue.try_send(pending) {
             Ok(()) => Ok(result),
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -128,8 +139,17 @@ impl<D: Domain> CommandHandle<D> {
     /// # Errors
     /// As [`CommandHandle::try_submit`], but never [`CommandError::Overloaded`].
     pub async fn submit(&self, submission: Submission<D>) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
+        self.submit_withdrawable(submission, None).await
+    }
+
+    /// As [`CommandHandle::submit`], for a command that may be withdrawn.
+    pub(crate) async fn submit_withdrawable(
+        &self,
+        submission: Submission<D>,
+        withdrawal: Option<Withdrawal>,
+    ) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
-        let (pending, result) = self.prepare(submission)?;
+        let (pending, result) = self.prepare(submission, withdrawal)?;
         self.submit_pending(pending).await?;
         Ok(result)
     }
@@ -141,7 +161,7 @@ impl<D: Domain> CommandHandle<D> {
         execution: QueuedExecution,
     ) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
-        let (pending, result) = self.prepare(submission)?;
+        let (pending, result) = self.prepare(submission, None)?;
         self.submit_pending(PendingCommand { queued: Some(execution), ..pending }).await?;
         Ok(result)
     }
@@ -184,7 +204,11 @@ impl<D: Domain> CommandHandle<D> {
     }
 
     /// Runs in the caller's task, not in the sequencer: there is one sequencer, and there are many callers.
-    fn prepare(&self, submission: Submission<D>) -> Result<PreparedCommand<D>, CommandError<D::Refusal>> {
+    fn prepare(
+        &self,
+        submission: Submission<D>,
+        withdrawal: Option<Withdrawal>,
+    ) -> Result<PreparedCommand<D>, CommandError<D::Refusal>> {
         let streams = D::streams(&submission.command);
         if !is_valid(&streams) {
             let request_id = submission.request_id;
@@ -192,7 +216,7 @@ impl<D: Domain> CommandHandle<D> {
             return Err(self.reject(CommandOutcome::Internal, CommandError::Internal));
         }
         let (reply, result) = oneshot::channel();
-        let callers = vec![Caller { fingerprint: submission.fingerprint, reply }];
+        let callers = vec![Caller { fingerprint: submission.fingerprint, reply, withdrawal }];
         let queued_at = Instant::now();
         let pending = PendingCommand { submission, streams, callers, queued_at, stream_share: None, queued: None };
         Ok((pending, CommandFuture { result }))

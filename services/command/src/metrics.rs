@@ -57,11 +57,12 @@ pub(crate) enum CommandOutcome {
     CallerGone,
     TooLarge,
     Suspended,
+    StreamQueued,
 }
 
 impl CommandOutcome {
     /// The labels, in the order of the discriminants.
-    const LABELS: [&'static str; 14] = [
+    const LABELS: [&'static str; 15] = [
         "committed",
         "repeated",
         "refused",
@@ -76,6 +77,7 @@ impl CommandOutcome {
         "caller_gone",
         "too_large",
         "suspended",
+        "stream_queued",
     ];
 }
 

@@ -57,7 +57,7 @@ pub(crate) async fn run<D: Domain, S: EventStore>(
 async fn answer_all<D: Domain, S: EventStore>(store: &S, lookups: &mut Vec<ReceiptLookup>, time_max: Duration) {
     let ids: Vec<RequestId> = lookups.iter().map(|lookup| lookup.request_id).collect();
     let retry = RetryUntil::new(time_max, ids.first().copied());
-    let loaded = retry.run("receipts", || store.load(&[], D::SNAPSHOT_FORMAT, &ids)).await;
+    let loaded = retry.run("receipts", || false, || store.load(&[], D::SNAPSHOT_FORMAT, &ids)).await;
     let found: Result<HashMap<RequestId, StoredRequest>, LookupError> = match loaded {
         Ok(answered) => Ok(answered.value.requests.into_iter().map(|stored| (stored.request_id, stored)).collect()),
         Err(RetryError::Suspended) => Err(LookupError::Suspended),

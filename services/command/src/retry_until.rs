@@ -72,14 +72,25 @@ impl RetryUntil {
         Self { deadline: Instant::now() + time_max, time_max, seed }
     }
 
+    /// The time until which calls are repeated.
+    pub(crate) fn deadline(self) -> Instant {
+        self.deadline
+    }
+
     /// The same with a new deadline: the call before succeeded, and another one follows.
     pub(crate) fn renewed(self) -> Self {
         Self { deadline: Instant::now() + self.time_max, ..self }
     }
 
-    /// Repeats `call` until it succeeds. Does not call at all if the deadline has passed. An attempt that is cut off by
-    /// the deadline has an unknown outcome. `name` names the call in the log.
-    pub(crate) async fn run<T, F>(self, name: &'static str, call: impl Fn() -> F) -> Result<Answered<T>, RetryError>
+    /// Repeats `call` until it succeeds, or until it has failed and `is_abandoned`: nobody waits for it. Does not call at
+    /// all if the deadline has passed. An attempt that is cut off by the deadline has an unknown outcome. `name` names
+    /// the call in the log.
+    pub(crate) async fn run<T, F>(
+        self,
+        name: &'static str,
+        is_abandoned: impl Fn() -> bool,
+        call: impl Fn() -> F,
+    ) -> Result<Answered<T>, RetryError>
     where
         F: Future<Output = PortResult<T>>,
     {
@@ -102,6 +113,9 @@ impl RetryUntil {
             warn!(call = name, error = %failure, "the write database failed, retrying");
             let left = self.deadline.saturating_duration_since(Instant::now());
             pause(backoff.next_delay().min(left)).await;
+            if is_abandoned() {
+                break;
+            }
         }
         Err(if earlier_unknown { RetryError::OutcomeUnknown } else { RetryError::Unavailable })
     }

@@ -72,6 +72,29 @@ pub(crate) struct Caller<D: Domain> {
     /// The hash of the content that it submitted.
     pub(crate) fingerprint: Fingerprint,
     pub(crate) reply: oneshot::Sender<CommandResult<D>>,
+    /// Set for a command that may be queued.
+    pub(crate) withdrawal: Option<Withdrawal>,
+}
+
+impl<D: Domain> Caller<D> {
+    /// Returns whether the command is not to be decided for this caller any more.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.reply.is_closed() || self.withdrawal.as_ref().is_some_and(Withdrawal::is_made)
+    }
+}
+
+/// Withdraws a command from the sequencer, as it is being queued: from then on it is executed in the order of the queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Withdrawal(Arc<AtomicBool>);
+
+impl Withdrawal {
+    pub(crate) fn make(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_made(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// A command in a queue of the sequencer.

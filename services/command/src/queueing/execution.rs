@@ -17,7 +17,7 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::oneshot;
 
 use super::{Admission, Executed, Queueable, QueuedReceipt, Queueing, waiting::QueueResult};
-use crate::{CommandError, CommandFuture, CommandHandle, Submission};
+use crate::{CommandError, CommandFuture, CommandHandle, Submission, submission::Withdrawal};
 
 /// The result of a command under way, once it is stored, refused or queued. Dropping it before the command is decided or
 /// queued withdraws the command.
@@ -81,7 +81,9 @@ async fn execute_or_queue<D: Domain>(mut result: CommandFuture<D>, mut waiting: 
     let failed = tokio::select! {
         biased;
         stored = &mut result => match stored {
-            Err(failure @ (CommandError::Unavailable | CommandError::OutcomeUnknown)) => failure,
+            Err(
+                failure @ (CommandError::Unavailable | CommandError::OutcomeUnknown | CommandError::StreamQueued { .. }),
+            ) => failure,
             stored => return stored.map(Executed::Stored),
         },
         queued = waiting.result() => match queued {
@@ -125,8 +127,9 @@ impl<D: Domain> CommandHandle<D> {
         match self.admit(&submission, queueable)? {
             Admitted::Elsewhere(execution) => Ok(execution),
             Admitted::Here(queued) => {
-                let result = self.try_submit(submission)?;
-                Ok(Execution::new(result, self.wait(queued, false)))
+                let withdrawal = Withdrawal::default();
+                let result = self.try_submit_withdrawable(submission, queued.is_some().then(|| withdrawal.clone()))?;
+                Ok(Execution::new(result, self.wait(queued, false, withdrawal)))
             }
         }
     }
@@ -144,8 +147,10 @@ impl<D: Domain> CommandHandle<D> {
         match self.admit(&submission, queueable)? {
             Admitted::Elsewhere(execution) => Ok(execution),
             Admitted::Here(queued) => {
-                let waiting = self.wait(queued, false);
-                Ok(Execution::new(self.submit(submission).await?, waiting))
+                let withdrawal = Withdrawal::default();
+                let submitted = self.submit_withdrawable(submission, queued.is_some().then(|| withdrawal.clone()));
+                let waiting = self.wait(queued, false, withdrawal);
+                Ok(Execution::new(submitted.await?, waiting))
             }
         }
     }
@@ -185,7 +190,7 @@ impl<D: Domain> CommandHandle<D> {
         Ok(match admission {
             Admission::Execute => Admitted::Here(queued),
             Admission::Queued(queued) => Admitted::Elsewhere(Execution(Way::Queued(queued.offset))),
-            Admission::Queue => match self.wait(queued, true) {
+            Admission::Queue => match self.wait(queued, true, Withdrawal::default()) {
                 Some(mut waiting) => {
                     let queued = async move { waiting.result().await.map(Executed::Queued) };
                     Admitted::Elsewhere(Execution(Way::Queue(queued.boxed())))
@@ -195,9 +200,9 @@ impl<D: Domain> CommandHandle<D> {
         })
     }
 
-    fn wait(&self, command: Option<QueuedCommand>, is_due: bool) -> Option<Waiting<D>> {
+    fn wait(&self, command: Option<QueuedCommand>, is_due: bool, withdrawal: Withdrawal) -> Option<Waiting<D>> {
         let (queueing, command) = (Arc::clone(self.queueing.as_ref()?), command?);
-        let (number, result) = queueing.waiting.add(command, is_due);
+        let (number, result) = queueing.waiting.add(command, is_due, withdrawal);
         if !is_due && queueing.breaker.is_open() {
             // It opened meanwhile, and what waited was taken before this.
             queueing.waiting.make_due(number);

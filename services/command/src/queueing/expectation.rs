@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use diptych_kernel::{
     StreamId, Version,
     domain::{DecodeError, Domain},
-    ports::QueuedCommand,
+    ports::{Offset, QueuedCommand},
 };
 use lru::LruCache;
 
@@ -28,10 +28,18 @@ struct ExpectedState<D: Domain> {
     version: Version,
 }
 
-/// States of streams with queued commands, as far as this process can tell. `None` for a stream of which it cannot.
+/// What is known of a stream.
+struct KnownStream<D: Domain> {
+    /// `None` if it cannot be told.
+    state: Option<ExpectedState<D>>,
+    /// The offset of its last command; `None` while that is being queued.
+    last: Option<Offset>,
+}
+
+/// States of streams with queued commands, as far as this process can tell.
 pub(super) struct Expectations<D: Domain> {
     states: SharedStates<D>,
-    after_queued: LruCache<StreamId, Option<ExpectedState<D>>>,
+    after_queued: LruCache<StreamId, KnownStream<D>>,
 }
 
 impl<D: Domain> Expectations<D> {
@@ -64,15 +72,24 @@ impl<D: Domain> Expectations<D> {
         };
         let expected = Self::outcome(queued, &command, &mut known);
         for (stream, state) in queued.streams.iter().zip(known) {
-            self.after_queued.put(stream.clone(), Some(state));
+            self.after_queued.put(stream.clone(), KnownStream { state: Some(state), last: None });
         }
         Ok(Some(expected))
+    }
+
+    /// Notes the offset of a command that was decided and is queued now.
+    pub(super) fn queued(&mut self, queued: &QueuedCommand, offset: Offset) {
+        for stream in &queued.streams {
+            if let Some(known) = self.after_queued.peek_mut(stream) {
+                known.last = Some(offset);
+            }
+        }
     }
 
     /// Notes that the state after a command is unknown, as it may be in the queue or not.
     pub(super) fn forget(&mut self, queued: &QueuedCommand) {
         for stream in &queued.streams {
-            self.after_queued.put(stream.clone(), None);
+            self.after_queued.put(stream.clone(), KnownStream { state: None, last: None });
         }
     }
 
@@ -106,8 +123,10 @@ impl<D: Domain> Expectations<D> {
     /// The state of a stream after what is queued. A stream that has nothing queued has the state that the sequencer
     /// holds, if it does.
     fn take(&mut self, stream: &StreamId, index: &QueueIndex) -> Option<ExpectedState<D>> {
-        if let Some(known) = self.after_queued.pop(stream) {
-            return known.filter(|_| index.stream(stream) != StreamQueue::Foreign);
+        // What has run by now is in the state that the sequencer holds.
+        let is_waiting = |known: &KnownStream<D>| known.last.is_none_or(|last| last >= index.done_before());
+        if let Some(known) = self.after_queued.pop(stream).filter(is_waiting) {
+            return known.state.filter(|_| index.stream(stream) != StreamQueue::Foreign);
         }
         if index.stream(stream) != StreamQueue::Empty {
             return None;

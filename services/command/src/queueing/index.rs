@@ -26,7 +26,7 @@ pub(super) fn describe_metrics() {
 
 /// Where a request is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QueuedRequest {
+pub(crate) struct QueuedRequest {
     pub(super) offset: Offset,
     /// The first bytes of the fingerprint: enough to tell another content from the same.
     fingerprint: [u8; 8],
@@ -48,7 +48,7 @@ struct QueuedStream {
 
 /// What a stream has in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StreamQueue {
+pub(crate) enum StreamQueue {
     /// Nothing without an outcome.
     Empty,
     /// Commands of this process only.
@@ -60,7 +60,7 @@ pub(super) enum StreamQueue {
 /// Commands without an outcome, by request id and by stream. Streams are kept by their hash: where two have the same,
 /// the commands of one wait for those of the other.
 #[derive(Debug)]
-pub(super) struct QueueIndex {
+pub(crate) struct QueueIndex {
     known: Mutex<Known>,
     /// The offset of the next record that this process has not read.
     read_before: watch::Sender<Offset>,
@@ -83,7 +83,7 @@ struct Known {
 
 impl QueueIndex {
     /// An index of a queue of which everything before this offset has its outcome.
-    pub(super) fn new(done_before: Offset) -> Self {
+    pub(crate) fn new(done_before: Offset) -> Self {
         let known = Known { done_before, ..Known::default() };
         Self {
             known: Mutex::new(known),
@@ -146,6 +146,11 @@ impl QueueIndex {
         self.report(&known);
     }
 
+    /// The offset before which everything has its outcome.
+    pub(super) fn done_before(&self) -> Offset {
+        self.known.lock().done_before
+    }
+
     /// Number and size of the commands without an outcome.
     pub(super) fn size(&self) -> (u64, u64) {
         let known = self.known.lock();
@@ -153,7 +158,7 @@ impl QueueIndex {
     }
 
     /// Returns whether no command is without an outcome. Takes no lock.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.commands.load(Ordering::Acquire) == 0
     }
 
@@ -173,7 +178,7 @@ impl QueueIndex {
     }
 
     /// What a stream has in the queue.
-    pub(super) fn stream(&self, stream_id: &StreamId) -> StreamQueue {
+    pub(crate) fn stream(&self, stream_id: &StreamId) -> StreamQueue {
         if self.is_empty() {
             return StreamQueue::Empty;
         }

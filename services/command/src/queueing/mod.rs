@@ -15,7 +15,8 @@
 //! - **Order.** The queue is one sequence, and the drain executes it in that order, so commands that share a stream run
 //!   in the order in which they were queued. A stream with queued commands takes no other command past them: in a
 //!   process that knows of them, one that may be queued is queued behind them, and another one is refused until they
-//!   have run.
+//!   have run. So are those that were waiting for the write database before. Only an append that was under way when the
+//!   database ceased to answer may yet succeed, and has its place before all.
 //! - **Several processes.** A process knows what it queued itself at once, and what others queued within milliseconds.
 //!   Until then, and while one finds the write database working and the other does not, a command at the former can
 //!   overtake one that the latter has queued. A caller that must exclude it sends the queue token of the earlier
@@ -42,14 +43,12 @@ use diptych_kernel::{
 };
 use diptych_runtime::Tasks;
 
+pub(crate) use self::index::{QueueIndex, StreamQueue};
 pub use self::{
     execution::{Execution, ReceiptState},
     expectation::ExpectedOutcome,
 };
-use self::{
-    index::{QueueIndex, QueuedRequest, StreamQueue},
-    waiting::WaitingCommands,
-};
+use self::{index::QueuedRequest, waiting::WaitingCommands};
 use crate::{CommandError, CommandHandle, StoredCommand, Submission, breaker::Breaker, sequencer::SharedStates};
 
 /// Registers units and help texts of the metrics of queueing.
@@ -136,7 +135,7 @@ pub(crate) struct Queueing<D: Domain> {
     config: QueueingConfig,
     clock: Arc<dyn Clock>,
     breaker: Arc<Breaker>,
-    index: QueueIndex,
+    index: Arc<QueueIndex>,
     waiting: WaitingCommands<D>,
 }
 
@@ -156,7 +155,7 @@ impl<D: Domain> Queueing<D> {
     pub(crate) fn start<S, Q>(
         (store, queue): (Arc<S>, Arc<Q>),
         (config, clock): (QueueingConfig, Arc<dyn Clock>),
-        breaker: Arc<Breaker>,
+        (breaker, index): (Arc<Breaker>, Arc<QueueIndex>),
         states: (SharedStates<D>, usize),
         tasks: &Tasks,
     ) -> Arc<Self>
@@ -165,13 +164,7 @@ impl<D: Domain> Queueing<D> {
         Q: CommandQueue,
     {
         let (states, streams_max) = states;
-        let queueing = Arc::new(Self {
-            config,
-            clock,
-            breaker,
-            index: QueueIndex::new(Offset(0)),
-            waiting: WaitingCommands::new(),
-        });
+        let queueing = Arc::new(Self { config, clock, breaker, index, waiting: WaitingCommands::new() });
         let shutdown = tasks.shutdown();
         let writer = writer::run(Arc::clone(&queueing), Arc::clone(&queue), states, streams_max, shutdown.clone());
         tasks.spawn("command queue writer", writer);

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::QueuedReceipt;
-use crate::CommandError;
+use crate::{CommandError, submission::Withdrawal};
 
 /// The result of queueing a command.
 pub(super) type QueueResult<D> = Result<QueuedReceipt<<D as Domain>::Refusal>, CommandError<<D as Domain>::Refusal>>;
@@ -16,6 +16,7 @@ pub(super) type QueueResult<D> = Result<QueuedReceipt<<D as Domain>::Refusal>, C
 pub(super) struct WaitingCommand<D: Domain> {
     pub(super) command: QueuedCommand,
     pub(super) reply: oneshot::Sender<QueueResult<D>>,
+    withdrawal: Withdrawal,
     /// True if it is to be queued whatever the breaker says.
     is_due: bool,
 }
@@ -39,14 +40,20 @@ impl<D: Domain> WaitingCommands<D> {
         Self { commands: Mutex::new(Numbered { next: 0, waiting: BTreeMap::new() }), due: Notify::new() }
     }
 
-    /// Adds a command; returns its number and where its result arrives if it is queued.
-    pub(super) fn add(&self, command: QueuedCommand, is_due: bool) -> (u64, oneshot::Receiver<QueueResult<D>>) {
+    /// Adds a command; returns its number and where its result arrives if it is queued. It is withdrawn from the sequencer
+    /// when it is taken.
+    pub(super) fn add(
+        &self,
+        command: QueuedCommand,
+        is_due: bool,
+        withdrawal: Withdrawal,
+    ) -> (u64, oneshot::Receiver<QueueResult<D>>) {
         let (reply, result) = oneshot::channel();
         let number = {
             let mut commands = self.commands.lock();
             let number = commands.next;
             commands.next += 1;
-            commands.waiting.insert(number, WaitingCommand { command, reply, is_due });
+            commands.waiting.insert(number, WaitingCommand { command, reply, withdrawal, is_due });
             number
         };
         if is_due {
@@ -80,6 +87,7 @@ impl<D: Domain> WaitingCommands<D> {
         let mut taken = Vec::new();
         for (number, command) in waiting {
             if (all || command.is_due) && taken.len() < limit {
+                command.withdrawal.make();
                 taken.push(command);
             } else {
                 commands.waiting.insert(number, command);

@@ -86,6 +86,9 @@ impl<D: Domain> Queueing<D> {
         let appended = timeout(self.config.append_timeout, queue.append(&commands)).await;
         let error: fn() -> CommandError<D::Refusal> = match appended {
             Ok(Ok(offsets)) if offsets.len() == taken.len() => {
+                for (waiting, offset) in taken.iter().zip(&offsets) {
+                    expectations.queued(&waiting.command, *offset);
+                }
                 return self.answer(taken, &offsets, expected);
             }
             Ok(Ok(offsets)) => {

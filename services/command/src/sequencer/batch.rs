@@ -19,9 +19,10 @@ use super::{
 use crate::{
     CommandError, StoredCommand,
     metrics::{CommandOutcome, Metrics},
+    queueing::{QueueIndex, StreamQueue},
     refusal,
     retry_until::RetryError,
-    submission::{Caller, CommandResult, PendingCommand, QueuedExecution, Submission},
+    submission::{Caller, CommandResult, PendingCommand, QueuedExecution, Submission, Withdrawal},
 };
 
 /// A command of the batch.
@@ -40,6 +41,8 @@ pub(super) struct BatchEntry<D: Domain> {
     queued_at: Instant,
     /// Set if it comes from the queue of commands.
     pub(super) queued: Option<QueuedExecution>,
+    /// True if an append with it ended with an unknown outcome.
+    pub(super) in_doubt: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -86,6 +89,7 @@ impl<D: Domain> CommandBatch<D> {
                 callers,
                 queued_at,
                 queued,
+                in_doubt: false,
                 metrics: Arc::clone(metrics),
             });
         }
@@ -101,6 +105,39 @@ impl<D: Domain> CommandBatch<D> {
             entry.is_open() && !drop_gone(&mut entry.callers, &entry.metrics)
         });
         !self.entries.is_empty()
+    }
+
+    /// Returns whether nobody waits for an open command any more: not for its outcome here.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.entries.iter().all(BatchEntry::is_abandoned)
+    }
+
+    /// Returns whether one of these commands must not be stored now: it is being queued, or it would overtake one that is.
+    pub(super) fn is_overtaking(&self, entries: &[usize], queue_index: &QueueIndex) -> bool {
+        let is_queued = |entry: &BatchEntry<D>| {
+            let withdrawals = entry.callers.iter().filter_map(|caller| caller.withdrawal.as_ref());
+            withdrawals.into_iter().any(Withdrawal::is_made)
+        };
+        let mut entries = entries.iter().filter_map(|index| self.entries.get(*index));
+        entries.any(|entry| is_queued(entry) || self.stream_queued_before(entry, queue_index).is_some())
+    }
+
+    /// A stream of a command that has commands in the durable queue, which this one must not overtake.
+    pub(super) fn stream_queued_before(&self, entry: &BatchEntry<D>, queue_index: &QueueIndex) -> Option<StreamId> {
+        if queue_index.is_empty() || entry.queued.is_some() {
+            return None;
+        }
+        let mut streams = entry.slots.iter().map(|slot| self.working_set.stream_id(*slot));
+        streams.find(|stream| queue_index.stream(stream) != StreamQueue::Empty).cloned()
+    }
+
+    /// Notes that these commands may be stored, or may yet be.
+    pub(super) fn mark_in_doubt(&mut self, entries: &[usize]) {
+        for index in entries {
+            if let Some(entry) = self.entries.get_mut(*index) {
+                entry.in_doubt = true;
+            }
+        }
     }
 
     /// Takes out the open commands on contended streams, and those on any of their streams, and puts them before the
@@ -185,6 +222,12 @@ impl<D: Domain> BatchEntry<D> {
         !self.callers.is_empty()
     }
 
+    /// Returns whether all callers have gone. What is not decided yet is then not decided: the caller may have had it
+    /// queued meanwhile, and it is executed in the order of the queue.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.callers.iter().all(Caller::has_gone)
+    }
+
     /// Replies with the stored outcome of the request id.
     pub(super) fn reply_stored(&mut self, stored: &StoredRequest, repeated: bool) {
         match &stored.outcome {
@@ -257,12 +300,10 @@ impl<D: Domain> BatchEntry<D> {
 
 /// Drops callers that have gone. Returns whether none is left.
 fn drop_gone<D: Domain>(callers: &mut Vec<Caller<D>>, metrics: &Metrics) -> bool {
-    callers.retain(|caller| {
-        let gone = caller.reply.is_closed();
-        if gone {
-            metrics.record_outcome(CommandOutcome::CallerGone);
-        }
-        !gone
-    });
+    for caller in callers.extract_if(.., |caller| caller.has_gone()) {
+        metrics.record_outcome(CommandOutcome::CallerGone);
+        // One whose command is being queued still waits: nothing of it is stored here.
+        let _ = caller.reply.send(Err(CommandError::Unavailable));
+    }
     callers.is_empty()
 }

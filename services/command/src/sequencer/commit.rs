@@ -34,8 +34,8 @@ impl<S: EventStore> StoreAccess<S> {
         }
         let spans = AppendSpans::begin(&mut planned.units);
         let started = Instant::now();
-        let answer =
-            retry.run("append", || self.breaker.observe(self.store.append(&planned.units, &planned.snapshots))).await;
+        let append = || self.breaker.observe(self.store.append(&planned.units, &planned.snapshots));
+        let answer = retry.run("append", || batch.is_overtaking(&planned.entries, &self.queue_index), append).await;
         self.metrics.append_finished(started.elapsed());
         let outcome = match answer {
             Ok(answered) => self.handle_outcome(batch, &planned, answered, &spans),
@@ -43,8 +43,18 @@ impl<S: EventStore> StoreAccess<S> {
         };
         if let Err(error) = outcome {
             spans.fail(error.error_type());
-            // It may be stored, or may yet be. The next batch on these streams loads them again.
-            batch.working_set.evict_uncommitted();
+            match error {
+                RetryError::Unavailable => batch.working_set.roll_back(),
+                // It may be stored, or may yet be. The next batch on these streams loads them again.
+                _ => batch.working_set.evict_uncommitted(),
+            }
+            if batch.is_overtaking(&planned.entries, &self.queue_index) && Instant::now() < retry.deadline() {
+                // The others are decided again. Should the append be stored after all, the next one reports its outcomes.
+                if error == RetryError::OutcomeUnknown {
+                    batch.mark_in_doubt(&planned.entries);
+                }
+                return Ok(BatchOutcome::Rejected);
+            }
         }
         outcome
     }

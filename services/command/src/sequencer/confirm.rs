@@ -29,7 +29,8 @@ impl<S: EventStore> StoreAccess<S> {
         if units.is_empty() {
             return Ok(true);
         }
-        let answered = retry.run("refuse", || self.breaker.observe(self.store.refuse(&units))).await?;
+        let refuse = || self.breaker.observe(self.store.refuse(&units));
+        let answered = retry.run("refuse", || batch.is_abandoned(), refuse).await?;
         if answered.value.len() != units.len() {
             let (outcomes, refusals) = (answered.value.len(), units.len());
             error!(outcomes, refusals, "the write database returned a wrong number of outcomes of refusals");

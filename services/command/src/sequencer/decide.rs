@@ -1,10 +1,10 @@
 //! Decision of a batch, in memory.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use diptych_kernel::{
-    NewEvent,
+    NewEvent, StreamId,
     domain::{Domain, EVENTS_PER_COMMAND_MAX},
     ports::{APPEND_BYTES_MAX, AppendUnit, EVENT_BYTES_MAX, Snapshot},
 };
@@ -12,9 +12,9 @@ use tracing::error;
 
 use super::{
     batch::{BatchEntry, CommandBatch},
-    working_set::WorkingSet,
+    working_set::{SlotId, WorkingSet},
 };
-use crate::{CommandError, SequencerConfig, metrics::CommandOutcome, refusal};
+use crate::{CommandError, SequencerConfig, metrics::CommandOutcome, queueing::QueueIndex, refusal};
 
 /// The append that stores what a batch has decided, all or none.
 pub(super) struct PlannedAppend {
@@ -80,19 +80,33 @@ fn encode_events<D: Domain>(events: Vec<(usize, D::Event)>) -> Result<Vec<Encode
 
 impl<D: Domain> CommandBatch<D> {
     /// Decides the open commands in order, each on the states that the commands before it leave, until the append is
-    /// full. The rest stays open for the next round.
-    pub(super) fn decide(&mut self, config: &SequencerConfig) -> PlannedAppend {
+    /// full. The rest stays open for the next round. So do commands from the queue after one on the same stream that is
+    /// refused: should its refusal not be stored, because another process wrote to the stream, it is decided again before
+    /// them.
+    pub(super) fn decide(&mut self, config: &SequencerConfig, queue_index: &QueueIndex) -> PlannedAppend {
+        self.fail_behind_queued(queue_index);
         let mut planned = PlannedAppend { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };
         let (mut events, mut bytes) = (0, 0);
-        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_open()) {
+        let mut refused_slots: HashSet<SlotId> = HashSet::new();
+        for (index, entry) in
+            self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_open() && !entry.is_abandoned())
+        {
             if entry.queued.as_ref().is_some_and(|queued| queued.order.is_interrupted()) {
                 entry.fail(CommandOutcome::Unavailable, || CommandError::Unavailable);
+                continue;
+            }
+            if entry.queued.is_some() && entry.slots.iter().any(|slot| refused_slots.contains(slot)) {
+                // Those after it on its other streams wait too.
+                refused_slots.extend(&entry.slots);
                 continue;
             }
             let decided = match entry.decide(&mut self.working_set) {
                 Decision::Accepted(decided) => decided,
                 Decision::Refused(refusal) => {
                     entry.refusal = Some(refusal);
+                    if entry.queued.is_some() {
+                        refused_slots.extend(&entry.slots);
+                    }
                     continue;
                 }
                 Decision::TooLarge(EventsTooLarge { what, bytes, bytes_max }) => {
@@ -115,6 +129,27 @@ impl<D: Domain> CommandBatch<D> {
         }
         planned.snapshots = self.working_set.snapshots(config.snapshot_every_events);
         planned
+    }
+}
+
+impl<D: Domain> CommandBatch<D> {
+    /// Fails the commands on streams with commands in the durable queue, as they must not overtake these.
+    fn fail_behind_queued(&mut self, queue_index: &QueueIndex) {
+        if queue_index.is_empty() {
+            return;
+        }
+        let behind: Vec<Option<StreamId>> =
+            self.entries.iter().map(|entry| self.stream_queued_before(entry, queue_index)).collect();
+        for (entry, stream_id) in self.entries.iter_mut().zip(behind) {
+            match stream_id {
+                Some(_) if entry.in_doubt => entry.fail(CommandOutcome::Unknown, || CommandError::OutcomeUnknown),
+                Some(stream_id) => {
+                    let error = || CommandError::StreamQueued { stream_id: stream_id.clone() };
+                    entry.fail(CommandOutcome::StreamQueued, error);
+                }
+                None => {}
+            }
+        }
     }
 }
 

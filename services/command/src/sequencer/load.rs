@@ -107,7 +107,7 @@ impl<S: EventStore> StoreAccess<S> {
         request: &LoadRequest,
         retry: RetryUntil,
     ) -> Result<(), RetryError> {
-        let loaded = self.load::<D>(request, retry).await?;
+        let loaded = self.load(batch, request, retry).await?;
         for (slot, slice) in request.slots.iter().zip(&loaded.streams) {
             let known = batch.working_set.take_stale(*slot);
             batch.loaded.push((slice.stream_id.clone(), is_changed(slice)));
@@ -119,9 +119,15 @@ impl<S: EventStore> StoreAccess<S> {
     }
 
     /// Loads until it succeeds; the result has one slice per stream.
-    async fn load<D: Domain>(&self, request: &LoadRequest, retry: RetryUntil) -> Result<Loaded, RetryError> {
-        let load = || self.store.load(&request.streams, D::SNAPSHOT_FORMAT, &request.request_ids);
-        let loaded = retry.run("load", load).await.map_err(RetryError::of_read)?.value;
+    async fn load<D: Domain>(
+        &self,
+        batch: &CommandBatch<D>,
+        request: &LoadRequest,
+        retry: RetryUntil,
+    ) -> Result<Loaded, RetryError> {
+        let (streams, requests) = (&request.streams, &request.request_ids);
+        let load = || self.breaker.observe(self.store.load(streams, D::SNAPSHOT_FORMAT, requests));
+        let loaded = retry.run("load", || batch.is_abandoned(), load).await.map_err(RetryError::of_read)?.value;
         if loaded.streams.len() != request.streams.len() {
             let (requested, returned) = (request.streams.len(), loaded.streams.len());
             error!(requested, returned, "the write database returned a wrong number of streams");
@@ -163,8 +169,8 @@ impl<S: EventStore> StoreAccess<S> {
         let mut state = CachedState::<D>::empty();
         loop {
             let after: Version = state.version;
-            let read = || self.store.read_stream_after(stream_id, after, EVENTS_PER_READ_MAX);
-            let events = retry.run("read stream", read).await.map_err(RetryError::of_read)?.value;
+            let read = || self.breaker.observe(self.store.read_stream_after(stream_id, after, EVENTS_PER_READ_MAX));
+            let events = retry.run("read stream", || false, read).await.map_err(RetryError::of_read)?.value;
             self.metrics.record_loaded(events.len());
             if events.is_empty() {
                 return Ok(SlotState::Loaded(state));

@@ -42,6 +42,7 @@ use crate::{
     CommandError, SequencerConfig,
     breaker::Breaker,
     metrics::{CommandOutcome, Metrics},
+    queueing::QueueIndex,
     retry_until::{RetryError, RetryUntil},
     submission::PendingCommand,
 };
@@ -72,9 +73,9 @@ pub(crate) fn new<D: Domain, S: EventStore>(
     queue: mpsc::Receiver<PendingCommand<D>>,
     shutdown: &Shutdown,
     metrics: &Arc<Metrics>,
-    (states, breaker): (SharedStates<D>, Arc<Breaker>),
+    (states, breaker, queue_index): (SharedStates<D>, Arc<Breaker>, Arc<QueueIndex>),
 ) -> (Sequencer<D, S>, ContendedLane<D, S>) {
-    let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(metrics), breaker);
+    let store = StoreAccess::new(store, config.conflict_retries_max, Arc::clone(metrics), (breaker, queue_index));
     let contended = Arc::new(ContendedStreams::default());
     let contended_metrics = Arc::new(Metrics::new("contended"));
     let (commands, contended_commands) = mpsc::channel(config.queue_commands_max.max(config.batch_commands_max));
@@ -199,7 +200,7 @@ impl<S: EventStore> StoreAccess<S> {
         retry: RetryUntil,
     ) -> Result<BatchOutcome, RetryError> {
         let retry = self.load_missing(batch, retry).await?;
-        let planned = batch.decide(config);
+        let planned = batch.decide(config, &self.queue_index);
         let is_stored = !planned.units.is_empty();
         if self.commit(batch, planned, retry).await? == BatchOutcome::Rejected {
             return Ok(BatchOutcome::Rejected);

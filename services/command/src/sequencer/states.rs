@@ -10,7 +10,7 @@ use diptych_kernel::{
 use lru::LruCache;
 
 /// The state of a stream at a version. It may be stale: other processes write too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct CachedState<D: Domain> {
     pub(crate) state: D::State,
     pub(crate) version: Version,
@@ -64,8 +64,13 @@ impl<D: Domain> StateCache<D> {
         Self { states: LruCache::new(NonZeroUsize::new(states_max).unwrap_or(NonZeroUsize::MIN)) }
     }
 
-    /// Takes a state out, for a batch. A state that is not put back is loaded next time, so a batch that fails leaves
-    /// nothing wrong behind.
+    /// A copy of a state, for a batch, which puts it back or takes it out at its end.
+    pub(super) fn get(&mut self, stream_id: &StreamId) -> Option<CachedState<D>> {
+        let CachedState { state, version, snapshot_version } = self.states.get(stream_id)?;
+        Some(CachedState { state: state.clone(), version: *version, snapshot_version: *snapshot_version })
+    }
+
+    /// Takes a state out. It is loaded next time.
     pub(super) fn take(&mut self, stream_id: &StreamId) -> Option<CachedState<D>> {
         self.states.pop(stream_id)
     }

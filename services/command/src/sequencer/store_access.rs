@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{breaker::Breaker, metrics::Metrics};
+use crate::{breaker::Breaker, metrics::Metrics, queueing::QueueIndex};
 
 /// The write database with what the steps of a batch need beside it. Each step ([`super::load`], [`super::commit`],
 /// [`super::confirm`]) adds its methods.
@@ -12,6 +12,8 @@ pub(super) struct StoreAccess<S> {
     pub(super) metrics: Arc<Metrics>,
     /// Observes each call.
     pub(super) breaker: Arc<Breaker>,
+    /// Commands that others must not overtake.
+    pub(super) queue_index: Arc<QueueIndex>,
 }
 
 impl<S> StoreAccess<S> {
@@ -19,9 +21,9 @@ impl<S> StoreAccess<S> {
         store: Arc<S>,
         conflict_retries_max: usize,
         metrics: Arc<Metrics>,
-        breaker: Arc<Breaker>,
+        (breaker, queue_index): (Arc<Breaker>, Arc<QueueIndex>),
     ) -> Self {
-        Self { store, conflict_retries_max, metrics, breaker }
+        Self { store, conflict_retries_max, metrics, breaker, queue_index }
     }
 }
 
@@ -31,6 +33,7 @@ impl<S> Clone for StoreAccess<S> {
             store: Arc::clone(&self.store),
             metrics: Arc::clone(&self.metrics),
             breaker: Arc::clone(&self.breaker),
+            queue_index: Arc::clone(&self.queue_index),
             ..*self
         }
     }

@@ -49,7 +49,8 @@ impl<D: Domain> WorkingSet<D> {
         Self { slots: Vec::new(), by_stream: HashMap::new() }
     }
 
-    /// The slot of a stream. Takes its state from the cache if it is there.
+    /// The slot of a stream, with a copy of its state if that is in the cache. The cache keeps the committed state
+    /// meanwhile: if the write database does not answer, commands that are queued are expected to be decided on it.
     pub(super) fn slot_of(&mut self, stream_id: &StreamId, cache: &mut StateCache<D>) -> SlotId {
         if let Some(id) = self.by_stream.get(stream_id) {
             return *id;
@@ -57,7 +58,7 @@ impl<D: Domain> WorkingSet<D> {
         let id = SlotId(self.slots.len());
         self.slots.push(Slot {
             stream_id: stream_id.clone(),
-            state: cache.take(stream_id).map_or(SlotState::Missing, SlotState::Loaded),
+            state: cache.get(stream_id).map_or(SlotState::Missing, SlotState::Loaded),
             committed: None,
             snapshot_pending: false,
             is_stale: false,
@@ -66,12 +67,13 @@ impl<D: Domain> WorkingSet<D> {
         id
     }
 
-    /// Returns the committed states to the cache, for the next batch.
+    /// Returns the committed states to the cache, for the next batch. It forgets those that are not known any more.
     pub(super) fn return_to_cache(&mut self, cache: &mut StateCache<D>) {
         self.roll_back();
         for slot in self.slots.drain(..) {
-            if let SlotState::Loaded(cached) = slot.state {
-                cache.put(slot.stream_id, cached);
+            match slot.state {
+                SlotState::Loaded(cached) => cache.put(slot.stream_id, cached),
+                SlotState::Missing | SlotState::Unreadable => drop(cache.take(&slot.stream_id)),
             }
         }
         self.by_stream.clear();
