@@ -72,6 +72,9 @@ where
             Ok(answer) => return Ok(answer.into_inner()),
             Err(status) => status,
         };
+        if was_not_sent(&status) {
+            continue;
+        }
         if !is_retryable(&status) {
             return Err(status);
         }
@@ -97,6 +100,13 @@ pub(crate) fn at_least(token: &str) -> Option<Consistency> {
         at_least_as_fresh: Some(ConsistencyToken { value: token.to_owned() }),
         ..Consistency::default()
     })
+}
+
+/// Returns whether the call never left this machine, as the edge was closing the connection: other gRPC libraries repeat
+/// such a call themselves (gRPC's "transparent retry"), and tonic tells its caller.
+fn was_not_sent(status: &Status) -> bool {
+    // The text of hyper, of which tonic tells no more.
+    status.code() == Code::Cancelled && status.message() == "operation was canceled"
 }
 
 /// Returns whether the call may be retried: by the contract of the proto files, or because the connection broke.
