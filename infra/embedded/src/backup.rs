@@ -4,7 +4,8 @@
 //! what a view holds is on the copied log or in the copied events, and every record of the copied log is in the copied
 //! events, as at run time, where a view may be behind its log and the log behind the events. The other order would
 //! copy events to the log and the views that the copied write database does not have; positions would be assigned
-//! twice. After a restore the relay publishes what the copied log lacks, and the projector applies it.
+//! twice. The queue comes before the events too: what was queued and has run since is in them, with its outcome. After a
+//! restore the relay publishes what the copied log lacks, and the projector applies it.
 //!
 //! `VACUUM INTO` reads one snapshot of a file, with its write-ahead log, however many commits follow, and blocks none
 //! of them. The copy is one file without a write-ahead log.
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// The databases, in the order of copying. Without `events.db`, which is complete at last, a folder cannot be used.
-const FILES: [&str; 3] = ["views.db", "log.db", EVENTS];
+const FILES: [&str; 4] = ["views.db", "log.db", "queue.db", EVENTS];
 const EVENTS: &str = "events.db";
 
 /// Result of a backup.

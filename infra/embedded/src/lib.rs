@@ -1,4 +1,4 @@
-//! Adapters for all ports in one process: SQLite for events, log and views, moka for the cache.
+//! Adapters for all ports in one process: SQLite for events, log, queue and views, moka for the cache.
 //!
 //! The semantics are those of the real servers: partitions, positions, acknowledgements, offsets, groups, watermarks
 //! and redelivery. [`Storage`] is either a directory, which survives restarts and can be opened by several processes,
@@ -12,6 +12,7 @@ mod events;
 mod folder;
 mod history;
 mod log;
+mod queue;
 mod storage;
 mod views;
 
@@ -25,6 +26,7 @@ pub use events::{ClockComparison, EmbeddedEventStore};
 pub use folder::{FolderLock, ReadOnlyFolder};
 pub use history::{RebaseSummary, rebase};
 pub use log::{EmbeddedConsumer, EmbeddedEventLog, GroupTimeouts};
+pub use queue::EmbeddedCommandQueue;
 pub use storage::Storage;
 pub use views::EmbeddedViewStore;
 
@@ -38,6 +40,8 @@ pub struct Embedded {
     pub events: Arc<EmbeddedEventStore>,
     /// The event log.
     pub log: Arc<EmbeddedEventLog>,
+    /// The queue of commands.
+    pub queue: Arc<EmbeddedCommandQueue>,
     /// The read database.
     pub views: Arc<EmbeddedViewStore>,
     /// The cache in front of the read database.
@@ -57,12 +61,13 @@ impl Embedded {
     pub fn open(storage: &Storage, partitions: Partitions, clock: Arc<dyn Clock>) -> PortResult<Self> {
         let events = Arc::new(EmbeddedEventStore::open(storage, partitions, Arc::clone(&clock))?);
         let log = Arc::new(EmbeddedEventLog::open(storage, partitions, Arc::clone(&clock))?);
+        let queue = Arc::new(EmbeddedCommandQueue::open(storage, partitions)?);
         let views = Arc::new(EmbeddedViewStore::open(storage, partitions, clock)?);
         let tokens = match storage {
             Storage::Memory => history::in_memory(),
             Storage::Directory(folder) => history::begin(folder)?,
         };
-        Ok(Self { events, log, views, cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)), tokens })
+        Ok(Self { events, log, queue, views, cache: Arc::new(EmbeddedViewCache::new(CACHE_BYTES_DEFAULT)), tokens })
     }
 
     /// Gives the space of write-ahead logs back that are longer than usual, in the background: a slow reader, such as a
@@ -70,6 +75,7 @@ impl Embedded {
     pub fn shrink_logs(&self) {
         self.events.shrink_log();
         self.log.shrink_log();
+        self.queue.shrink_log();
         self.views.shrink_log();
     }
 }

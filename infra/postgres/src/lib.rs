@@ -42,6 +42,7 @@
 
 mod bare_insert;
 mod clock;
+mod command_queue;
 mod config;
 mod driver;
 mod events;

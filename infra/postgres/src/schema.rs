@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The migrations by name, in the order of their numbers.
-const MIGRATIONS: [(&str, &str); 9] = [
+const MIGRATIONS: [(&str, &str); 10] = [
     ("V1__events", include_str!("../migrations/V1__events.sql")),
     ("V2__relay", include_str!("../migrations/V2__relay.sql")),
     ("V3__histories", include_str!("../migrations/V3__histories.sql")),
@@ -24,10 +24,11 @@ const MIGRATIONS: [(&str, &str); 9] = [
     ("V7__checksums", include_str!("../migrations/V7__checksums.sql")),
     ("V8__read_horizon", include_str!("../migrations/V8__read_horizon.sql")),
     ("V9__program_schema_min", include_str!("../migrations/V9__program_schema_min.sql")),
+    ("V10__command_queue", include_str!("../migrations/V10__command_queue.sql")),
 ];
 
 /// The number of the newest migration.
-const NEWEST_VERSION: usize = 9;
+const NEWEST_VERSION: usize = 10;
 
 pub(crate) const LOCK: &str = include_str!("../queries/schema/lock.sql");
 const CREATE_INSTALLATION: &str = include_str!("../queries/schema/create_installation.sql");

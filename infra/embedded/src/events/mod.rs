@@ -2,6 +2,7 @@
 
 mod append;
 mod checksums;
+mod command_queue;
 mod load;
 mod merge;
 mod read;
@@ -17,8 +18,9 @@ use std::{sync::Arc, time::Duration};
 use diptych_kernel::{
     Clock, EventIdentity, Partition, Partitions, Position, RecordedEvent, RequestId, StreamId, Timestamp, Version,
     ports::{
-        AppendOutcome, AppendUnit, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Loaded, PortResult,
-        RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot, StreamLoad, Turn,
+        AppendOutcome, AppendUnit, CommandQueueState, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome,
+        Loaded, Offset, PortResult, QueueLease, RefusalOutcome, RefusalUnit, RelayCursor, RelayState, Snapshot,
+        StreamLoad, Turn,
     },
 };
 use parking_lot::Mutex;
@@ -46,6 +48,7 @@ const DATABASE: DatabaseSpec = DatabaseSpec {
         Migration(include_str!("../../migrations/events/0004_refusals.sql")),
         Migration(include_str!("../../migrations/events/0005_checksums.sql")),
         Migration(include_str!("../../migrations/events/0006_program_schema_min.sql")),
+        Migration(include_str!("../../migrations/events/0007_command_queue.sql")),
     ],
     syncs_commits: true,
     marks_open: true,
@@ -246,6 +249,27 @@ impl EventStore for EmbeddedEventStore {
                 Ok(forgotten + refusals::forget(transaction, recorded_before, limit - forgotten)?)
             })
             .await
+    }
+}
+
+impl CommandQueueState for EmbeddedEventStore {
+    async fn acquire_queue_lease(&self, owner: &str, duration: Duration) -> PortResult<QueueLease> {
+        let (owner, clock) = (owner.to_owned(), Arc::clone(&self.clock));
+        self.database.write(move |transaction| command_queue::acquire(transaction, &owner, clock.now(), duration)).await
+    }
+
+    async fn move_queue_cursor(&self, fence: Fence, done_before: Offset, duration: Duration) -> PortResult<bool> {
+        let clock = Arc::clone(&self.clock);
+        // Losing the newest cursor in a power failure only causes repeats.
+        self.database
+            .write_without_sync(move |transaction| {
+                command_queue::move_cursor(transaction, fence, done_before, clock.now(), duration)
+            })
+            .await
+    }
+
+    async fn release_queue_lease(&self, fence: Fence) -> PortResult<()> {
+        self.database.write(move |transaction| command_queue::release(transaction, fence)).await
     }
 }
 

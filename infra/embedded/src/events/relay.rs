@@ -99,7 +99,7 @@ impl RelayRow {
     }
 }
 
-fn later(now: Timestamp, duration: Duration) -> Timestamp {
+pub(super) fn later(now: Timestamp, duration: Duration) -> Timestamp {
     now.plus_micros(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 

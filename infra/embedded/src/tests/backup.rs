@@ -33,7 +33,7 @@ async fn a_backup_of_a_folder_in_use_has_every_acknowledged_event() {
     let summary = back_up(&data, &target, false).unwrap();
     assert_eq!(summary.last_position, last);
     assert!(summary.last_event_at.is_some());
-    assert_eq!(names(&target), ["events.db", "log.db", "views.db"]);
+    assert_eq!(names(&target), ["events.db", "log.db", "queue.db", "views.db"]);
     for name in names(&target) {
         assert_eq!(target.join(name).metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }

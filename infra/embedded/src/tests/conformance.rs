@@ -2,8 +2,11 @@
 //! injected faults.
 
 use diptych_kernel::testing::{
-    FaultyTestEnv, event_log, event_store,
-    faulty::{FaultInjector, FaultyEventLog, FaultyEventStore, FaultyRelayState, FaultyViewCache, FaultyViewStore},
+    FaultyTestEnv, command_queue_state, event_log, event_store,
+    faulty::{
+        FaultInjector, FaultyCommandQueueState, FaultyEventLog, FaultyEventStore, FaultyRelayState, FaultyViewCache,
+        FaultyViewStore,
+    },
     progress, relay_state, view_cache, view_store, with_seed,
 };
 
@@ -53,6 +56,7 @@ macro_rules! conforms {
 
 conforms!(of_event_store, EmbeddedEventStore, FaultyEventStore::new, event_store::suite());
 conforms!(of_relay_state, EmbeddedEventStore, FaultyRelayState::new, relay_state::suite(sixteen()));
+conforms!(of_command_queue_state, EmbeddedEventStore, FaultyCommandQueueState::new, command_queue_state::suite());
 conforms!(of_event_log, EmbeddedEventLog, FaultyEventLog::new, event_log::suite());
 conforms!(of_view_store, EmbeddedViewStore, FaultyViewStore::new, view_store::suite());
 conforms!(of_progress, EmbeddedViewStore, FaultyViewStore::new, progress::suite());

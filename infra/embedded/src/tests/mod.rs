@@ -7,5 +7,6 @@ mod fixtures;
 mod history;
 mod log_size;
 mod older_files;
+mod queue;
 mod retention;
 mod test_env;

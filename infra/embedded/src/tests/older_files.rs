@@ -119,7 +119,7 @@ async fn files_of_a_newer_program_are_used_unless_it_excludes_earlier_ones() {
     let databases = open(&data);
     append(&databases.events, 1, 1).await;
     drop(databases);
-    for file in ["events.db", "log.db", "views.db"] {
+    for file in ["events.db", "log.db", "queue.db", "views.db"] {
         let migrate = |sql: &str| Connection::open(data.join(file)).unwrap().execute_batch(sql).unwrap();
         migrate("CREATE TABLE later (id INTEGER); PRAGMA user_version = 99");
         let databases = open(&data);

@@ -1,4 +1,4 @@
-//! Conformance suites of both ports of this crate on a real server, without and with injected faults.
+//! Conformance suites of the ports of this crate on a real server, without and with injected faults.
 //!
 //! `DIPTYCH_TEST_POSTGRES_URL` names the server, `DIPTYCH_SEEDS` is the number of seeds for fault injection,
 //! `DIPTYCH_SEED` selects a single one.
@@ -10,7 +10,7 @@ mod support;
 mod faulty;
 mod naive_reader;
 
-use diptych_kernel::testing::{event_store, relay_state, with_seed};
+use diptych_kernel::testing::{command_queue_state, event_store, relay_state, with_seed};
 use support::{PostgresTestEnv, partitions, with_database};
 
 #[test]
@@ -23,4 +23,9 @@ fn relay_state() {
     with_database(|database| {
         with_seed(1, async { relay_state::suite(&PostgresTestEnv(database), partitions(), 1).await })
     });
+}
+
+#[test]
+fn command_queue_state() {
+    with_database(|database| with_seed(1, async { command_queue_state::suite(&PostgresTestEnv(database), 1).await }));
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use diptych_kernel::{
     Partition, Position,
-    ports::{CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, PortResult, RelayCursor, RelayState},
+    ports::{
+        CommandQueueState, CursorOutcome, EventPage, EventStore, Fence, LeaseOutcome, Offset, PortResult, QueueLease,
+        RelayCursor, RelayState,
+    },
     testing::EventStoreWrapper,
 };
 use diptych_postgres::PostgresEventStore;
@@ -91,5 +94,19 @@ impl RelayState for SettledStore {
 
     async fn release_lease(&self, fence: Fence) -> PortResult<()> {
         self.store.release_lease(fence).await
+    }
+}
+
+impl CommandQueueState for SettledStore {
+    async fn acquire_queue_lease(&self, owner: &str, duration: Duration) -> PortResult<QueueLease> {
+        self.store.acquire_queue_lease(owner, duration).await
+    }
+
+    async fn move_queue_cursor(&self, fence: Fence, done_before: Offset, duration: Duration) -> PortResult<bool> {
+        self.store.move_queue_cursor(fence, done_before, duration).await
+    }
+
+    async fn release_queue_lease(&self, fence: Fence) -> PortResult<()> {
+        self.store.release_queue_lease(fence).await
     }
 }

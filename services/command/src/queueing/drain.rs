@@ -126,8 +126,12 @@ impl<D: Domain, S: CommandQueueState, Q: CommandQueue> Drain<D, S, Q> {
 
     /// Executes commands until none is left without an outcome.
     async fn drain(&self, fence: Fence, done_before: Offset) -> Result<(), Interrupted> {
-        let (mut next, mut executed) = (done_before, 0);
-        self.queueing.index.done(done_before);
+        let ends = self.queue.ends().await.map_err(|error| {
+            warn!(%error, "queued commands wait: the ends of the queue cannot be read, retrying");
+            Interrupted::Failed
+        })?;
+        let (mut next, mut executed) = (self.queueing.undone_from(done_before, ends), 0);
+        self.queueing.index.done(next);
         while !self.queueing.index.is_empty() {
             let began_at = Instant::now();
             let records = self.queue.read(next, COMMANDS_PER_BATCH_MAX, READ_WAIT_MAX).await.map_err(|error| {

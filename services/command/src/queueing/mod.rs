@@ -39,9 +39,10 @@ use bytes::Bytes;
 use diptych_kernel::{
     Clock, StreamId,
     domain::Domain,
-    ports::{CommandQueue, CommandQueueState, Offset, QueuedCommand},
+    ports::{CommandQueue, CommandQueueState, Offset, QueueEnds, QueuedCommand},
 };
 use diptych_runtime::Tasks;
+use tracing::error;
 
 pub(crate) use self::index::{QueueIndex, StreamQueue};
 pub use self::{
@@ -185,6 +186,17 @@ impl<D: Domain> Queueing<D> {
     {
         let drain = drain::Drain::new(Arc::clone(self), store, queue, handle, tasks.shutdown());
         tasks.spawn("command queue drain", drain.run());
+    }
+
+    /// The offset from which on commands have no outcome: what the write database says, unless the queue ends before.
+    /// Then it is another one than that of which the write database knows, and begins with its first record.
+    fn undone_from(&self, done_before: Offset, ends: QueueEnds) -> Offset {
+        if ends.next >= done_before {
+            return done_before;
+        }
+        let (first, next, expected) = (ends.first.0, ends.next.0, done_before.0);
+        error!(first, next, expected, "the queue of commands was made anew or has lost its end: all of it is executed");
+        ends.first
     }
 
     /// The record of a command that may be queued.

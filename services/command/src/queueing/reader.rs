@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use diptych_kernel::{
     domain::Domain,
-    ports::{CommandQueue, CommandQueueState, Offset, QueueLease},
+    ports::{CommandQueue, CommandQueueState, Offset, PortResult, QueueLease},
 };
 use diptych_runtime::{Backoff, LogLimiter, Shutdown, pause};
 use tracing::warn;
 
-use super::Queueing;
+use super::{Queueing, QueueingConfig};
 
 /// Largest number of records in one read.
 const RECORDS_PER_READ_MAX: usize = 4_096;
@@ -35,7 +35,7 @@ pub(super) async fn run<D: Domain, S: CommandQueueState, Q: CommandQueue>(
 async fn follow<D: Domain, S: CommandQueueState, Q: CommandQueue>(queueing: &Queueing<D>, store: &S, queue: &Q) {
     let mut backoff = Backoff::new(DELAY_MIN, DELAY_MAX);
     let mut log = LogLimiter::default();
-    let mut next = first_offset(queueing, store).await;
+    let mut next = first_offset(queueing, store, queue).await;
     loop {
         match queue.read(next, RECORDS_PER_READ_MAX, READ_WAIT_MAX).await {
             Ok(records) => {
@@ -59,19 +59,36 @@ async fn follow<D: Domain, S: CommandQueueState, Q: CommandQueue>(queueing: &Que
 }
 
 /// Waits for the offset from which on commands have no outcome.
-async fn first_offset<D: Domain, S: CommandQueueState>(queueing: &Queueing<D>, store: &S) -> Offset {
+async fn first_offset<D: Domain, S: CommandQueueState, Q: CommandQueue>(
+    queueing: &Queueing<D>,
+    store: &S,
+    queue: &Q,
+) -> Offset {
     let mut backoff = Backoff::new(DELAY_MIN, DELAY_MAX);
+    let mut log = LogLimiter::default();
     loop {
-        match store.acquire_queue_lease(&queueing.config.instance, queueing.config.lease_duration).await {
-            Ok(QueueLease { done_before, .. }) => {
-                queueing.index.done(done_before);
-                queueing.index.read(done_before);
-                return done_before;
+        match undone_from(queueing, store, queue).await {
+            Ok(first) => {
+                queueing.index.done(first);
+                queueing.index.read(first);
+                return first;
             }
             Err(error) => {
-                warn!(%error, "the write database does not tell which queued commands have run, retrying");
+                if log.allow().is_some() {
+                    warn!(%error, "it is not known yet which queued commands have run, retrying");
+                }
                 pause(backoff.next_delay()).await;
             }
         }
     }
+}
+
+async fn undone_from<D: Domain, S: CommandQueueState, Q: CommandQueue>(
+    queueing: &Queueing<D>,
+    store: &S,
+    queue: &Q,
+) -> PortResult<Offset> {
+    let QueueingConfig { instance, lease_duration, .. } = &queueing.config;
+    let QueueLease { done_before, .. } = store.acquire_queue_lease(instance, *lease_duration).await?;
+    Ok(queueing.undone_from(done_before, queue.ends().await?))
 }

@@ -93,8 +93,8 @@ pub struct QueueLease {
 ///
 /// - At most one owner holds the lease at a time. A lease that is not extended expires, by the database's clock.
 /// - Every new leadership has a larger fence, and only the newest one can move the cursor.
-/// - The cursor never goes back, except with the database: after a restore commands are executed again, and those that
-///   are stored get the outcome that they have.
+/// - The cursor is what the newest leader says. It goes back with the database: after a restore commands are executed
+///   again, and those that are stored get the outcome that they have.
 pub trait CommandQueueState: Send + Sync + 'static {
     /// Takes the lease for `duration`, or extends it if `owner` holds it, and returns the cursor in any case.
     fn acquire_queue_lease(
@@ -103,7 +103,7 @@ pub trait CommandQueueState: Send + Sync + 'static {
         duration: Duration,
     ) -> impl Future<Output = PortResult<QueueLease>> + Send;
 
-    /// Moves the cursor, never backwards, and extends the lease by `duration`. Returns false if the caller is not the
+    /// Moves the cursor and extends the lease by `duration`. Returns false if the caller is not the
     /// leader any more; nothing is changed then, and it must stop.
     fn move_queue_cursor(
         &self,

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is the report of a test")]
 
 mod clock;
+pub mod command_queue_state;
 pub mod event_log;
 pub mod event_store;
 mod event_store_wrapper;

@@ -5,6 +5,7 @@
 //! call can take effect later. A [`FaultInjector`] chooses the outcomes from its seed: the same seed and the same calls
 //! give the same faults.
 
+mod command_queue_state;
 mod event_log;
 mod event_store;
 mod relay_state;
@@ -22,6 +23,7 @@ use std::{
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
+pub use command_queue_state::FaultyCommandQueueState;
 pub use event_log::{FaultyConsumer, FaultyEventLog};
 pub use event_store::FaultyEventStore;
 pub use relay_state::FaultyRelayState;
