@@ -7,7 +7,7 @@ use clap::{
 use clap_complete::Shell;
 use strsim::damerau_levenshtein;
 
-use crate::{backup, bench, dev, explain, health, import, rebase, settings, verify};
+use crate::{backup, bench, dev, explain, health, import, outage, rebase, settings, verify};
 #[cfg(feature = "servers")]
 use crate::{
     envoy, migrate,
@@ -46,6 +46,7 @@ pub(crate) enum Subcommand {
     Health(health::Args),
     Import(import::Args),
     Backup(backup::Args),
+    Outage(outage::Args),
     Rebase(rebase::Args),
     Verify(verify::Args),
     Bench(bench::Args),
@@ -67,6 +68,7 @@ Start here:
   diptych import FILE.csv --to URL   import a bank's transactions
   diptych backup --data ./data --to ./backup
                                      copy a folder, also while it is in use
+  diptych outage --data ./data       take the write database down for 30 s, to see what happens
   diptych rebase --data ./data       go on with an older events.db, after a restore
   diptych verify --data ./data       replay every event and compare every row
   diptych settings                   list all settings

@@ -16,6 +16,7 @@ mod health;
 mod import;
 #[cfg(feature = "servers")]
 mod migrate;
+mod outage;
 mod parts;
 mod process;
 mod rebase;
@@ -69,6 +70,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Subcommand::Health(args) => run_tool(health::run(args)),
         Subcommand::Import(args) => run_tool(import::run(args)),
         Subcommand::Backup(args) => run_tool(backup::run(args)),
+        Subcommand::Outage(args) => run_tool(outage::run(args)),
         Subcommand::Rebase(args) => run_tool(rebase::run(args)),
         Subcommand::Verify(args) => run_tool(verify::run(args)),
         Subcommand::Bench(args) => run_tool(bench::run(args)),

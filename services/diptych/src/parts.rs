@@ -8,7 +8,7 @@ use diptych_command::CommandHandle;
 use diptych_kernel::{
     Partitions,
     domain::ViewId,
-    ports::{EventLog, EventStore, ProgressStore, RelayState, ViewCache, ViewStore},
+    ports::{CommandQueue, CommandQueueState, EventLog, EventStore, ProgressStore, RelayState, ViewCache, ViewStore},
     vocabulary::TokenIssuer,
 };
 use diptych_ledger::{
@@ -70,9 +70,10 @@ impl<V: ViewStore + ProgressStore, C: ViewCache> Services<V, C> {
         &self,
         process: &ProcessContext,
         stores: &Stores<S, L, V, C>,
+        commands: CommandHandle<Ledger>,
         (projector, query): (ProjectorConfig, QueryConfig),
     ) -> ReadSide<V, C> {
-        self.commands.set(start_commands(process, &stores.events, stores.tokens.clone()));
+        self.commands.set(command_service(process, &stores.events, commands, stores.tokens.clone()));
         start_relay(process, &stores.events, &stores.log);
         start_projector(process, stores, projector);
         let partitions = stores.events.partitions();
@@ -91,20 +92,41 @@ pub(crate) fn deferred_queries<V, C>() -> DeferredService<Queries<V, C>> {
     DeferredService::new(Failure::ReadUnavailable)
 }
 
-/// Starts deciding and committing commands; returns the command service.
-pub(crate) fn start_commands<S: EventStore>(
+/// Starts deciding and committing commands. Those that may be queued are not.
+#[cfg(feature = "servers")]
+pub(crate) fn start_commands<S: EventStore>(process: &ProcessContext, events: &Arc<S>) -> CommandHandle<Ledger> {
+    diptych_command::describe_metrics();
+    diptych_command::start(Arc::clone(events), process.config.command.part(), process.phases.command.tasks())
+}
+
+/// Starts deciding and committing commands, with a queue for those that may be queued.
+pub(crate) fn start_commands_with_queue<S: EventStore + CommandQueueState, Q: CommandQueue>(
     process: &ProcessContext,
     events: &Arc<S>,
+    queue: &Arc<Q>,
+) -> CommandHandle<Ledger> {
+    let ProcessContext { config, phases, clock, instance, .. } = process;
+    diptych_command::describe_metrics();
+    diptych_command::start_with_queue(
+        (Arc::clone(events), Arc::clone(queue)),
+        (config.command.part(), config.command_queue.named(instance)),
+        Arc::clone(clock),
+        phases.command.tasks(),
+    )
+}
+
+/// The command service on started commands.
+pub(crate) fn command_service<S: EventStore>(
+    process: &ProcessContext,
+    events: &Arc<S>,
+    commands: CommandHandle<Ledger>,
     tokens: TokenIssuer,
 ) -> Commands {
     let ProcessContext { config, phases, clock, .. } = process;
-    diptych_command::describe_metrics();
     let retention = config.command.request_id_retention.duration();
     let shutdown = phases.command.shutdown();
     let forget = diptych_command::forget_old_requests(Arc::clone(events), Arc::clone(clock), retention, shutdown);
     phases.command.tasks().spawn("forget old requests", forget);
-    let commands: CommandHandle<Ledger> =
-        diptych_command::start(Arc::clone(events), config.command.part(), phases.command.tasks());
     let limits = config.grpc.part();
     CommandServiceServer::new(LedgerCommandService::new(commands, tokens, phases.grpc.shutdown()))
         .max_decoding_message_size(limits.message_received_bytes_max)

@@ -6,7 +6,7 @@ use diptych_kernel::{
     Timestamp,
     ports::{Fence, Offset, QueueLease},
 };
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::relay::later;
 use crate::database::{TransactionError, row};
@@ -32,6 +32,13 @@ pub(super) fn acquire(
         .prepare_cached("UPDATE command_queue SET fence = ?1, owner = ?2, expires_at = ?3")?
         .execute(params![fence, owner, later(now, duration).as_micros()])?;
     Ok(QueueLease { fence: Some(Fence(fence.unsigned_abs())), done_before })
+}
+
+/// Reads the cursor.
+pub(super) fn done_before(connection: &Connection) -> Result<Offset, TransactionError> {
+    let mut select = connection.prepare_cached("SELECT done_before FROM command_queue")?;
+    let mut rows = select.query([])?;
+    row::offset(rows.next()?.ok_or_else(|| row::corrupt("no row in table command_queue"))?, 0)
 }
 
 /// Moves the cursor if `fence` is the newest one and was not released. An expired lease that no other owner has taken

@@ -104,6 +104,14 @@ impl EmbeddedEventStore {
         self.database.write_without_sync(move |transaction| retention.advance(transaction)).await
     }
 
+    /// Returns the offset of the queue of commands before which every command has its outcome.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn queue_done_before(&self) -> PortResult<Offset> {
+        self.database.read(command_queue::done_before).await
+    }
+
     pub(crate) fn shrink_log(&self) {
         self.database.shrink_log();
     }

@@ -68,9 +68,9 @@ pub struct QueueingConfig {
     pub open_after: Duration,
     /// Largest number of commands without an outcome in the queue; further ones are rejected as overloaded. A process
     /// needs some 100 bytes of memory for each.
-    pub commands_max: u64,
+    pub commands_max: usize,
     /// Largest size of the commands without an outcome in the queue, in bytes; further ones are rejected as overloaded.
-    pub bytes_max: u64,
+    pub bytes_max: usize,
     /// Time after which a queued command expires where its caller names none.
     pub expiry_default: Duration,
     /// Longest time after which a queued command may expire. It must be shorter than the retention of the queue.

@@ -135,7 +135,7 @@ impl<D: Domain> Queueing<D> {
         let is_beyond = |waiting: &mut WaitingCommand<D>| {
             commands += 1;
             bytes += bytes_of(&waiting.command);
-            commands > self.config.commands_max || bytes > self.config.bytes_max
+            commands > self.config.commands_max as u64 || bytes > self.config.bytes_max as u64
         };
         for waiting in taken.extract_if(.., is_beyond) {
             // The caller may have gone.

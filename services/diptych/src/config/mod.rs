@@ -31,8 +31,8 @@ use self::servers::{KafkaSection, MemcachedSection, PostgresSection, ScyllaSecti
 use self::{
     declare::settings,
     sections::{
-        CacheSection, CommandSection, GrpcSection, LogSection, ProjectorSection, QuerySection, RelaySection,
-        TelemetrySection,
+        CacheSection, CommandQueueSection, CommandSection, GrpcSection, LogSection, ProjectorSection, QuerySection,
+        RelaySection, TelemetrySection,
     },
     values::{Count, DataLocation, TimeSpan},
 };
@@ -65,6 +65,8 @@ settings! {
         pub(crate) grpc: GrpcSection = GrpcSection::default(),
         /// Write path: deciding and committing commands.
         pub(crate) command: CommandSection = CommandSection::default(),
+        /// Queue of commands while the write database does not answer.
+        pub(crate) command_queue: CommandQueueSection = CommandQueueSection::default(),
         /// Relay: from the write database to the event log.
         pub(crate) relay: RelaySection = RelaySection::default(),
         /// Projector: from the event log to the views.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diptych_command::SequencerConfig;
+use diptych_command::{QueueingConfig, SequencerConfig};
 use diptych_projector::ProjectorConfig;
 use diptych_query::QueryConfig;
 use diptych_relay::RelayConfig;
@@ -110,6 +110,29 @@ settings! {
 }
 
 settings! {
+    /// Queue of commands: what callers allow to be queued while the write database does not answer. See
+    /// [`QueueingConfig`].
+    pub(crate) struct CommandQueueSection for (QueueingConfig = QueueingConfig::new("")) {
+        /// Time without a successful call after which the write database counts as down.
+        open_after: TimeSpan<100, MINUTE>,
+        /// Most commands without an outcome in the queue; more are answered OVERLOADED.
+        commands_max: Count<1, 10_000_000>,
+        /// Largest size of the commands without an outcome in the queue; more are answered OVERLOADED.
+        size_max: ByteSize<KIB, { 64 * 1_024 * MIB }> as bytes_max,
+        /// Time after which a queued command expires where its caller names none.
+        expiry_default: TimeSpan<SECOND, { 7 * DAY }>,
+        /// Longest time after which a queued command may expire.
+        expiry_max: TimeSpan<SECOND, { 7 * DAY }>,
+        /// Most queued commands that are executed each second once the write database is back.
+        drain_commands_per_second_max: Count<1, 1_000_000>,
+        /// Longest time that an append to the queue may take.
+        append_timeout: TimeSpan<10, MINUTE>,
+        /// Time after which another process executes the queue if the one that did has died.
+        lease_duration: TimeSpan<SECOND, { 10 * MINUTE }>,
+    }
+}
+
+settings! {
     /// Relay: from the write database to the event log. See [`RelayConfig`].
     pub(crate) struct RelaySection for (RelayConfig = RelayConfig::new("")) {
         /// Time that leadership lasts without renewal; a standby relay takes over after it, and so does a relay that is
@@ -195,6 +218,13 @@ impl TelemetrySection {
         let endpoint = self.otlp_endpoint.to_string();
         let sampling_ratio = self.sampling_ratio.f64();
         (!endpoint.is_empty()).then(|| TraceSettings { endpoint, service_name, sampling_ratio, systems, ..self.part() })
+    }
+}
+
+impl CommandQueueSection {
+    /// The configuration of a process with this name.
+    pub(crate) fn named(&self, instance: &str) -> QueueingConfig {
+        QueueingConfig { instance: instance.to_owned(), ..self.part() }
     }
 }
 

@@ -18,7 +18,7 @@ use clock_watch::ClockWatch;
 
 use crate::{
     config::{Config, Flag},
-    parts::{Services, Stores, projector_config},
+    parts::{self, Services, Stores, projector_config},
     process::{ProcessContext, Role, Running},
 };
 
@@ -49,9 +49,12 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     // The stores are in this process, and signal every change.
     let query = QueryConfig { progress_poll_interval_while_waiting: query.progress_poll_interval, ..query };
     let projector = ProjectorConfig { progress_interval: Duration::ZERO, ..projector_config(process, &stores) };
-    let mut read_side = services.start(process, &stores, (projector, query));
+    let commands = parts::start_commands_with_queue(process, &stores.events, &databases.queue);
+    let mut read_side = services.start(process, &stores, commands, (projector, query));
     let (shutdown, tasks) = (process.phases.relay.shutdown(), process.phases.relay.tasks());
     tasks.spawn("trim the log", upkeep::trim_log(Arc::clone(&stores.log), shutdown.clone()));
+    let (events, queue) = (Arc::clone(&databases.events), Arc::clone(&databases.queue));
+    tasks.spawn("trim the queue of commands", upkeep::trim_queue(events, queue, shutdown.clone()));
     if matches!(config.data.0, Storage::Directory(_)) {
         tasks.spawn("shrink the write-ahead logs", upkeep::shrink_logs(databases, shutdown.clone()));
     }
@@ -107,7 +110,7 @@ fn open_error(config: &Config, error: &PortError) -> anyhow::Error {
 fn data_fact(config: &Config) -> String {
     match &config.data.0 {
         Storage::Memory => "in memory, lost when this process ends (--data DIR stores it)".to_owned(),
-        Storage::Directory(folder) => format!("{} (events.db, log.db, views.db)", folder.display()),
+        Storage::Directory(folder) => format!("{} (events.db, log.db, queue.db, views.db)", folder.display()),
     }
 }
 

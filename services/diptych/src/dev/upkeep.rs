@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use diptych_embedded::{Embedded, EmbeddedEventLog};
+use diptych_embedded::{Embedded, EmbeddedCommandQueue, EmbeddedEventLog, EmbeddedEventStore};
+use diptych_kernel::ports::PortResult;
 use diptych_runtime::{Shutdown, pause};
 use tracing::{debug, warn};
 
@@ -34,6 +35,26 @@ pub(super) async fn trim_log(log: Arc<EmbeddedEventLog>, shutdown: Shutdown) {
                 ROUND_INTERVAL
             }
         };
+    }
+}
+
+/// Deletes queued commands that have their outcome, until shutdown.
+pub(super) async fn trim_queue(events: Arc<EmbeddedEventStore>, queue: Arc<EmbeddedCommandQueue>, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = shutdown.begun() => return,
+            () = pause(ROUND_INTERVAL) => {}
+        }
+        let trimmed = async {
+            let done_before = events.queue_done_before().await?;
+            while queue.delete_before(done_before, RECORDS_PER_CALL_MAX).await? >= RECORDS_PER_CALL_MAX {
+                pause(CALL_INTERVAL).await;
+            }
+            PortResult::Ok(())
+        };
+        if let Err(error) = trimmed.await {
+            warn!(%error, "cannot trim the queue of commands, retrying in the next round");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::flags::AllServerFlags;
 use crate::{
     config::{Config, Flag},
     migrate,
-    parts::{Services, projector_config},
+    parts::{self, Services, projector_config},
     process::{ProcessContext, Role, Running, ServiceFlags, after_help, open_with_retries},
     servers,
 };
@@ -49,7 +49,8 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     migrate_all(&process.config).await;
     let stores = servers::open_all(process).await;
     let projector = projector_config(process, &stores);
-    let read_side = services.start(process, &stores, (projector, process.config.query.part()));
+    let commands = parts::start_commands(process, &stores.events);
+    let read_side = services.start(process, &stores, commands, (projector, process.config.query.part()));
     health.started().await;
     read_side.ready().await;
     Ok(Running::ready(health).await.with_banner(process, &data_facts(&process.config)))

@@ -41,6 +41,7 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
     let commands = parts::deferred_commands();
     let health = process.serve(listener, |builder| builder.add_service(commands.clone())).await?;
     let events = servers::open_events(process).await;
-    commands.set(parts::start_commands(process, &events, events.installation().tokens()));
+    let tokens = events.installation().tokens();
+    commands.set(parts::command_service(process, &events, parts::start_commands(process, &events), tokens));
     Ok(Running::ready(health).await)
 }
