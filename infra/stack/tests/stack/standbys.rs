@@ -31,7 +31,7 @@ async fn write(stack: &Stack, statement: &str) -> String {
     text(&psql.output().await.unwrap())
 }
 
-fn role<'a>(members: &'a [PostgresMember], role: MemberRole) -> &'a PostgresMember {
+fn role(members: &[PostgresMember], role: MemberRole) -> &PostgresMember {
     members.iter().find(|member| member.role == role).unwrap()
 }
 
@@ -62,7 +62,6 @@ async fn a_standby_takes_over_with_all_that_was_acknowledged() {
     write(&stack, "CREATE TABLE kept AS SELECT 1 AS number").await;
     assert_eq!(write(&stack, "SHOW synchronous_standby_names").await, "\"postgres-2\"\n");
 
-    // A session that works: it would go on with a postmaster that nobody found.
     let killed = [pid(&stack, "postgres"), postmaster(&folders[0])];
     let takeover = stack.fail_over().await.unwrap();
     assert_eq!((takeover.from.as_str(), takeover.to.as_str()), ("postgres", "postgres-2"));
@@ -81,6 +80,7 @@ async fn a_standby_takes_over_with_all_that_was_acknowledged() {
     assert_eq!((takeover.from.as_str(), takeover.to.as_str()), ("postgres-2", "postgres"));
     write(&stack, "INSERT INTO kept VALUES (3)").await;
     assert_eq!(write(&stack, "SELECT string_agg(number::text, ',' ORDER BY number) FROM kept").await, "1,2,3\n");
+    stack.wait_for_standby().await.unwrap();
 
     // Paused ones too, and a Postgres whose manager is dead.
     let processes = [&folders[0], &folders[1]].map(|folder| postmaster(folder));
