@@ -1,6 +1,9 @@
 //! Paths of installed programs.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     debian, java, maven,
@@ -24,6 +27,11 @@ impl Tools {
     #[must_use]
     pub fn at(paths: &StackPaths) -> Self {
         Self { folder: paths.tools.clone() }
+    }
+
+    /// The folder of what was installed here.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Checks that a package is installed, with everything that it needs to run.

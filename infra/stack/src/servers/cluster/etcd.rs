@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::super::{
-    user::{USERS, check_reach, unprivileged_user},
-    working_folder::make_working_folder,
+use super::{
+    super::{
+        user::{USERS, unprivileged_user},
+        working_folder::make_working_folder,
+    },
+    shared::reachable,
 };
 use crate::{
     error::StackResult,
@@ -21,8 +24,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Specification of etcd. `ports` has `client` and `peer`.
 pub(crate) fn prepare(folder: &StackFolder, tools: &Tools, ports: BTreeMap<String, u16>) -> StackResult<ProcessSpec> {
     let user = unprivileged_user(USERS)?;
-    let program = tools.etcd()?;
-    check_reach(user, &program, "etcd")?;
+    let program = reachable(user, tools.folder(), &tools.etcd()?, "etcd")?;
     let working = make_working_folder(folder, NAME, user)?;
     let port = |service: &str| ports.get(service).copied().unwrap_or(0);
     let url = |service: &str| format!("http://127.0.0.1:{}", port(service));

@@ -9,6 +9,7 @@ use super::{
         working_folder::make_working_folder,
     },
     passwords::Passwords,
+    shared::reachable,
 };
 use crate::{
     error::StackResult,
@@ -46,8 +47,8 @@ pub(crate) fn prepare(
     strict: bool,
 ) -> StackResult<ProcessSpec> {
     let user = unprivileged_user(USERS)?;
-    let (python, programs) = (tools.patroni()?, tools.postgres()?);
-    check_reach(user, &python, "Patroni")?;
+    let python = reachable(user, tools.folder(), &tools.patroni()?, "Patroni")?;
+    let programs = tools.postgres()?;
     check_reach(user, &programs, "Postgres")?;
     let working = make_working_folder(folder, name, user)?;
     let passwords = Passwords::of_stack(folder)?;

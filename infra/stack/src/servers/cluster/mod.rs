@@ -3,6 +3,7 @@
 mod etcd;
 mod member;
 mod passwords;
+mod shared;
 
 pub(crate) use etcd::{NAME as ETCD, prepare as etcd};
 pub(crate) use member::{MemberPorts, has_data, prepare as member};
