@@ -9,7 +9,8 @@ use super::stack_name::name_option;
 /// Kills processes and their descendants with SIGKILL, as in a crash.
 ///
 /// Data is kept. A killed process is not restarted automatically: use `cargo stack restart PROCESS` or `cargo stack
-/// up`. It keeps its ports. A member of a Postgres with standbys is killed with its manager, as when its machine is lost.
+/// up`. It keeps its ports. A member of a Postgres with standbys is killed with its manager, as when its machine is
+/// lost.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = KILL_HELP)]
 pub(crate) struct Kill {
@@ -90,12 +91,24 @@ Examples:
   cargo stack resume cassandra";
 
 pub(crate) async fn kill(args: &Kill, stack: &Stack) -> anyhow::Result<ExitCode> {
+    let option = name_option(stack);
     for process in &args.processes {
         match args.only {
-            Some(part) => stack.kill_part(process, part.into()).await?,
-            None => stack.kill(process).await?,
+            None => {
+                stack.kill(process).await?;
+                println!("{process} killed; `cargo stack restart {process}{option}` starts it again");
+            }
+            Some(Part::Manager) => {
+                stack.kill_part(process, Part::Manager.into()).await?;
+                println!("manager of {process} killed; `cargo stack restart {process}{option}` starts both again");
+            }
+            Some(Part::Postgres) => {
+                stack.kill_part(process, Part::Postgres.into()).await?;
+                println!(
+                    "Postgres of {process} killed; its manager starts it again, as a standby if another takes over"
+                );
+            }
         }
-        println!("{process} killed; `cargo stack restart {process}{}` starts it again", name_option(stack));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -95,7 +95,8 @@ impl Stack {
         self.standbys
     }
 
-    /// The addresses of all members of Postgres, as `host:port`, separated by commas; without standbys, its one address.
+    /// The addresses of all members of Postgres, as `host:port`, separated by commas; without standbys, its one
+    /// address.
     ///
     /// # Errors
     /// When the stack does not have Postgres.
@@ -115,7 +116,8 @@ impl Stack {
         }
         let state = self.cluster_state().await.map_err(|said| {
             StackError::Invalid(format!(
-                "no manager of Postgres answers ({said}): `cargo stack status` shows which processes are running"
+                "no manager of Postgres knows the roles ({said}): etcd and at least one member must be running; \
+                 `cargo stack up` starts those that are dead"
             ))
         })?;
         Ok(state.members.into_iter().map(PostgresMember::from).collect())

@@ -21,8 +21,8 @@ pub struct StackConfig {
     /// The servers to start. Default: all.
     pub servers: Vec<Server>,
     /// Number of standbys of Postgres. Default 0: one server without a failover manager. With 1, the standby is
-    /// synchronous while it lives; the primary goes on alone without it. From 2, the primary acknowledges nothing without
-    /// a synchronous standby, so that an acknowledged write survives the loss of any one server.
+    /// synchronous while it lives; the primary goes on alone without it. From 2, the primary acknowledges nothing
+    /// without a synchronous standby, so that an acknowledged write survives the loss of any one server.
     pub standbys: u16,
     /// True if data and logs are kept when the stack stops. If so, servers are stopped gracefully; otherwise they are
     /// killed.

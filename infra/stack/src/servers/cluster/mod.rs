@@ -17,8 +17,8 @@ pub(crate) fn member_names(standbys: u16) -> Vec<String> {
     std::iter::once(first.to_owned()).chain(others).collect()
 }
 
-/// Place of a server among those of its stage: higher ones stop first. Standbys stop before the primary, so that none of
-/// them takes over meanwhile, and etcd stops last.
+/// Place of a server among those of its stage: higher ones stop first. Standbys stop before the primary, so that none
+/// of them takes over meanwhile, and etcd stops last.
 pub(crate) fn place_in_stage(process: &str, primary: Option<&str>) -> u8 {
     match process {
         ETCD => 0,
