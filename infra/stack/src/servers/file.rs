@@ -1,6 +1,6 @@
 //! Writes configuration files from templates.
 
-use std::{fs, io::Write, os::unix::fs::chown, path::Path};
+use std::{fs, io::Write, os::unix::fs::fchown, path::Path};
 
 use crate::{
     error::{StackError, StackResult},
@@ -18,7 +18,8 @@ pub(super) fn write_private(path: &Path, text: &str, user: Option<RunAs>) -> Sta
         let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path))?;
         file.write_all(text.as_bytes())?;
         if let Some(user) = user {
-            chown(file.path(), Some(user.user_id), Some(user.group_id))?;
+            // Not by its path, which the owner of the folder could replace.
+            fchown(file.as_file(), Some(user.user_id), Some(user.group_id))?;
         }
         file.persist(path)?;
         Ok(())

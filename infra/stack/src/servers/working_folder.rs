@@ -16,8 +16,8 @@ use crate::{
 /// The process whose temporary folder has no name of its own.
 const FIRST: &str = "postgres";
 
-/// Creates the working folder of a process. If its user cannot reach the stack's folder (such as below a private home folder), the
-/// working folder is a temporary one.
+/// Creates the working folder of a process. If its user cannot reach the stack's folder (such as below a private home
+/// folder), the working folder is a temporary one.
 pub(super) fn make_working_folder(stack: &StackFolder, process: &str, user: Option<RunAs>) -> StackResult<PathBuf> {
     let own = stack.process(process);
     make_folder(&own)?;

@@ -84,8 +84,8 @@ fn check_standbys(folder: &StackFolder, config: &StackConfig) -> StackResult<()>
     let Some(state) = state::load(folder)? else { return Ok(()) };
     if state.standbys != config.standbys && state.find(Server::Postgres.name()).is_some() {
         return Err(StackError::Invalid(format!(
-            "Postgres of stack {} was started with {} standbys, not {}: choose another stack with --name, or remove its \
-             data with `cargo stack down --delete-data`",
+            "Postgres of stack {} was started with {} standbys, not {}: choose another stack with --name, or remove \
+             its data with `cargo stack down --delete-data`",
             folder.name, state.standbys, config.standbys
         )));
     }
