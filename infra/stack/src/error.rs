@@ -47,6 +47,21 @@ pub enum StackError {
         tail: String,
     },
 
+    /// The members of Postgres did not reach the wanted state in time.
+    #[error(
+        "Postgres did not get {what} within {} s: {last}; `cargo stack status` shows the roles of its members, and \
+         `cargo stack logs` what each of them did",
+        waited.as_secs()
+    )]
+    NoMember {
+        /// The wanted state.
+        what: &'static str,
+        /// The time waited.
+        waited: Duration,
+        /// The last answer.
+        last: String,
+    },
+
     /// Another process listens on the port of this process.
     #[error(
         "port {port} of {process} is taken{}: stop what uses it, then start {process} again",

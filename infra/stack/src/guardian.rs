@@ -57,7 +57,7 @@ mod tests {
     use std::io::{BufRead, BufReader};
 
     use super::*;
-    use crate::process::ProcessIdentity;
+    use crate::process::{Detached, ProcessIdentity};
 
     /// A shell with a child, which is stopped.
     fn family() -> (Child, ProcessIdentity, ProcessIdentity) {
@@ -92,6 +92,31 @@ mod tests {
         drop(Guardian::start(list.path()).unwrap());
         assert!(identity.is_alive() && child.is_alive());
         std::fs::write(list.path(), format!("{identity}\n")).unwrap();
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(!identity.is_alive() && !child.is_alive());
+        root.wait().unwrap();
+    }
+
+    #[test]
+    fn detached_processes_are_killed_with_their_children() {
+        let list = tempfile::NamedTempFile::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let work = folder.path().join("two words");
+        std::fs::create_dir(&work).unwrap();
+        // A shell that is no child of a listed process.
+        let script = "sleep 600 & echo $!; wait";
+        let mut root =
+            Command::new("sh").args(["-c", script]).current_dir(&work).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(root.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let child = ProcessIdentity::of(line.trim().parse().unwrap()).unwrap();
+        let identity = ProcessIdentity::of(root.id()).unwrap();
+        let rule = |program: &str, folder: &Path| Detached { program: program.into(), folder: folder.to_owned() };
+        std::fs::write(list.path(), format!("{}\n{}\n", rule("/bin/false", &work), rule("/bin/sh", folder.path())))
+            .unwrap();
+        drop(Guardian::start(list.path()).unwrap());
+        assert!(identity.is_alive() && child.is_alive(), "another program, another folder");
+        std::fs::write(list.path(), format!("1 1 no-boot\n{}\n", rule("/bin/sh", &work))).unwrap();
         drop(Guardian::start(list.path()).unwrap());
         assert!(!identity.is_alive() && !child.is_alive());
         root.wait().unwrap();

@@ -1,7 +1,8 @@
 # Guardian: kills all processes of a stack when its owner has ended for any reason.
 #
 # Standard input is a pipe from the owner. The line "released" means that the processes may outlive the owner; end of file without that
-# line means that the owner has ended. $1 is a file with a line for each process: pid, start time in ticks, boot id.
+# line means that the owner has ended. $1 is a file with a line for each process: pid, start time in ticks, boot id. Lines "detached",
+# program, folder, separated by tabs, stand for all processes that run this program in this folder: they may be descendants of none.
 #
 # A shell script because a shell is always available, while a test of another crate does not have this crate's program.
 
@@ -20,9 +21,24 @@ look_at() {
     began=$1
 }
 
+tab=$(printf '\t')
+
+# Whether a line "detached" stands for process $1.
+is_detached() {
+    [ -n "$detached" ] || return 1
+    while IFS=$tab read -r word program folder_of; do
+        [ "/proc/$1/exe" -ef "$program" ] && [ "/proc/$1/cwd" -ef "$folder_of" ] && return 0
+    done <<LINES
+$detached
+LINES
+    return 1
+}
+
 # Every pid is between blanks, so that none matches part of another.
 known=
+detached=$(grep "^detached$tab" "$1" | sort -u)
 while read -r pid start boot; do
+    [ "$pid" = detached ] && continue
     look_at "$pid" && [ "$began" = "$start" ] && [ "$boot" = "$this_boot" ] && known="$known $pid "
 done <"$1"
 
@@ -36,8 +52,9 @@ while [ -n "$found" ]; do
         pid=${folder#/proc/}
         look_at "$pid" || continue
         [ "$state" = Z ] && continue
-        case $known in *" $parent "*) ;; *) continue ;; esac
-        case $known in *" $pid "*) ;; *) known="$known $pid " found=yes ;; esac
+        case $known in *" $pid "*) continue ;; esac
+        case $known in *" $parent "*) ;; *) is_detached "$pid" || continue ;; esac
+        known="$known $pid " found=yes
     done
 done
 for pid in $known; do kill -KILL "$pid"; done

@@ -2,26 +2,50 @@
 
 use std::process::ExitCode;
 
-use diptych_stack::Stack;
+use diptych_stack::{MemberPart, Stack};
 
 use super::stack_name::name_option;
 
 /// Kills processes and their descendants with SIGKILL, as in a crash.
 ///
 /// Data is kept. A killed process is not restarted automatically: use `cargo stack restart PROCESS` or `cargo stack
-/// up`. It keeps its ports.
+/// up`. It keeps its ports. A member of a Postgres with standbys is killed with its manager, as when its machine is
+/// lost.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = KILL_HELP)]
 pub(crate) struct Kill {
     /// Names of the processes, as shown by `cargo stack status`.
     #[arg(required = true, value_name = "PROCESS")]
     processes: Vec<String>,
+
+    /// Kills only this part of a member of a Postgres with standbys.
+    #[arg(long, value_name = "PART")]
+    only: Option<Part>,
+}
+
+/// A part of a member of Postgres.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Part {
+    /// Patroni. Its Postgres runs on, and takes writes although another one may take over.
+    Manager,
+    /// Postgres with all its sessions. Its manager lets a standby take over at once.
+    Postgres,
+}
+
+impl From<Part> for MemberPart {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Manager => Self::Manager,
+            Part::Postgres => Self::Postgres,
+        }
+    }
 }
 
 const KILL_HELP: &str = "\
 Examples:
   cargo stack kill kafka
-  cargo stack kill postgres relay-1";
+  cargo stack kill postgres relay-1
+  cargo stack kill postgres --only manager";
 
 /// Restarts processes: stops each running one gracefully, and starts it again on the same ports with the same data.
 ///
@@ -67,9 +91,24 @@ Examples:
   cargo stack resume cassandra";
 
 pub(crate) async fn kill(args: &Kill, stack: &Stack) -> anyhow::Result<ExitCode> {
+    let option = name_option(stack);
     for process in &args.processes {
-        stack.kill(process).await?;
-        println!("{process} killed; `cargo stack restart {process}{}` starts it again", name_option(stack));
+        match args.only {
+            None => {
+                stack.kill(process).await?;
+                println!("{process} killed; `cargo stack restart {process}{option}` starts it again");
+            }
+            Some(Part::Manager) => {
+                stack.kill_part(process, Part::Manager.into()).await?;
+                println!("manager of {process} killed; `cargo stack restart {process}{option}` starts both again");
+            }
+            Some(Part::Postgres) => {
+                stack.kill_part(process, Part::Postgres.into()).await?;
+                println!(
+                    "Postgres of {process} killed; its manager starts it again, as a standby if another takes over"
+                );
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

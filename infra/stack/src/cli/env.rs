@@ -9,6 +9,9 @@ use super::text::shell_word;
 /// Prints shell variables: addresses of the servers, and a `PATH` with cqlsh, grpcurl, Kafka's tools and the stack's
 /// `diptych`.
 ///
+/// With standbys, the URL of Postgres has all members, DIPTYCH_TEST_POSTGRES_STANDBYS is the number of standbys, and
+/// PGTARGETSESSIONATTRS leads psql to the primary.
+///
 /// DIPTYCH_ADDRESS is the address of the edge for client calls, DIPTYCH_TOKEN the token that the gateways require.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]

@@ -3,6 +3,7 @@
 mod control;
 mod down;
 mod env;
+mod failover;
 mod install;
 mod logs;
 mod product;
@@ -43,6 +44,7 @@ enum Subcommand {
     Restart(control::Restart),
     Pause(control::Pause),
     Resume(control::Resume),
+    Failover(failover::Args),
     Test(test::Args),
     Env(env::Args),
     Install(install::Args),
@@ -55,6 +57,7 @@ Start here:
   cargo stack kill kafka             kill with SIGKILL; it is not restarted automatically
   cargo stack restart kafka          start it again, with its data
   cargo stack logs kafka -f          follow its log
+  cargo stack up --standbys 1        Postgres with a standby; `cargo stack failover` kills the primary
   cargo stack down                   stop everything, keep the data
   cargo stack test                   run all tests of this workspace, with separate servers
 
@@ -71,12 +74,13 @@ impl Cli {
         match self.subcommand {
             Subcommand::Up(args) => up::run(args, &paths, stack).await,
             Subcommand::Down(args) => down::run(&args, &paths, stack).await,
-            Subcommand::Status(args) => status::run(&args, &paths, name),
+            Subcommand::Status(args) => status::run(&args, &paths, name).await,
             Subcommand::Logs(args) => logs::run(&args, &attach(&paths, stack)?).await,
             Subcommand::Kill(args) => control::kill(&args, &attach(&paths, stack)?).await,
             Subcommand::Restart(args) => control::restart(&args, &attach(&paths, stack)?).await,
             Subcommand::Pause(args) => control::pause(&args, &attach(&paths, stack)?).await,
             Subcommand::Resume(args) => control::resume(&args, &attach(&paths, stack)?),
+            Subcommand::Failover(args) => failover::run(&args, &attach(&paths, stack)?).await,
             Subcommand::Test(args) => test::run(args, &paths, name).await,
             Subcommand::Env(args) => env::run(&args, &attach(&paths, stack)?),
             Subcommand::Install(args) => install::run(&args, &paths).await,

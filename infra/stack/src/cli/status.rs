@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use diptych_stack::{ProcessStatus, Stack, StackPaths};
+use diptych_stack::{PostgresMember, ProcessStatus, Stack, StackPaths};
 
 use super::{
     stack_name::DEFAULT,
     text::{memory, table, uptime},
 };
 
-/// Shows state, pid, memory, uptime and ports of each process.
+/// Shows state, pid, memory, uptime and ports of each process, and the role and timeline of each member of a Postgres
+/// with standbys.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -24,11 +25,14 @@ Examples:
   cargo stack status --all
   watch cargo stack status
 
-States: running; paused, by `cargo stack pause`; dead: it ended, crashed, or was killed or stopped.
+States: running; paused, by `cargo stack pause`; dead: it ended, crashed, or was killed or stopped;
+unmanaged: a Postgres whose manager has ended, which takes writes although another may have taken over.
+
+A killed primary is shown as the primary until another one has taken over.
 
 Exit status: 0 if every process is running, otherwise 1.";
 
-pub(crate) fn run(args: &Args, paths: &StackPaths, name: Option<&str>) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: &Args, paths: &StackPaths, name: Option<&str>) -> anyhow::Result<ExitCode> {
     let names = if args.all { Stack::names(paths) } else { vec![name.unwrap_or(DEFAULT).to_owned()] };
     if names.is_empty() {
         println!("there are no stacks");
@@ -38,10 +42,11 @@ pub(crate) fn run(args: &Args, paths: &StackPaths, name: Option<&str>) -> anyhow
         if args.all {
             println!("stack {name}");
         }
-        match Stack::attach(paths, &name).and_then(|stack| stack.status()) {
-            Ok(processes) => {
+        let attached = Stack::attach(paths, &name).and_then(|stack| Ok((stack.status()?, stack)));
+        match attached {
+            Ok((processes, stack)) => {
                 all_running &= processes.iter().all(runs);
-                print!("{}", status_table(&processes));
+                print!("{}{}", status_table(&processes), members(&stack).await);
             }
             // An unreadable stack must not hide the others.
             Err(error) if args.all => {
@@ -52,6 +57,29 @@ pub(crate) fn run(args: &Args, paths: &StackPaths, name: Option<&str>) -> anyhow
         }
     }
     Ok(if all_running { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Roles of the members of Postgres; empty without standbys.
+pub(super) async fn members(stack: &Stack) -> String {
+    match stack.postgres_members().await {
+        Ok(members) if members.is_empty() => String::new(),
+        Ok(members) => format!("\n{}", members_table(&members)),
+        Err(error) => format!("\n{error}\n"),
+    }
+}
+
+fn members_table(members: &[PostgresMember]) -> String {
+    let dash = || "-".to_owned();
+    let rows = members.iter().map(|member| {
+        [
+            member.name.clone(),
+            member.role.to_string(),
+            member.state.clone(),
+            member.timeline.map_or_else(dash, |timeline| timeline.to_string()),
+            member.lag_bytes.map_or_else(dash, |bytes| format!("{bytes} B")),
+        ]
+    });
+    table(["MEMBER", "ROLE", "POSTGRES", "TIMELINE", "LAG"], &rows.collect::<Vec<_>>())
 }
 
 fn runs(process: &ProcessStatus) -> bool {
@@ -81,9 +109,34 @@ pub(super) fn status_table(processes: &[ProcessStatus]) -> String {
 mod tests {
     use std::time::Duration;
 
-    use diptych_stack::ProcessState;
+    use diptych_stack::{MemberRole, ProcessState};
 
     use super::*;
+
+    #[test]
+    fn members_are_shown_with_role_and_timeline() {
+        let member = |name: &str, role, lag_bytes| PostgresMember {
+            name: name.to_owned(),
+            role,
+            state: "streaming".to_owned(),
+            timeline: Some(3),
+            lag_bytes,
+        };
+        let members = [
+            member("postgres", MemberRole::SynchronousStandby, Some(0)),
+            member("postgres-2", MemberRole::Primary, None),
+        ];
+        let shown = members_table(&members);
+        let lines: Vec<_> = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "MEMBER ROLE POSTGRES TIMELINE LAG",
+                "postgres synchronous standby streaming 3 0 B",
+                "postgres-2 primary streaming 3 -"
+            ]
+        );
+    }
 
     #[test]
     fn the_table_has_a_row_for_each() {

@@ -41,6 +41,10 @@ pub(crate) struct Args {
     #[arg(long = "server", value_name = "SERVER")]
     servers: Vec<ServerName>,
 
+    /// Number of standbys of Postgres.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    standbys: u16,
+
     /// Tests the chart instead, on a Kubernetes of this machine: integration-tests/kubernetes/run says what it needs.
     #[arg(long, conflicts_with = "servers")]
     cluster: bool,
@@ -55,6 +59,7 @@ Examples:
   cargo stack test
   cargo stack test --server kafka -- -p diptych-kafka
   cargo stack test --server postgres -- -p diptych-postgres conformance -- --nocapture
+  cargo stack test --standbys 1 --server postgres -- -p diptych-postgres
   cargo stack test --cluster
 
 To run tests repeatedly, start the servers once:
@@ -76,7 +81,8 @@ pub(crate) async fn run(args: Args, paths: &StackPaths, name: Option<&str>) -> a
     };
     tokio::pin!(signalled);
 
-    let mut config = StackConfig { paths: paths.clone(), ..StackConfig::for_test(chosen(&args.servers))? };
+    let mut config =
+        StackConfig { paths: paths.clone(), standbys: args.standbys, ..StackConfig::for_test(chosen(&args.servers))? };
     if let Some(name) = name {
         name.clone_into(&mut config.name);
     }

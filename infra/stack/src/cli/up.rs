@@ -9,7 +9,7 @@ use super::{
     install, product,
     server_name::{ServerName, chosen},
     stack_name::name_option,
-    status::status_table,
+    status::{members, status_table},
     text::uptime,
 };
 
@@ -30,6 +30,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IP")]
     pod_address: Option<Ipv4Addr>,
 
+    /// Number of standbys of Postgres, for a new stack; it cannot be changed later. Default: that of the stack, or 0:
+    /// one server without a failover manager.
+    ///
+    /// With 1, a commit waits for the standby while both live, so the loss of either loses nothing that was
+    /// acknowledged; after such a loss the other one goes on alone, and a second loss in a row may lose acknowledged
+    /// commits. With 2, a commit always waits for a standby: acknowledged commits survive the loss of any one server,
+    /// and with two servers lost no write is acknowledged.
+    #[arg(long, value_name = "COUNT")]
+    standbys: Option<u16>,
+
     #[command(flatten)]
     product: product::ProductArgs,
 }
@@ -39,6 +49,7 @@ Examples:
   cargo stack up
   cargo stack up --release
   cargo stack up postgres memcached      # servers only
+  cargo stack up --standbys 1            # Postgres with a standby and automatic failover
   cargo stack up --name second           # a second stack
   DIPTYCH_LOG__FILTER=debug cargo stack up
 
@@ -48,7 +59,8 @@ new build, use `cargo stack restart PROCESS`. For changed settings, use
 `cargo stack down` first.";
 
 pub(crate) async fn run(args: Args, paths: &StackPaths, name: &str) -> anyhow::Result<ExitCode> {
-    install::install_all(paths).await?;
+    let standbys = args.standbys.unwrap_or_else(|| Stack::attach(paths, name).map_or(0, |stack| stack.standbys()));
+    install::install_for(paths, standbys).await?;
     let program = if args.servers.is_empty() { Some(product::program(&args.product, paths).await?) } else { None };
     let began_at = Instant::now();
     let servers = chosen(&args.servers);
@@ -57,6 +69,7 @@ pub(crate) async fn run(args: Args, paths: &StackPaths, name: &str) -> anyhow::R
         servers,
         adopt: true,
         pod_address: args.pod_address,
+        standbys,
         ..StackConfig::new(name)?
     };
     eprintln!("starting servers");
@@ -72,7 +85,7 @@ pub(crate) async fn run(args: Args, paths: &StackPaths, name: &str) -> anyhow::R
     let took = uptime(began_at.elapsed());
     match product {
         Some(product) => print!("{}", product::banner(&stack, &product, args.product.partitions)?),
-        None => print!("{}", status_table(&stack.status()?)),
+        None => print!("{}{}", status_table(&stack.status()?), members(&stack).await),
     }
     println!("ready after {took}; `cargo stack down{}` stops it", name_option(&stack));
     stack.detach()?;

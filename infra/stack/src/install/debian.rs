@@ -1,6 +1,11 @@
-//! Installs Postgres, memcached, and the dependencies of the other installers from Debian.
+//! Installs Postgres, memcached, and the dependencies of the other installers from Debian. etcd is only unpacked, into
+//! the folder of tools, as its package would start a service.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tokio::process::Command;
 
@@ -9,6 +14,7 @@ use super::{
     java,
     package::{Package, ProgressReporter},
     programs::find_program,
+    python,
     tools::Tools,
 };
 use crate::error::{StackError, StackResult};
@@ -56,6 +62,44 @@ pub(super) async fn install(
     }
 }
 
+/// The package with the program `etcd`.
+const ETCD: &str = "etcd-server";
+
+/// Path of etcd, if it was unpacked here.
+pub(super) fn etcd(tools: &Path) -> PathBuf {
+    tools.join("debian-etcd/usr/bin/etcd")
+}
+
+/// Unpacks missing packages that are not to be installed in the system. That needs no root, and apt checks the file
+/// with Debian's signature.
+pub(super) async fn unpack(
+    tools: &Tools,
+    missing: &BTreeSet<Package>,
+    report: ProgressReporter<'_>,
+) -> StackResult<()> {
+    if !missing.contains(&Package::Etcd) || tools.etcd().is_ok() {
+        return Ok(());
+    }
+    let install_error = |reason: String| StackError::Install { what: "etcd".to_owned(), reason };
+    let (Some(apt_get), Some(dpkg)) = (find_program("apt-get"), find_program("dpkg-deb")) else {
+        return Err(install_error("apt-get not found; install etcd 3.4 or newer, so that it is in PATH".to_owned()));
+    };
+    report(&format!("  from Debian, unpacked: {ETCD}"));
+    let partial = tempfile::Builder::new().prefix(".partial-").tempdir_in(&tools.folder);
+    let partial = partial.map_err(StackError::io(format!("make a folder in {}", tools.folder.display())))?;
+    if rustix::process::geteuid().is_root() {
+        run(ETCD, Command::new(&apt_get).args(["-q", "-o", LOCK_WAIT, "update"])).await?;
+    }
+    run(ETCD, Command::new(&apt_get).args(["-q", "download", ETCD]).current_dir(partial.path())).await?;
+    let entries = fs::read_dir(partial.path()).map_err(StackError::io("read the folder of the download"))?;
+    let file = entries.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|is| is == "deb"));
+    let file = file.ok_or_else(|| install_error(format!("apt-get download {ETCD} left no file")))?;
+    let content = partial.path().join("content");
+    run(ETCD, Command::new(&dpkg).arg("-x").arg(&file).arg(&content)).await?;
+    let folder = tools.folder.join("debian-etcd");
+    fs::rename(&content, &folder).map_err(StackError::io(format!("make the folder {}", folder.display())))
+}
+
 fn missing_system_packages(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<SystemPackage> {
     let has = |packages: &[Package]| packages.iter().any(|package| missing.contains(package));
     let mut system_packages = Vec::new();
@@ -74,15 +118,16 @@ fn missing_system_packages(tools: &Tools, missing: &BTreeSet<Package>) -> Vec<Sy
             want("Maven (mvn)", "maven", false);
         }
     }
-    if has(&[Package::Envoy, Package::Clients]) && !python_makes_environments() {
+    let lacks_python = has(&[Package::Envoy, Package::Clients]) && !python_makes_environments(false);
+    if lacks_python || (has(&[Package::Patroni]) && !python_makes_environments(true)) {
         want("Python 3 with venv", "python3-venv", false);
     }
     system_packages
 }
 
 /// Returns whether `python3 -m venv` works; Debian has a separate package for what it needs.
-fn python_makes_environments() -> bool {
-    let Some(python) = find_program("python3") else { return false };
+fn python_makes_environments(for_all_users: bool) -> bool {
+    let Some(python) = python::interpreter(for_all_users) else { return false };
     let asked = std::process::Command::new(python).args(["-c", "import ensurepip, venv"]).output();
     asked.is_ok_and(|output| output.status.success())
 }

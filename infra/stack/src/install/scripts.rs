@@ -25,6 +25,11 @@ pub(super) fn write(tools: &Tools) -> StackResult<()> {
     if let Some(grpcurl) = python::grpcurl(&tools.folder) {
         script(tools, "grpcurl", &format!("exec {} \"$@\"", beside(tools, &grpcurl)))?;
     }
+    if let Some(python) = python::patroni(&tools.folder) {
+        let program = python.with_file_name("patronictl");
+        let line = format!("exec {} {} \"$@\"", beside(tools, &python), beside(tools, &program));
+        script(tools, "patronictl", &line)?;
+    }
     if let Ok(envoy) = tools.envoy() {
         script(tools, "envoy", &format!("exec {} \"$@\"", beside(tools, &envoy)))?;
     }

@@ -1,9 +1,12 @@
 //! Paths of installed programs.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    java, maven,
+    debian, java, maven,
     package::Package,
     programs::{find_program, is_program},
     python,
@@ -26,6 +29,11 @@ impl Tools {
         Self { folder: paths.tools.clone() }
     }
 
+    /// The folder of what was installed here.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Checks that a package is installed, with everything that it needs to run.
     ///
     /// # Errors
@@ -38,6 +46,8 @@ impl Tools {
             Package::Memcached => self.memcached(),
             Package::Envoy => self.envoy(),
             Package::Clients => self.cqlsh().and(self.grpcurl()),
+            Package::Patroni => self.patroni(),
+            Package::Etcd => self.etcd(),
         }
         .map(|_| ())
     }
@@ -88,6 +98,23 @@ impl Tools {
     /// When it is not installed.
     pub fn envoy(&self) -> StackResult<PathBuf> {
         python::envoy(&self.folder).ok_or_else(|| not_installed("Envoy"))
+    }
+
+    /// The Python interpreter that has Patroni.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn patroni(&self) -> StackResult<PathBuf> {
+        python::patroni(&self.folder).ok_or_else(|| not_installed("Patroni"))
+    }
+
+    /// The program `etcd`: the one that was installed here, otherwise that of the system.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn etcd(&self) -> StackResult<PathBuf> {
+        let own = Some(debian::etcd(&self.folder)).filter(|program| is_program(program));
+        own.or_else(|| find_program("etcd")).ok_or_else(|| not_installed("etcd"))
     }
 
     /// The program `cqlsh`.
@@ -145,6 +172,7 @@ mod tests {
             (Package::Cassandra, "Apache Cassandra"),
             (Package::Envoy, "Envoy"),
             (Package::Clients, "cqlsh"),
+            (Package::Patroni, "Patroni"),
         ] {
             let error = tools.check(package).unwrap_err().to_string();
             assert_eq!(error, format!("{name} is not installed: `cargo stack install` installs it"));

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     error::{StackError, StackResult},
     paths::StackPaths,
-    state::{self, StackFolder, StackState},
+    state::{self, ProcessRecord, StackFolder, StackState},
 };
 
 pub(crate) use holder::holder;
@@ -46,7 +46,7 @@ pub(crate) fn reserve(
     let _lock = lock.map_err(StackError::io(format!("lock {}", path.display())))?;
     let mut taken = ports_of_stacks(paths);
     state::edit(folder, |state| {
-        let is_alive = state.find(process).is_some_and(|record| record.live_run().is_some());
+        let is_alive = state.find(process).is_some_and(ProcessRecord::is_alive);
         let mut ports = state.ports.remove(process).unwrap_or_default();
         ports.retain(|service, port| services.contains(&service.as_str()) && (is_alive || is_free(*port)));
         let missing: Vec<_> = services.iter().filter(|service| !ports.contains_key(**service)).collect();

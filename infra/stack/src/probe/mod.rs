@@ -7,6 +7,7 @@ mod grpc;
 mod http;
 mod kafka;
 mod memcached;
+pub(crate) mod patroni;
 pub(crate) mod postgres;
 mod protocol;
 
@@ -36,6 +37,7 @@ pub(crate) async fn probe(ready: &Readiness, log: &Path, log_offset: u64) -> Res
             Readiness::Grpc { port, service } => grpc::probe(*port, service).await,
             Readiness::Line { text } => log_has_line(text, log, log_offset),
             Readiness::Postgres { port } => postgres::probe(*port).await,
+            Readiness::PostgresMember { rest } => patroni::probe(*rest).await,
             Readiness::Kafka { port } => kafka::probe(*port).await,
             Readiness::Cql { port } => cql::probe(*port).await,
             Readiness::Memcached { port } => memcached::probe(*port).await,

@@ -5,6 +5,7 @@ use std::fmt;
 use tokio::net::TcpStream;
 
 use super::{
+    PROBE_TIMEOUT,
     connect::connect,
     protocol::{length, receive, receive_bytes, send},
 };
@@ -25,17 +26,30 @@ pub(super) async fn probe(port: u16) -> Result<(), String> {
 
 /// Creates a database unless it exists. `name` must consist of letters.
 pub(crate) async fn create_database(port: u16, name: &str) -> Result<(), String> {
-    let mut stream = connect(port).await?;
-    send(&mut stream, &startup()).await?;
-    until_ready(&mut stream).await.map_err(|error| error.to_string())?;
-    let statement = format!("CREATE DATABASE {name}\0");
-    let length = u32::try_from(statement.len() + 4).unwrap_or(u32::MAX).to_be_bytes();
-    send(&mut stream, &[b"Q", &length[..], statement.as_bytes()].concat()).await?;
-    match until_ready(&mut stream).await {
-        Err(error) if error.code != DUPLICATE_DATABASE => return Err(error.to_string()),
-        _ => {}
+    match execute(port, &format!("CREATE DATABASE {name}")).await {
+        Err(error) if error.code != DUPLICATE_DATABASE => Err(error.to_string()),
+        _ => Ok(()),
     }
-    send(&mut stream, b"X\0\0\0\x04").await
+}
+
+/// Commits something, which leaves nothing behind: a message in the log that no one reads. With synchronous standbys,
+/// this returns when one of them has it.
+pub(crate) async fn commit(port: u16) -> Result<(), String> {
+    let committing = execute(port, "SELECT pg_logical_emit_message(true, 'diptych-stack', '')");
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, committing).await;
+    let answer = answer.map_err(|_| format!("it did not commit within {} s", PROBE_TIMEOUT.as_secs()))?;
+    answer.map_err(|error| error.to_string())
+}
+
+async fn execute(port: u16, statement: &str) -> Result<(), PostgresError> {
+    let mut stream = connect(port).await.map_err(PostgresError::connection)?;
+    send(&mut stream, &startup()).await.map_err(PostgresError::connection)?;
+    until_ready(&mut stream).await?;
+    let length = u32::try_from(statement.len() + 5).unwrap_or(u32::MAX).to_be_bytes();
+    let query = [b"Q", &length[..], statement.as_bytes(), b"\0"].concat();
+    send(&mut stream, &query).await.map_err(PostgresError::connection)?;
+    until_ready(&mut stream).await?;
+    send(&mut stream, b"X\0\0\0\x04").await.map_err(PostgresError::connection)
 }
 
 /// Reads messages until the server is ready for a query.

@@ -21,6 +21,9 @@ pub enum ProcessState {
     Running,
     /// It was stopped by a signal and can be resumed.
     Paused,
+    /// It has ended, but processes that it started and that are not its descendants are alive: Postgres without its
+    /// manager, which nobody demotes.
+    Unmanaged,
     /// It does not exist.
     Dead,
 }
@@ -32,6 +35,7 @@ impl ProcessState {
         match self {
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Unmanaged => "unmanaged",
             Self::Dead => "dead",
         }
     }

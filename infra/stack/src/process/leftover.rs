@@ -12,8 +12,12 @@ const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Removes the lock files of a process that is not running. Waits until no process of an earlier run works in their
-/// folder, because two runs in one folder would destroy its data.
+/// folder, because two runs in one folder would destroy its data. Locks of live detached processes are kept.
 pub(crate) async fn clear_locks(spec: &ProcessSpec) -> StackResult<()> {
+    // The next manager takes its Postgres over.
+    if spec.detached.as_ref().is_some_and(|detached| !detached.alive().is_empty()) {
+        return Ok(());
+    }
     for file in spec.lock_files.iter().filter(|file| file.exists()) {
         if let Some(folder) = file.parent() {
             let until = Instant::now() + ORPHAN_TIMEOUT;

@@ -51,14 +51,19 @@ pub(super) fn all() -> Vec<Stat> {
     pids.filter_map(Stat::of).filter(|stat| !stat.has_ended()).collect()
 }
 
-/// Finds a process that runs this program in this folder. Unreadable processes are skipped.
+/// Finds a process that runs this program in this folder.
 pub(super) fn working_in(folder: &Path, program: &Path) -> Option<u32> {
-    let (folder, program) = (folder.canonicalize().ok()?, program.canonicalize().ok()?);
+    all_working_in(folder, program).first().copied()
+}
+
+/// Finds the processes that run this program in this folder. Unreadable processes are skipped.
+pub(super) fn all_working_in(folder: &Path, program: &Path) -> Vec<u32> {
+    let (Ok(folder), Ok(program)) = (folder.canonicalize(), program.canonicalize()) else { return Vec::new() };
     let points = |pid: u32, link: &str, target: &Path| {
         fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|path| path == target)
     };
     let pids = all().into_iter().map(|stat| stat.pid);
-    pids.into_iter().find(|pid| points(*pid, "cwd", &folder) && points(*pid, "exe", &program))
+    pids.filter(|pid| points(*pid, "cwd", &folder) && points(*pid, "exe", &program)).collect()
 }
 
 /// Reads a value in KiB from /proc/PID/status. 0 if the process has ended or is unreadable.

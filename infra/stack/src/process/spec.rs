@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::detached::Detached;
 use crate::error::{StackError, StackResult};
 
 /// Maximum length of the name of a stack or process.
@@ -46,6 +47,9 @@ pub struct ProcessSpec {
     /// earlier run works in that folder: a killed process remains a zombie until its parent reaps it, which can take
     /// seconds, and until then the program would take the pid in the file for a live process. Default: none.
     pub lock_files: Vec<PathBuf>,
+    /// Processes that it starts and that are not its descendants. They are paused, killed and stopped with it. Default:
+    /// none.
+    pub detached: Option<Detached>,
 }
 
 /// The user and the group that a process runs as. Only root may choose.
@@ -103,6 +107,11 @@ pub enum Readiness {
         /// The port.
         port: u16,
     },
+    /// Patroni reports that its Postgres is the primary, or that it follows one.
+    PostgresMember {
+        /// The port of Patroni's REST API.
+        rest: u16,
+    },
     /// memcached reports its version.
     Memcached {
         /// The port.
@@ -147,6 +156,7 @@ impl ProcessSpec {
             folder: None,
             user: None,
             lock_files: Vec::new(),
+            detached: None,
         }
     }
 

@@ -17,7 +17,10 @@ impl Stack {
         for server in Server::ALL.into_iter().filter(|server| state.find(server.name()).is_some()) {
             let address = self.address(server)?;
             let (name, value) = match server {
-                Server::Postgres => ("DIPTYCH_TEST_POSTGRES_URL", format!("postgres://postgres@{address}/postgres")),
+                Server::Postgres => {
+                    let hosts = self.postgres_addresses()?;
+                    ("DIPTYCH_TEST_POSTGRES_URL", format!("postgres://postgres@{hosts}/postgres"))
+                }
                 Server::Kafka => ("DIPTYCH_TEST_KAFKA", address),
                 Server::Cassandra => ("DIPTYCH_TEST_CQL", address),
                 Server::Memcached => ("DIPTYCH_TEST_MEMCACHED", address),
@@ -27,6 +30,11 @@ impl Stack {
             if let Some(address) = self.pod_address(server)? {
                 variables.insert(format!("DIPTYCH_TEST_PODS_{}", server.name().to_uppercase()), address);
             }
+        }
+        if self.standbys() > 0 {
+            variables.insert("DIPTYCH_TEST_POSTGRES_STANDBYS".to_owned(), self.standbys().to_string());
+            // For psql and others of libpq; the product's programs look for the primary by themselves.
+            variables.insert("PGTARGETSESSIONATTRS".to_owned(), "read-write".to_owned());
         }
         if let Ok(envoy) = self.tools().envoy() {
             variables.insert("DIPTYCH_TEST_ENVOY".to_owned(), envoy.display().to_string());

@@ -18,7 +18,6 @@ use crate::{
     error::{StackError, StackResult},
     probe,
     process::{ProcessSpec, Readiness},
-    servers::Server,
     stack::Stack,
 };
 
@@ -46,7 +45,7 @@ impl Stack {
     /// When a server of the stack is missing, Envoy is not installed, or a process does not become ready.
     pub async fn start_product(&self, config: &ProductConfig) -> StackResult<Product> {
         let settings = settings::for_services(self, config)?;
-        probe::postgres::create_database(self.port(Server::Postgres)?, DATABASE).await.map_err(|said| {
+        probe::postgres::create_database(self.write_port().await?, DATABASE).await.map_err(|said| {
             StackError::Invalid(format!("cannot create the database {DATABASE} in postgres: {said}"))
         })?;
         let mut migrate = ProcessSpec::new("migrate", &config.program)

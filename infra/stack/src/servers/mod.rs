@@ -1,6 +1,7 @@
 //! Servers: preparation (configuration, data folder) and process specification of each.
 
 mod cassandra;
+mod cluster;
 mod file;
 mod java;
 mod kafka;
@@ -9,7 +10,9 @@ mod postgres;
 mod server;
 mod setup;
 mod user;
+mod working_folder;
 
+pub(crate) use cluster::{ETCD, MemberPorts, etcd, has_data, member, member_names, place_in_stage};
 pub use server::Server;
 pub(crate) use setup::ServerSetup;
 

@@ -11,6 +11,10 @@ use crate::{
     process::RunAs,
 };
 
+/// Users to run Postgres as, in order of preference, because it refuses to run as root. Debian's package creates the
+/// first.
+pub(super) const USERS: &[&str] = &["postgres", "nobody"];
+
 /// Finds the first existing user of these. `None` if this process is not root; the server then runs as the current
 /// user.
 pub(super) fn unprivileged_user(preferred: &[&str]) -> StackResult<Option<RunAs>> {
@@ -34,6 +38,17 @@ fn find(users: &str, name: &str) -> Option<RunAs> {
         let (user_id, group_id) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
         Some(RunAs { user_id, group_id })
     })
+}
+
+/// Checks that the user may enter every folder of the path of a program.
+pub(super) fn check_reach(user: Option<RunAs>, path: &Path, what: &str) -> StackResult<()> {
+    let Some(user) = user.filter(|user| !can_reach(*user, path)) else { return Ok(()) };
+    Err(StackError::Invalid(format!(
+        "user {} may not enter {}, where {what} is installed: set {} to a folder that all users may enter",
+        user.user_id,
+        path.display(),
+        crate::paths::TOOLS_VARIABLE
+    )))
 }
 
 /// Returns whether the user may enter every folder of the path.

@@ -20,6 +20,10 @@ pub struct StackConfig {
     pub name: String,
     /// The servers to start. Default: all.
     pub servers: Vec<Server>,
+    /// Number of standbys of Postgres. Default 0: one server without a failover manager. With 1, the standby is
+    /// synchronous while it lives; the primary goes on alone without it. From 2, the primary acknowledges nothing
+    /// without a synchronous standby, so that an acknowledged write survives the loss of any one server.
+    pub standbys: u16,
     /// True if data and logs are kept when the stack stops. If so, servers are stopped gracefully; otherwise they are
     /// killed.
     pub keep: bool,
@@ -41,6 +45,7 @@ impl StackConfig {
             paths: StackPaths::in_target_folder()?,
             name: name.into(),
             servers: Server::ALL.into(),
+            standbys: 0,
             keep: true,
             adopt: false,
             pod_address: None,

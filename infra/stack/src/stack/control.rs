@@ -5,9 +5,18 @@ use std::path::PathBuf;
 use super::handle::Stack;
 use crate::{
     error::{StackError, StackResult},
-    process::{self, ProcessIdentity, ProcessState, StopOutcome},
+    process::{self, ProcessState, ProcessTree, StopOutcome},
     state::ProcessRecord,
 };
+
+/// A part of a Postgres that has a manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberPart {
+    /// Patroni. Its Postgres runs on, and no one demotes it while another one takes over.
+    Manager,
+    /// Postgres with all its sessions. Its manager lets a standby take over at once.
+    Postgres,
+}
 
 impl Stack {
     /// Kills a process and its descendants with SIGKILL, paused or not. Returns when they have ended.
@@ -16,8 +25,28 @@ impl Stack {
     /// When the stack has no process of this name, or it is dead already.
     pub async fn kill(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        let identity = self.live_process(process)?;
-        self.kill_tree(process, &identity).await
+        let tree = self.live_tree(process)?;
+        self.kill_tree(process, &tree).await
+    }
+
+    /// Kills a part of a Postgres that has a manager with SIGKILL. Returns when it has ended.
+    ///
+    /// # Errors
+    /// When the stack has no process of this name, it has no manager, or this part of it is dead already.
+    pub async fn kill_part(&self, process: impl AsRef<str>, part: MemberPart) -> StackResult<()> {
+        let process = process.as_ref();
+        let ProcessTree { root, detached } = self.live_tree(process)?;
+        if detached.is_none() {
+            return Err(StackError::Invalid(format!("{process} has no manager: kill it as a whole")));
+        }
+        let tree = match part {
+            MemberPart::Manager => ProcessTree { root, detached: None },
+            MemberPart::Postgres => ProcessTree { root: None, detached },
+        };
+        if !tree.is_alive() {
+            return Err(wrong_state(process, ProcessState::Dead, "this part of it is not running"));
+        }
+        self.kill_tree(process, &tree).await
     }
 
     /// Suspends a process and its descendants with SIGSTOP: its ports stay open, but it does not answer. Returns when
@@ -27,8 +56,8 @@ impl Stack {
     /// When the stack has no process of this name, or it is dead.
     pub async fn pause(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        let identity = self.live_process(process)?;
-        process::freeze(&identity).await.map(|_| ()).map_err(StackError::io(format!("pause {process}")))
+        let tree = self.live_tree(process)?;
+        process::freeze(&tree).await.map(|_| ()).map_err(StackError::io(format!("pause {process}")))
     }
 
     /// Resumes a paused process. Has no effect on a running one.
@@ -37,8 +66,8 @@ impl Stack {
     /// When the stack has no process of this name, or it is dead.
     pub fn resume(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        let identity = self.live_process(process)?;
-        process::thaw(&identity).map_err(StackError::io(format!("resume {process}")))
+        let tree = self.live_tree(process)?;
+        process::thaw(&tree).map_err(StackError::io(format!("resume {process}")))
     }
 
     /// Asks a process to end, and kills it after its `stop_timeout`. Returns whether it ended without being killed.
@@ -48,8 +77,8 @@ impl Stack {
     pub async fn terminate(&self, process: impl AsRef<str>) -> StackResult<bool> {
         let process = process.as_ref();
         let record = self.record(process)?;
-        let identity = self.live_process(process)?;
-        let ended = process::terminate(&identity, record.spec.stop.number(), record.spec.stop_timeout).await;
+        let tree = self.live_tree(process)?;
+        let ended = process::terminate(&tree, record.spec.stop.number(), record.spec.stop_timeout).await;
         let ended = ended.map_err(StackError::io(format!("stop {process}")))?;
         self.check_ended(process, ended)?;
         Ok(ended == StopOutcome::Graceful)
@@ -76,7 +105,7 @@ impl Stack {
     /// When the stack has no process of this name, it does not end, or it does not become ready.
     pub async fn restart(&self, process: impl AsRef<str>) -> StackResult<()> {
         let process = process.as_ref();
-        if self.record(process)?.live_run().is_some() {
+        if self.record(process)?.is_alive() {
             self.terminate(process).await?;
         }
         self.start_process(process).await
@@ -112,10 +141,9 @@ impl Stack {
         })
     }
 
-    fn live_process(&self, process: &str) -> StackResult<ProcessIdentity> {
-        let record = self.record(process)?;
-        let alive = record.live_run().map(|run| run.identity.clone());
-        alive.ok_or_else(|| wrong_state(process, ProcessState::Dead, "start it first (`cargo stack restart`)"))
+    fn live_tree(&self, process: &str) -> StackResult<ProcessTree> {
+        let tree = Some(self.record(process)?.tree()).filter(ProcessTree::is_alive);
+        tree.ok_or_else(|| wrong_state(process, ProcessState::Dead, "start it first (`cargo stack restart`)"))
     }
 
     pub(super) fn check_ended(&self, process: &str, ended: StopOutcome) -> StackResult<()> {

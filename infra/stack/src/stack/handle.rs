@@ -26,6 +26,7 @@ pub struct Stack {
     pub(super) tools: Tools,
     pub(super) keep: bool,
     pub(super) pod_address: Option<Ipv4Addr>,
+    pub(super) standbys: u16,
     pub(super) ownership: Option<Ownership>,
 }
 
@@ -49,10 +50,11 @@ impl Stack {
     /// When there is no stack of this name, or its state cannot be read.
     pub fn attach(paths: &StackPaths, name: &str) -> StackResult<Self> {
         let folder = StackFolder::new(paths, name)?;
-        let Some(StackState { pod_address, .. }) = state::load(&folder)? else {
+        let Some(StackState { pod_address, standbys, .. }) = state::load(&folder)? else {
             return Err(StackError::StackNotFound { stack: name.to_owned() });
         };
-        Ok(Self { paths: paths.clone(), folder, tools: Tools::at(paths), keep: true, pod_address, ownership: None })
+        let (paths, tools) = (paths.clone(), Tools::at(paths));
+        Ok(Self { paths, folder, tools, keep: true, pod_address, standbys, ownership: None })
     }
 
     /// Returns the names of all stacks, running or not.
@@ -99,7 +101,8 @@ impl Stack {
         ports::reserve(&self.paths, &self.folder, process, services)
     }
 
-    /// The address of a server for its clients, as `host:port`.
+    /// The address of a server for its clients, as `host:port`. Of a Postgres with standbys, that of the first member,
+    /// whatever its role: see [`Stack::postgres_addresses`] and [`Stack::primary`].
     ///
     /// # Errors
     /// When the stack does not have the server.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs::File,
     io::{self, Write},
     time::Duration,
@@ -15,7 +16,9 @@ use crate::{
     error::{StackError, StackResult},
     ports,
     probe::probe,
-    process::{self, ProcessHandle, ProcessIdentity, ProcessSpec, SpawnedProcess, check_name, clear_locks, spawn},
+    process::{
+        self, ProcessHandle, ProcessIdentity, ProcessSpec, ProcessTree, SpawnedProcess, check_name, clear_locks, spawn,
+    },
     servers::{self, Server, ServerSetup},
     state::{self, ProcessRun},
 };
@@ -58,7 +61,7 @@ impl Stack {
         Ok(())
     }
 
-    async fn ensure_running(&self, spec: &ProcessSpec) -> StackResult<()> {
+    pub(super) async fn ensure_running(&self, spec: &ProcessSpec) -> StackResult<()> {
         if self.state()?.find(&spec.name).is_some_and(|known| known.live_run().is_some()) {
             self.resume(&spec.name)?;
             return self.wait_until_ready(&spec.name).await;
@@ -83,7 +86,7 @@ impl Stack {
             Ok(Ok(status)) => Err(failed(status.to_string())),
             Ok(Err(error)) => Err(StackError::io(format!("wait for the end of {}", spec.name))(error)),
             Err(_elapsed) => {
-                self.kill_tree(&spec.name, &identity).await?;
+                self.kill_tree(&spec.name, &identity.into()).await?;
                 Err(failed(format!("it did not end within {} s and was killed", spec.ready_timeout.as_secs())))
             }
         }
@@ -93,6 +96,9 @@ impl Stack {
     pub(super) async fn start_servers(&self, servers: &[Server]) -> StackResult<()> {
         let state = self.state()?;
         let starts = servers.iter().map(|server| async {
+            if *server == Server::Postgres && self.standbys > 0 {
+                return self.start_members().await;
+            }
             match state.find(server.name()).filter(|known| known.live_run().is_some()) {
                 Some(known) => self.ensure_running(&known.spec).await,
                 None => self.launch(&self.prepare(*server).await?).await,
@@ -116,7 +122,9 @@ impl Stack {
     }
 
     pub(super) async fn launch(&self, spec: &ProcessSpec) -> StackResult<()> {
-        for port in spec.ports.values().copied() {
+        // Detached processes of an earlier run keep their ports, and the new one takes them over.
+        let is_orphan = spec.detached.as_ref().is_some_and(|detached| !detached.alive().is_empty());
+        for port in spec.ports.values().copied().filter(|_| !is_orphan) {
             if !ports::wait_until_free(port).await {
                 return Err(StackError::PortTaken { process: spec.name.clone(), port, holder: ports::holder(port) });
             }
@@ -132,7 +140,8 @@ impl Stack {
         })?;
         let ready = self.wait_for_readiness(spec, &run).await;
         if matches!(ready, Err(StackError::NotReady { .. })) {
-            self.kill_tree(&spec.name, &run.identity).await?;
+            let tree = ProcessTree { root: Some(run.identity), detached: spec.detached.clone() };
+            self.kill_tree(&spec.name, &tree).await?;
         }
         ready
     }
@@ -141,6 +150,9 @@ impl Stack {
         let own = self.folder.process(&spec.name);
         std::fs::create_dir_all(&own).map_err(StackError::io(format!("make the folder {}", own.display())))?;
         let started = spawn(spec, spec.folder.as_deref().unwrap_or(&own), &self.folder.log(&spec.name))?;
+        if let Some(detached) = &spec.detached {
+            self.list(detached)?;
+        }
         self.list(&started.identity)?;
         Ok(started)
     }
@@ -154,12 +166,12 @@ impl Stack {
         self.list(&identity.ok_or_else(|| StackError::Invalid(format!("there is no process {pid} to guard")))?)
     }
 
-    /// Adds a process to the list that the guardian reads.
-    fn list(&self, identity: &ProcessIdentity) -> StackResult<()> {
+    /// Adds a process, or a rule for processes, to the list that the guardian reads.
+    fn list(&self, line: &impl Display) -> StackResult<()> {
         let path = self.folder.running();
         let append = || -> io::Result<()> {
             // A single write, so that lines of concurrent starts do not interleave.
-            File::options().create(true).append(true).open(&path)?.write_all(format!("{identity}\n").as_bytes())
+            File::options().create(true).append(true).open(&path)?.write_all(format!("{line}\n").as_bytes())
         };
         append().map_err(StackError::io(format!("write to {}", path.display())))
     }
@@ -197,8 +209,8 @@ impl Stack {
         StackError::EndedEarly { process: spec.name.clone(), log, tail }
     }
 
-    pub(super) async fn kill_tree(&self, name: &str, identity: &ProcessIdentity) -> StackResult<()> {
-        let ended = process::kill(identity).await.map_err(StackError::io(format!("kill {name}")))?;
+    pub(super) async fn kill_tree(&self, name: &str, tree: &ProcessTree) -> StackResult<()> {
+        let ended = process::kill(tree).await.map_err(StackError::io(format!("kill {name}")))?;
         self.check_ended(name, ended)
     }
 }

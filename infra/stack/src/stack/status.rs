@@ -38,13 +38,13 @@ impl Stack {
     }
 
     fn status_of(&self, record: &ProcessRecord) -> ProcessStatus {
-        let alive = record.live_run();
+        let (alive, tree) = (record.live_run(), record.tree());
         ProcessStatus {
             name: record.spec.name.clone(),
-            state: alive.map_or(ProcessState::Dead, |run| run.identity.state()),
+            state: tree.state(),
             pid: alive.map(|run| run.identity.pid),
             ports: record.spec.ports.clone(),
-            memory_bytes: alive.map_or(0, |run| memory_kib(&run.identity) * 1024),
+            memory_bytes: memory_kib(&tree) * 1024,
             uptime: alive.map(|run| run.uptime()),
             log: self.folder.log(&record.spec.name),
         }

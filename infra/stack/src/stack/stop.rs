@@ -8,8 +8,9 @@ use super::{handle::Stack, owner_lock::OwnerLock};
 use crate::{
     error::{StackError, StackResult},
     paths::StackPaths,
-    process::{self, ProcessIdentity, StopOutcome},
-    state::{self, ProcessRecord, ProcessRun, StackFolder},
+    process::{self, Detached, ProcessIdentity, ProcessTree, StopOutcome},
+    servers::place_in_stage,
+    state::{self, ProcessRecord, StackFolder},
 };
 
 /// Processes of a stopped stack.
@@ -29,16 +30,16 @@ impl Stack {
     /// When another process owns the stack, or a process does not end.
     pub async fn stop(mut self) -> StackResult<StopReport> {
         let _lock = if self.ownership.is_none() { Some(OwnerLock::take(&self.folder).await?) } else { None };
-        let mut stages: BTreeMap<u8, Vec<(ProcessRecord, ProcessRun)>> = BTreeMap::new();
-        for record in self.state()?.processes {
-            if let Some(run) = record.live_run().cloned() {
-                stages.entry(record.spec.stage).or_default().push((record, run));
-            }
+        let primary = self.last_primary().await;
+        let mut stages: BTreeMap<(u8, u8), Vec<ProcessRecord>> = BTreeMap::new();
+        for record in self.state()?.processes.into_iter().filter(ProcessRecord::is_alive) {
+            let place = (record.spec.stage, place_in_stage(&record.spec.name, primary.as_deref()));
+            stages.entry(place).or_default().push(record);
         }
         let mut report = StopReport::default();
         for records in stages.into_values().rev() {
-            let ends = try_join_all(records.iter().map(|(record, run)| self.stop_process(record, run))).await?;
-            for ((record, _), in_order) in records.iter().zip(ends) {
+            let ends = try_join_all(records.iter().map(|record| self.stop_process(record))).await?;
+            for (record, in_order) in records.iter().zip(ends) {
                 report.stopped.push(record.spec.name.clone());
                 if !in_order {
                     report.killed.push(record.spec.name.clone());
@@ -64,7 +65,7 @@ impl Stack {
         let folder = existing(paths, name)?;
         let _lock = OwnerLock::take(&folder).await?;
         let state = state::load(&folder)?.unwrap_or_default();
-        if state.processes.iter().any(|record| record.live_run().is_some()) {
+        if state.processes.iter().any(ProcessRecord::is_alive) {
             return Err(StackError::AlreadyRunning { stack: name.to_owned() });
         }
         state::remove_folders(&folder)
@@ -79,9 +80,12 @@ impl Stack {
         let folder = existing(paths, name)?;
         let _lock = OwnerLock::take(&folder).await?;
         let list = fs::read_to_string(folder.running()).unwrap_or_default();
+        let roots = list.lines().filter_map(|line| line.parse::<ProcessIdentity>().ok()).map(ProcessTree::from);
+        let rules = list.lines().filter_map(Detached::parse);
+        let rules = rules.map(|detached| ProcessTree { root: None, detached: Some(detached) });
         let mut killed = 0;
-        for identity in list.lines().filter_map(|line| line.parse::<ProcessIdentity>().ok()) {
-            match process::kill(&identity).await.map_err(StackError::io(format!("kill process {}", identity.pid)))? {
+        for tree in roots.chain(rules) {
+            match process::kill(&tree).await.map_err(StackError::io(format!("kill a process of stack {name}")))? {
                 StopOutcome::AlreadyDead => {}
                 StopOutcome::StillRunning { pid } => {
                     let process = format!("stack {name}");
@@ -98,12 +102,12 @@ impl Stack {
         Ok(killed)
     }
 
-    async fn stop_process(&self, record: &ProcessRecord, run: &ProcessRun) -> StackResult<bool> {
+    async fn stop_process(&self, record: &ProcessRecord) -> StackResult<bool> {
         let name = &record.spec.name;
         if !self.keep {
-            return self.kill_tree(name, &run.identity).await.map(|()| true);
+            return self.kill_tree(name, &record.tree()).await.map(|()| true);
         }
-        let ended = process::terminate(&run.identity, record.spec.stop.number(), record.spec.stop_timeout).await;
+        let ended = process::terminate(&record.tree(), record.spec.stop.number(), record.spec.stop_timeout).await;
         let ended = ended.map_err(StackError::io(format!("stop {name}")))?;
         self.check_ended(name, ended)?;
         Ok(ended != StopOutcome::Killed)

@@ -9,8 +9,7 @@ pub(super) async fn sweep(paths: &StackPaths) {
         // Stacks that cannot be locked or removed are left to the next sweep.
         let Ok(stack) = Stack::attach(paths, name) else { continue };
         let Ok(_lock) = OwnerLock::take(&stack.folder).await else { continue };
-        let all_dead =
-            stack.state().is_ok_and(|state| state.processes.iter().all(|record| record.live_run().is_none()));
+        let all_dead = stack.state().is_ok_and(|state| state.processes.iter().all(|record| !record.is_alive()));
         if all_dead {
             let _ = state::remove_folders(&stack.folder);
         }

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::{ProcessIdentity, ProcessSpec};
+use crate::process::{ProcessIdentity, ProcessSpec, ProcessTree};
 
 /// Version of the file format.
 pub(super) const VERSION: u32 = 1;
@@ -22,6 +22,9 @@ pub(crate) struct StackState {
     /// A second address that its servers listen on, for pods.
     #[serde(default)]
     pub(crate) pod_address: Option<Ipv4Addr>,
+    /// Number of standbys of its Postgres.
+    #[serde(default)]
+    pub(crate) standbys: u16,
     /// Assigned ports, by process and service. A process keeps them while it is down.
     pub(crate) ports: BTreeMap<String, BTreeMap<String, u16>>,
     /// The processes, by stage and name.
@@ -48,7 +51,14 @@ pub(crate) struct ProcessRun {
 
 impl Default for StackState {
     fn default() -> Self {
-        Self { version: VERSION, owner: None, pod_address: None, ports: BTreeMap::new(), processes: Vec::new() }
+        Self {
+            version: VERSION,
+            owner: None,
+            pod_address: None,
+            standbys: 0,
+            ports: BTreeMap::new(),
+            processes: Vec::new(),
+        }
     }
 }
 
@@ -83,6 +93,17 @@ impl ProcessRecord {
     /// Returns the last run if the process is alive.
     pub(crate) fn live_run(&self) -> Option<&ProcessRun> {
         self.run.as_ref().filter(|run| run.identity.is_alive())
+    }
+
+    /// Returns the process with all that belongs to it, dead or alive.
+    pub(crate) fn tree(&self) -> ProcessTree {
+        let root = self.run.as_ref().map(|run| run.identity.clone());
+        ProcessTree { root, detached: self.spec.detached.clone() }
+    }
+
+    /// Returns whether it, or a process that belongs to it, is alive.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.tree().is_alive()
     }
 }
 

@@ -8,3 +8,4 @@ mod owner;
 mod processes;
 mod program;
 mod servers;
+mod standbys;
