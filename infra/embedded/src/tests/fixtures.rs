@@ -12,7 +12,7 @@ use super::test_env::sixteen;
 use crate::{Embedded, EmbeddedEventStore, Storage};
 
 /// Opens a folder with a clock that stands still.
-pub(super) fn open(folder: &Path) -> Embedded {
+pub(crate) fn open(folder: &Path) -> Embedded {
     try_open(folder).unwrap()
 }
 
@@ -26,7 +26,7 @@ pub(super) fn open_events(folder: &Path, clock: &Arc<ManualClock>) -> EmbeddedEv
 }
 
 /// Appends version `version` of stream `s` with a payload of this size, under the request id of the same number.
-pub(super) async fn append(events: &EmbeddedEventStore, version: u32, payload_bytes: usize) -> Position {
+pub(crate) async fn append(events: &EmbeddedEventStore, version: u32, payload_bytes: usize) -> Position {
     let event = NewEvent {
         stream_id: StreamId::new("s").unwrap(),
         version: Version::new(version),

@@ -3,7 +3,7 @@
 mod backup;
 mod checksums;
 mod conformance;
-mod fixtures;
+pub(crate) mod fixtures;
 mod history;
 mod log_size;
 mod older_files;

@@ -140,21 +140,21 @@ impl<D: Domain, S: CommandQueueState, Q: CommandQueue> Drain<D, S, Q> {
             })?;
             let Some(last) = records.last() else { return self.pass_over_deleted(fence, next).await };
             let (end, count) = (Offset(last.offset.0 + 1), records.len());
-            let (done_before, is_whole) = self.execute(records, end).await?;
+            let (done_before, executed_now) = self.execute(records, end).await?;
             self.move_cursor(fence, done_before).await?;
-            executed += usize::try_from(done_before.0 - next.0).unwrap_or_default();
+            executed += executed_now;
             next = done_before;
-            if !is_whole {
+            if done_before < end {
                 return Err(Interrupted::Failed);
             }
             self.keep_rate(began_at, count).await?;
         }
-        info!(records = executed, "queued commands have been executed");
+        info!(commands = executed, "queued commands have been executed");
         Ok(())
     }
 
-    /// Executes a batch. Returns the offset up to which commands have an outcome, and whether that is the end.
-    async fn execute(&self, records: Vec<QueueRecord>, end: Offset) -> Result<(Offset, bool), Interrupted> {
+    /// Executes a batch. Returns the offset up to which commands have an outcome, and the number of these.
+    async fn execute(&self, records: Vec<QueueRecord>, end: Offset) -> Result<(Offset, usize), Interrupted> {
         let order = Arc::new(ExecutionOrder::default());
         let mut offsets = Vec::with_capacity(records.len());
         let mut running: Vec<CommandFuture<D>> = Vec::with_capacity(records.len());
@@ -179,8 +179,8 @@ impl<D: Domain, S: CommandQueueState, Q: CommandQueue> Drain<D, S, Q> {
                 error!(%request_id, offset = offset.0, ?result, "a queued command failed, and is not executed again");
             }
         }
-        let first_undone = undone.and_then(|index| offsets.get(index));
-        Ok(first_undone.map_or((end, true), |(offset, _)| (*offset, false)))
+        let first_undone = undone.and_then(|index| offsets.get(index)).map(|(offset, _)| *offset);
+        Ok((first_undone.unwrap_or(end), undone.unwrap_or(results.len())))
     }
 
     /// What the sequencer takes; `None` for a command that cannot be read.
