@@ -167,6 +167,10 @@ async fn make(tools: &Path, environment: &PythonEnvironment, report: ProgressRep
         pip.args(["--require-hashes", "--no-deps"]).args(*more).arg("--requirement").arg(file);
         run(environment.name, &mut pip).await?;
     }
+    if environment.for_all_users {
+        // Whatever the umask was.
+        run(environment.name, Command::new("chmod").args(["-R", "a+rX"]).arg(&folder)).await?;
+    }
     let mark = environment.completion_file(tools);
     fs::write(&mark, "").map_err(StackError::io(format!("write {}", mark.display())))?;
     // The package does not mark its program as executable.

@@ -57,6 +57,11 @@ impl OwnState {
         self.is_primary() && followers.any(|one| is(&one.state, "streaming") && is(&one.sync_state, "sync"))
     }
 
+    /// Checks that it takes writes.
+    pub(crate) fn check_primary(&self) -> Result<(), String> {
+        if self.is_primary() { Ok(()) } else { Err(format!("its Postgres is {} as {}", self.state, self.role)) }
+    }
+
     fn check(&self) -> Result<(), String> {
         let streams = self.replication_state.as_deref() == Some("streaming");
         if self.state == "running" && (self.is_primary() || streams) {
@@ -113,6 +118,7 @@ mod tests {
         own(standby).check().unwrap();
         let lost = own(&standby.replace("streaming", "in archive recovery")).check().unwrap_err();
         assert_eq!(lost, "its Postgres is running as replica, in archive recovery");
+        assert_eq!(own(standby).check_primary().unwrap_err(), "its Postgres is running as replica");
         let starting = own(r#"{"state": "starting", "role": "replica"}"#).check().unwrap_err();
         assert_eq!(starting, "its Postgres is starting as replica, not replicating");
     }
@@ -120,7 +126,7 @@ mod tests {
     #[test]
     fn a_primary_is_ready_alone_and_synchronous_with_a_standby() {
         let alone = own(r#"{"state": "running", "role": "master", "timeline": 1}"#);
-        alone.check().unwrap();
+        alone.check().and(alone.check_primary()).unwrap();
         assert!(!alone.has_synchronous_standby());
         let with = |state: &str, sync: &str| {
             let follower = format!(r#"{{"state": "{state}", "sync_state": "{sync}"}}"#);

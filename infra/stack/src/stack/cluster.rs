@@ -240,8 +240,10 @@ impl Stack {
         let ask = || {
             let asks = others.iter().map(|name| {
                 async move {
-                    let port = self.member_port(name, "postgres").map_err(|error| error.to_string())?;
-                    postgres::commit(port).await.map(|()| name.clone())
+                    let port = |service| self.member_port(name, service).map_err(|error| error.to_string());
+                    // Its manager is asked first: a standby would log each refused commit, 50 times a second.
+                    patroni::own_state(port("rest")?).await?.check_primary()?;
+                    postgres::commit(port("postgres")?).await.map(|()| name.clone())
                 }
                 .boxed()
             });
