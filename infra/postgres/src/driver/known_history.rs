@@ -118,10 +118,11 @@ impl KnownHistory {
         }
         let standbys: &str = row.get("synchronous_standby_names")?;
         if self.synchronous_standby_required && standbys.is_empty() {
-            return Err(PortError::operator(
+            // It may be there soon: after a failover, the former primary.
+            return Err(PortError::not_done(
                 "the write database has no synchronous standby (its synchronous_standby_names is empty), and \
-                 postgres.synchronous_standby_required is true: name a standby on the server, or set the setting to \
-                 false, which means that a lost server loses acknowledged commands",
+                 postgres.synchronous_standby_required is true: if none is about to follow, name a standby on the \
+                 server, or set the setting to false, which means that a lost server loses acknowledged commands",
             )
             .into());
         }
