@@ -1,11 +1,11 @@
 //! Backup of a data folder, also while a process uses it.
 //!
-//! The files are copied one after another, so their states are of different moments. Views, then log, then events:
-//! what a view holds is on the copied log or in the copied events, and every record of the copied log is in the copied
-//! events, as at run time, where a view may be behind its log and the log behind the events. The other order would
-//! copy events to the log and the views that the copied write database does not have; positions would be assigned
-//! twice. The queue comes before the events too: what was queued and has run since is in them, with its outcome. After a
-//! restore the relay publishes what the copied log lacks, and the projector applies it.
+//! The files are copied one after another, so their states are of different moments. Views, then log, then events: what
+//! a view holds is on the copied log or in the copied events, and every record of the copied log is in the copied
+//! events, as at run time, where a view may be behind its log and the log behind the events. The other order would copy
+//! events to the log and the views that the copied write database does not have; positions would be assigned twice. The
+//! queue comes before the events too: what was queued and has run since is in them, with its outcome. After a restore
+//! the relay publishes what the copied log lacks, and the projector applies it.
 //!
 //! `VACUUM INTO` reads one snapshot of a file, with its write-ahead log, however many commits follow, and blocks none
 //! of them. The copy is one file without a write-ahead log.

@@ -1,5 +1,5 @@
--- Lease and cursor of the queue of commands, which is on Kafka. One row. Every queued command before done_before has its
--- outcome.
+-- Lease and cursor of the queue of commands, which is on Kafka. One row. Every queued command before done_before has
+-- its outcome.
 CREATE TABLE command_queue (
     only_row    boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
     fence       bigint      NOT NULL DEFAULT 0,

@@ -103,7 +103,7 @@ impl EmbeddedInstallation {
 pub(crate) async fn serve(tasks: &Tasks) -> EmbeddedInstallation {
     let partitions = Partitions::new(PARTITIONS).unwrap();
     let stores = Embedded::open(&Storage::Memory, partitions, Arc::new(SystemClock)).unwrap();
-    let Embedded { events, log, views, cache, tokens } = stores.clone();
+    let Embedded { events, log, views, cache, tokens, .. } = stores.clone();
     let commands = diptych_command::start::<Ledger, _>(Arc::clone(&events), SequencerConfig::default(), tasks);
     let relay =
         diptych_relay::run(Arc::clone(&events), Arc::clone(&log), RelayConfig::new("relay-1"), tasks.shutdown());

@@ -76,8 +76,8 @@ pub enum CommandError<R> {
         /// The stream.
         stream_id: StreamId,
     },
-    /// The durable queue of commands has no room. This submission stored nothing; an earlier one may have. Send it again,
-    /// later.
+    /// The durable queue of commands has no room. This submission stored nothing; an earlier one may have. Send it
+    /// again, later.
     #[error("the durable queue of commands is full")]
     QueueFull,
     /// The queue is full. This submission stored nothing; an earlier one may have. Send it again, later.

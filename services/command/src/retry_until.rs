@@ -82,9 +82,9 @@ impl RetryUntil {
         Self { deadline: Instant::now() + self.time_max, ..self }
     }
 
-    /// Repeats `call` until it succeeds, or until it has failed and `is_abandoned`: nobody waits for it. Does not call at
-    /// all if the deadline has passed. An attempt that is cut off by the deadline has an unknown outcome. `name` names
-    /// the call in the log.
+    /// Repeats `call` until it succeeds, or until it has failed and `is_abandoned`: nobody waits for it. Does not call
+    /// at all if the deadline has passed. An attempt that is cut off by the deadline has an unknown outcome. `name`
+    /// names the call in the log.
     pub(crate) async fn run<T, F>(
         self,
         name: &'static str,

@@ -83,7 +83,8 @@ impl<D: Domain> Caller<D> {
     }
 }
 
-/// Withdraws a command from the sequencer, as it is being queued: from then on it is executed in the order of the queue.
+/// Withdraws a command from the sequencer, as it is being queued: from then on it is executed in the order of the
+/// queue.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Withdrawal(Arc<AtomicBool>);
 

@@ -10,9 +10,9 @@ use crate::config::duration_flag;
 
 /// Take the write database of a running `diptych dev --data DIR` down for a while, as if it had failed.
 ///
-/// Commands are then refused with UNAVAILABLE, or queued if they allow it (options.when_unavailable); queries go on, and
-/// say how old their answers are. When the time is over, or with Ctrl-C, the write database is back: queued commands run,
-/// in order, once. Nothing in the folder is changed.
+/// Commands are then refused with UNAVAILABLE, or queued if they allow it (options.when_unavailable); queries go on,
+/// and say how old their answers are. When the time is over, or with Ctrl-C, the write database is back: queued
+/// commands run, in order, once. Nothing in the folder is changed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(crate) struct Args {

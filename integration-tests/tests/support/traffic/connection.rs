@@ -102,8 +102,8 @@ pub(crate) fn at_least(token: &str) -> Option<Consistency> {
     })
 }
 
-/// Returns whether the call never left this machine, as the edge was closing the connection: other gRPC libraries repeat
-/// such a call themselves (gRPC's "transparent retry"), and tonic tells its caller.
+/// Returns whether the call never left this machine, as the edge was closing the connection: other gRPC libraries
+/// repeat such a call themselves (gRPC's "transparent retry"), and tonic tells its caller.
 fn was_not_sent(status: &Status) -> bool {
     // The text of hyper, of which tonic tells no more.
     status.code() == Code::Cancelled && status.message() == "operation was canceled"

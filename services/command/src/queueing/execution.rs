@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use super::{Admission, Executed, Queueable, QueuedReceipt, Queueing, waiting::QueueResult};
 use crate::{CommandError, CommandFuture, CommandHandle, Submission, submission::Withdrawal};
 
-/// The result of a command under way, once it is stored, refused or queued. Dropping it before the command is decided or
-/// queued withdraws the command.
+/// The result of a command under way, once it is stored, refused or queued. Dropping it before the command is decided
+/// or queued withdraws the command.
 #[must_use = "dropping it withdraws the command"]
 pub struct Execution<D: Domain>(Way<D>);
 
@@ -76,14 +76,17 @@ impl<D: Domain> Future for Execution<D> {
     }
 }
 
+/// Returns whether a command that failed so may be queued.
+fn may_be_queued_after<R>(failure: &CommandError<R>) -> bool {
+    matches!(failure, CommandError::Unavailable | CommandError::OutcomeUnknown | CommandError::StreamQueued { .. })
+}
+
 /// The result of the sequencer, or of the queue if the write database does not answer.
 async fn execute_or_queue<D: Domain>(mut result: CommandFuture<D>, mut waiting: Waiting<D>) -> ExecutionResult<D> {
     let failed = tokio::select! {
         biased;
         stored = &mut result => match stored {
-            Err(
-                failure @ (CommandError::Unavailable | CommandError::OutcomeUnknown | CommandError::StreamQueued { .. }),
-            ) => failure,
+            Err(failure) if may_be_queued_after(&failure) => failure,
             stored => return stored.map(Executed::Stored),
         },
         queued = waiting.result() => match queued {
@@ -155,8 +158,8 @@ impl<D: Domain> CommandHandle<D> {
         }
     }
 
-    /// Waits until this process has read the queue of commands up to an offset, that of an earlier command of the caller:
-    /// a command that is executed after this does not overtake it.
+    /// Waits until this process has read the queue of commands up to an offset, that of an earlier command of the
+    /// caller: a command that is executed after this does not overtake it.
     pub async fn wait_until_queue_read(&self, offset: Offset) {
         if let Some(queueing) = &self.queueing {
             queueing.index.wait_until_read(offset).await;

@@ -54,8 +54,8 @@ impl<D: Domain> Expectations<D> {
         self.after_queued.clear();
     }
 
-    /// Decides a command that is about to be queued, after those before it. Returns `None` if this process does not know
-    /// the state of one of its streams.
+    /// Decides a command that is about to be queued, after those before it. Returns `None` if this process does not
+    /// know the state of one of its streams.
     ///
     /// # Errors
     /// If the command cannot be decoded.

@@ -151,8 +151,8 @@ enum Admission {
 }
 
 impl<D: Domain> Queueing<D> {
-    /// Starts the tasks of queueing. The first thing that they do is to read the queue, for which the write database must
-    /// tell where it has been executed up to.
+    /// Starts the tasks of queueing. The first thing that they do is to read the queue, for which the write database
+    /// must tell where it has been executed up to.
     pub(crate) fn start<S, Q>(
         (store, queue): (Arc<S>, Arc<Q>),
         (config, clock): (QueueingConfig, Arc<dyn Clock>),

@@ -40,8 +40,8 @@ impl<D: Domain> WaitingCommands<D> {
         Self { commands: Mutex::new(Numbered { next: 0, waiting: BTreeMap::new() }), due: Notify::new() }
     }
 
-    /// Adds a command; returns its number and where its result arrives if it is queued. It is withdrawn from the sequencer
-    /// when it is taken.
+    /// Adds a command; returns its number and where its result arrives if it is queued. It is withdrawn from the
+    /// sequencer when it is taken.
     pub(super) fn add(
         &self,
         command: QueuedCommand,

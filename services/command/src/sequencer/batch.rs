@@ -112,7 +112,8 @@ impl<D: Domain> CommandBatch<D> {
         self.entries.iter().all(BatchEntry::is_abandoned)
     }
 
-    /// Returns whether one of these commands must not be stored now: it is being queued, or it would overtake one that is.
+    /// Returns whether one of these commands must not be stored now: it is being queued, or it would overtake one that
+    /// is.
     pub(super) fn is_overtaking(&self, entries: &[usize], queue_index: &QueueIndex) -> bool {
         let is_queued = |entry: &BatchEntry<D>| {
             let withdrawals = entry.callers.iter().filter_map(|caller| caller.withdrawal.as_ref());

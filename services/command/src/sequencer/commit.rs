@@ -49,7 +49,8 @@ impl<S: EventStore> StoreAccess<S> {
                 _ => batch.working_set.evict_uncommitted(),
             }
             if batch.is_overtaking(&planned.entries, &self.queue_index) && Instant::now() < retry.deadline() {
-                // The others are decided again. Should the append be stored after all, the next one reports its outcomes.
+                // The others are decided again. Should the append be stored after all, the next one reports its
+                // outcomes.
                 if error == RetryError::OutcomeUnknown {
                     batch.mark_in_doubt(&planned.entries);
                 }

@@ -81,8 +81,8 @@ fn encode_events<D: Domain>(events: Vec<(usize, D::Event)>) -> Result<Vec<Encode
 impl<D: Domain> CommandBatch<D> {
     /// Decides the open commands in order, each on the states that the commands before it leave, until the append is
     /// full. The rest stays open for the next round. So do commands from the queue after one on the same stream that is
-    /// refused: should its refusal not be stored, because another process wrote to the stream, it is decided again before
-    /// them.
+    /// refused: should its refusal not be stored, because another process wrote to the stream, it is decided again
+    /// before them.
     pub(super) fn decide(&mut self, config: &SequencerConfig, queue_index: &QueueIndex) -> PlannedAppend {
         self.fail_behind_queued(queue_index);
         let mut planned = PlannedAppend { units: Vec::new(), entries: Vec::new(), snapshots: Vec::new() };

@@ -47,8 +47,8 @@ use crate::{
     submission::PendingCommand,
 };
 
-/// The states that the sequencer holds between batches. Others only look: to tell the expected outcome of a command that
-/// is queued.
+/// The states that the sequencer holds between batches. Others only look: to tell the expected outcome of a command
+/// that is queued.
 pub(crate) type SharedStates<D> = Arc<Mutex<StateCache<D>>>;
 
 /// The task that decides commands. It takes the states on which it decides out of the cache, so it waits for no lock

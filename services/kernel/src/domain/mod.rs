@@ -51,8 +51,8 @@ pub trait Domain: Send + Sync + Sized + 'static {
     /// changes nothing.
     fn evolve(state: &mut Self::State, event: &Self::Event);
 
-    /// Decodes a command from the queue of commands: what the domain's service gave to be queued, the kind of the command
-    /// and its encoded content.
+    /// Decodes a command from the queue of commands: what the domain's service gave to be queued, the kind of the
+    /// command and its encoded content.
     ///
     /// # Errors
     /// If the kind is unknown or the content is invalid.

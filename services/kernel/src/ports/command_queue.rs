@@ -62,8 +62,8 @@ pub trait CommandQueue: Send + Sync + 'static {
     /// After an error of unknown effect, the queue may hold any of the commands, and may get them later.
     fn append(&self, commands: &[QueuedCommand]) -> impl Future<Output = PortResult<Vec<Offset>>> + Send;
 
-    /// Returns up to `limit` records from an offset on, in order. Waits up to `wait_max` for the first; none if there is
-    /// none by then. Starts at the oldest record that is kept if `from` is before it.
+    /// Returns up to `limit` records from an offset on, in order. Waits up to `wait_max` for the first; none if there
+    /// is none by then. Starts at the oldest record that is kept if `from` is before it.
     ///
     /// # Errors
     /// If the queue cannot be read. A record that cannot be decoded is an error for an operator that names its offset.

@@ -49,6 +49,10 @@ impl<R: Release> Domain for Amended<R> {
         Theatre::evolve(state, event);
     }
 
+    fn decode_command(command_type: &str, payload: &[u8]) -> Result<Self::Command, DecodeError> {
+        Theatre::decode_command(command_type, payload)
+    }
+
     fn encode_event(event: &Event) -> (Arc<str>, Bytes) {
         Theatre::encode_event(event)
     }
