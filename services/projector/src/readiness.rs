@@ -10,12 +10,15 @@ use diptych_kernel::{
     ports::{PortResult, ProgressStore, TableReader},
 };
 use diptych_runtime::{LogLimiter, pause};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::state::ProjectorState;
 
 /// Time between two looks at the state and the readers.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Time for which no query service may be registered once one was, or could not be seen: longer than a registration
+/// lasts, so that one that restarts, or could not renew its registration, is not overlooked.
+const UNREAD_MIN: Duration = Duration::from_secs(25);
 /// Time between two log lines about the same wait.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -29,10 +32,15 @@ pub async fn wait_until_ready<P: ProgressStore>(
 ) {
     let written: BTreeSet<String> = views.iter().map(ToString::to_string).collect();
     let mut limiter = LogLimiter::every(LOG_INTERVAL);
+    let mut last_read_at = None;
     loop {
         let current = state.borrow().clone();
         let in_use = others_in_use(progress, &written).await;
-        if current == ProjectorState::Live && in_use.as_ref().is_ok_and(BTreeMap::is_empty) {
+        if !in_use.as_ref().is_ok_and(BTreeMap::is_empty) {
+            last_read_at = Some(Instant::now());
+        }
+        let is_unread = last_read_at.is_none_or(|last: Instant| last.elapsed() >= UNREAD_MIN);
+        if current == ProjectorState::Live && is_unread {
             return;
         }
         if limiter.allow().is_some() {
@@ -69,6 +77,12 @@ fn log(state: &ProjectorState, in_use: &BTreeMap<String, Vec<String>>) {
             tracing::info!(views = views.join(", "), "not ready yet: tables of views are being filled");
         }
         ProjectorState::Live => {
+            if in_use.is_empty() {
+                tracing::info!(
+                    "not ready yet: a query service that read other tables may come back within {UNREAD_MIN:?}"
+                );
+                return;
+            }
             let in_use: Vec<_> =
                 in_use.iter().map(|(table, readers)| format!("{table} by {}", readers.join(", "))).collect();
             tracing::info!(

@@ -19,26 +19,35 @@ const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Longest lag behind the furthest table with which a view counts as filled.
 const LAG_MAX: Duration = Duration::from_secs(1);
-/// Longest wait for that lag once what was there at the beginning is reached: events may come as fast as they are
-/// projected.
+/// Longest wait for that lag once a view does not come nearer any more: events may come as fast as they are projected.
 const LAG_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Waits until all of these views have reached, in every partition, the furthest position that any table had there at
 /// the beginning, and then until they are no more than a second behind it. So a new generation of a view is filled
 /// first, and nothing is waited for where nothing was projected.
 ///
+/// While a view is filled, other tables go on, so it is filled in rounds, each to where they were when it began. Each is
+/// shorter than the one before, unless events come as fast as they are projected.
+///
 /// A view that has parked streams in a partition may stand still there until an operator has acted. It is waited for
 /// only where another generation of the same view was further, as it was read until now.
 pub async fn wait_until_filled<P: ProgressStore>(progress: &P, views: &[ViewId]) {
     let mut waiting = Waiting { progress, views, outage_log: OutageLog::new("progress store") };
+    let began_at = Instant::now();
     let targets = waiting.targets().await;
     waiting.until_reached(&targets).await;
-    let filled_at = Instant::now();
-    while filled_at.elapsed() < LAG_WAIT_MAX {
+    let (mut shortest, mut without_gain) = (began_at.elapsed(), Duration::ZERO);
+    while without_gain < LAG_WAIT_MAX {
         let (began_at, targets) = (Instant::now(), waiting.targets().await);
-        let left = LAG_WAIT_MAX.saturating_sub(filled_at.elapsed());
-        if timeout(left, waiting.until_reached(&targets)).await.is_ok() && began_at.elapsed() <= LAG_MAX {
+        let is_reached = timeout(shortest.max(LAG_WAIT_MAX), waiting.until_reached(&targets)).await.is_ok();
+        let round = began_at.elapsed();
+        if is_reached && round <= LAG_MAX {
             return;
+        }
+        if is_reached && round < shortest {
+            (shortest, without_gain) = (round, Duration::ZERO);
+        } else {
+            without_gain += round;
         }
     }
     tracing::warn!(

@@ -64,6 +64,9 @@ impl ProgressWaits {
         time: Timestamp,
         deadline: Instant,
     ) -> Result<Position, QueryError> {
+        if let Some(position) = self.tracker.snapshot().and_then(|snapshot| snapshot.complete_at(partition, time)) {
+            return Ok(position);
+        }
         let Ok(_permit) = self.permits.try_acquire() else { return Err(QueryError::Overloaded) };
         let position = timeout_at(deadline, self.tracker.wait_until_complete(partition, time)).await;
         position.ok().flatten().ok_or_else(|| {

@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use diptych_kernel::{domain::ViewId, ports::ProgressStore};
+use diptych_kernel::{
+    domain::ViewId,
+    ports::{PortError, ProgressStore},
+};
 use diptych_runtime::{Shutdown, pause};
 use tokio::{sync::watch, time::timeout};
 
@@ -39,7 +42,10 @@ pub async fn register_reader<P: ProgressStore>(
                     pause(CALL_TIMEOUT).await;
                 }
                 // It has waited long enough.
-                Err(_) => {}
+                Err(_elapsed) => {
+                    let message = format!("the read database did not answer within {CALL_TIMEOUT:?}");
+                    outage_log.record_failure(&PortError::not_done(message));
+                }
             }
         }
     };

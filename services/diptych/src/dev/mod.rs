@@ -64,6 +64,7 @@ async fn start(process: &ProcessContext, listener: TcpListener) -> anyhow::Resul
         Ok(()) if read_side.is_loaded() => {}
         _ => bail!("the query service is not ready after {READY_WAIT_MAX:?}; see the log for the cause"),
     }
+    health.started().await;
     // A new generation of a view is filled first, however long that takes.
     read_side.ready().await;
     let facts = [("Data", data_fact(config)), ("Partitions", config.partitions.u16().to_string())];

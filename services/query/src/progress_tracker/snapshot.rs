@@ -103,7 +103,7 @@ impl ProgressSnapshot {
 
     /// Returns the smallest position of a view that is complete up to a time in a partition: every event of it that was
     /// recorded by that time is at or below that position. `None` if no view is.
-    pub(super) fn complete_at(&self, partition: Partition, time: Timestamp) -> Option<Position> {
+    pub(crate) fn complete_at(&self, partition: Partition, time: Timestamp) -> Option<Position> {
         let complete = |progress: &&PartitionProgress| progress.as_of.is_some_and(|as_of| as_of >= time);
         self.of_partition(partition).filter(complete).map(|progress| progress.position).min()
     }

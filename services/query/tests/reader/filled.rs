@@ -76,3 +76,30 @@ async fn a_view_that_a_parked_stream_blocks_is_not_waited_for() {
     harness.park(NEXT, &parked, 9).await;
     assert!(harness.is_filled(&[NEXT]).await);
 }
+
+/// Each round of filling is shorter than the one before, and longer than a view may take that does not come nearer.
+#[tokio::test(start_paused = true)]
+async fn a_long_fill_is_waited_for_while_events_come() {
+    let harness = empty().await;
+    harness.progress(SEATS, 0, 1_000_000).await;
+    // One event comes each second, and two are projected.
+    let filling = async {
+        let (mut written, mut projected) = (1_000_000, 997_000);
+        while projected < written {
+            diptych_runtime::pause(Duration::from_secs(10)).await;
+            (written, projected) = (written + 10, (projected + 20).min(written + 10));
+            harness.progress(SEATS, 0, written).await;
+            harness.progress(NEXT, 0, projected).await;
+        }
+    };
+    let filled = async {
+        wait_until_filled(&*harness.store, &[NEXT]).await;
+        Instant::now()
+    };
+    let caught_up = async {
+        filling.await;
+        Instant::now()
+    };
+    let (filled_at, caught_up_at) = tokio::join!(filled, caught_up);
+    assert!(filled_at + Duration::from_secs(15) > caught_up_at, "ready {:?} too early", caught_up_at - filled_at);
+}
