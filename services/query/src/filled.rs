@@ -26,8 +26,8 @@ const LAG_WAIT_MAX: Duration = Duration::from_secs(300);
 /// the beginning, and then until they are no more than a second behind it. So a new generation of a view is filled
 /// first, and nothing is waited for where nothing was projected.
 ///
-/// While a view is filled, other tables go on, so it is filled in rounds, each to where they were when it began. Each is
-/// shorter than the one before, unless events come as fast as they are projected.
+/// While a view is filled, other tables go on, so it is filled in rounds, each to where they were when it began. Each
+/// is shorter than the one before, unless events come as fast as they are projected.
 ///
 /// A view that has parked streams in a partition may stand still there until an operator has acted. It is waited for
 /// only where another generation of the same view was further, as it was read until now.

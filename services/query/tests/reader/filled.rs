@@ -50,7 +50,7 @@ async fn a_view_that_lags_behind_another_table_is_waited_for_and_not_for_ever() 
             for at in 10..20 {
                 diptych_runtime::pause(Duration::from_secs(1)).await;
                 harness.progress(SEATS, 0, at).await;
-                harness.progress(NEXT, 0, if lags { at - 1 } else { at }).await;
+                harness.progress(NEXT, 0, if lags { at - 3 } else { at }).await;
             }
             harness.progress(SEATS, 0, 20).await;
         };
