@@ -29,7 +29,7 @@ use crate::{
     receipts::{self, LookupError, ReceiptLookup},
     refusal,
     sequencer::{self, SharedStates, StateCache},
-    submission::{Caller, CommandResult, PendingCommand, QueuedExecution, Withdrawal},
+    submission::{Caller, Cancellation, CommandResult, PendingCommand, QueuedExecution},
 };
 
 /// Starts the sequencer and the task that looks up receipts. They end when shutdown begins, after answering the queued
@@ -113,17 +113,17 @@ impl<D: Domain> CommandHandle<D> {
     /// [`CommandError::Overloaded`] if the queue is full, [`CommandError::ShuttingDown`] if the process is stopping,
     /// and [`CommandError::Internal`] if the domain names no stream, too many, or one twice.
     pub fn try_submit(&self, submission: Submission<D>) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
-        self.try_submit_withdrawable(submission, None)
+        self.try_submit_cancellable(submission, None)
     }
 
-    /// As [`CommandHandle::try_submit`], for a command that may be withdrawn.
-    pub(crate) fn try_submit_withdrawable(
+    /// As [`CommandHandle::try_submit`], for a command that may be cancelled.
+    pub(crate) fn try_submit_cancellable(
         &self,
         submission: Submission<D>,
-        withdrawal: Option<Withdrawal>,
+        cancellation: Option<Cancellation>,
     ) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
-        let (pending, result) = self.prepare(submission, withdrawal)?;
+        let (pending, result) = self.prepare(submission, cancellation)?;
         match self.queue.try_send(pending) {
             Ok(()) => Ok(result),
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -139,17 +139,17 @@ impl<D: Domain> CommandHandle<D> {
     /// # Errors
     /// As [`CommandHandle::try_submit`], but never [`CommandError::Overloaded`].
     pub async fn submit(&self, submission: Submission<D>) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
-        self.submit_withdrawable(submission, None).await
+        self.submit_cancellable(submission, None).await
     }
 
-    /// As [`CommandHandle::submit`], for a command that may be withdrawn.
-    pub(crate) async fn submit_withdrawable(
+    /// As [`CommandHandle::submit`], for a command that may be cancelled.
+    pub(crate) async fn submit_cancellable(
         &self,
         submission: Submission<D>,
-        withdrawal: Option<Withdrawal>,
+        cancellation: Option<Cancellation>,
     ) -> Result<CommandFuture<D>, CommandError<D::Refusal>> {
         self.check_open()?;
-        let (pending, result) = self.prepare(submission, withdrawal)?;
+        let (pending, result) = self.prepare(submission, cancellation)?;
         self.submit_pending(pending).await?;
         Ok(result)
     }
@@ -207,7 +207,7 @@ impl<D: Domain> CommandHandle<D> {
     fn prepare(
         &self,
         submission: Submission<D>,
-        withdrawal: Option<Withdrawal>,
+        cancellation: Option<Cancellation>,
     ) -> Result<PreparedCommand<D>, CommandError<D::Refusal>> {
         let streams = D::streams(&submission.command);
         if !is_valid(&streams) {
@@ -216,7 +216,7 @@ impl<D: Domain> CommandHandle<D> {
             return Err(self.reject(CommandOutcome::Internal, CommandError::Internal));
         }
         let (reply, result) = oneshot::channel();
-        let callers = vec![Caller { fingerprint: submission.fingerprint, reply, withdrawal }];
+        let callers = vec![Caller { fingerprint: submission.fingerprint, reply, cancellation }];
         let queued_at = Instant::now();
         let pending = PendingCommand { submission, streams, callers, queued_at, stream_share: None, queued: None };
         Ok((pending, CommandFuture { result }))
@@ -274,9 +274,9 @@ fn is_valid(streams: &[StreamId]) -> bool {
     (1..=STREAMS_PER_COMMAND_MAX).contains(&streams.len()) && distinct
 }
 
-/// The result of a queued command, once it is there. Dropping it before the command is decided withdraws the command;
+/// The result of a queued command, once it is there. Dropping it before the command is decided cancels the command;
 /// after that, dropping it changes nothing.
-#[must_use = "dropping it withdraws the command"]
+#[must_use = "dropping it cancels the command"]
 pub struct CommandFuture<D: Domain> {
     result: oneshot::Receiver<CommandResult<D>>,
 }

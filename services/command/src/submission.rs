@@ -73,22 +73,22 @@ pub(crate) struct Caller<D: Domain> {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) reply: oneshot::Sender<CommandResult<D>>,
     /// Set for a command that may be queued.
-    pub(crate) withdrawal: Option<Withdrawal>,
+    pub(crate) cancellation: Option<Cancellation>,
 }
 
 impl<D: Domain> Caller<D> {
     /// Returns whether the command is not to be decided for this caller any more.
     pub(crate) fn has_gone(&self) -> bool {
-        self.reply.is_closed() || self.withdrawal.as_ref().is_some_and(Withdrawal::is_made)
+        self.reply.is_closed() || self.cancellation.as_ref().is_some_and(Cancellation::is_made)
     }
 }
 
-/// Withdraws a command from the sequencer, as it is being queued: from then on it is executed in the order of the
+/// Cancels a command from the sequencer, as it is being queued: from then on it is executed in the order of the
 /// queue.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Withdrawal(Arc<AtomicBool>);
+pub(crate) struct Cancellation(Arc<AtomicBool>);
 
-impl Withdrawal {
+impl Cancellation {
     pub(crate) fn make(&self) {
         self.0.store(true, Ordering::Release);
     }

@@ -17,11 +17,11 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::oneshot;
 
 use super::{Admission, Executed, Queueable, QueuedReceipt, Queueing, waiting::QueueResult};
-use crate::{CommandError, CommandFuture, CommandHandle, Submission, submission::Withdrawal};
+use crate::{CommandError, CommandFuture, CommandHandle, Submission, submission::Cancellation};
 
 /// The result of a command under way, once it is stored, refused or queued. Dropping it before the command is decided
-/// or queued withdraws the command.
-#[must_use = "dropping it withdraws the command"]
+/// or queued cancels the command.
+#[must_use = "dropping it cancels the command"]
 pub struct Execution<D: Domain>(Way<D>);
 
 enum Way<D: Domain> {
@@ -35,7 +35,7 @@ enum Way<D: Domain> {
 
 type ExecutionResult<D> = Result<Executed<<D as Domain>::Refusal>, CommandError<<D as Domain>::Refusal>>;
 
-/// A command that may be queued. Dropping it withdraws the command from the queue's writer.
+/// A command that may be queued. Dropping it cancels the command in the writer of the queue.
 struct Waiting<D: Domain> {
     queueing: Arc<Queueing<D>>,
     number: u64,
@@ -130,9 +130,9 @@ impl<D: Domain> CommandHandle<D> {
         match self.admit(&submission, queueable)? {
             Admitted::Elsewhere(execution) => Ok(execution),
             Admitted::Here(queued) => {
-                let withdrawal = Withdrawal::default();
-                let result = self.try_submit_withdrawable(submission, queued.is_some().then(|| withdrawal.clone()))?;
-                Ok(Execution::new(result, self.wait(queued, false, withdrawal)))
+                let cancellation = Cancellation::default();
+                let result = self.try_submit_cancellable(submission, queued.is_some().then(|| cancellation.clone()))?;
+                Ok(Execution::new(result, self.wait(queued, false, cancellation)))
             }
         }
     }
@@ -150,9 +150,9 @@ impl<D: Domain> CommandHandle<D> {
         match self.admit(&submission, queueable)? {
             Admitted::Elsewhere(execution) => Ok(execution),
             Admitted::Here(queued) => {
-                let withdrawal = Withdrawal::default();
-                let submitted = self.submit_withdrawable(submission, queued.is_some().then(|| withdrawal.clone()));
-                let waiting = self.wait(queued, false, withdrawal);
+                let cancellation = Cancellation::default();
+                let submitted = self.submit_cancellable(submission, queued.is_some().then(|| cancellation.clone()));
+                let waiting = self.wait(queued, false, cancellation);
                 Ok(Execution::new(submitted.await?, waiting))
             }
         }
@@ -193,7 +193,7 @@ impl<D: Domain> CommandHandle<D> {
         Ok(match admission {
             Admission::Execute => Admitted::Here(queued),
             Admission::Queued(queued) => Admitted::Elsewhere(Execution(Way::Queued(queued.offset))),
-            Admission::Queue => match self.wait(queued, true, Withdrawal::default()) {
+            Admission::Queue => match self.wait(queued, true, Cancellation::default()) {
                 Some(mut waiting) => {
                     let queued = async move { waiting.result().await.map(Executed::Queued) };
                     Admitted::Elsewhere(Execution(Way::Queue(queued.boxed())))
@@ -203,9 +203,9 @@ impl<D: Domain> CommandHandle<D> {
         })
     }
 
-    fn wait(&self, command: Option<QueuedCommand>, is_due: bool, withdrawal: Withdrawal) -> Option<Waiting<D>> {
+    fn wait(&self, command: Option<QueuedCommand>, is_due: bool, cancellation: Cancellation) -> Option<Waiting<D>> {
         let (queueing, command) = (Arc::clone(self.queueing.as_ref()?), command?);
-        let (number, result) = queueing.waiting.add(command, is_due, withdrawal);
+        let (number, result) = queueing.waiting.add(command, is_due, cancellation);
         if !is_due && queueing.breaker.is_open() {
             // It opened meanwhile, and what waited was taken before this.
             queueing.waiting.make_due(number);

@@ -76,6 +76,10 @@ struct Known {
     streams: HashMap<u64, QueuedStream>,
     hasher: std::hash::RandomState,
     done_before: Offset,
+    /// The offset before which commands with an outcome were removed from the maps.
+    removed_before: Offset,
+    /// The last offset that was added.
+    last: Offset,
     /// Size of the commands from `done_before` on. The sizes of single commands are not kept, so it is that of the
     /// average command times their number.
     bytes: u64,
@@ -84,7 +88,7 @@ struct Known {
 impl QueueIndex {
     /// An index of a queue of which everything before this offset has its outcome.
     pub(crate) fn new(done_before: Offset) -> Self {
-        let known = Known { done_before, ..Known::default() };
+        let known = Known { done_before, removed_before: done_before, ..Known::default() };
         Self {
             known: Mutex::new(known),
             read_before: watch::Sender::new(done_before),
@@ -100,6 +104,7 @@ impl QueueIndex {
         if offset < known.done_before {
             return;
         }
+        known.last = known.last.max(offset);
         let fingerprint = start_of(&command.fingerprint);
         let first = *known.requests.entry(command.request_id).or_insert(QueuedRequest { offset, fingerprint });
         if first.offset == offset {
@@ -131,19 +136,19 @@ impl QueueIndex {
         let _ = self.read_before.subscribe().wait_for(|read| *read > offset).await;
     }
 
-    /// Notes that everything before an offset has its outcome.
+    /// Notes that everything before an offset has its outcome. What has is removed when it is much, as each removal looks
+    /// at everything.
     pub(super) fn done(&self, before: Offset) {
         let mut known = self.known.lock();
         if before <= known.done_before {
             return;
         }
-        let count_before = known.requests.len();
         known.done_before = before;
-        known.requests.retain(|_, request| request.offset >= before);
-        known.streams.retain(|_, stream| stream.last >= before);
-        let (count, all) = (known.requests.len() as u64, count_before.max(1) as u64);
-        known.bytes = u64::try_from(u128::from(known.bytes) * u128::from(count) / u128::from(all)).unwrap_or(u64::MAX);
-        self.report(&known);
+        let done = usize::try_from(before.0 - known.removed_before.0).unwrap_or(usize::MAX);
+        if before > known.last || done >= known.requests.len() / 2 {
+            known.remove_done();
+            self.report(&known);
+        }
     }
 
     /// The offset before which everything has its outcome.
@@ -151,7 +156,7 @@ impl QueueIndex {
         self.known.lock().done_before
     }
 
-    /// Number and size of the commands without an outcome.
+    /// Number and size of the commands without an outcome, and of some that have one since shortly.
     pub(super) fn size(&self) -> (u64, u64) {
         let known = self.known.lock();
         (known.requests.len() as u64, known.bytes)
@@ -174,7 +179,8 @@ impl QueueIndex {
         if self.is_empty() {
             return None;
         }
-        self.known.lock().requests.get(&request_id).copied()
+        let known = self.known.lock();
+        known.requests.get(&request_id).copied().filter(|request| request.offset >= known.done_before)
     }
 
     /// What a stream has in the queue.
@@ -184,9 +190,10 @@ impl QueueIndex {
         }
         let known = self.known.lock();
         match known.streams.get(&known.hasher.hash_one(stream_id)) {
-            None => StreamQueue::Empty,
+            Some(queued) if queued.last < known.done_before => StreamQueue::Empty,
             Some(QueuedStream { has_foreign: true, .. }) => StreamQueue::Foreign,
             Some(_) => StreamQueue::Own,
+            None => StreamQueue::Empty,
         }
     }
 
@@ -194,6 +201,17 @@ impl QueueIndex {
         self.commands.store(known.requests.len() as u64, Ordering::Release);
         self.queued.set(as_f64(known.requests.len()));
         self.queued_bytes.set(as_f64(usize::try_from(known.bytes).unwrap_or(usize::MAX)));
+    }
+}
+
+impl Known {
+    fn remove_done(&mut self) {
+        let (before, count_before) = (self.done_before, self.requests.len().max(1) as u64);
+        self.requests.retain(|_, request| request.offset >= before);
+        self.streams.retain(|_, stream| stream.last >= before);
+        self.removed_before = before;
+        let share = u128::from(self.bytes) * self.requests.len() as u128 / u128::from(count_before);
+        self.bytes = u64::try_from(share).unwrap_or(u64::MAX);
     }
 }
 

@@ -8,7 +8,7 @@
 //!          a stream is queued
 //! ```
 //!
-//! What is promised:
+//! Promises:
 //!
 //! - **Once.** A queued command is executed by its request id, so it takes effect once, whatever the client repeats
 //!   meanwhile, and however often the drain starts again.

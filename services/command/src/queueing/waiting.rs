@@ -1,13 +1,13 @@
 //! Commands that may be queued, while they wait for the write database or for the queue.
 
-use std::{collections::BTreeMap, mem};
+use std::collections::{BTreeMap, BTreeSet};
 
 use diptych_kernel::{domain::Domain, ports::QueuedCommand};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use super::QueuedReceipt;
-use crate::{CommandError, submission::Withdrawal};
+use crate::{CommandError, submission::Cancellation};
 
 /// The result of queueing a command.
 pub(super) type QueueResult<D> = Result<QueuedReceipt<<D as Domain>::Refusal>, CommandError<<D as Domain>::Refusal>>;
@@ -16,9 +16,7 @@ pub(super) type QueueResult<D> = Result<QueuedReceipt<<D as Domain>::Refusal>, C
 pub(super) struct WaitingCommand<D: Domain> {
     pub(super) command: QueuedCommand,
     pub(super) reply: oneshot::Sender<QueueResult<D>>,
-    withdrawal: Withdrawal,
-    /// True if it is to be queued whatever the breaker says.
-    is_due: bool,
+    cancellation: Cancellation,
 }
 
 /// The commands of this process that may be queued and have no outcome yet, in the order in which they were sent. When
@@ -33,27 +31,35 @@ struct Numbered<D: Domain> {
     next: u64,
     /// By the number of their arrival.
     waiting: BTreeMap<u64, WaitingCommand<D>>,
+    /// The numbers of those that are to be queued whatever the breaker says.
+    due: BTreeSet<u64>,
 }
 
 impl<D: Domain> WaitingCommands<D> {
     pub(super) fn new() -> Self {
-        Self { commands: Mutex::new(Numbered { next: 0, waiting: BTreeMap::new() }), due: Notify::new() }
+        Self {
+            commands: Mutex::new(Numbered { next: 0, waiting: BTreeMap::new(), due: BTreeSet::new() }),
+            due: Notify::new(),
+        }
     }
 
-    /// Adds a command; returns its number and where its result arrives if it is queued. It is withdrawn from the
+    /// Adds a command; returns its number and where its result arrives if it is queued. It is cancelled in the
     /// sequencer when it is taken.
     pub(super) fn add(
         &self,
         command: QueuedCommand,
         is_due: bool,
-        withdrawal: Withdrawal,
+        cancellation: Cancellation,
     ) -> (u64, oneshot::Receiver<QueueResult<D>>) {
         let (reply, result) = oneshot::channel();
         let number = {
             let mut commands = self.commands.lock();
             let number = commands.next;
             commands.next += 1;
-            commands.waiting.insert(number, WaitingCommand { command, reply, withdrawal, is_due });
+            commands.waiting.insert(number, WaitingCommand { command, reply, cancellation });
+            if is_due {
+                commands.due.insert(number);
+            }
             number
         };
         if is_due {
@@ -64,13 +70,16 @@ impl<D: Domain> WaitingCommands<D> {
 
     /// Removes a command that has an outcome, or whose caller has gone.
     pub(super) fn remove(&self, number: u64) {
-        self.commands.lock().waiting.remove(&number);
+        let mut commands = self.commands.lock();
+        commands.waiting.remove(&number);
+        commands.due.remove(&number);
     }
 
     /// Has a command queued, if it still waits.
     pub(super) fn make_due(&self, number: u64) {
-        if let Some(waiting) = self.commands.lock().waiting.get_mut(&number) {
-            waiting.is_due = true;
+        let mut commands = self.commands.lock();
+        if commands.waiting.contains_key(&number) {
+            commands.due.insert(number);
             self.due.notify_one();
         }
     }
@@ -83,14 +92,15 @@ impl<D: Domain> WaitingCommands<D> {
     /// Takes up to `limit` commands that are due, or all of them, in the order in which they were sent.
     pub(super) fn take(&self, all: bool, limit: usize) -> Vec<WaitingCommand<D>> {
         let mut commands = self.commands.lock();
-        let waiting = mem::take(&mut commands.waiting);
+        let Numbered { waiting, due, .. } = &mut *commands;
         let mut taken = Vec::new();
-        for (number, command) in waiting {
-            if (all || command.is_due) && taken.len() < limit {
-                command.withdrawal.make();
+        while taken.len() < limit {
+            let number = if all { waiting.keys().next().copied() } else { due.first().copied() };
+            let Some(number) = number else { break };
+            due.remove(&number);
+            if let Some(command) = waiting.remove(&number) {
+                command.cancellation.make();
                 taken.push(command);
-            } else {
-                commands.waiting.insert(number, command);
             }
         }
         taken

@@ -65,20 +65,25 @@ impl<D: Domain> Queueing<D> {
         mut taken: Vec<WaitingCommand<D>>,
     ) {
         self.reject_beyond_limits(&mut taken);
-        // Those whose callers have gone are withdrawn.
+        // Those whose callers have gone are cancelled.
         taken.retain(|waiting| !waiting.reply.is_closed());
         let mut expected = Vec::with_capacity(taken.len());
-        taken.retain(|waiting| match expectations.decide(&waiting.command, &self.index) {
+        let is_undecodable = |waiting: &mut WaitingCommand<D>| match expectations.decide(&waiting.command, &self.index)
+        {
             Ok(outcome) => {
                 expected.push(outcome);
-                true
+                false
             }
             Err(error) => {
                 let request_id = waiting.command.request_id;
                 error!(%request_id, %error, "a command that was to be queued cannot be decoded, it is not queued");
-                false
+                true
             }
-        });
+        };
+        for waiting in taken.extract_if(.., is_undecodable) {
+            // The caller may have gone.
+            let _ = waiting.reply.send(Err(CommandError::Internal));
+        }
         let commands: Vec<QueuedCommand> = taken.iter().map(|waiting| waiting.command.clone()).collect();
         if commands.is_empty() {
             return;

@@ -22,7 +22,7 @@ use crate::{
     queueing::{QueueIndex, StreamQueue},
     refusal,
     retry_until::RetryError,
-    submission::{Caller, CommandResult, PendingCommand, QueuedExecution, Submission, Withdrawal},
+    submission::{Caller, Cancellation, CommandResult, PendingCommand, QueuedExecution, Submission},
 };
 
 /// A command of the batch.
@@ -116,8 +116,8 @@ impl<D: Domain> CommandBatch<D> {
     /// is.
     pub(super) fn is_overtaking(&self, entries: &[usize], queue_index: &QueueIndex) -> bool {
         let is_queued = |entry: &BatchEntry<D>| {
-            let withdrawals = entry.callers.iter().filter_map(|caller| caller.withdrawal.as_ref());
-            withdrawals.into_iter().any(Withdrawal::is_made)
+            let cancellations = entry.callers.iter().filter_map(|caller| caller.cancellation.as_ref());
+            cancellations.into_iter().any(Cancellation::is_made)
         };
         let mut entries = entries.iter().filter_map(|index| self.entries.get(*index));
         entries.any(|entry| is_queued(entry) || self.stream_queued_before(entry, queue_index).is_some())

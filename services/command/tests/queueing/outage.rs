@@ -1,4 +1,4 @@
-//! What callers are told during an outage and after it.
+//! Answers to callers during an outage and after it.
 
 use std::time::Duration;
 
