@@ -20,8 +20,8 @@ use crate::{
     upgrades,
 };
 
-/// Each writer sends up to ten commands a second.
-const WRITERS: u64 = 20;
+/// Each writer sends up to ten commands a second, and about five on two processors that run all of the cluster.
+const WRITERS: u64 = 44;
 const TOPIC: &str = "cluster.events";
 const KEYSPACE: &str = "cluster";
 

@@ -136,8 +136,8 @@ impl QueueIndex {
         let _ = self.read_before.subscribe().wait_for(|read| *read > offset).await;
     }
 
-    /// Notes that everything before an offset has its outcome. What has is removed when it is much, as each removal looks
-    /// at everything.
+    /// Notes that everything before an offset has its outcome. What has is removed when it is much, as each removal
+    /// looks at everything.
     pub(super) fn done(&self, before: Offset) {
         let mut known = self.known.lock();
         if before <= known.done_before {
